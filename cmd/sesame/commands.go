@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"text/tabwriter"
+	"time"
+
+	sesame "github.com/sesame-auth/sesame"
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/spf13/cobra"
+)
+
+func migrateCommand(environment []string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the database's schema up to date, as serve does at start",
+		Args:  noArguments,
+		RunE: func(command *cobra.Command, _ []string) error {
+			c, err := load(environment)
+			if err != nil {
+				return err
+			}
+			db, err := openDatabase(command.Context(), c)
+			if err != nil {
+				return err
+			}
+			command.Println("The schema is up to date.")
+			return database.Close(db)
+		},
+	}
+}
+
+func configCommand(environment []string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "config",
+		Short: "List the settings and their values, secrets left out",
+		Args:  noArguments,
+		RunE: func(command *cobra.Command, _ []string) error {
+			given, _ := values(environment)
+			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, s := range settings() {
+				value, set := given[s.name]
+				switch {
+				case set && s.secret:
+					value = "(set)"
+				case !set:
+					value = s.fallback
+				}
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", s.name, value, s.help) // Flush tells
+			}
+			if err := table.Flush(); err != nil {
+				return err
+			}
+			_, err := load(environment) // the list is of use also when a setting is wrong
+			return err
+		},
+	}
+}
+
+func openapiCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "openapi",
+		Short: "Print the contract",
+		Args:  noArguments,
+		RunE: func(command *cobra.Command, _ []string) error {
+			_, err := command.OutOrStdout().Write(sesame.OpenAPI)
+			return err
+		},
+	}
+}
+
+func healthcheckCommand(environment []string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Exit with 0 if the server beside is ready, else with 1",
+		Args:  noArguments,
+		RunE: func(command *cobra.Command, _ []string) error {
+			c, err := load(environment)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(command.Context(), 5*time.Second)
+			defer cancel()
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.adminAddr+"/readyz", nil)
+			if err != nil {
+				return err
+			}
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				return err
+			}
+			if err := response.Body.Close(); err != nil {
+				return err
+			}
+			if response.StatusCode != http.StatusOK {
+				return fmt.Errorf("not ready: %s", response.Status)
+			}
+			return nil
+		},
+	}
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  noArguments,
+		Run: func(command *cobra.Command, _ []string) {
+			version, toolchain := "unknown", "unknown"
+			if build, ok := debug.ReadBuildInfo(); ok {
+				version, toolchain = build.Main.Version, build.GoVersion
+			}
+			_, _ = fmt.Fprintln(command.OutOrStdout(), "sesame", version, "built with", toolchain) // nowhere left to report to
+		},
+	}
+}

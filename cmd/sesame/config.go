@@ -1,0 +1,246 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sesame-auth/sesame/internal/token"
+)
+
+// config is what the environment says. This file is the only one that reads the environment.
+type config struct {
+	addr, adminAddr      string
+	dataDir, databaseURL string
+	secret               token.Secret // nil: kept in the data folder
+	algorithm            token.Algorithm
+	publicURL, audience  string
+	smtpURL, mailFrom    string
+	accessTokenTTL       time.Duration
+	refreshTokenTTL      time.Duration
+	sessionTTL           time.Duration
+	refreshGrace         time.Duration
+	resetTokenTTL        time.Duration
+	logFormat            string
+	logLevel             slog.Level
+}
+
+// setting is one variable of the environment.
+type setting struct {
+	name, fallback, help string
+	secret               bool // never printed; may stand in a file that NAME_FILE names
+	set                  func(c *config, value string) error
+}
+
+// settings is every setting there is; the table of the README is held against it.
+func settings() []setting {
+	return []setting{
+		{name: "SESAME_ADDR", fallback: "127.0.0.1:8080", help: "where the API listens",
+			set: func(c *config, v string) error { c.addr = v; return checkAddress(v) }},
+		{name: "SESAME_ADMIN_ADDR", fallback: "127.0.0.1:8081", help: "where `/livez` and `/readyz` listen; keep clients away from it",
+			set: func(c *config, v string) error { c.adminAddr = v; return checkAddress(v) }},
+		{name: "SESAME_PUBLIC_URL", help: "where clients reach the API: the issuer of tokens and the beginning of mailed links; empty: `http://` and `SESAME_ADDR`, if that is a loopback address",
+			set: func(c *config, v string) error { c.publicURL = strings.TrimRight(v, "/"); return nil }},
+		{name: "SESAME_DATA_DIR", fallback: "./sesame-data", help: "folder of the SQLite database, its secret, and mails when there is no SMTP server",
+			set: func(c *config, v string) (err error) { c.dataDir, err = filepath.Abs(v); return err }},
+		{name: "SESAME_DATABASE_URL", secret: true, help: "`postgres://…`; empty: SQLite in the data folder",
+			set: func(c *config, v string) error { c.databaseURL = v; return checkDatabaseURL(v) }},
+		{name: "SESAME_SECRET", secret: true, help: "32 bytes or more in base64 (`openssl rand -base64 32`), from which all keys are derived; needed with PostgreSQL; with SQLite, empty: made at first start and kept in the data folder",
+			set: func(c *config, v string) (err error) {
+				if v != "" {
+					c.secret, err = token.ParseSecret(v)
+				}
+				return err
+			}},
+		{name: "SESAME_SIGNING_ALGORITHM", fallback: string(token.ES256), help: "how access tokens are signed: `ES256` or `EdDSA`",
+			set: func(c *config, v string) error {
+				c.algorithm = token.Algorithm(v)
+				return oneOf(c.algorithm, token.Algorithms...)
+			}},
+		{name: "SESAME_AUDIENCE", help: "the `aud` of access tokens; empty: the public URL",
+			set: func(c *config, v string) error { c.audience = v; return nil }},
+		{name: "SESAME_SMTP_URL", secret: true, help: "`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; empty: mails become files in the data folder's `mail/`",
+			set: func(c *config, v string) error { c.smtpURL = v; return nil }},
+		{name: "SESAME_MAIL_FROM", fallback: "Sesame <no-reply@localhost>", help: "the sender of mails",
+			set: func(c *config, v string) error {
+				c.mailFrom = v
+				if _, err := mail.ParseAddress(v); err != nil {
+					return errors.New("must be an address, such as Sesame <no-reply@example.com>")
+				}
+				return nil
+			}},
+		{name: "SESAME_ACCESS_TOKEN_TTL", fallback: "15m", help: "lifetime of an access token",
+			set: duration(func(c *config) *time.Duration { return &c.accessTokenTTL }, 10*time.Second, 24*time.Hour)},
+		{name: "SESAME_REFRESH_TOKEN_TTL", fallback: "336h", help: "how long a session lasts without a refresh",
+			set: duration(func(c *config) *time.Duration { return &c.refreshTokenTTL }, time.Minute, 10*365*24*time.Hour)},
+		{name: "SESAME_SESSION_TTL", fallback: "720h", help: "how long a session lasts, however busy",
+			set: duration(func(c *config) *time.Duration { return &c.sessionTTL }, time.Minute, 10*365*24*time.Hour)},
+		{name: "SESAME_REFRESH_GRACE", fallback: "30s", help: "how long a refresh token just traded answers the same successor again; `0s`: never",
+			set: duration(func(c *config) *time.Duration { return &c.refreshGrace }, 0, 10*time.Minute)},
+		{name: "SESAME_RESET_TOKEN_TTL", fallback: "30m", help: "lifetime of a reset link",
+			set: duration(func(c *config) *time.Duration { return &c.resetTokenTTL }, time.Minute, 24*time.Hour)},
+		{name: "SESAME_LOG_FORMAT", help: "`text` or `json`; empty: text on a terminal, else JSON",
+			set: func(c *config, v string) error { c.logFormat = v; return oneOf(v, "", "text", "json") }},
+		{name: "SESAME_LOG_LEVEL", fallback: "info", help: "`debug`, `info`, `warn` or `error`",
+			set: func(c *config, v string) error {
+				if err := oneOf(v, "debug", "info", "warn", "error"); err != nil {
+					return err
+				}
+				return c.logLevel.UnmarshalText([]byte(v))
+			}},
+	}
+}
+
+// load reads the environment, a list of NAME=value. The error, a usageError, lists every fault there is.
+func load(environment []string) (*config, error) {
+	given, faults := values(environment)
+	var c config
+	for _, s := range settings() {
+		value, ok := given[s.name]
+		if !ok {
+			value = s.fallback
+		}
+		if err := s.set(&c, value); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", s.name, err))
+		}
+	}
+	faults = append(faults, c.together(given)...)
+	if len(faults) > 0 {
+		return nil, usageError{fmt.Errorf("the configuration has %d fault(s):\n%w", len(faults), errors.Join(faults...))}
+	}
+	return &c, nil
+}
+
+// values collects the settings of the environment, those in files included, and what is wrong with them. A
+// variable that is set but empty counts as not set.
+func values(environment []string) (map[string]string, []error) {
+	given, faults := make(map[string]string), []error(nil)
+	known := settings()
+	for _, variable := range environment {
+		name, value, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, "SESAME_") || strings.HasPrefix(name, "SESAME_TEST_") || value == "" {
+			continue
+		}
+		if slices.ContainsFunc(known, func(s setting) bool { return s.name == name }) {
+			given[name] = value
+			continue
+		}
+		named := strings.TrimSuffix(name, "_FILE")
+		if !slices.ContainsFunc(known, func(s setting) bool { return s.name == named && s.secret }) {
+			faults = append(faults, fmt.Errorf("%s: there is no such setting; `sesame config` lists them", name))
+			continue
+		}
+		content, err := os.ReadFile(value) //nolint:gosec // the operator names the file
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", name, err))
+			continue
+		}
+		if slices.ContainsFunc(environment, func(other string) bool { return strings.HasPrefix(other, named+"=") && other != named+"=" }) {
+			faults = append(faults, fmt.Errorf("%s: %s is set too; set one of them", name, named))
+		}
+		given[named] = strings.TrimSpace(string(content))
+	}
+	return given, faults
+}
+
+// together is what is wrong with settings that are right by themselves.
+func (c *config) together(given map[string]string) []error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if c.publicURL == "" {
+		if host, _, err := net.SplitHostPort(c.addr); err == nil && !isLoopback(host) {
+			fault("SESAME_PUBLIC_URL: must be set when SESAME_ADDR is not a loopback address")
+		}
+		c.publicURL = "http://" + c.addr
+	} else if err := checkPublicURL(c.publicURL); err != nil {
+		fault("SESAME_PUBLIC_URL: %w", err)
+	}
+	if c.audience == "" {
+		c.audience = c.publicURL
+	}
+	if c.databaseURL != "" && given["SESAME_SECRET"] == "" {
+		fault("SESAME_SECRET: must be set with PostgreSQL, to the same value on every instance; make one with: openssl rand -base64 32")
+	}
+	if c.smtpURL != "" && given["SESAME_MAIL_FROM"] == "" {
+		fault("SESAME_MAIL_FROM: must be set with SESAME_SMTP_URL")
+	}
+	if c.addr == c.adminAddr {
+		fault("SESAME_ADMIN_ADDR: must differ from SESAME_ADDR")
+	}
+	if c.refreshTokenTTL != 0 && c.refreshTokenTTL < c.accessTokenTTL {
+		fault("SESAME_REFRESH_TOKEN_TTL: must not be shorter than SESAME_ACCESS_TOKEN_TTL")
+	}
+	if c.sessionTTL != 0 && c.sessionTTL < c.refreshTokenTTL {
+		fault("SESAME_SESSION_TTL: must not be shorter than SESAME_REFRESH_TOKEN_TTL")
+	}
+	return faults
+}
+
+func checkAddress(v string) error {
+	if _, _, err := net.SplitHostPort(v); err != nil {
+		return errors.New("must be host:port, such as 127.0.0.1:8080")
+	}
+	return nil
+}
+
+func checkDatabaseURL(v string) error {
+	if v != "" && !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://") {
+		return errors.New("must begin with postgres://; leave it empty for SQLite")
+	}
+	return nil
+}
+
+// checkPublicURL refuses what would put tokens and passwords on the wire in clear.
+func checkPublicURL(v string) error {
+	parsed, err := url.Parse(v)
+	switch {
+	case err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https"):
+		return errors.New("must be a URL, such as https://auth.example.com")
+	case parsed.RawQuery != "" || parsed.Fragment != "" || parsed.User != nil:
+		return errors.New("must have no user, query or fragment")
+	case parsed.Scheme == "http" && !isLoopback(parsed.Hostname()):
+		return errors.New("must be https, unless its host is this machine")
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func oneOf[T ~string](v T, allowed ...T) error {
+	if slices.Contains(allowed, v) {
+		return nil
+	}
+	words := make([]string, 0, len(allowed))
+	for _, word := range allowed {
+		if word != "" {
+			words = append(words, string(word))
+		}
+	}
+	return fmt.Errorf("must be one of %s", strings.Join(words, ", "))
+}
+
+func duration(field func(*config) *time.Duration, least, most time.Duration) func(*config, string) error {
+	return func(c *config, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil {
+			return errors.New("must be a duration, such as 15m or 720h")
+		}
+		if d < least || d > most {
+			return fmt.Errorf("must be between %s and %s", least, most)
+		}
+		*field(c) = d
+		return nil
+	}
+}

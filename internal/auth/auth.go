@@ -1,0 +1,64 @@
+// Package auth is the domain: it decides who has an account, who is logged in, and what ends that.
+//
+// One use case is one file, and each file is the argument for its own safety. A race is settled by one
+// conditional statement and the number of rows it changed, never by a read and a later write. The package
+// knows nothing of HTTP: it returns its own values and the errors listed in errors.go.
+//
+// What ends sessions:
+//
+//   - Logout, and the reuse of a retired refresh token, revoke one session.
+//   - A user's generation goes up when the password is reset. A session carries the generation it was
+//     opened under and is valid only while the user still has it, so raising it ends all of the user's
+//     sessions in one row, and nothing in flight can slip past: a login or a refresh that was decided
+//     before leaves a session of the old generation.
+//   - A disabled user's sessions are all invalid for as long as the user is disabled.
+package auth
+
+import (
+	"time"
+
+	"github.com/sesame-auth/sesame/internal/mail"
+	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/token"
+	"gorm.io/gorm"
+)
+
+// Settings are the lifetimes the authority grants.
+type Settings struct {
+	SessionLifetime    time.Duration // a session ends this long after the login, however busy
+	IdleLifetime       time.Duration // a session ends when it was not refreshed for this long
+	RefreshGrace       time.Duration // a token just traded may be presented again for this long; 0: never
+	ResetTokenLifetime time.Duration
+	PublicURL          string // of this installation, without a trailing slash; reset links begin with it
+}
+
+// Authority answers the questions of this package from the database. It is safe for concurrent use, in
+// one process and in many.
+type Authority struct {
+	db       *gorm.DB
+	access   *token.AccessTokens
+	refresh  token.RefreshCodec
+	outbox   *mail.Outbox
+	settings Settings
+	clock    func() time.Time
+
+	// absent is the hash of a password nobody has. An unknown address is checked against it, so that it
+	// takes as long as a known one.
+	absent string
+}
+
+// New makes an authority over a migrated database.
+func New(db *gorm.DB, access *token.AccessTokens, refresh token.RefreshCodec, outbox *mail.Outbox, settings Settings, clock func() time.Time) *Authority {
+	unguessable, _ := token.NewOneTime()
+	nobody, err := password.Accept(unguessable)
+	if err != nil {
+		panic(err) // 43 characters of base64url are a password
+	}
+	return &Authority{
+		db: db, access: access, refresh: refresh, outbox: outbox, settings: settings, clock: clock,
+		absent: password.Hash(nobody),
+	}
+}
+
+// now is the time of a whole operation: UTC, in the microseconds that both engines keep.
+func (a *Authority) now() time.Time { return a.clock().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,22 @@
+package auth
+
+import "errors"
+
+// What an operation may refuse. None tells more than the person at the other end may know. Any other error
+// is a fault of the server; database.ErrUnavailable among them passes by itself.
+var (
+	ErrAddressTaken       = errors.New("address has an account")
+	ErrInvalidCredentials = errors.New("address or password not accepted")
+	ErrInvalidAccess      = errors.New("access token not accepted")
+	ErrInvalidRefresh     = errors.New("refresh token not accepted")
+	ErrForeignRefresh     = errors.New("refresh token was not issued here")
+	ErrInvalidReset       = errors.New("reset token not accepted")
+)
+
+// WeakPasswordError says why a new password was refused, in words for the person who chose it.
+type WeakPasswordError struct{ Reason error }
+
+func (e *WeakPasswordError) Error() string { return "weak password: " + e.Reason.Error() }
+
+// Unwrap is the reason, an error of package password.
+func (e *WeakPasswordError) Unwrap() error { return e.Reason }

@@ -1,0 +1,68 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/mail"
+	"gorm.io/gorm"
+)
+
+// The letters of this package.
+const (
+	resetLetter           mail.Kind = "reset-password"
+	passwordChangedLetter mail.Kind = "password-changed"
+)
+
+// ForgotPassword mails a reset link to the address, if it has an account. Errors: ErrAddress.
+//
+// Whether it has one is not looked up here: every address leaves the same row in the outbox and gets the
+// same answer after the same work. Nothing on the account changes. Once nil is returned, the request
+// survives a crash and a mail server that is down.
+func (a *Authority) ForgotPassword(ctx context.Context, address string) error {
+	email, err := NormalizeAddress(address)
+	if err != nil {
+		return err
+	}
+	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
+		return a.outbox.Enqueue(tx, resetLetter, email)
+	})
+	if err != nil {
+		return fmt.Errorf("forgot password: %w", err)
+	}
+	a.outbox.Wake()
+	return nil
+}
+
+// Letters composes this package's letters when the outbox sends them.
+func (a *Authority) Letters() map[mail.Kind]mail.Compose {
+	return map[mail.Kind]mail.Compose{
+		resetLetter:           a.composeReset,
+		passwordChangedLetter: a.composePasswordChanged,
+	}
+}
+
+// composeReset makes a fresh token for the address's user and the letter that carries it. The letter goes
+// to the stored address, and its link begins with the configured URL: no request can bend either. The token
+// stands behind a #, which browsers keep to themselves: it reaches no log and no Referer.
+func (a *Authority) composeReset(ctx context.Context, address string) (*mail.Message, error) {
+	user, err := a.findUser(ctx, address)
+	if err != nil || user == nil || user.DisabledAt != nil {
+		return nil, err
+	}
+	var token string
+	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
+		token, err = newOneTimeToken(tx, user.ID, PurposeResetPassword, a.now(), a.settings.ResetTokenLifetime)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	letter, err := mail.ResetPassword(mail.ResetPasswordData{
+		To: user.Email, Name: user.Name,
+		Link:     a.settings.PublicURL + "/reset-password#token=" + token,
+		ValidFor: a.settings.ResetTokenLifetime,
+	})
+	return &letter, err
+}

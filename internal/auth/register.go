@@ -1,0 +1,52 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/password"
+	"gorm.io/gorm"
+)
+
+// Registration is what a new user tells.
+type Registration struct {
+	Name     string
+	Bio      *string
+	Email    string
+	Password string
+}
+
+// Register makes an account. Errors: ErrAddress, ErrAddressTaken, *WeakPasswordError.
+//
+// Whether the address is free is not asked beforehand: the unique index answers, and of many registrations
+// at once exactly one succeeds.
+func (a *Authority) Register(ctx context.Context, registration Registration) (*User, error) {
+	email, err := NormalizeAddress(registration.Email)
+	if err != nil {
+		return nil, err
+	}
+	accepted, err := password.Accept(registration.Password)
+	if err != nil {
+		return nil, &WeakPasswordError{Reason: err}
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	now := a.now()
+	user := User{
+		ID: id, Name: registration.Name, Bio: registration.Bio, Email: email,
+		PasswordHash: password.Hash(accepted), Generation: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error { return tx.Create(&user).Error })
+	switch {
+	case errors.Is(err, gorm.ErrDuplicatedKey):
+		return nil, ErrAddressTaken
+	case err != nil:
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	return &user, nil
+}

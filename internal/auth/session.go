@@ -1,0 +1,62 @@
+package auth
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sesame-auth/sesame/internal/token"
+)
+
+// Session is one login and all that came of it: one row for ever, however often it is refreshed.
+type Session struct {
+	ID            uuid.UUID `gorm:"primaryKey"`
+	UserID        uuid.UUID
+	Generation    int64      // the user's when the session was opened
+	Counter       int64      // of the one refresh token that is live
+	CreatedAt     time.Time  `gorm:"autoCreateTime:false"`
+	RotatedAt     time.Time  // when the live token was made
+	ExpiresAt     time.Time  // absolute: rotation does not move it
+	IdleExpiresAt time.Time  // moved by every rotation
+	RevokedAt     *time.Time // nil: not revoked
+	RevokedReason *RevokedReason
+	Address       string // the client's, at login
+	UserAgent     string // the client's, at login; untrusted text
+}
+
+// RevokedReason is why a session was revoked.
+type RevokedReason string
+
+// The reasons.
+const (
+	RevokedByLogout RevokedReason = "logout"
+	RevokedByReuse  RevokedReason = "reuse"
+)
+
+// expired tells whether the session is past either of its ends.
+func (s *Session) expired(now time.Time) bool {
+	return !now.Before(s.ExpiresAt) || !now.Before(s.IdleExpiresAt)
+}
+
+// Client is who asks, as far as the connection tells.
+type Client struct {
+	Address   string
+	UserAgent string
+}
+
+// Tokens are the pair a session goes on with.
+type Tokens struct {
+	Access    string
+	Refresh   string
+	ExpiresIn time.Duration // of Access, from now
+}
+
+// issue makes the tokens of a session whose live refresh token is the counter-th.
+func (a *Authority) issue(session *Session, counter int64) (*Tokens, error) {
+	access, err := a.access.Issue(session.UserID, session.ID, session.CreatedAt)
+	if err != nil {
+		return nil, fmt.Errorf("issue tokens: %w", err)
+	}
+	refresh := a.refresh.Encode(token.Refresh{Session: session.ID, Counter: counter})
+	return &Tokens{Access: access, Refresh: refresh, ExpiresIn: a.access.Lifetime()}, nil
+}

@@ -1,0 +1,87 @@
+// Package database opens the store Sesame keeps its state in and brings its schema up to date.
+//
+// Two engines stand behind one *gorm.DB and behave alike: SQLite, a file in the data folder, and
+// PostgreSQL. The rooms that decide over rows (auth, token, mail) write their statements themselves;
+// this package only promises them that
+//
+//   - a duplicate key is gorm.ErrDuplicatedKey, and a database that is gone, full, locked or too slow is
+//     ErrUnavailable, on both engines;
+//   - what Transaction returned without an error is durable;
+//   - many writers at once wait for each other instead of failing.
+//
+// Times are written in UTC with microseconds, the finest both engines keep.
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// Open connects to the database at url: "postgres://…" (also "postgresql://…"; several hosts and
+// target_session_attrs as libpq has them) or "sqlite:" followed by the path of the file, which is made
+// when missing. It answers only after the database has. It does not migrate.
+func Open(ctx context.Context, url string) (*gorm.DB, error) {
+	switch {
+	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+		return openPostgres(ctx, url)
+	case strings.HasPrefix(url, "sqlite:"):
+		return openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"))
+	default:
+		return nil, errors.New("the database URL must begin with postgres:// or sqlite:")
+	}
+}
+
+// open hands a dialector to GORM with the settings common to both engines.
+func open(ctx context.Context, dialector gorm.Dialector) (*gorm.DB, error) {
+	db, err := gorm.Open(dialector, &gorm.Config{
+		TranslateError:         true,
+		SkipDefaultTransaction: true, // a transaction is opened where one is meant: by Transaction
+		DisableAutomaticPing:   true, // pinged below, with a context
+		Logger:                 logger.Discard,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := Ping(ctx, db); err != nil {
+		return nil, errors.Join(fmt.Errorf("reach database: %w", err), Close(db))
+	}
+	return db, nil
+}
+
+// Ping tells whether the database answers.
+func Ping(ctx context.Context, db *gorm.DB) error {
+	var one int
+	return db.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error
+}
+
+// Close ends every connection. What is under way is waited for.
+func Close(db *gorm.DB) error {
+	if pool, ok := db.ConnPool.(*sqlitePool); ok {
+		return pool.close()
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return fmt.Errorf("close database: %w", err)
+	}
+	return pool.Close()
+}
+
+// Transaction runs work and commits what it wrote, or nothing when work returns an error.
+//
+// The deadline of ctx holds, its cancellation does not: a client that hangs up in the middle of COMMIT
+// must not leave it unknown whether the commit took place. An error therefore means that nothing may be
+// acknowledged; after a lost connection the work may have been done all the same.
+func Transaction(ctx context.Context, db *gorm.DB, work func(tx *gorm.DB) error) error {
+	steady := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		var release context.CancelFunc
+		steady, release = context.WithDeadline(steady, deadline)
+		defer release()
+	}
+	return db.WithContext(steady).Transaction(work)
+}

@@ -1,0 +1,66 @@
+-- +goose Up
+CREATE TABLE users (
+    id            UUID PRIMARY KEY,
+    name          TEXT NOT NULL,
+    bio           TEXT,
+    email         TEXT NOT NULL,
+    password_hash TEXT NOT NULL,
+    generation    BIGINT NOT NULL,
+    disabled_at   TIMESTAMPTZ,
+    created_at    TIMESTAMPTZ NOT NULL,
+    updated_at    TIMESTAMPTZ NOT NULL
+);
+CREATE UNIQUE INDEX users_email_key ON users (email);
+
+CREATE TABLE sessions (
+    id              UUID PRIMARY KEY,
+    user_id         UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    generation      BIGINT NOT NULL,
+    counter         BIGINT NOT NULL,
+    created_at      TIMESTAMPTZ NOT NULL,
+    rotated_at      TIMESTAMPTZ NOT NULL,
+    expires_at      TIMESTAMPTZ NOT NULL,
+    idle_expires_at TIMESTAMPTZ NOT NULL,
+    revoked_at      TIMESTAMPTZ,
+    revoked_reason  TEXT,
+    address         TEXT NOT NULL,
+    user_agent      TEXT NOT NULL
+);
+CREATE INDEX sessions_user_id_idx ON sessions (user_id);
+CREATE INDEX sessions_expires_at_idx ON sessions (expires_at);
+
+CREATE TABLE one_time_tokens (
+    user_id    UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    purpose    TEXT NOT NULL,
+    digest     BYTEA NOT NULL,
+    expires_at TIMESTAMPTZ NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (user_id, purpose)
+);
+CREATE UNIQUE INDEX one_time_tokens_digest_key ON one_time_tokens (digest);
+
+CREATE TABLE signing_keys (
+    generation BIGINT PRIMARY KEY,
+    kid        TEXT NOT NULL,
+    algorithm  TEXT NOT NULL,
+    sealed     BYTEA NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL
+);
+CREATE UNIQUE INDEX signing_keys_kid_key ON signing_keys (kid);
+
+CREATE TABLE outbox (
+    id         UUID PRIMARY KEY,
+    kind       TEXT NOT NULL,
+    address    TEXT NOT NULL,
+    attempts   BIGINT NOT NULL,
+    due_at     TIMESTAMPTZ NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX outbox_due_at_idx ON outbox (due_at);
+
+-- +goose Down
+DROP TABLE outbox;
+DROP TABLE signing_keys;
+DROP TABLE one_time_tokens;
+DROP TABLE sessions;
+DROP TABLE users;

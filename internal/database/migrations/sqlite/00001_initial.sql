@@ -1,0 +1,66 @@
+-- +goose Up
+CREATE TABLE users (
+    id            TEXT PRIMARY KEY NOT NULL,
+    name          TEXT NOT NULL,
+    bio           TEXT,
+    email         TEXT NOT NULL,
+    password_hash TEXT NOT NULL,
+    generation    INTEGER NOT NULL,
+    disabled_at   DATETIME,
+    created_at    DATETIME NOT NULL,
+    updated_at    DATETIME NOT NULL
+);
+CREATE UNIQUE INDEX users_email_key ON users (email);
+
+CREATE TABLE sessions (
+    id              TEXT PRIMARY KEY NOT NULL,
+    user_id         TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    generation      INTEGER NOT NULL,
+    counter         INTEGER NOT NULL,
+    created_at      DATETIME NOT NULL,
+    rotated_at      DATETIME NOT NULL,
+    expires_at      DATETIME NOT NULL,
+    idle_expires_at DATETIME NOT NULL,
+    revoked_at      DATETIME,
+    revoked_reason  TEXT,
+    address         TEXT NOT NULL,
+    user_agent      TEXT NOT NULL
+);
+CREATE INDEX sessions_user_id_idx ON sessions (user_id);
+CREATE INDEX sessions_expires_at_idx ON sessions (expires_at);
+
+CREATE TABLE one_time_tokens (
+    user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    purpose    TEXT NOT NULL,
+    digest     BLOB NOT NULL,
+    expires_at DATETIME NOT NULL,
+    created_at DATETIME NOT NULL,
+    PRIMARY KEY (user_id, purpose)
+);
+CREATE UNIQUE INDEX one_time_tokens_digest_key ON one_time_tokens (digest);
+
+CREATE TABLE signing_keys (
+    generation INTEGER PRIMARY KEY NOT NULL,
+    kid        TEXT NOT NULL,
+    algorithm  TEXT NOT NULL,
+    sealed     BLOB NOT NULL,
+    created_at DATETIME NOT NULL
+);
+CREATE UNIQUE INDEX signing_keys_kid_key ON signing_keys (kid);
+
+CREATE TABLE outbox (
+    id         TEXT PRIMARY KEY NOT NULL,
+    kind       TEXT NOT NULL,
+    address    TEXT NOT NULL,
+    attempts   INTEGER NOT NULL,
+    due_at     DATETIME NOT NULL,
+    created_at DATETIME NOT NULL
+);
+CREATE INDEX outbox_due_at_idx ON outbox (due_at);
+
+-- +goose Down
+DROP TABLE outbox;
+DROP TABLE signing_keys;
+DROP TABLE one_time_tokens;
+DROP TABLE sessions;
+DROP TABLE users;

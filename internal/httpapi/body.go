@@ -1,0 +1,76 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxDepth is how deep a body may nest. The contract's are flat.
+const maxDepth = 16
+
+var (
+	errTooLarge    = errors.New("body too large")
+	errNotJSON     = errors.New("body is not declared as JSON")
+	errMalformed   = errors.New("body is not one JSON value")
+	errBodyReading = errors.New("body could not be read")
+)
+
+// readBody reads and judges a request's body before the contract does, and puts it back. It lets through
+// nothing, or one JSON value that every JSON reader understands alike. Errors: errTooLarge, errNotJSON,
+// errMalformed, errBodyReading.
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(r.Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, errTooLarge
+	case err != nil:
+		return nil, errors.Join(errBodyReading, err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if len(body) == 0 {
+		return nil, nil // the contract says whether there has to be one
+	}
+	if !declaresJSON(r.Header) {
+		return nil, errNotJSON
+	}
+	return body, checkJSON(body)
+}
+
+func declaresJSON(header http.Header) bool {
+	media, params, err := mime.ParseMediaType(header.Get("Content-Type"))
+	charset, declared := params["charset"]
+	return err == nil && media == "application/json" && (!declared || strings.EqualFold(charset, "utf-8")) &&
+		len(header.Values("Content-Type")) == 1 && header.Get("Content-Encoding") == ""
+}
+
+// checkJSON refuses what readers of JSON disagree about (RFC 8259, sections 4, 8.1 and 8.2): names that
+// occur twice, text that is not UTF-8, halves of surrogate pairs, anything after the value; and NUL, which
+// PostgreSQL does not store. Errors: errMalformed.
+func checkJSON(body []byte) error {
+	decoder := jsontext.NewDecoder(bytes.NewReader(body)) // strict unless told otherwise
+	for {
+		token, err := decoder.ReadToken()
+		switch {
+		case errors.Is(err, io.EOF) && decoder.StackDepth() == 0:
+			return nil
+		case err != nil, decoder.StackDepth() > maxDepth:
+			return errMalformed
+		case token.Kind() == '"' && strings.ContainsRune(token.String(), 0):
+			return errMalformed
+		}
+		if decoder.StackDepth() == 0 {
+			// The one value is whole; all that may follow is white space.
+			if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
+				return errMalformed
+			}
+			return nil
+		}
+	}
+}

@@ -1,0 +1,110 @@
+// Package httpapi is the edge: it satisfies the interface generated from the contract, holds every request
+// against the contract before an operation sees it, and turns the domain's errors into problem documents
+// (RFC 9457). Status codes, headers and wire types live here and nowhere else.
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	sesame "github.com/sesame-auth/sesame"
+	"github.com/sesame-auth/sesame/gen/api"
+	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/token"
+	"github.com/sesame-auth/sesame/internal/web"
+)
+
+const (
+	// maxBody is the largest body that is read, in bytes.
+	maxBody = 16 << 10
+	// operationTimeout bounds the work on one request, the wait for the database included.
+	operationTimeout = 10 * time.Second
+)
+
+// Edge is the API over HTTP.
+type Edge struct {
+	problems problems
+	log      *slog.Logger
+	secure   bool // the public URL is https
+}
+
+// New is the handler of the whole API and of the pages beside it. publicURL is where clients reach it,
+// without a trailing slash.
+func New(authority *auth.Authority, keys *token.Keyring, publicURL string, log *slog.Logger) (http.Handler, error) {
+	edge := &Edge{problems: problems{publicURL: publicURL}, log: log, secure: isHTTPS(publicURL)}
+	validate, err := newValidator(authority)
+	if err != nil {
+		return nil, err
+	}
+	router := echo.New()
+	router.HTTPErrorHandler = edge.answerError
+	router.IPExtractor = echo.ExtractIPDirect() // Echo would believe X-Forwarded-For
+	router.Pre(edge.receive)
+	router.Use(validate.middleware)
+
+	api.RegisterHandlers(router, api.NewStrictHandler(&Server{authority: authority, keys: keys}, nil))
+	mountPages(router, edge.problems)
+	return router, nil
+}
+
+// mountPages serves what is not an operation of the contract: the contract itself, and pages for people.
+func mountPages(router *echo.Echo, problems problems) {
+	router.GET("/openapi.yaml", func(c echo.Context) error {
+		return c.Blob(http.StatusOK, "application/yaml", sesame.OpenAPI)
+	})
+	pages := echo.WrapHandler(web.Handler())
+	router.GET("/reset-password", pages)
+	router.GET("/assets/*", pages)
+	router.GET("/problems/:code", problems.page)
+	for _, route := range router.Routes() { // RFC 9110, section 9.1: what has GET has HEAD
+		if route.Method == http.MethodGet {
+			router.HEAD(route.Path, func(c echo.Context) error { return headOf(router, c) })
+		}
+	}
+}
+
+// headOf runs the GET handler; net/http leaves the body out.
+func headOf(router *echo.Echo, c echo.Context) error {
+	router.Router().Find(http.MethodGet, c.Request().URL.Path, c)
+	return c.Handler()(c)
+}
+
+// NewServer is the http.Server for a handler of this package, with every time-out set.
+func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      operationTimeout + 20*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// client is who sent the request, by the connection itself.
+func client(r *http.Request) auth.Client {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return auth.Client{Address: host, UserAgent: storable(r.UserAgent())}
+}
+
+type requestKey struct{}
+
+// requestState is what the middlewares know of a request and an operation needs.
+type requestState struct {
+	id     string
+	client auth.Client
+	bearer *auth.User // set by the security scheme of the contract
+}
+
+func stateOf(ctx context.Context) *requestState {
+	state, _ := ctx.Value(requestKey{}).(*requestState)
+	return state
+}

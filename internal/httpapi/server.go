@@ -1,0 +1,112 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/sesame-auth/sesame/gen/api"
+	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/token"
+)
+
+// Server satisfies the interface generated from the contract. Requests reach it validated; what it refuses
+// it returns as an error of the domain.
+type Server struct {
+	authority *auth.Authority
+	keys      *token.Keyring
+}
+
+var _ api.StrictServerInterface = (*Server)(nil)
+
+// jwksMaxAge is how long a JWK Set may be kept, as its Cache-Control says.
+const jwksMaxAge = "public, max-age=300"
+
+// Authenticate greets the bearer, whom the contract's security scheme has authenticated.
+func (s *Server) Authenticate(ctx context.Context, _ api.AuthenticateRequestObject) (api.AuthenticateResponseObject, error) {
+	user := stateOf(ctx).bearer
+	message := "Welcome, " + user.Name
+	return api.Authenticate200JSONResponse{Message: &message, User: new(toAPIUser(user))}, nil
+}
+
+// Register makes an account.
+func (s *Server) Register(ctx context.Context, request api.RegisterRequestObject) (api.RegisterResponseObject, error) {
+	user, err := s.authority.Register(ctx, auth.Registration{
+		Name: request.Body.Name, Bio: request.Body.Bio, Email: request.Body.Email, Password: request.Body.Password,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.Register201JSONResponse{Message: "User registered successfully", User: toAPIUser(user)}, nil
+}
+
+// Login opens a session.
+func (s *Server) Login(ctx context.Context, request api.LoginRequestObject) (api.LoginResponseObject, error) {
+	tokens, err := s.authority.Login(ctx, request.Body.Email, request.Body.Password, stateOf(ctx).client)
+	if err != nil {
+		return nil, err
+	}
+	return api.Login200JSONResponse(toAPITokens(tokens)), nil
+}
+
+// RefreshTokens trades a refresh token.
+func (s *Server) RefreshTokens(ctx context.Context, request api.RefreshTokensRequestObject) (api.RefreshTokensResponseObject, error) {
+	tokens, err := s.authority.RefreshTokens(ctx, request.Body.RefreshToken)
+	if err != nil {
+		return nil, err
+	}
+	return api.RefreshTokens200JSONResponse(toAPITokens(tokens)), nil
+}
+
+// Logout ends a session.
+func (s *Server) Logout(ctx context.Context, request api.LogoutRequestObject) (api.LogoutResponseObject, error) {
+	if err := s.authority.Logout(ctx, request.Body.RefreshToken); err != nil {
+		return nil, err
+	}
+	return api.Logout200JSONResponse{Message: "Logout successful"}, nil
+}
+
+// ForgotPassword has a reset link mailed.
+func (s *Server) ForgotPassword(ctx context.Context, request api.ForgotPasswordRequestObject) (api.ForgotPasswordResponseObject, error) {
+	if err := s.authority.ForgotPassword(ctx, request.Body.Email); err != nil {
+		return nil, err
+	}
+	return api.ForgotPassword202JSONResponse{Message: "If the address has an account, a link to reset its password is on its way"}, nil
+}
+
+// ResetPassword sets a new password.
+func (s *Server) ResetPassword(ctx context.Context, request api.ResetPasswordRequestObject) (api.ResetPasswordResponseObject, error) {
+	if err := s.authority.ResetPassword(ctx, request.Params.Token, request.Body.Password); err != nil {
+		return nil, err
+	}
+	return api.ResetPassword200JSONResponse{Message: "Password reset successful"}, nil
+}
+
+// GetJWKS tells the public keys.
+func (s *Server) GetJWKS(context.Context, api.GetJWKSRequestObject) (api.GetJWKSResponseObject, error) {
+	set := api.JWKSet{Keys: []api.JWK{}}
+	for _, key := range s.keys.Public() {
+		set.Keys = append(set.Keys, toAPIJWK(key))
+	}
+	return api.GetJWKS200JSONResponse{Body: set, Headers: api.GetJWKS200ResponseHeaders{CacheControl: jwksMaxAge}}, nil
+}
+
+func toAPIUser(user *auth.User) api.User {
+	return api.User{Name: user.Name, Bio: user.Bio, Email: user.Email}
+}
+
+func toAPITokens(tokens *auth.Tokens) api.Tokens {
+	return api.Tokens{
+		AccessToken: tokens.Access, RefreshToken: tokens.Refresh,
+		TokenType: api.TokenTypeBearer, ExpiresIn: int64(tokens.ExpiresIn.Seconds()),
+	}
+}
+
+func toAPIJWK(key token.PublicKey) api.JWK {
+	described := api.JWK{
+		Kty: api.JWKKty(key.Kty), Crv: api.JWKCrv(key.Crv), X: key.X,
+		Use: api.JWKUseSig, Alg: api.JWKAlg(key.Alg), Kid: key.Kid,
+	}
+	if key.Y != "" {
+		described.Y = &key.Y
+	}
+	return described
+}
