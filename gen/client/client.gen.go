@@ -283,7 +283,7 @@ type Problem struct {
 // Example: validation_failed
 type ProblemCode string
 
-// RefreshTokenInput Example: {"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAAAAV-XO8XXYyqX0l2_mOkX3g6v0kQdVnJ7hM5o8wq3Jt2k"}
+// RefreshTokenInput Example: {"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki"}
 type RefreshTokenInput struct {
 	// RefreshToken A refresh token, from `login` or `refreshTokens`
 	RefreshToken string `json:"refreshToken"`
@@ -336,7 +336,7 @@ type TokenType string
 
 // Tokens What a session needs to act and to go on
 //
-// Example: {"accessToken":"eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln","expiresIn":900,"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAAAAV-XO8XXYyqX0l2_mOkX3g6v0kQdVnJ7hM5o8wq3Jt2k","tokenType":"Bearer"}
+// Example: {"accessToken":"eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln","expiresIn":900,"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki","tokenType":"Bearer"}
 type Tokens struct {
 	// AccessToken A signed JWT (RFC 9068), sent as `Authorization: Bearer …`; verify it with the keys of `getJWKS`
 	AccessToken string `json:"accessToken"`

@@ -56,7 +56,7 @@ func open(ctx context.Context, dialector gorm.Dialector) (*gorm.DB, error) {
 // Ping tells whether the database answers.
 func Ping(ctx context.Context, db *gorm.DB) error {
 	var one int
-	return db.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error
+	return plain(db.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error)
 }
 
 // Close ends every connection. What is under way is waited for.

@@ -30,6 +30,12 @@ func translate(err error, engine func(error) error) error {
 	return engine(err)
 }
 
+// plain translates where no engine's translation is at hand: outside GORM, and for GORM's Row and Rows, which
+// pass an error on as it is.
+func plain(err error) error {
+	return translate(err, func(err error) error { return err })
+}
+
 func unavailable(err error) bool {
 	var onPostgres *pgconn.PgError
 	if errors.As(err, &onPostgres) {
@@ -46,7 +52,7 @@ func unavailable(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
 		// Neither has a type of its own: database/sql after Close, pgx on a connection that broke.
-		err.Error() == "sql: database is closed" || strings.HasSuffix(err.Error(), "conn closed")
+		strings.HasSuffix(err.Error(), "sql: database is closed") || strings.HasSuffix(err.Error(), "conn closed")
 }
 
 // unavailablePostgres knows the SQLSTATEs (PostgreSQL manual, appendix A) that pass by themselves or by an

@@ -18,6 +18,9 @@ import (
 //go:embed migrations
 var Migrations embed.FS
 
+// versions is the table that tells which migrations were applied.
+const versions = "schema_migrations"
+
 // ErrNotMigrated says that the schema is older or newer than this program's.
 var ErrNotMigrated = errors.New("the database's schema is not this version's")
 
@@ -38,7 +41,7 @@ func Migrate(ctx context.Context, db *gorm.DB) error {
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err != nil {
-		return fmt.Errorf("migrate database: %w", err)
+		return fmt.Errorf("migrate database: %w", plain(err))
 	}
 	return nil
 }
@@ -50,9 +53,14 @@ func Migrated(ctx context.Context, db *gorm.DB) error {
 	if err != nil {
 		return err
 	}
-	current, target, err := provider.GetVersions(ctx)
-	if err != nil {
-		return translate(err, func(err error) error { return err })
+	sources := provider.ListSources()
+	target := sources[len(sources)-1].Version
+	var current int64
+	if err := plain(db.WithContext(ctx).Raw("SELECT MAX(version_id) FROM " + versions).Scan(&current).Error); err != nil {
+		if errors.Is(err, ErrUnavailable) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ErrNotMigrated, err) // no such table
 	}
 	if current != target {
 		return fmt.Errorf("%w: it is at %d, this program at %d", ErrNotMigrated, current, target)
@@ -70,12 +78,12 @@ func migrations(db *gorm.DB) (*goose.Provider, error) {
 		return nil, fmt.Errorf("migrate database: %w", err)
 	}
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{
-		goose.WithTableName("schema_migrations"),
+		goose.WithTableName(versions),
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithLogger(goose.NopLogger()),
 	}
 	if db.Name() == "postgres" {
-		locker, err := lock.NewPostgresSessionLocker()
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // looks every second, for five minutes
 		if err != nil {
 			return nil, fmt.Errorf("migrate database: %w", err)
 		}
@@ -83,7 +91,7 @@ func migrations(db *gorm.DB) (*goose.Provider, error) {
 	}
 	provider, err := goose.NewProvider(dialect, pool, files, options...)
 	if err != nil {
-		return nil, fmt.Errorf("migrate database: %w", err)
+		return nil, fmt.Errorf("migrate database: %w", plain(err))
 	}
 	return provider, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/glebarez/sqlite"
 	"gorm.io/gorm"
@@ -34,6 +35,9 @@ func openSQLite(ctx context.Context, path string) (*gorm.DB, error) {
 	writer, err := openSQLitePool(path, "immediate", append(common, "journal_mode(WAL)"), 1)
 	if err != nil {
 		return nil, err
+	}
+	if err := writer.PingContext(ctx); err != nil { // switches the file to WAL before anybody reads
+		return nil, errors.Join(fmt.Errorf("open database: %w", plain(err)), writer.Close())
 	}
 	readers, err := openSQLitePool(path, "deferred", append(common, "query_only(1)"), max(4, runtime.NumCPU()))
 	if err != nil {
@@ -69,11 +73,20 @@ func (p *sqlitePool) ExecContext(ctx context.Context, query string, args ...any)
 }
 
 func (p *sqlitePool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return p.readers.QueryContext(ctx, query, args...)
+	return p.querying(query).QueryContext(ctx, query, args...)
 }
 
 func (p *sqlitePool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return p.readers.QueryRowContext(ctx, query, args...)
+	return p.querying(query).QueryRowContext(ctx, query, args...)
+}
+
+// querying is where a statement that returns rows belongs: INSERT … RETURNING and its kin write.
+func (p *sqlitePool) querying(query string) *sql.DB {
+	verb, _, _ := strings.Cut(strings.TrimSpace(query), " ")
+	if strings.EqualFold(verb, "SELECT") || strings.EqualFold(verb, "PRAGMA") {
+		return p.readers
+	}
+	return p.writer
 }
 
 func (p *sqlitePool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {

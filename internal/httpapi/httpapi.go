@@ -57,8 +57,9 @@ func mountPages(router *echo.Echo, problems problems) {
 		return c.Blob(http.StatusOK, "application/yaml", sesame.OpenAPI)
 	})
 	pages := echo.WrapHandler(web.Handler())
-	router.GET("/reset-password", pages)
-	router.GET("/assets/*", pages)
+	for _, path := range web.Paths() {
+		router.GET(path, pages)
+	}
 	router.GET("/problems/:code", problems.page)
 	for _, route := range router.Routes() { // RFC 9110, section 9.1: what has GET has HEAD
 		if route.Method == http.MethodGet {

@@ -43,5 +43,8 @@ func Accept(password string) (New, error) {
 // prepare brings a password to the one form that is hashed, so that é typed as one character or as two is
 // the same password (RFC 8265, section 4.2: OpaqueString).
 func prepare(password string) (string, error) {
+	if !utf8.ValidString(password) { // which precis would mend
+		return "", ErrCharacters
+	}
 	return precis.OpaqueString.String(password)
 }

@@ -19,17 +19,26 @@ var templates = template.Must(template.ParseFS(files, "pages/*.html"))
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Handler serves /reset-password and /assets/.
+// Paths are what Handler serves.
+func Paths() []string {
+	paths := []string{"/reset-password"}
+	assets, err := fs.Glob(files, "assets/*")
+	if err != nil {
+		panic(err) // only for a pattern that is none
+	}
+	for _, asset := range assets {
+		paths = append(paths, "/"+asset)
+	}
+	return paths
+}
+
+// Handler serves the pages and assets of Paths.
 func Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /reset-password", func(w http.ResponseWriter, _ *http.Request) {
 		_ = render(w, "reset-password.html", nil) // a browser that hung up needs no page
 	})
-	assets, err := fs.Sub(files, "assets")
-	if err != nil {
-		panic(err) // only for an invalid path
-	}
-	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(assets)))
+	mux.Handle("GET /assets/", http.FileServerFS(files))
 	return mux
 }
 

@@ -1,0 +1,254 @@
+package database_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"gorm.io/gorm"
+)
+
+func TestMain(m *testing.M) { databasetest.Main(m) }
+
+func newUser(email string) *auth.User {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	return &auth.User{ID: uuid.Must(uuid.NewV7()), Name: "Ada", Email: email, PasswordHash: "x", Generation: 1, CreatedAt: now, UpdatedAt: now}
+}
+
+func open(t *testing.T, url string) *gorm.DB {
+	t.Helper()
+	db, err := database.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := database.Close(db); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// Several instances start at once over an empty database, each with connections of its own.
+func TestInstancesMigrateAtOnce(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		url := databasetest.Empty(t, engine)
+		var all sync.WaitGroup
+		if err := database.Migrated(t.Context(), open(t, url)); !errors.Is(err, database.ErrNotMigrated) {
+			t.Errorf("an empty database: %v", err)
+		}
+		for range 4 {
+			db := open(t, url)
+			all.Go(func() {
+				if err := database.Migrate(t.Context(), db); err != nil {
+					t.Error(err)
+				}
+				if err := database.Migrated(t.Context(), db); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		newer := open(t, url)
+		if err := newer.Exec("INSERT INTO schema_migrations (version_id, is_applied) VALUES (99999, true)").Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := database.Migrated(t.Context(), newer); !errors.Is(err, database.ErrNotMigrated) {
+			t.Errorf("a newer schema: %v", err)
+		}
+	})
+}
+
+// Many writers wait for each other: none fails, and none of what they wrote is lost.
+func TestWritersWaitForEachOther(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		url := databasetest.URL(t, engine)
+		one, other := open(t, url), open(t, url) // as two processes
+		const writers, writes = 50, 4
+		var all sync.WaitGroup
+		for writer := range writers {
+			db := []*gorm.DB{one, other}[writer%2]
+			all.Go(func() {
+				for write := range writes {
+					err := database.Transaction(t.Context(), db, func(tx *gorm.DB) error {
+						var users int64
+						if err := tx.Model(&auth.User{}).Count(&users).Error; err != nil { // a read before the write
+							return err
+						}
+						return tx.Create(newUser(fmt.Sprintf("%d.%d@example.com", writer, write))).Error
+					})
+					if err != nil {
+						t.Errorf("writer %d: %v", writer, err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		var users int64
+		if err := one.Model(&auth.User{}).Count(&users).Error; err != nil || users != writers*writes {
+			t.Errorf("%d users, %v", users, err)
+		}
+	})
+}
+
+func TestTransactionIsWhole(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		refuse := errors.New("refused")
+		err := database.Transaction(t.Context(), db, func(tx *gorm.DB) error {
+			if err := tx.Create(newUser("a@example.com")).Error; err != nil {
+				return err
+			}
+			return refuse
+		})
+		if !errors.Is(err, refuse) {
+			t.Errorf("%v", err)
+		}
+		cancelled, cancel := context.WithCancel(t.Context())
+		err = database.Transaction(cancelled, db, func(tx *gorm.DB) error {
+			cancel() // the client hangs up in the middle
+			return tx.Create(newUser("b@example.com")).Error
+		})
+		if err != nil {
+			t.Errorf("a client that hung up undid what was under way: %v", err)
+		}
+		var emails []string
+		if err := db.Model(&auth.User{}).Pluck("email", &emails).Error; err != nil || len(emails) != 1 || emails[0] != "b@example.com" {
+			t.Errorf("%v, %v", emails, err)
+		}
+	})
+}
+
+func TestErrorsAreToldApart(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		if err := db.Create(newUser("a@example.com")).Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Create(newUser("a@example.com")).Error; !errors.Is(err, gorm.ErrDuplicatedKey) {
+			t.Errorf("a duplicate: %v", err)
+		}
+		err := db.Exec("SELECT nothing FROM nowhere").Error
+		if err == nil || errors.Is(err, database.ErrUnavailable) {
+			t.Errorf("a wrong statement: %v", err)
+		}
+		late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+		defer cancel()
+		if err := database.Transaction(late, db, func(tx *gorm.DB) error { return tx.Create(newUser("b@example.com")).Error }); !errors.Is(err, database.ErrUnavailable) {
+			t.Errorf("too late: %v", err)
+		}
+		if err := database.Close(db); err != nil {
+			t.Fatal(err)
+		}
+		for name, err := range map[string]error{
+			"read":        db.Take(&auth.User{}).Error,
+			"write":       db.Create(newUser("c@example.com")).Error,
+			"transaction": database.Transaction(t.Context(), db, func(*gorm.DB) error { return nil }),
+			"ping":        database.Ping(t.Context(), db),
+			"migrated":    database.Migrated(t.Context(), db),
+		} {
+			if !errors.Is(err, database.ErrUnavailable) {
+				t.Errorf("%s of a closed database: %v", name, err)
+			}
+		}
+	})
+}
+
+// A write that another process holds up longer than the deadline is unavailable, not a fault; when the other
+// lets go, writing goes on.
+func TestLockedByAnotherProcess(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		url := databasetest.URL(t, engine)
+		db, other := open(t, url), open(t, url)
+		user := newUser("a@example.com")
+		if err := db.Create(user).Error; err != nil {
+			t.Fatal(err)
+		}
+		rename := func(ctx context.Context, db *gorm.DB) error {
+			return database.Transaction(ctx, db, func(tx *gorm.DB) error {
+				return tx.Model(&auth.User{}).Where("id = ?", user.ID).Update("name", "Grace").Error
+			})
+		}
+		holding := other.Begin()
+		if err := holding.Model(&auth.User{}).Where("id = ?", user.ID).Update("name", "Alan").Error; err != nil {
+			t.Fatal(err)
+		}
+		short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		if err := rename(short, db); !errors.Is(err, database.ErrUnavailable) {
+			t.Errorf("held up: %v", err)
+		}
+		if err := holding.Rollback().Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := rename(t.Context(), db); err != nil {
+			t.Errorf("after that: %v", err)
+		}
+	})
+}
+
+func TestTimesAndTextComeBackAsTheyWere(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		user := newUser("a@example.com")
+		user.Name, user.CreatedAt = "Ada ' \" \\ 🐎 %s\n", time.Date(2026, 3, 29, 1, 30, 0, 120_000_000, time.UTC)
+		if err := db.Create(user).Error; err != nil {
+			t.Fatal(err)
+		}
+		var got auth.User
+		if err := db.Where("created_at > ? AND created_at < ?", user.CreatedAt.Add(-time.Microsecond), user.CreatedAt.Add(time.Microsecond)).Take(&got).Error; err != nil {
+			t.Fatal(err)
+		}
+		if got.Name != user.Name || !got.CreatedAt.Equal(user.CreatedAt) || got.ID != user.ID || got.DisabledAt != nil {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestSQLiteFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "with space & %41?#.db")
+	db := open(t, "sqlite:"+path)
+	if err := database.Migrate(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"} {
+		var got string
+		if err := db.Raw("PRAGMA " + pragma).Scan(&got).Error; err != nil || got != want {
+			t.Errorf("%s is %q, %v", pragma, got, err)
+		}
+		err := db.Transaction(func(tx *gorm.DB) error { return tx.Raw("PRAGMA " + pragma).Scan(&got).Error })
+		if err != nil || got != want {
+			t.Errorf("%s of the writer is %q, %v", pragma, got, err)
+		}
+	}
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for url, want := range map[string]string{
+		"mysql://x":                         "must begin with postgres:// or sqlite:",
+		"postgres://u:canary@[bad":          "not valid",
+		"postgres://u:canary@127.0.0.1:1/x": "reach database",
+		"sqlite:/nowhere/at/all.db":         "no such file or directory",
+	} {
+		_, err := database.Open(ctx, url)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}

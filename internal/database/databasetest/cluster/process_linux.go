@@ -1,0 +1,56 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	osuser "os/user"
+	"strconv"
+	"syscall"
+)
+
+// A user is whom the server runs as.
+type user struct {
+	name     string
+	uid, gid int
+}
+
+// serverUser returns whom to become, or nil to stay who we are: only root has
+// to step down.
+func serverUser() (*user, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	account, err := osuser.Lookup("postgres")
+	if err != nil {
+		account, err = osuser.Lookup("nobody")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("PostgreSQL does not run as root, and there is neither a user postgres nor nobody: %w", err)
+	}
+	uid, uidErr := strconv.Atoi(account.Uid)
+	gid, gidErr := strconv.Atoi(account.Gid)
+	return &user{account.Username, uid, gid}, errors.Join(uidErr, gidErr)
+}
+
+// processAttributes makes a child of ours run as owner, out of reach of the
+// terminal's Ctrl-C, which the tests get first, and end when we do.
+func processAttributes(owner *user) *syscall.SysProcAttr {
+	attributes := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
+	if owner != nil {
+		attributes.Credential = &syscall.Credential{Uid: uint32(owner.uid), Gid: uint32(owner.gid)}
+	}
+	return attributes
+}
+
+// tempDir returns the folder for clusters' folders. To copy a database is to make
+// three hundred files, which in memory takes a tenth of the time or less.
+func tempDir() string {
+	const memory, tmpfs, plenty = "/dev/shm", 0x01021994, 2 << 30
+	var info syscall.Statfs_t
+	if os.Getenv("TMPDIR") == "" && syscall.Statfs(memory, &info) == nil &&
+		int64(info.Type) == tmpfs && info.Bavail*uint64(info.Bsize) >= plenty {
+		return memory
+	}
+	return os.TempDir()
+}

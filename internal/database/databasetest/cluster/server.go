@@ -1,0 +1,113 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// errEnded is a server that ended by itself; its log says why.
+var errEnded = errors.New("PostgreSQL ended while it started")
+
+// run starts the server on a free port and waits until it accepts connections.
+// It returns errEnded when the server gives up.
+func (c *Cluster) run(ctx context.Context, bin string, owner *user, password string) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	c.URL = (&url.URL{
+		Scheme:   "postgres",
+		User:     url.UserPassword(superuser, password),
+		Host:     net.JoinHostPort("127.0.0.1", port),
+		Path:     "/postgres",
+		RawQuery: "sslmode=disable",
+	}).String()
+	if err := c.launch(bin, owner, port); err != nil {
+		return err
+	}
+	return c.awaitReady(ctx)
+}
+
+// launch starts the server, whose output goes to the log file.
+func (c *Cluster) launch(bin string, owner *user, port string) error {
+	log, err := os.Create(c.logFile())
+	if err != nil {
+		return fmt.Errorf("make PostgreSQL's log: %w", err)
+	}
+	defer func() { _ = log.Close() }() // the server has its own copy
+
+	cmd := exec.Command(filepath.Join(bin, "postgres"),
+		"-D", c.dataFolder(),
+		"-c", "listen_addresses=127.0.0.1",
+		"-c", "port="+port,
+		"-c", "unix_socket_directories=",
+		"-c", "max_connections=300",
+		"-c", "fsync=off",
+		"-c", "synchronous_commit=off",
+		"-c", "full_page_writes=off",
+		"-c", "max_wal_size=256MB", // the folder may be in memory
+		"-c", "timezone=Pacific/Chatham",
+	)
+	cmd.Dir = c.folder
+	cmd.SysProcAttr = processAttributes(owner)
+	cmd.Stdout, cmd.Stderr = log, log
+
+	exited, started := make(chan struct{}), make(chan error)
+	go func() {
+		// On Linux the server dies when this thread does, so the thread is held
+		// until the server has gone.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // why it ended is in its log
+			close(exited)
+		}
+	}()
+	if err := <-started; err != nil {
+		return fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	c.server, c.exited = cmd, exited
+	return nil
+}
+
+// awaitReady connects until it works, the server ends or ctx is over.
+func (c *Cluster) awaitReady(ctx context.Context) error {
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		conn, err := pgx.Connect(ctx, c.URL)
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case <-c.exited:
+			return errEnded
+		case <-ctx.Done():
+			return fmt.Errorf("PostgreSQL does not answer: %w", errors.Join(context.Cause(ctx), err))
+		case <-poll.C:
+		}
+	}
+}
+
+// freePort returns a port that was free a moment ago.
+func freePort() (string, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port for PostgreSQL: %w", err)
+	}
+	defer func() { _ = listener.Close() }()
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port), nil
+}

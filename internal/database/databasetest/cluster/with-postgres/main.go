@@ -1,0 +1,94 @@
+// With-postgres runs a command with a throwaway PostgreSQL cluster:
+//
+//	with-postgres go test ./...
+//
+// The command finds the cluster's URL in SESAME_TEST_POSTGRES_URL. When that is
+// set already, the command runs with the server it names and no cluster is
+// started. The exit status is the command's.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest/cluster"
+)
+
+const variable = "SESAME_TEST_POSTGRES_URL"
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: with-postgres COMMAND [ARGUMENT...]")
+		os.Exit(2)
+	}
+	status, err := run(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "with-postgres:", err)
+	}
+	os.Exit(status)
+}
+
+// run returns the command's exit status, or 1 and what went wrong without it.
+func run(command []string) (status int, err error) {
+	// Signals are caught from here on, so that none of them ends this process
+	// ahead of the cluster.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer cancel()
+
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = os.Environ()
+	if os.Getenv(variable) == "" {
+		postgres, err := cluster.Start(ctx)
+		if err != nil {
+			return 1, err
+		}
+		defer func() {
+			if stopErr := postgres.Stop(); stopErr != nil {
+				status, err = max(status, 1), errors.Join(err, stopErr)
+			}
+		}()
+		cmd.Env = append(cmd.Env, variable+"="+postgres.URL)
+	}
+	return supervise(cmd, signals)
+}
+
+// supervise runs cmd, hands signals on to it, and returns its exit status.
+func supervise(cmd *exec.Cmd, signals <-chan os.Signal) (int, error) {
+	if err := cmd.Start(); err != nil {
+		return 127, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			_ = cmd.Process.Signal(s) // fails only when the command has ended by itself
+		case err := <-ended:
+			return exitStatus(err)
+		}
+	}
+}
+
+// exitStatus follows the shell: 128 and the signal's number for a command that a
+// signal ended.
+func exitStatus(err error) (int, error) {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		if err != nil {
+			return 1, err
+		}
+		return 0, nil
+	}
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal()), nil
+	}
+	return exit.ExitCode(), nil
+}

@@ -1,0 +1,140 @@
+package databasetest
+
+import (
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/database"
+)
+
+func TestMain(m *testing.M) { Main(m) }
+
+func TestDatabasesAreMigratedAndApart(t *testing.T) {
+	Each(t, func(t *testing.T, engine Engine) {
+		first, second := New(t, engine), New(t, engine)
+		for _, db := range []*gorm.DB{first, second} {
+			if err := database.Migrated(t.Context(), db); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// A table of its own makes this test independent of the schema.
+		for _, db := range []*gorm.DB{first, second} {
+			exec(t, db, "CREATE TABLE visits (visitor TEXT)")
+		}
+		exec(t, first, "INSERT INTO visits VALUES ('first')")
+		if got := count(t, first); got != 1 {
+			t.Errorf("the first database has %d rows, want 1", got)
+		}
+		if got := count(t, second); got != 0 {
+			t.Errorf("the second database has %d rows of the first's", got)
+		}
+	})
+}
+
+func TestURLNamesOneDatabase(t *testing.T) {
+	Each(t, func(t *testing.T, engine Engine) {
+		address := URL(t, engine)
+		one, other := open(t, address), open(t, address)
+		exec(t, one, "CREATE TABLE visits (visitor TEXT)")
+		exec(t, one, "INSERT INTO visits VALUES ('one')")
+		if got := count(t, other); got != 1 {
+			t.Errorf("another connection sees %d rows, want 1", got)
+		}
+	})
+}
+
+func TestEmptyHasNoTables(t *testing.T) {
+	Each(t, func(t *testing.T, engine Engine) {
+		tables, err := open(t, Empty(t, engine)).Migrator().GetTables()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(tables) > 0 {
+			t.Errorf("an empty database has the tables %q", tables)
+		}
+	})
+}
+
+func TestDatabasesEndWithTheTest(t *testing.T) {
+	for _, engine := range Engines {
+		var left *gorm.DB
+		var address string
+		t.Run(string(engine), func(t *testing.T) {
+			address = URL(t, engine)
+			var err error
+			if left, err = database.Open(t.Context(), address); err != nil {
+				t.Fatal(err)
+			}
+		})
+		_ = database.Close(left) // its connections may have been cut
+		switch engine {
+		case SQLite:
+			folder := filepath.Dir(strings.TrimPrefix(address, "sqlite:"))
+			if _, err := os.Stat(folder); err == nil {
+				t.Errorf("%s is still there", folder)
+			}
+		case Postgres:
+			if db, err := database.Open(t.Context(), address); err == nil {
+				_ = database.Close(db)
+				t.Errorf("%s is still there", address)
+			}
+		}
+	}
+}
+
+func TestTemplateIsMadeAnewAfterACrash(t *testing.T) {
+	admin, err := pgx.Connect(t.Context(), os.Getenv(postgresVariable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = admin.Close(t.Context()) }()
+	name := databasePrefix + "crashed_" + strings.ToLower(rand.Text())
+	if _, err := admin.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		for _, statement := range []string{"ALTER DATABASE " + name + " IS_TEMPLATE false", "DROP DATABASE " + name} {
+			if _, err := admin.Exec(t.Context(), statement); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+
+	if err := makePostgresTemplate(t.Context(), admin, name); err != nil {
+		t.Fatal(err)
+	}
+	if err := database.Migrated(t.Context(), open(t, createPostgres(t, name))); err != nil {
+		t.Errorf("a copy of the template: %v", err)
+	}
+}
+
+func open(t *testing.T, address string) *gorm.DB {
+	t.Helper()
+	db, err := database.Open(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = database.Close(db) })
+	return db
+}
+
+func exec(t *testing.T, db *gorm.DB, statement string) {
+	t.Helper()
+	if err := db.WithContext(t.Context()).Exec(statement).Error; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func count(t *testing.T, db *gorm.DB) (rows int) {
+	t.Helper()
+	if err := db.WithContext(t.Context()).Raw("SELECT count(*) FROM visits").Scan(&rows).Error; err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}

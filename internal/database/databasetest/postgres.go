@@ -1,0 +1,163 @@
+package databasetest
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sesame-auth/sesame/internal/database"
+)
+
+const databasePrefix = "sesame_test_"
+
+// templateLock is the advisory lock under which a template is made: "sesame" in
+// ASCII.
+const templateLock = 0x736573616d65
+
+func migratedPostgres(t testing.TB) string {
+	t.Helper()
+	requirePostgres(t)
+	template, err := postgresTemplate()
+	if err != nil {
+		t.Fatalf("make PostgreSQL's template database: %v", err)
+	}
+	return createPostgres(t, template)
+}
+
+func requirePostgres(t testing.TB) {
+	t.Helper()
+	if os.Getenv(postgresVariable) == "" {
+		t.Fatalf("no PostgreSQL: give the package a TestMain that calls databasetest.Main, or set %s", postgresVariable)
+	}
+}
+
+// createPostgres copies template to a database that lives as long as the test.
+func createPostgres(t testing.TB, template string) string {
+	t.Helper()
+	requirePostgres(t)
+	name := databasePrefix + strings.ToLower(rand.Text())
+	address, err := postgresURL(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	if err := administer(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+		t.Fatalf("create a PostgreSQL database: %v", err)
+	}
+	t.Cleanup(func() {
+		// The test's own context is over by now.
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		defer cancel()
+		if err := administer(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Errorf("delete the test's PostgreSQL database: %v", err)
+		}
+	})
+	return address
+}
+
+// postgresTemplate is the name of the migrated template, which the first process
+// to hold the lock makes.
+var postgresTemplate = sync.OnceValues(func() (name string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	digest, err := migrationsDigest()
+	if err != nil {
+		return "", err
+	}
+	name = databasePrefix + "template_" + digest
+
+	admin, err := pgx.Connect(ctx, os.Getenv(postgresVariable))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, admin.Close(ctx)) }() // which also unlocks
+	if _, err := admin.Exec(ctx, "SELECT pg_advisory_lock($1)", templateLock); err != nil {
+		return "", err
+	}
+	var made bool
+	if err := admin.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)", name).Scan(&made); err != nil {
+		return "", err
+	}
+	if made {
+		return name, nil
+	}
+	return name, makePostgresTemplate(ctx, admin, name)
+})
+
+// makePostgresTemplate marks the database as a template last, so that one whose
+// maker was killed is made anew. Nobody can connect to it from then on, as
+// PostgreSQL does not copy a database that is in use.
+func makePostgresTemplate(ctx context.Context, admin *pgx.Conn, name string) error {
+	address, err := postgresURL(name)
+	if err != nil {
+		return err
+	}
+	if _, err := admin.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+		return err
+	}
+	if _, err := admin.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+		return err
+	}
+	if err := migrate(ctx, address); err != nil {
+		return err
+	}
+	_, err = admin.Exec(ctx, "ALTER DATABASE "+name+" WITH IS_TEMPLATE true ALLOW_CONNECTIONS false")
+	return err
+}
+
+// migrate brings the database at address up to date and hangs up.
+func migrate(ctx context.Context, address string) (err error) {
+	db, err := database.Open(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, database.Close(db)) }()
+	return database.Migrate(ctx, db)
+}
+
+// administer runs one statement on the server's own database.
+func administer(ctx context.Context, statement string) (err error) {
+	admin, err := pgx.Connect(ctx, os.Getenv(postgresVariable))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, admin.Close(ctx)) }()
+	_, err = admin.Exec(ctx, statement)
+	return err
+}
+
+// postgresURL is the server's URL with another database.
+func postgresURL(name string) (string, error) {
+	server, err := url.Parse(os.Getenv(postgresVariable))
+	if err != nil || (server.Scheme != "postgres" && server.Scheme != "postgresql") {
+		return "", fmt.Errorf("%s must be a URL, postgres://user:password@host:port/database", postgresVariable)
+	}
+	server.Path = "/" + name
+	return server.String(), nil
+}
+
+// migrationsDigest names a version of the schema: other migrations, another
+// template.
+func migrationsDigest() (string, error) {
+	digest := sha256.New()
+	err := fs.WalkDir(database.Migrations, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := database.Migrations.ReadFile(path)
+		_, _ = fmt.Fprintf(digest, "%q %q\n", path, content)
+		return err
+	})
+	return fmt.Sprintf("%x", digest.Sum(nil)[:8]), err
+}

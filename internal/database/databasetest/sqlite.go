@@ -1,0 +1,68 @@
+package databasetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/database"
+)
+
+func migratedSQLite(t testing.TB) string {
+	t.Helper()
+	template, err := sqliteTemplate()
+	if err != nil {
+		t.Fatalf("migrate an SQLite database: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "sesame.db")
+	if err := os.WriteFile(path, template, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "sqlite:" + path
+}
+
+// sqliteTemplate is the content of a migrated file, made once a process.
+var sqliteTemplate = sync.OnceValues(func() (content []byte, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	folder, err := os.MkdirTemp("", "sesame-sqlite-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+
+	path := filepath.Join(folder, "sesame.db")
+	if err := migrateSQLite(ctx, "sqlite:"+path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// migrateSQLite also moves what the migrations wrote from the write-ahead log
+// into the file itself, which is all that is copied.
+func migrateSQLite(ctx context.Context, url string) (err error) {
+	db, err := database.Open(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, database.Close(db)) }()
+	if err := database.Migrate(ctx, db); err != nil {
+		return err
+	}
+	writer, err := db.DB()
+	if err != nil {
+		return err
+	}
+	var busy, frames, moved int
+	if err := writer.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved); err != nil {
+		return fmt.Errorf("move the write-ahead log into the file: %w", err)
+	}
+	if busy != 0 {
+		return errors.New("move the write-ahead log into the file: somebody else has it open")
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package httpapi_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"maps"
+	"math/big"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+)
+
+var base64url = base64.RawURLEncoding
+
+// jwks reads the one published key the way a service would: over HTTP, by RFC 7517 alone.
+func jwks(t *testing.T, s *apitest.Server) (kid string, public *ecdsa.PublicKey) {
+	t.Helper()
+	answer := s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
+	if answer.Header.Get("Cache-Control") != "public, max-age=300" {
+		t.Errorf("Cache-Control is %q", answer.Header.Get("Cache-Control"))
+	}
+	var set struct {
+		Keys []map[string]string `json:"keys"`
+	}
+	if err := json.Unmarshal([]byte(answer.Raw), &set); err != nil || len(set.Keys) != 1 {
+		t.Fatalf("keys: %s", answer.Raw)
+	}
+	key := set.Keys[0]
+	if key["kty"] != "EC" || key["crv"] != "P-256" || key["alg"] != "ES256" || key["use"] != "sig" || key["d"] != "" {
+		t.Errorf("key: %v", key)
+	}
+	coordinate := func(name string) *big.Int {
+		raw, err := base64url.DecodeString(key[name])
+		if err != nil || len(raw) != 32 {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return new(big.Int).SetBytes(raw)
+	}
+	thumbprint := sha256.Sum256([]byte(`{"crv":"P-256","kty":"EC","x":"` + key["x"] + `","y":"` + key["y"] + `"}`)) // RFC 7638, section 3
+	if base64url.EncodeToString(thumbprint[:]) != key["kid"] {
+		t.Error("kid is not the thumbprint")
+	}
+	return key["kid"], &ecdsa.PublicKey{Curve: elliptic.P256(), X: coordinate("x"), Y: coordinate("y")}
+}
+
+// A service needs the published keys and nothing else to verify a token; it says nothing about the person.
+func TestAccessTokenAsAServiceSeesIt(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		address := s.NewUser(t)
+		before := time.Now().Unix()
+		parts := strings.Split(s.Login(t, address).Access, ".")
+		kid, public := jwks(t, s)
+		digest := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+		signature, err := base64url.DecodeString(parts[2])
+		if err != nil || len(signature) != 64 {
+			t.Fatalf("signature: %v", err)
+		}
+		if !ecdsa.Verify(public, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
+			t.Error("the published key does not verify the token")
+		}
+		header, claims := part(t, parts[0]), part(t, parts[1])
+		if len(header) != 3 || header["alg"] != "ES256" || header["typ"] != "at+jwt" || header["kid"] != kid {
+			t.Errorf("header: %v", header)
+		}
+		for claim, want := range map[string]any{"iss": apitest.PublicURL, "aud": apitest.PublicURL, "client_id": "sesame"} {
+			if claims[claim] != want {
+				t.Errorf("%s is %v", claim, claims[claim])
+			}
+		}
+		iat, _ := claims["iat"].(float64)
+		exp, _ := claims["exp"].(float64)
+		if int64(iat) < before || exp-iat != 900 || claims["auth_time"] != claims["iat"] {
+			t.Errorf("times: %v", claims)
+		}
+		names := []string{"iss", "aud", "sub", "sid", "jti", "iat", "exp", "client_id", "auth_time"}
+		if len(claims) != len(names) || strings.Contains(part64(t, parts[1]), address) {
+			t.Errorf("claims: %v", claims)
+		}
+	})
+}
+
+func part64(t *testing.T, text string) string {
+	t.Helper()
+	raw, err := base64url.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func part(t *testing.T, text string) map[string]any {
+	t.Helper()
+	var members map[string]any
+	if err := json.Unmarshal([]byte(part64(t, text)), &members); err != nil {
+		t.Fatal(err)
+	}
+	return members
+}
+
+// Tokens that an attacker makes from what is public are refused.
+func TestForgedAccessTokens(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		genuine := s.Login(t, s.NewUser(t)).Access
+		parts := strings.Split(genuine, ".")
+		header, claims := part(t, parts[0]), part(t, parts[1])
+		_, public := jwks(t, s)
+		foreign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := x509.MarshalPKIXPublicKey(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hs256 := func(key []byte) func(string) []byte {
+			return func(signed string) []byte {
+				mac := hmac.New(sha256.New, key)
+				mac.Write([]byte(signed))
+				return mac.Sum(nil)
+			}
+		}
+		es256 := func(signed string) []byte {
+			digest := sha256.Sum256([]byte(signed))
+			r, sig, err := ecdsa.Sign(rand.Reader, foreign, digest[:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return append(r.FillBytes(make([]byte, 32)), sig.FillBytes(make([]byte, 32))...)
+		}
+		nothing := func(string) []byte { return nil }
+		forge := func(change map[string]any, sign func(string) []byte) string {
+			changed := maps.Clone(header)
+			maps.Copy(changed, change)
+			head, err := json.Marshal(changed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signed := base64url.EncodeToString(head) + "." + parts[1]
+			return signed + "." + base64url.EncodeToString(sign(signed))
+		}
+		point := append([]byte{4}, append(public.X.FillBytes(make([]byte, 32)), public.Y.FillBytes(make([]byte, 32))...)...)
+		forged := map[string]string{
+			"alg none":                 forge(map[string]any{"alg": "none"}, nothing),
+			"alg NoNe":                 forge(map[string]any{"alg": "NoNe"}, nothing),
+			"alg none, same signature": forge(map[string]any{"alg": "none"}, func(string) []byte { raw, _ := base64url.DecodeString(parts[2]); return raw }),
+			"HS256 with the PEM":       forge(map[string]any{"alg": "HS256"}, hs256(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))),
+			"HS256 with the DER":       forge(map[string]any{"alg": "HS256"}, hs256(der)),
+			"HS256 with the point":     forge(map[string]any{"alg": "HS256"}, hs256(point)),
+			"foreign key, our kid":     forge(nil, es256),
+			"foreign key in jwk":       forge(map[string]any{"jwk": map[string]any{"kty": "EC"}}, es256),
+			"jku":                      forge(map[string]any{"jku": s.URL + "/keys"}, es256),
+			"no signature":             parts[0] + "." + parts[1] + ".",
+			"two parts":                parts[0] + "." + parts[1],
+			"four parts":               genuine + "." + parts[2],
+			"padding":                  genuine + "=",
+			"empty":                    "..",
+		}
+		claims["sub"] = "00000000-0000-7000-8000-000000000001"
+		body, err := json.Marshal(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged["another user's claims"] = parts[0] + "." + base64url.EncodeToString(body) + "." + parts[2]
+		for name, text := range forged {
+			if answer := s.Authenticate(t, text); answer.Status != http.StatusUnauthorized || answer.Code() != "invalid_access_token" {
+				t.Errorf("%s: %d %s", name, answer.Status, answer.Raw)
+			}
+		}
+		// Any one character of the signature, changed in its lowest bit: the last one holds bits that a lax
+		// decoder passes over.
+		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+		for at := len(genuine) - len(parts[2]); at < len(genuine); at++ {
+			other := alphabet[strings.IndexByte(alphabet, genuine[at])^1]
+			if answer := s.Authenticate(t, genuine[:at]+string(other)+genuine[at+1:]); answer.Status != http.StatusUnauthorized {
+				t.Errorf("character %d of the signature changed: %d", at, answer.Status)
+			}
+		}
+		if answer := s.Authenticate(t, genuine); answer.Status != http.StatusOK {
+			t.Errorf("the genuine token: %d", answer.Status)
+		}
+	})
+}

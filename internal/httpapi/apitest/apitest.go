@@ -1,0 +1,183 @@
+// Package apitest runs a whole Sesame in the test's process: the real handler behind a real listener, over a
+// real database, mailing to a real SMTP server. Its client holds every answer against the contract, and at
+// the end of the test no secret that went over the wire may stand in the database or the log.
+package apitest
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi"
+	"github.com/sesame-auth/sesame/internal/httpapi/contracttest"
+	"github.com/sesame-auth/sesame/internal/mail"
+	"github.com/sesame-auth/sesame/internal/token"
+	"gorm.io/gorm"
+)
+
+// PublicURL is the configured one; mailed links begin with it, wherever the server really listens.
+const PublicURL = "https://auth.example.test"
+
+// Secret is the installation's. It is the same in every test, so that a test can make tokens of its own.
+var Secret = token.Secret("a secret of thirty-two bytes, and more")
+
+// Contract is the contract that every answer is held against.
+var Contract = sync.OnceValue(func() *contracttest.Contract {
+	contract, err := contracttest.Load()
+	if err != nil {
+		panic(err)
+	}
+	return contract
+})
+
+// Server is a running Sesame.
+type Server struct {
+	URL      string
+	Client   *http.Client // checks answers
+	DB       *gorm.DB
+	Keys     *token.Keyring
+	Clock    *Clock
+	Log      *Log
+	mailbox  *mailbox
+	canaries *canaries
+}
+
+// Options change what a test's server is like. The zero value is the default configuration.
+type Options struct {
+	RefreshGrace time.Duration // 0: 30 s; negative: none
+	WithoutKeys  bool          // the operations that need the keyring panic
+}
+
+// Start runs a server until the test ends.
+func Start(t testing.TB, engine databasetest.Engine, options Options) *Server {
+	t.Helper()
+	db := databasetest.New(t, engine)
+	return StartOn(t, engine, db, options)
+}
+
+// StartOn is Start over a database the test has, for two instances beside each other.
+func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Options) *Server {
+	t.Helper()
+	s := &Server{DB: db, Clock: &Clock{}, Log: &Log{}, canaries: &canaries{}}
+	log := slog.New(slog.NewJSONHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var err error
+	if s.Keys, err = token.OpenKeyring(t.Context(), db, Secret, token.ES256, s.Clock.Now); err != nil {
+		t.Fatal(err)
+	}
+	s.mailbox = newMailbox(t)
+	sender, err := mail.NewSMTP(s.mailbox.url, "Sesame <no-reply@auth.example.test>", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outbox := mail.NewOutbox(db, sender, log, s.Clock.Now)
+	settings := auth.Settings{
+		SessionLifetime: 720 * time.Hour, IdleLifetime: 336 * time.Hour, RefreshGrace: 30 * time.Second,
+		ResetTokenLifetime: 30 * time.Minute, PublicURL: PublicURL,
+	}
+	if options.RefreshGrace != 0 {
+		settings.RefreshGrace = max(0, options.RefreshGrace)
+	}
+	access := token.NewAccessTokens(s.Keys, PublicURL, PublicURL, 15*time.Minute, s.Clock.Now)
+	authority := auth.New(db, access, token.NewRefreshCodec(Secret), outbox, settings, s.Clock.Now)
+	keys := s.Keys
+	if options.WithoutKeys {
+		keys = nil
+	}
+	handler, err := httpapi.New(authority, keys, PublicURL, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.serve(t, httpapi.NewServer(handler, log))
+	s.Client = &http.Client{Transport: s.canaries.watch(Contract().Transport(t, string(engine)))}
+	s.runOutbox(t, outbox, authority)
+	t.Cleanup(func() { s.canaries.check(t, s) })
+	return s
+}
+
+func (s *Server) serve(t testing.TB, server *http.Server) {
+	t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.URL = "http://" + listener.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Errorf("close server: %v", err)
+		}
+		<-served
+	})
+}
+
+func (s *Server) runOutbox(t testing.TB, outbox *mail.Outbox, authority *auth.Authority) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		outbox.Run(ctx, authority.Letters())
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+}
+
+// CloseDatabase takes the database away, as an outage does.
+func (s *Server) CloseDatabase(t testing.TB) {
+	t.Helper()
+	s.canaries.dump(t, s)
+	if err := database.Close(s.DB); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Clock is a clock that a test can move.
+type Clock struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+// Now is the real time, moved.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+// Advance moves the clock.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += d
+}
+
+// Log keeps what the server logs.
+type Log struct {
+	mu      sync.Mutex
+	content bytes.Buffer
+}
+
+// Write takes one line.
+func (l *Log) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.content.Write(line)
+}
+
+// String is everything so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.content.String()
+}

@@ -1,0 +1,80 @@
+package httpapi_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/sesame-auth/sesame/gen/client"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+)
+
+// The whole life of an account, through the generated client.
+func TestLifeThroughTheGeneratedClient(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		c, err := client.NewClientWithResponses(s.URL, client.WithHTTPClient(s.Client))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, bio, password, next := t.Context(), "Wrote the first program", "correct horse battery staple", "an even better horse battery"
+		registered, err := c.RegisterWithResponse(ctx, client.RegisterInput{
+			Name: "Ada Lovelace", Bio: &bio, Email: "Ada@Example.com", Password: password, Confirm: password,
+		})
+		if err != nil || registered.JSON201 == nil {
+			t.Fatalf("register: %v %s", err, registered.Body)
+		}
+		if user := registered.JSON201.User; user.Email != "ada@example.com" || user.Name != "Ada Lovelace" || *user.Bio != bio {
+			t.Errorf("registered %+v", user)
+		}
+		login := func(password string) *client.LoginResponse {
+			t.Helper()
+			answer, err := c.LoginWithResponse(ctx, client.LoginInput{Email: "ADA@example.com", Password: password})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return answer
+		}
+		authenticate := func(accessToken string) *client.AuthenticateResponse {
+			t.Helper()
+			answer, err := c.AuthenticateWithResponse(ctx, func(_ context.Context, r *http.Request) error {
+				r.Header.Set("Authorization", "Bearer "+accessToken)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return answer
+		}
+		first := login(password).JSON200
+		if first == nil || first.ExpiresIn != 900 || first.TokenType != client.TokenTypeBearer {
+			t.Fatalf("tokens: %+v", first)
+		}
+		if welcome := authenticate(first.AccessToken).JSON200; welcome == nil || welcome.User.Email != "ada@example.com" || *welcome.Message != "Welcome, Ada Lovelace" {
+			t.Errorf("welcome: %+v", welcome)
+		}
+		refreshed, err := c.RefreshTokensWithResponse(ctx, client.RefreshTokenInput{RefreshToken: first.RefreshToken})
+		if err != nil || refreshed.JSON200 == nil || refreshed.JSON200.RefreshToken == first.RefreshToken {
+			t.Fatalf("refresh: %v %s", err, refreshed.Body)
+		}
+		if forgot, err := c.ForgotPasswordWithResponse(ctx, client.ForgotPasswordInput{Email: "ada@EXAMPLE.com"}); err != nil || forgot.JSON202 == nil {
+			t.Fatalf("forgot password: %v %s", err, forgot.Body)
+		}
+		params := &client.ResetPasswordParams{Token: s.ResetToken(t, s.NextLetter(t))}
+		if reset, err := c.ResetPasswordWithResponse(ctx, params, client.ResetPasswordInput{Password: next}); err != nil || reset.JSON200 == nil {
+			t.Fatalf("reset: %v %s", err, reset.Body)
+		}
+		s.ExpectDead(t, apitest.Tokens{Access: refreshed.JSON200.AccessToken, Refresh: refreshed.JSON200.RefreshToken})
+		if old := login(password); old.StatusCode() != http.StatusUnauthorized || old.ApplicationproblemJSON401.Code != client.ProblemCodeInvalidCredentials {
+			t.Errorf("the old password: %s", old.Body)
+		}
+		second := login(next).JSON200
+		for range 2 {
+			if logout, err := c.LogoutWithResponse(ctx, client.RefreshTokenInput{RefreshToken: second.RefreshToken}); err != nil || logout.JSON200 == nil {
+				t.Fatalf("logout: %v %s", err, logout.Body)
+			}
+		}
+		s.ExpectDead(t, apitest.Tokens{Access: second.AccessToken, Refresh: second.RefreshToken})
+	})
+}

@@ -1,0 +1,152 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+)
+
+// Every fault is told at once, by its place and what must hold there, and never by what was submitted.
+func TestFaultsOfRegistration(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		long, password := strings.Repeat("é", 501), strings.Repeat("ü", 129)
+		for name, test := range map[string]struct {
+			body   string
+			faults []string
+		}{
+			"everything missing": {`{}`, []string{"/confirm: is required", "/email: is required", "/name: is required", "/password: is required"}},
+			"everything null": {`{"name":null,"bio":null,"email":null,"password":null,"confirm":null}`,
+				[]string{"/confirm: must not be null", "/email: must not be null", "/name: must not be null", "/password: must not be null"}},
+			"everything of another type": {`{"name":1,"bio":[],"email":{},"password":["canary-password"],"confirm":true}`,
+				[]string{"/bio: must be a string", "/confirm: must be a string", "/email: must be a string", "/name: must be a string", "/password: must be a string"}},
+			"everything too short": {`{"name":"","email":"","password":"canary7","confirm":"canary7"}`,
+				[]string{"/email: must be an email address", "/name: must not be empty", "/password: must have at least 8 characters"}},
+			"everything too long": {fmt.Sprintf(`{"name":%q,"bio":%q,"email":%q,"password":%q,"confirm":%q}`, long[:202], long, "a@"+long[:510], password, password),
+				[]string{"/bio: must have at most 500 characters", "/confirm: must have at most 128 characters", "/email: must be an email address",
+					"/email: must have at most 254 characters", "/name: must have at most 100 characters", "/password: must have at most 128 characters"}},
+			"confirm differs, and more": {`{"name":"Ada","email":"nobody","password":"canary-password","confirm":"canary-passwore"}`,
+				[]string{"/confirm: must equal password", "/email: must be an email address"}},
+			"names in another case": {`{"Name":"Ada","EMAIL":"a@example.com","Password":"canary-password","CONFIRM":"canary-password"}`,
+				[]string{"/confirm: is required", "/email: is required", "/name: is required", "/password: is required"}},
+		} {
+			answer := s.Do(t, http.MethodPost, "/auth/register", test.body, "Content-Type", asJSON)
+			faults := answer.Faults()
+			slices.Sort(faults)
+			if answer.Status != http.StatusBadRequest || !slices.Equal(faults, test.faults) {
+				t.Errorf("%s: %d\n got %q\nwant %q", name, answer.Status, faults, test.faults)
+			}
+			if strings.Contains(answer.Raw, "canary") {
+				t.Errorf("%s: what was submitted came back: %s", name, answer.Raw)
+			}
+		}
+		if answer := s.Post(t, "/auth/register", "name", "Ada", "email", "bell@example.com", "password", "bell\a bell\a", "confirm", "bell\a bell\a"); answer.Code() != "weak_password" {
+			t.Errorf("a control character: %d %s", answer.Status, answer.Raw)
+		}
+		for _, allowed := range []string{
+			fmt.Sprintf(`{"name":%q,"bio":%q,"email":"long@example.com","password":%q,"confirm":%[3]q}`, long[:200], long[:1000], password[:256]),
+			`{"name":"A","bio":null,"email":"short@example.com","password":"12345678","confirm":"12345678"}`,
+		} {
+			if answer := s.Do(t, http.MethodPost, "/auth/register", allowed, "Content-Type", asJSON); answer.Status != http.StatusCreated {
+				t.Errorf("at the limits: %d %s", answer.Status, answer.Raw)
+			}
+		}
+	})
+}
+
+func TestAddressesThatAreRefused(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		for _, address := range []string{"", "a", "@", "a@", "@b", "a@b@c", "a b@example.com", "a@example..com", ".a@example.com", "a..b@example.com",
+			"a@-example.com", "a@example.com.", " a@example.com", "a@example.com\n", "Ada <a@example.com>", `"a b"@example.com`, "a@[127.0.0.1]",
+			"ａda@example.com", "ada@exämple.com", "ada@example.com\r\nBcc: b@example.com", strings.Repeat("a", 65) + "@example.com"} {
+			for _, path := range []string{"/auth/register", "/auth/forgot-password"} {
+				answer := s.Post(t, path, "name", "Ada", "email", address, "password", apitest.Password, "confirm", apitest.Password)
+				if answer.Status != http.StatusBadRequest || !slices.Contains(answer.Faults(), "/email: must be an email address") {
+					t.Errorf("%s with %q: %d %s", path, address, answer.Status, answer.Raw)
+				}
+			}
+		}
+	})
+}
+
+// An unknown field sets nothing, whatever it is called.
+func TestUnknownFieldsSetNothing(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		answer := s.Do(t, http.MethodPost, "/auth/register", `{"name":"Ada","email":"ada@example.com","password":"correct horse","confirm":"correct horse",
+			"id":"00000000-0000-7000-8000-000000000001","ID":"00000000-0000-7000-8000-000000000001","generation":7,"Generation":7,"role":"admin",
+			"disabled_at":"2020-01-01T00:00:00Z","passwordHash":"x","password_hash":"x","PASSWORD":"another password","EMAIL":"another@example.com"}`, "Content-Type", asJSON)
+		if answer.Status != http.StatusCreated {
+			t.Fatalf("%d %s", answer.Status, answer.Raw)
+		}
+		var user auth.User
+		if err := s.DB.Where("email = ?", "ada@example.com").Take(&user).Error; err != nil {
+			t.Fatal(err)
+		}
+		if user.ID.String() == "00000000-0000-7000-8000-000000000001" || user.Generation != 1 || user.DisabledAt != nil {
+			t.Errorf("the user is %+v", user)
+		}
+		if answer := s.Post(t, "/auth/login", "email", "ada@example.com", "password", "correct horse"); answer.Status != http.StatusOK {
+			t.Errorf("the validated password does not log in: %d", answer.Status)
+		}
+	})
+}
+
+func TestResetTokenParameter(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		for query, want := range map[string]string{
+			"":                                    "?token: is required",
+			"?token=":                             "?token: must not be empty",
+			"?TOKEN=a":                            "?token: is required",
+			"?token=a&token=b":                    "?token: must be given once",
+			"?token=" + strings.Repeat("a", 8193): "?token: must have at most 8192 characters",
+		} {
+			answer := s.Do(t, http.MethodPost, "/auth/reset-password"+query, `{"password":"correct horse"}`, "Content-Type", asJSON)
+			if answer.Status != http.StatusBadRequest || !slices.Contains(answer.Faults(), want) {
+				t.Errorf("%.20s: %d %s", query, answer.Status, answer.Raw)
+			}
+		}
+	})
+}
+
+// A bearer token comes in one Authorization header, and nowhere else (RFC 6750, section 2).
+func TestBearer(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		tokens := s.Login(t, s.NewUser(t))
+		const bare, invalid = `Bearer realm="sesame"`, `Bearer realm="sesame", error="invalid_token"`
+		for name, test := range map[string]struct {
+			path, body string
+			headers    []string
+			status     int
+			challenge  string
+		}{
+			"the header":       {"/auth", "", []string{"Authorization", "Bearer " + tokens.Access}, 200, ""},
+			"in another case":  {"/auth", "", []string{"authorization", "bearer " + tokens.Access}, 200, ""},
+			"with a body":      {"/auth", `{"a":`, []string{"Authorization", "Bearer " + tokens.Access}, 200, ""},
+			"no header":        {"/auth", "", nil, 401, bare},
+			"the query":        {"/auth?access_token=" + tokens.Access, "", nil, 401, bare},
+			"a form":           {"/auth", "access_token=" + tokens.Access, []string{"Content-Type", "application/x-www-form-urlencoded"}, 401, bare},
+			"two headers":      {"/auth", "", []string{"Authorization", "Bearer " + tokens.Access, "Authorization", "Bearer " + tokens.Access}, 401, invalid},
+			"another scheme":   {"/auth", "", []string{"Authorization", "Basic " + tokens.Access}, 401, invalid},
+			"no scheme":        {"/auth", "", []string{"Authorization", tokens.Access}, 401, invalid},
+			"nothing":          {"/auth", "", []string{"Authorization", "Bearer "}, 401, invalid},
+			"two tokens":       {"/auth", "", []string{"Authorization", "Bearer " + tokens.Access + ", Bearer " + tokens.Access}, 401, invalid},
+			"a refresh token":  {"/auth", "", []string{"Authorization", "Bearer " + tokens.Refresh}, 401, invalid},
+			"too long a token": {"/auth", "", []string{"Authorization", "Bearer " + strings.Repeat("a", 9000)}, 401, invalid},
+		} {
+			answer := s.Do(t, http.MethodPost, test.path, test.body, test.headers...)
+			if answer.Status != test.status || answer.Header.Get("WWW-Authenticate") != test.challenge {
+				t.Errorf("%s: %d, WWW-Authenticate %q", name, answer.Status, answer.Header.Get("WWW-Authenticate"))
+			}
+		}
+	})
+}

@@ -1,0 +1,266 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/token"
+)
+
+// A client that races itself stays logged in, with one live token; a token older than that ends the session.
+func TestRefreshRacesItself(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		address := s.NewUser(t)
+		first, sibling := s.Login(t, address), s.Login(t, address)
+
+		const racers = 100
+		answers := atOnce(racers, func() apitest.Answer { return s.TryRefresh(t, first.Refresh) })
+		successors := make(map[string]bool)
+		var last apitest.Tokens
+		for _, answer := range answers {
+			if answer.Status != http.StatusOK {
+				t.Fatalf("a racer was refused: %d %s", answer.Status, answer.Raw)
+			}
+			last = apitest.Tokens{Access: answer.Text("accessToken"), Refresh: answer.Text("refreshToken")}
+			successors[last.Refresh] = true
+		}
+		if len(successors) != 1 {
+			t.Fatalf("%d successors of one token", len(successors))
+		}
+
+		third := s.Refresh(t, last.Refresh)
+		if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
+			t.Errorf("the grandparent answers %d", answer.Status)
+		}
+		s.ExpectDead(t, third)
+		s.ExpectDead(t, last)
+		s.ExpectLive(t, sibling)
+		if reason := sessionReason(t, s, third); reason == nil || *reason != auth.RevokedByReuse {
+			t.Errorf("the session was revoked because of %v", reason)
+		}
+	})
+}
+
+// atOnce runs n calls that start together.
+func atOnce(n int, call func() apitest.Answer) []apitest.Answer {
+	answers, start := make([]apitest.Answer, n), make(chan struct{})
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			<-start
+			answers[i] = call()
+		})
+	}
+	close(start)
+	all.Wait()
+	return answers
+}
+
+func TestGraceOfRefresh(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		address := s.NewUser(t)
+
+		t.Run("the parent answers the same successor", func(t *testing.T) {
+			first := s.Login(t, address)
+			second := s.Refresh(t, first.Refresh)
+			s.Clock.Advance(29 * time.Second)
+			if again := s.Refresh(t, first.Refresh); again.Refresh != second.Refresh {
+				t.Error("the successor differs")
+			}
+			s.ExpectLive(t, second)
+		})
+		t.Run("the parent is retired when the grace is over", func(t *testing.T) {
+			first := s.Login(t, address)
+			second := s.Refresh(t, first.Refresh)
+			s.Clock.Advance(30 * time.Second)
+			if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
+				t.Errorf("answered %d", answer.Status)
+			}
+			s.ExpectDead(t, second)
+		})
+		t.Run("the parent is retired when its successor was used", func(t *testing.T) {
+			first := s.Login(t, address)
+			third := s.Refresh(t, s.Refresh(t, first.Refresh).Refresh)
+			if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
+				t.Errorf("answered %d", answer.Status)
+			}
+			s.ExpectDead(t, third)
+		})
+		t.Run("revoked is not rotated", func(t *testing.T) {
+			first := s.Login(t, address)
+			second := s.Refresh(t, first.Refresh)
+			s.Logout(t, second.Refresh)
+			s.Clock.Advance(time.Second)
+			s.ExpectDead(t, first)
+			s.ExpectDead(t, second)
+			if reason := sessionReason(t, s, first); reason == nil || *reason != auth.RevokedByLogout {
+				t.Errorf("the session was revoked because of %v: a benign retry is no reuse", reason)
+			}
+		})
+		t.Run("a token from the future opens nothing", func(t *testing.T) {
+			first := s.Login(t, address)
+			said, err := token.NewRefreshCodec(apitest.Secret).Decode(first.Refresh)
+			if err != nil {
+				t.Fatal(err)
+			}
+			said.Counter += 2 // as after the restore of an older backup
+			if answer := s.TryRefresh(t, token.NewRefreshCodec(apitest.Secret).Encode(said)); answer.Status != http.StatusUnauthorized {
+				t.Errorf("answered %d", answer.Status)
+			}
+			s.ExpectDead(t, first)
+		})
+	})
+}
+
+func TestGraceCanBeSwitchedOff(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{RefreshGrace: -1})
+		first := s.Login(t, s.NewUser(t))
+		second := s.Refresh(t, first.Refresh)
+		if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
+			t.Errorf("answered %d", answer.Status)
+		}
+		s.ExpectDead(t, second)
+	})
+}
+
+func TestSessionsExpire(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		address := s.NewUser(t)
+
+		idle := s.Login(t, address)
+		s.Clock.Advance(336*time.Hour - time.Second)
+		idle = s.Refresh(t, idle.Refresh)
+		s.Clock.Advance(336 * time.Hour)
+		s.ExpectDead(t, idle)
+
+		busy := s.Login(t, address)
+		for range 29 {
+			s.Clock.Advance(24 * time.Hour)
+			busy = s.Refresh(t, busy.Refresh)
+		}
+		s.Clock.Advance(24*time.Hour - time.Second)
+		busy = s.Refresh(t, busy.Refresh)
+		s.Clock.Advance(time.Second)
+		s.ExpectDead(t, busy)
+		if reason := sessionReason(t, s, busy); reason != nil {
+			t.Errorf("an expired session was revoked because of %s", *reason)
+		}
+	})
+}
+
+func TestAccessTokenExpires(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		tokens := s.Login(t, s.NewUser(t))
+		s.Clock.Advance(15 * time.Minute)
+		if answer := s.Authenticate(t, tokens.Access); answer.Status != http.StatusOK {
+			t.Errorf("within the skew: %d", answer.Status)
+		}
+		s.Clock.Advance(11 * time.Second)
+		if answer := s.Authenticate(t, tokens.Access); answer.Status != http.StatusUnauthorized {
+			t.Errorf("after the skew: %d", answer.Status)
+		}
+		s.ExpectLive(t, s.Refresh(t, tokens.Refresh))
+	})
+}
+
+// Any token of the session ends it: the live one, a retired one, an expired one.
+func TestLogout(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		address := s.NewUser(t)
+		sibling := s.Login(t, address)
+
+		retired := s.Login(t, address)
+		live := s.Refresh(t, s.Refresh(t, retired.Refresh).Refresh)
+		for range 2 {
+			if answer := s.Logout(t, retired.Refresh); answer.Status != http.StatusOK {
+				t.Errorf("a retired token: %d %s", answer.Status, answer.Raw)
+			}
+		}
+		s.ExpectDead(t, live)
+		sibling = s.ExpectLive(t, sibling)
+
+		for _, foreign := range []string{"", "x", sibling.Access, sibling.Refresh + "A", sibling.Refresh[1:],
+			token.NewRefreshCodec(token.Secret("another secret of thirty-two bytes")).Encode(token.Refresh{Session: uuid.New(), Counter: 1})} {
+			if answer := s.Logout(t, foreign); answer.Status != http.StatusBadRequest || answer.Code() != "invalid_refresh_token" {
+				t.Errorf("%q: %d %s", foreign, answer.Status, answer.Raw)
+			}
+		}
+		s.Clock.Advance(1000 * time.Hour)
+		if answer := s.Logout(t, sibling.Refresh); answer.Status != http.StatusOK {
+			t.Errorf("an expired token: %d %s", answer.Status, answer.Raw)
+		}
+	})
+}
+
+// No refresh survives a logout that was acknowledged, however close the race.
+func TestLogoutRacesRefresh(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		address := s.NewUser(t)
+		for range 10 {
+			tokens := s.Login(t, address)
+			var refreshed apitest.Answer
+			var both sync.WaitGroup
+			both.Go(func() { refreshed = s.TryRefresh(t, tokens.Refresh) })
+			both.Go(func() {
+				if answer := s.Logout(t, tokens.Refresh); answer.Status != http.StatusOK {
+					t.Errorf("logout: %d %s", answer.Status, answer.Raw)
+				}
+			})
+			both.Wait()
+			s.ExpectDead(t, tokens)
+			if refreshed.Status == http.StatusOK {
+				s.ExpectDead(t, apitest.Tokens{Access: refreshed.Text("accessToken"), Refresh: refreshed.Text("refreshToken")})
+			}
+		}
+	})
+}
+
+// Disabling is felt on the next call, and undone by enabling: it ends no session by itself.
+func TestDisabledUser(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		address := s.NewUser(t)
+		tokens := s.Login(t, address)
+		disable := func(at any) {
+			t.Helper()
+			if err := s.DB.Model(&auth.User{}).Where("email = ?", address).Update("disabled_at", at).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		disable(time.Now().UTC())
+		s.ExpectDead(t, tokens)
+		wrong := s.Post(t, "/auth/login", "email", "nobody@example.com", "password", apitest.Password)
+		if answer := s.Post(t, "/auth/login", "email", address, "password", apitest.Password); withoutID(answer) != withoutID(wrong) {
+			t.Errorf("a disabled user is told apart: %s", answer.Raw)
+		}
+		disable(nil)
+		s.ExpectLive(t, tokens)
+	})
+}
+
+// sessionReason is why the session of a refresh token was revoked, nil if it was not.
+func sessionReason(t *testing.T, s *apitest.Server, tokens apitest.Tokens) *auth.RevokedReason {
+	t.Helper()
+	said, err := token.NewRefreshCodec(apitest.Secret).Decode(tokens.Refresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var session auth.Session
+	if err := s.DB.Where("id = ?", said.Session).Take(&session).Error; err != nil {
+		t.Fatal(err)
+	}
+	return session.RevokedReason
+}

@@ -1,0 +1,216 @@
+package httpapi_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+)
+
+// operations are the ones with a body, each with a body that is valid.
+var operations = map[string]string{
+	"/auth/register":               `{"name":"Ada","email":"new@example.com","password":"correct horse","confirm":"correct horse"}`,
+	"/auth/login":                  `{"email":"new@example.com","password":"correct horse"}`,
+	"/auth/logout":                 `{"refreshToken":"REFRESH"}`,
+	"/auth/refresh-tokens":         `{"refreshToken":"REFRESH"}`,
+	"/auth/forgot-password":        `{"email":"new@example.com"}`,
+	"/auth/reset-password?token=x": `{"password":"correct horse"}`,
+}
+
+const asJSON = "application/json"
+
+func TestBodiesThatAreRefused(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		for path, body := range operations {
+			for name, test := range map[string]struct {
+				body, media string
+				status      int
+				code        string
+			}{
+				"nothing":                         {"", asJSON, 400, "validation_failed"},
+				"not JSON":                        {`{"email":`, asJSON, 400, "malformed_body"},
+				"not an object":                   {`[]`, asJSON, 400, "validation_failed"},
+				"null":                            {`null`, asJSON, 400, "validation_failed"},
+				"empty object":                    {`{}`, asJSON, 400, "validation_failed"},
+				"more than one value":             {body + body, asJSON, 400, "malformed_body"},
+				"a name twice":                    {`{"x":"a","x":"b",` + body[1:], asJSON, 400, "malformed_body"},
+				"a name twice, spelt differently": {`{"\u0078":"a","x":"b",` + body[1:], asJSON, 400, "malformed_body"},
+				"not UTF-8":                       {`{"x":"` + "\xff" + `",` + body[1:], asJSON, 400, "malformed_body"},
+				"half a surrogate":                {`{"x":"\ud800",` + body[1:], asJSON, 400, "malformed_body"},
+				"NUL":                             {`{"x":"a\u0000b",` + body[1:], asJSON, 400, "malformed_body"},
+				"too deep":                        {`{"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `,` + body[1:], asJSON, 400, "malformed_body"},
+				"too large":                       {`{"x":"` + strings.Repeat("a", 16<<10) + `",` + body[1:], asJSON, 413, "content_too_large"},
+				"a form":                          {"email=a", "application/x-www-form-urlencoded", 415, "unsupported_media_type"},
+				"text":                            {body, "text/plain", 415, "unsupported_media_type"},
+				"another charset":                 {body, "application/json; charset=utf-16", 415, "unsupported_media_type"},
+			} {
+				answer := s.Do(t, http.MethodPost, path, test.body, "Content-Type", test.media)
+				if answer.Status != test.status || answer.Code() != test.code {
+					t.Errorf("%s, %s: %d %s, want %d %s", path, name, answer.Status, answer.Raw, test.status, test.code)
+				}
+			}
+		}
+	})
+}
+
+// A chunked body has no length to refuse beforehand. What is read of it is bounded all the same.
+func TestEndlessBodyIsCutOff(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		endless := &endlessReader{limit: 100 << 20}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/auth/login", endless)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", asJSON)
+		if answer := s.Send(t, request); answer.Status != http.StatusRequestEntityTooLarge {
+			t.Errorf("answered %d", answer.Status)
+		}
+		if taken := endless.read.Load(); taken > 10<<20 {
+			t.Errorf("the server took %d bytes", taken)
+		}
+	})
+}
+
+// endlessReader counts what was taken of it. The client may still be writing when the answer is there.
+type endlessReader struct {
+	read  atomic.Int64
+	limit int64
+}
+
+func (r *endlessReader) Read(p []byte) (int, error) {
+	if r.read.Add(int64(len(p))) > r.limit {
+		return 0, io.ErrUnexpectedEOF
+	}
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+// A statement that the database refuses is a fault of the server; nothing of it is told.
+func TestFaultsOfTheServer(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{WithoutKeys: true})
+		tokens := s.Login(t, s.NewUser(t))
+		for _, table := range []string{"outbox", "one_time_tokens", "sessions", "users"} {
+			if err := s.DB.Migrator().DropTable(table); err != nil {
+				t.Fatal(err)
+			}
+		}
+		expectEverywhere(t, s, tokens, http.StatusInternalServerError, "internal_error")
+		// Its cause is a panic: the server has no keyring to read.
+		answer := s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
+		if answer.Status != http.StatusInternalServerError || answer.Code() != "internal_error" {
+			t.Errorf("keys: %d %s", answer.Status, answer.Raw)
+		}
+		if strings.Contains(answer.Raw, "nil pointer") || !strings.Contains(s.Log.String(), "nil pointer") && !strings.Contains(s.Log.String(), "panic") {
+			t.Error("the cause of a panic belongs into the log, and only there")
+		}
+		if id := strings.TrimPrefix(answer.Text("instance"), "urn:uuid:"); id != answer.Header.Get("X-Request-Id") || !strings.Contains(s.Log.String(), id) {
+			t.Errorf("the instance %q does not lead to the log", id)
+		}
+	})
+}
+
+// Without its database the server says so and acknowledges nothing.
+func TestDatabaseIsGone(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		tokens := s.Login(t, s.NewUser(t))
+		s.CloseDatabase(t)
+		for _, answer := range expectEverywhere(t, s, tokens, http.StatusServiceUnavailable, "unavailable") {
+			if answer.Header.Get("Retry-After") != "2" {
+				t.Errorf("Retry-After is %q", answer.Header.Get("Retry-After"))
+			}
+		}
+	})
+}
+
+func expectEverywhere(t *testing.T, s *apitest.Server, tokens apitest.Tokens, status int, code string) []apitest.Answer {
+	t.Helper()
+	answers := []apitest.Answer{s.Authenticate(t, tokens.Access)}
+	for path, body := range operations {
+		answers = append(answers, s.Do(t, http.MethodPost, path, strings.ReplaceAll(body, "REFRESH", tokens.Refresh), "Content-Type", asJSON))
+	}
+	for _, answer := range answers {
+		if answer.Status != status || answer.Code() != code {
+			t.Errorf("answered %d %s, want %d %s", answer.Status, answer.Raw, status, code)
+		}
+	}
+	return answers
+}
+
+func TestMethodsAndPaths(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		for _, operation := range apitest.Contract().Operations() {
+			method, path, _ := strings.Cut(operation, " ")
+			for _, other := range []string{"GET", "PUT", "PATCH", "DELETE", "POST", "PROPFIND"} {
+				if other == method {
+					continue
+				}
+				answer := s.Do(t, other, path, "")
+				if answer.Status != http.StatusMethodNotAllowed || answer.Code() != "method_not_allowed" || !strings.Contains(answer.Header.Get("Allow"), method) {
+					t.Errorf("%s %s: %d %s, Allow %q", other, path, answer.Status, answer.Raw, answer.Header.Get("Allow"))
+				}
+			}
+		}
+		for _, path := range []string{"/", "/auth/", "/auth/nothing", "/auth/login/", "/problems/nothing", "/assets/nothing"} {
+			if answer := s.Do(t, http.MethodGet, path, ""); answer.Status != http.StatusNotFound {
+				t.Errorf("GET %s: %d %s", path, answer.Status, answer.Raw)
+			}
+		}
+		if answer := s.Do(t, http.MethodHead, "/.well-known/jwks.json", ""); answer.Status != http.StatusOK || answer.Raw != "" {
+			t.Errorf("HEAD of the keys: %d %q", answer.Status, answer.Raw)
+		}
+	})
+}
+
+// Every answer, of every route and status, has the headers that keep browsers from mischief.
+func TestHeadersOfEveryAnswer(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{WithoutKeys: true})
+		answers := map[string]apitest.Answer{
+			"201":  s.Register(t, "headers@example.com"),
+			"400":  s.Register(t, "headers@example.com"),
+			"401":  s.Authenticate(t, "x"),
+			"404":  s.Do(t, http.MethodGet, "/nothing", ""),
+			"405":  s.Do(t, http.MethodGet, "/auth", ""),
+			"413":  s.Do(t, http.MethodPost, "/auth/login", strings.Repeat(" ", 17<<10), "Content-Type", asJSON),
+			"415":  s.Do(t, http.MethodPost, "/auth/login", "x"),
+			"500":  s.Do(t, http.MethodGet, "/.well-known/jwks.json", ""),
+			"page": s.Do(t, http.MethodGet, "/reset-password", ""),
+			"type": s.Do(t, http.MethodGet, "/problems/weak_password", ""),
+			"file": s.Do(t, http.MethodGet, "/assets/reset-password.js", ""),
+			"spec": s.Do(t, http.MethodGet, "/openapi.yaml", ""),
+		}
+		for name, answer := range answers {
+			for header, want := range map[string]string{
+				"X-Content-Type-Options":    "nosniff",
+				"Referrer-Policy":           "no-referrer",
+				"Cache-Control":             "no-store",
+				"Strict-Transport-Security": "max-age=63072000; includeSubDomains", // the public URL is https
+			} {
+				if got := answer.Header.Get(header); got != want {
+					t.Errorf("%s: %s is %q, want %q", name, header, got, want)
+				}
+			}
+			policy := answer.Header.Get("Content-Security-Policy")
+			if !strings.HasPrefix(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
+				t.Errorf("%s: Content-Security-Policy is %q", name, policy)
+			}
+			if len(answer.Header.Get("X-Request-Id")) != 36 {
+				t.Errorf("%s: no X-Request-Id", name)
+			}
+			if answer.Header.Get("Access-Control-Allow-Origin") != "" || answer.Header.Get("Server") != "" {
+				t.Errorf("%s: headers nobody asked for: %v", name, answer.Header)
+			}
+		}
+	})
+}

@@ -1,0 +1,89 @@
+package password
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestAccept(t *testing.T) {
+	for password, want := range map[string]error{
+		"1234567":                         ErrTooShort,
+		"12345678":                        nil,
+		"🐎🔋📎🐎🔋📎🐎":                         ErrTooShort,
+		"🐎🔋📎🐎🔋📎🐎🔋":                        nil,
+		"        ":                        nil, // no composition rules
+		strings.Repeat("é", 128):          nil,
+		strings.Repeat("é", 129):          ErrTooLong,
+		strings.Repeat("e\u0301", 128):    nil, // composed, 128
+		"e\u0301e\u0301e\u0301e\u0301123": ErrTooShort,
+		"":                                ErrCharacters,
+		"tab\tin the middle":              ErrCharacters,
+		"bad \xff utf-8":                  ErrCharacters,
+	} {
+		if _, err := Accept(password); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", password, err, want)
+		}
+	}
+}
+
+func TestHashAndVerify(t *testing.T) {
+	accepted, err := Accept("correct horse \u00e9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := Hash(accepted), Hash(accepted)
+	if first == second || !strings.HasPrefix(first, "$argon2id$v=19$m=19456,t=2,p=1$") {
+		t.Errorf("%s and %s", first, second)
+	}
+	for password, want := range map[string]bool{
+		"correct horse \u00e9": true, "correct horse e\u0301": true, "correct horse e": false, "": false, "\a": false, "correct horse \u00e9 ": false,
+	} {
+		if got, err := Verify(password, first); got != want || err != nil {
+			t.Errorf("%q: %v, %v", password, got, err)
+		}
+	}
+}
+
+// What no password can be hashes like the empty text, and must not match its hash.
+func TestUnusablePasswordMatchesNothing(t *testing.T) {
+	empty := Hash(New{})
+	if got, err := Verify("\a", empty); got || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// The vector is from the reference implementation: echo -n password | argon2 somesalt -id -t 2 -m 16 -p 4 -l 24.
+func TestVerifyReference(t *testing.T) {
+	const hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+	if got, err := Verify("password", hash); !got || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// A planted hash must not take the machine's memory or time: it is refused before anything is allocated.
+func TestVerifyIsBounded(t *testing.T) {
+	const salt, sum = "c29tZXNhbHQ", "CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+	phc := func(parameters, salt, sum string) string {
+		return fmt.Sprintf("$argon2id$v=19$%s$%s$%s", parameters, salt, sum)
+	}
+	long := strings.Repeat("c29t", 30)
+	for _, hash := range []string{
+		"", "$", "plain", "$argon2id$v=19$m=65536,t=2,p=1", "$argon2i$v=19$m=65536,t=2,p=1$" + salt + "$" + sum, "$argon2id$v=16$m=65536,t=2,p=1$" + salt + "$" + sum,
+		phc("m=4194304,t=2,p=1", salt, sum), phc("m=65537,t=2,p=1", salt, sum), phc("m=65536,t=11,p=1", salt, sum), phc("m=65536,t=2,p=5", salt, sum),
+		phc("m=65536,t=0,p=1", salt, sum), phc("m=65536,t=2,p=0", salt, sum), phc("m=7,t=2,p=1", salt, sum), phc("m=-1,t=2,p=1", salt, sum),
+		phc("m=4294967296,t=2,p=1", salt, sum), phc("m=65536,t=2,p=257", salt, sum), phc("m=065536,t=2,p=1", salt, sum), phc("m=65536,t=2,p=1,x=1", salt, sum),
+		phc("t=2,m=65536,p=1", salt, sum), phc("m=65536,t=2,p=1", "", sum), phc("m=65536,t=2,p=1", salt, ""), phc("m=65536,t=2,p=1", salt+"=", sum),
+		phc("m=65536,t=2,p=1", long, sum), phc("m=65536,t=2,p=1", salt, long), phc("m=65536,t=2,p=1", "c29tZXNhbHR", sum), phc("m=65536,t=2,p=1", salt, sum) + "$",
+	} {
+		allocated := testing.AllocsPerRun(1, func() {
+			if matches, err := Verify("password", hash); matches || !errors.Is(err, ErrHash) {
+				t.Errorf("%q: %v, %v", hash, matches, err)
+			}
+		})
+		if allocated > 100 {
+			t.Errorf("%q: %v allocations", hash, allocated)
+		}
+	}
+}

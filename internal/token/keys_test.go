@@ -1,0 +1,127 @@
+package token_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/token"
+)
+
+// Instances that start at once make one key, and each reads the others' tokens.
+func TestInstancesMakeOneKey(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		rings := make([]*token.Keyring, 8)
+		var all sync.WaitGroup
+		for i := range rings {
+			all.Go(func() {
+				var err error
+				if rings[i], err = token.OpenKeyring(t.Context(), db, secret, token.ES256, time.Now); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if t.Failed() {
+			return
+		}
+		var rows []token.SigningKey
+		if err := db.Find(&rows).Error; err != nil || len(rows) != 1 {
+			t.Fatalf("%d keys, %v", len(rows), err)
+		}
+		issued := issue(t, rings[0])
+		for _, ring := range rings {
+			if _, err := tokens(ring, time.Now).Verify(issued); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// A new algorithm makes a new key; tokens of the old one stay valid.
+func TestAlgorithmCanChange(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		var issued []string
+		for i, algorithm := range []token.Algorithm{token.ES256, token.EdDSA, token.ES256} {
+			ring, err := token.OpenKeyring(t.Context(), db, secret, algorithm, time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if public := ring.Public(); len(public) != min(i+1, 2) || public[0].Alg != string(algorithm) {
+				t.Errorf("%s: public keys %+v", algorithm, public)
+			}
+			issued = append(issued, issue(t, ring))
+			for _, text := range issued {
+				if _, err := tokens(ring, time.Now).Verify(text); err != nil {
+					t.Errorf("%s: %v", algorithm, err)
+				}
+			}
+		}
+		if _, err := token.OpenKeyring(t.Context(), db, secret, "RS256", time.Now); err == nil {
+			t.Error("there is no RS256 here")
+		}
+	})
+}
+
+// A stored key opens under its secret, in its row, unchanged, and not otherwise.
+func TestKeysAreSealed(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		for _, algorithm := range token.Algorithms {
+			if _, err := token.OpenKeyring(t.Context(), db, secret, algorithm, time.Now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var rows []token.SigningKey
+		if err := db.Order("generation").Find(&rows).Error; err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range rows {
+			// The start of every PKCS #8 document with one of these keys (RFC 5208; RFC 5480; RFC 8410).
+			if bytes.Contains(row.Sealed, []byte{0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d}) || bytes.Contains(row.Sealed, []byte{0x06, 0x03, 0x2b, 0x65, 0x70}) {
+				t.Errorf("the %s key is stored in clear", row.Algorithm)
+			}
+		}
+		refused := func(name string, secret token.Secret) {
+			t.Helper()
+			if _, err := token.OpenKeyring(t.Context(), db, secret, token.ES256, time.Now); !errors.Is(err, token.ErrSealed) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		store := func(generation int64, sealed []byte) {
+			t.Helper()
+			if err := db.Model(&token.SigningKey{}).Where("generation = ?", generation).Update("sealed", sealed).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		refused("another secret", bytes.Repeat([]byte{8}, 32))
+		store(1, rows[1].Sealed)
+		store(2, rows[0].Sealed)
+		refused("rows swapped", secret)
+		store(2, rows[1].Sealed)
+		for _, sealed := range [][]byte{{}, rows[0].Sealed[:11], rows[0].Sealed[:40], append(bytes.Clone(rows[0].Sealed[:60]), rows[0].Sealed[61:]...)} {
+			store(1, sealed)
+			refused(fmt.Sprintf("%d bytes", len(sealed)), secret)
+		}
+	})
+}
+
+func tokens(ring *token.Keyring, now func() time.Time) *token.AccessTokens {
+	return token.NewAccessTokens(ring, "https://issuer.example", "https://audience.example", 15*time.Minute, now)
+}
+
+func issue(t *testing.T, ring *token.Keyring) string {
+	t.Helper()
+	text, err := tokens(ring, time.Now).Issue(uuid.New(), uuid.New(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

@@ -1,0 +1,88 @@
+package token_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/token"
+)
+
+func TestMain(m *testing.M) { databasetest.Main(m) }
+
+var secret = token.Secret(bytes.Repeat([]byte{7}, 32))
+
+// A token that was handed out must be readable by every later version.
+func TestRefreshTokenGolden(t *testing.T) {
+	said := token.Refresh{Session: uuid.MustParse("01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"), Counter: 4660}
+	const golden = "AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki"
+	codec := token.NewRefreshCodec(secret)
+	if got := codec.Encode(said); got != golden {
+		t.Errorf("encoded %s", got)
+	}
+	if got, err := codec.Decode(golden); err != nil || got != said {
+		t.Errorf("decoded %+v, %v", got, err)
+	}
+	if _, err := token.NewRefreshCodec(bytes.Repeat([]byte{8}, 32)).Decode(golden); !errors.Is(err, token.ErrRefresh) {
+		t.Errorf("under another secret: %v", err)
+	}
+}
+
+// There is one spelling of a token: every change of a character, every cut and every addition is refused.
+func TestRefreshTokenIsCanonical(t *testing.T) {
+	codec := token.NewRefreshCodec(secret)
+	genuine := codec.Encode(token.Refresh{Session: uuid.New(), Counter: 1})
+	refuse := func(text string) {
+		t.Helper()
+		if _, err := codec.Decode(text); !errors.Is(err, token.ErrRefresh) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for at := range len(genuine) {
+		for _, other := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/\n " {
+			if changed := genuine[:at] + string(other) + genuine[at+1:]; changed != genuine {
+				refuse(changed)
+			}
+		}
+		refuse(genuine[:at])
+		refuse(genuine[:at] + "\n" + genuine[at:])
+		refuse(genuine[:at] + "\n" + genuine[at+1:])
+	}
+	for _, more := range []string{"A", "=", "\n", ".", genuine} {
+		refuse(genuine + more)
+	}
+	if _, err := codec.Decode(genuine); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneTimeTokens(t *testing.T) {
+	one, digest := token.NewOneTime()
+	other, _ := token.NewOneTime()
+	sum := sha256.Sum256([]byte(one))
+	if raw, err := base64.RawURLEncoding.DecodeString(one); err != nil || len(raw) != 32 || one == other {
+		t.Errorf("%q and %q", one, other)
+	}
+	if !bytes.Equal(digest, sum[:]) || !bytes.Equal(digest, token.OneTimeDigest(one)) {
+		t.Error("the digest is not SHA-256 of the text")
+	}
+}
+
+func TestParseSecret(t *testing.T) {
+	raw := bytes.Repeat([]byte{0xfb, 0xff}, 16)
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		if got, err := token.ParseSecret(" " + encoding.EncodeToString(raw) + "\n"); err != nil || !bytes.Equal(got, raw) {
+			t.Errorf("%x, %v", got, err)
+		}
+	}
+	for _, text := range []string{"", "canary not base64", base64.StdEncoding.EncodeToString(raw[:31])} {
+		if _, err := token.ParseSecret(text); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
