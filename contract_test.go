@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
 	sesame "github.com/sesame-auth/sesame"
 	"github.com/sesame-auth/sesame/internal/auth"
 )

@@ -8,9 +8,10 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	sesame "github.com/sesame-auth/sesame"
 	"github.com/sesame-auth/sesame/internal/database"
-	"github.com/spf13/cobra"
 )
 
 func migrateCommand(environment []string) *cobra.Command {

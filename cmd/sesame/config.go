@@ -146,6 +146,7 @@ func values(environment []string) (map[string]string, []error) {
 		}
 		if slices.ContainsFunc(environment, func(other string) bool { return strings.HasPrefix(other, named+"=") && other != named+"=" }) {
 			faults = append(faults, fmt.Errorf("%s: %s is set too; set one of them", name, named))
+			continue
 		}
 		given[named] = strings.TrimSpace(string(content))
 	}

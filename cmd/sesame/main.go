@@ -15,8 +15,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(realMain(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+	status := realMain(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
 }
 
 // realMain runs one command. Its result is the exit status: 0, 1 for a failure, 2 for a fault of the command
@@ -26,6 +27,8 @@ func realMain(ctx context.Context, args, environment []string, stdout, stderr io
 		Use:           "sesame",
 		Short:         "An authentication server whose contract is openapi.yaml",
 		Long:          "Sesame is an authentication server whose contract is openapi.yaml.\nIt is configured by the environment; `sesame config` lists the settings.",
+		Args:          noArguments,
+		RunE:          func(command *cobra.Command, _ []string) error { return command.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

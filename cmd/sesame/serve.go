@@ -13,11 +13,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sesame-auth/sesame/internal/database"
-	"github.com/sesame-auth/sesame/internal/httpapi"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
+
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/httpapi"
 )
 
 // drainTimeout is how long requests in hand may take once the server was told to end.
@@ -128,7 +129,7 @@ Try it:
 func newLogger(c *config, out io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.logLevel}
 	file, isFile := out.(*os.File)
-	onTerminal := isFile && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor is an int
+	onTerminal := isFile && term.IsTerminal(int(file.Fd()))
 	if c.logFormat == "text" || c.logFormat == "" && onTerminal {
 		return slog.New(slog.NewTextHandler(out, options))
 	}

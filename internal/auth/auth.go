@@ -17,10 +17,11 @@ package auth
 import (
 	"time"
 
+	"gorm.io/gorm"
+
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/token"
-	"gorm.io/gorm"
 )
 
 // Settings are the lifetimes the authority grants.

@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
+
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
-	"gorm.io/gorm"
 )
 
 // Login opens a session for whoever knows the password of the address. Errors: ErrInvalidCredentials.

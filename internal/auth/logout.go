@@ -6,8 +6,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/sesame-auth/sesame/internal/database"
 	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/database"
 )
 
 // Logout ends the session of the refresh token (RFC 7009, section 2). Any token of the session will do,

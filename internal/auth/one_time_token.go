@@ -4,9 +4,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/sesame-auth/sesame/internal/token"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/sesame-auth/sesame/internal/token"
 )
 
 // OneTimeToken is the one token of a purpose that a user may have outstanding. The key being user and

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sesame-auth/sesame/internal/database"
-	"github.com/sesame-auth/sesame/internal/token"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/token"
 )
 
 // RefreshTokens trades a refresh token for its successor and a new access token (RFC 9700, section

@@ -6,9 +6,10 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
+
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
-	"gorm.io/gorm"
 )
 
 // Registration is what a new user tells.

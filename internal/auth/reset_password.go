@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 
+	"gorm.io/gorm"
+
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/token"
-	"gorm.io/gorm"
 )
 
 // ResetPassword sets a new password for the bearer of a mailed token. Errors: ErrInvalidReset,

@@ -32,7 +32,7 @@ func Open(ctx context.Context, url string) (*gorm.DB, error) {
 	case strings.HasPrefix(url, "sqlite:"):
 		return openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"))
 	default:
-		return nil, errors.New("the database URL must begin with postgres:// or sqlite:")
+		return nil, errors.New("the database URL must begin with sqlite: or postgres://")
 	}
 }
 

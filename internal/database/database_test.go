@@ -12,10 +12,11 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
+
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"gorm.io/gorm"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
@@ -241,7 +242,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for url, want := range map[string]string{
-		"mysql://x":                         "must begin with postgres:// or sqlite:",
+		"mysql://x":                         "must begin with sqlite: or postgres://",
 		"postgres://u:canary@[bad":          "not valid",
 		"postgres://u:canary@127.0.0.1:1/x": "reach database",
 		"sqlite:/nowhere/at/all.db":         "no such file or directory",

@@ -6,10 +6,11 @@ import (
 	"sync"
 	"testing"
 
+	"gorm.io/gorm/schema"
+
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/token"
-	"gorm.io/gorm/schema"
 )
 
 // models are those of every room but mail, whose model does not leave it: mail's own tests write and read it.

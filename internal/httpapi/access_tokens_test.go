@@ -40,18 +40,23 @@ func jwks(t *testing.T, s *apitest.Server) (kid string, public *ecdsa.PublicKey)
 	if key["kty"] != "EC" || key["crv"] != "P-256" || key["alg"] != "ES256" || key["use"] != "sig" || key["d"] != "" {
 		t.Errorf("key: %v", key)
 	}
-	coordinate := func(name string) *big.Int {
-		raw, err := base64url.DecodeString(key[name])
+	point := []byte{4} // uncompressed (SEC 1, section 2.3.3)
+	for _, coordinate := range []string{"x", "y"} {
+		raw, err := base64url.DecodeString(key[coordinate])
 		if err != nil || len(raw) != 32 {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatalf("%s: %v", coordinate, err)
 		}
-		return new(big.Int).SetBytes(raw)
+		point = append(point, raw...)
+	}
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		t.Fatal(err)
 	}
 	thumbprint := sha256.Sum256([]byte(`{"crv":"P-256","kty":"EC","x":"` + key["x"] + `","y":"` + key["y"] + `"}`)) // RFC 7638, section 3
 	if base64url.EncodeToString(thumbprint[:]) != key["kid"] {
 		t.Error("kid is not the thumbprint")
 	}
-	return key["kid"], &ecdsa.PublicKey{Curve: elliptic.P256(), X: coordinate("x"), Y: coordinate("y")}
+	return key["kid"], public
 }
 
 // A service needs the published keys and nothing else to verify a token; it says nothing about the person.
@@ -151,7 +156,10 @@ func TestForgedAccessTokens(t *testing.T) {
 			signed := base64url.EncodeToString(head) + "." + parts[1]
 			return signed + "." + base64url.EncodeToString(sign(signed))
 		}
-		point := append([]byte{4}, append(public.X.FillBytes(make([]byte, 32)), public.Y.FillBytes(make([]byte, 32))...)...)
+		point, err := public.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
 		forged := map[string]string{
 			"alg none":                 forge(map[string]any{"alg": "none"}, nothing),
 			"alg NoNe":                 forge(map[string]any{"alg": "NoNe"}, nothing),

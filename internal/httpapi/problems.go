@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/labstack/echo/v4"
+
 	"github.com/sesame-auth/sesame/gen/api"
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database"
@@ -93,7 +94,8 @@ var weakPassword = problem{status: 400, code: api.ProblemCodeWeakPassword, title
 type problems struct{ publicURL string }
 
 func (p problems) of(err error, id string) (problem, api.Problem) {
-	row, faults := known[len(known)-1], []api.Fault(nil)
+	var row problem
+	var faults []api.Fault
 	var invalid *invalidRequestError
 	var weak *auth.WeakPasswordError
 	switch {

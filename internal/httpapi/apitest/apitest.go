@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"gorm.io/gorm"
+
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
@@ -20,7 +22,6 @@ import (
 	"github.com/sesame-auth/sesame/internal/httpapi/contracttest"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/token"
-	"gorm.io/gorm"
 )
 
 // PublicURL is the configured one; mailed links begin with it, wherever the server really listens.
@@ -116,11 +117,14 @@ func (s *Server) serve(t testing.TB, server *http.Server) {
 		if err := server.Close(); err != nil {
 			t.Errorf("close server: %v", err)
 		}
-		<-served
+		if err := <-served; err == nil {
+			t.Error("the server ended by itself")
+		}
 	})
 }
 
 func (s *Server) runOutbox(t testing.TB, outbox *mail.Outbox, authority *auth.Authority) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {

@@ -43,7 +43,9 @@ func newMailbox(t testing.TB) *mailbox {
 		if err := server.Close(); err != nil {
 			t.Errorf("close SMTP server: %v", err)
 		}
-		<-served
+		if err := <-served; err == nil {
+			t.Error("the server ended by itself")
+		}
 	})
 	return box
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
+
 	sesame "github.com/sesame-auth/sesame"
 )
 
@@ -54,6 +55,7 @@ func Load() (*Contract, error) {
 // Transport is an http.RoundTripper that reports to t whatever the contract does not allow. engine is what
 // the answers are counted under.
 func (c *Contract) Transport(t testing.TB, engine string) http.RoundTripper {
+	t.Helper()
 	return &transport{contract: c, t: t, engine: engine, base: &http.Transport{MaxIdleConnsPerHost: 128}}
 }
 

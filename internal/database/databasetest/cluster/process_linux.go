@@ -19,7 +19,7 @@ type user struct {
 // to step down.
 func serverUser() (*user, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nobody is an answer
 	}
 	account, err := osuser.Lookup("postgres")
 	if err != nil {
@@ -49,7 +49,7 @@ func tempDir() string {
 	const memory, tmpfs, plenty = "/dev/shm", 0x01021994, 2 << 30
 	var info syscall.Statfs_t
 	if os.Getenv("TMPDIR") == "" && syscall.Statfs(memory, &info) == nil &&
-		int64(info.Type) == tmpfs && info.Bavail*uint64(info.Bsize) >= plenty {
+		int64(info.Type) == tmpfs && info.Bavail*uint64(info.Bsize) >= plenty { //nolint:unconvert // an int32 on some platforms
 		return memory
 	}
 	return os.TempDir()

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -109,5 +108,6 @@ func freePort() (string, error) {
 		return "", fmt.Errorf("find a free port for PostgreSQL: %w", err)
 	}
 	defer func() { _ = listener.Close() }()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port), nil
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	return port, err
 }

@@ -1,0 +1,97 @@
+# `make` lists the targets. run, build and generate need nothing but Go; .ci/setup installs the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+govulncheck := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+golangci_lint_version := v2.15.0
+golangci_lint := .tools/golangci-lint-$(golangci_lint_version)
+# One throwaway PostgreSQL for all test processes, unless SESAME_TEST_POSTGRES_URL names a server.
+with_postgres := go run ./internal/database/databasetest/cluster/with-postgres
+
+.PHONY: help
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1=\2/p' $(MAKEFILE_LIST) | \
+	while IFS='=' read -r target words; do printf '%-16s %s\n' "$$target" "$$words"; done
+
+.PHONY: run
+run: ## Run the server, on SQLite unless the environment says otherwise
+	CGO_ENABLED=0 go run ./cmd/sesame serve
+
+.PHONY: build
+build: ## Build the static binary ./sesame
+	CGO_ENABLED=0 go build -trimpath -o sesame ./cmd/sesame
+
+.PHONY: test
+test: ## Run every test on both engines with the race detector; or some: make test ARGS='-run X ./internal/auth'
+	.ci/setup
+	$(with_postgres) go test -race -timeout 20m $(or $(ARGS),./...)
+
+.PHONY: bench
+bench: ## Run the benchmarks; or some: make bench ARGS='-bench Login -benchtime 10s'
+	.ci/setup
+	$(with_postgres) go test -run '^$$' $(or $(ARGS),-bench .) ./internal/bench
+
+# $(call generate_in,FOLDER): the configurations name their outputs from the folder the generator runs in. A
+# chain, so that the failure of a part is the failure of the whole.
+generate_in = go build -o .tools/oapi-codegen github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen && cd $(1) && \
+	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/api.yaml" "$(CURDIR)/openapi.yaml" && \
+	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/client.yaml" "$(CURDIR)/openapi.yaml"
+
+.PHONY: generate
+generate: ## Generate gen/ from openapi.yaml
+	$(call generate_in,.)
+
+.PHONY: check
+check: check-generated lint vet check-contract check-modules vulnerabilities ## Run every check beside the tests
+
+# Untracked files count, ignored ones too: what builds here must build from a fresh clone.
+.PHONY: check-generated
+check-generated: ## Check that gen/ is committed, and is what openapi.yaml generates
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	($(call generate_in,"$$folder")) || exit; \
+	untracked=$$(git ls-files --others gen) || exit; \
+	if diff -rq gen "$$folder/gen" >"$$folder/differences" && [ -z "$$untracked" ]; then exit; fi; \
+	sed -e 's|^Files \(.*\) and .* differ$$|differs: \1|' \
+		-e "s|^Only in $$folder/gen\(.*\): |missing: gen\1/|" \
+		-e 's|^Only in gen\(.*\): |not generated: gen\1/|' "$$folder/differences" >&2; \
+	if [ -n "$$untracked" ]; then printf 'not in git: %s\n' $$untracked >&2; fi; \
+	echo 'gen/ is not what openapi.yaml generates: change openapi.yaml, run make generate, add gen/ to git' >&2; \
+	exit 1
+
+.PHONY: lint
+lint: $(golangci_lint) ## Run the linters of .golangci.yml
+	$(golangci_lint) version
+	$(golangci_lint) run
+
+# The name carries the version, so that a new pin is a new file to build.
+$(golangci_lint):
+	GOBIN="$(CURDIR)/.tools" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(golangci_lint_version)
+	mv .tools/golangci-lint $@
+
+.PHONY: vet
+vet: ## Run go vet
+	go vet ./...
+
+.PHONY: check-contract
+check-contract: ## Check openapi.yaml and its examples
+	go test -count=1 -run Contract .
+
+.PHONY: check-modules
+check-modules: ## Check that go.mod and go.sum are tidy and the modules what they were
+	go mod verify
+	go mod tidy -diff
+
+# Only a request that got no answer at all, Get "…", is a database out of reach. Anything else is a failure.
+.PHONY: vulnerabilities
+vulnerabilities: ## Look for known vulnerabilities; REQUIRE_VULNCHECK=1: fail when their database is out of reach
+	@if report=$$($(govulncheck) ./... 2>&1); then echo "$$report"; exit; fi; \
+	echo "$$report"; \
+	if ! grep -q '^govulncheck: fetching vulnerabilities: Get "' <<<"$$report"; then exit 1; fi; \
+	echo 'vulnerabilities NOT checked: the database cannot be reached' >&2; \
+	[ "$(REQUIRE_VULNCHECK)" != 1 ]
+
+.PHONY: clean
+clean: ## Remove what was built and fetched; sesame-data/ stays
+	rm -rf sesame artifacts .tools

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+)
+
+// tryPost posts a body, JSON unless headers say otherwise.
+func (p *process) tryPost(ctx context.Context, path, body string, headers ...string) (int, map[string]string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.api+path, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := response.Body.Close(); err != nil {
+		return 0, nil, err
+	}
+	var members map[string]any
+	if err := json.Unmarshal(content, &members); err != nil {
+		return 0, nil, err
+	}
+	texts := make(map[string]string)
+	for name, value := range members {
+		texts[name] = fmt.Sprint(value)
+	}
+	return response.StatusCode, texts, nil
+}
+
+// Every fault is told at once, by its name, in words, and no secret is among them.
+func TestConfigurationFaults(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "secret")
+	if err := os.WriteFile(file, []byte("canary"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := run(t, []string{
+		"SESAME_ADDR=8080", "SESAME_ADMIN_ADDR=8080", "SESAME_PUBLIC_URL=http://auth.example.com", "SESAME_DATABASE_URL=mysql://u:canary@h/x",
+		"SESAME_SECRET=canary!", "SESAME_SIGNING_ALGORITHM=none", "SESAME_SMTP_URL_FILE=" + filepath.Join(folder, "nothing"), "SESAME_MAIL_FROM=nobody",
+		"SESAME_ACCESS_TOKEN_TTL=15", "SESAME_REFRESH_TOKEN_TTL=1s", "SESAME_SESSION_TTL=-1h", "SESAME_REFRESH_GRACE=1h", "SESAME_RESET_TOKEN_TTL=0s",
+		"SESAME_LOG_FORMAT=xml", "SESAME_LOG_LEVEL=loud", "SESAME_COLOUR=x", "SESAME_ADDR_FILE=x", "SESAME_SECRET_FILE=" + file, "SESAME_TEST_ANYTHING=x", "OTHER=x",
+	}, "serve")
+	if status != 2 || stdout != "" {
+		t.Errorf("status %d, %q", status, stdout)
+	}
+	for _, words := range []string{
+		"SESAME_ADDR: must be host:port", "SESAME_ADMIN_ADDR: must be host:port", "SESAME_ADMIN_ADDR: must differ", "SESAME_PUBLIC_URL: must be https",
+		"SESAME_DATABASE_URL: must begin with postgres://", "SESAME_SECRET: the secret is not base64", "SESAME_SIGNING_ALGORITHM: must be one of ES256, EdDSA",
+		"SESAME_SMTP_URL_FILE: open", "SESAME_MAIL_FROM: must be an address", "SESAME_ACCESS_TOKEN_TTL: must be a duration", "SESAME_REFRESH_TOKEN_TTL: must be between",
+		"SESAME_SESSION_TTL: must be between", "SESAME_REFRESH_GRACE: must be between 0s and 10m0s", "SESAME_RESET_TOKEN_TTL: must be between", "SESAME_LOG_FORMAT: must be one of text, json",
+		"SESAME_LOG_LEVEL: must be one of", "SESAME_COLOUR: there is no such setting", "SESAME_ADDR_FILE: there is no such setting", "SESAME_SECRET_FILE: SESAME_SECRET is set too",
+	} {
+		if !strings.Contains(stderr, words) {
+			t.Errorf("it does not say %q:\n%s", words, stderr)
+		}
+	}
+	if strings.Contains(stderr, "canary") || strings.Contains(stderr, "SESAME_TEST") || strings.Contains(stderr, "OTHER") {
+		t.Errorf("it says too much:\n%s", stderr)
+	}
+}
+
+func TestConfigurationThatDoesNotFit(t *testing.T) {
+	for words, environment := range map[string][]string{
+		"SESAME_SECRET: must be set with PostgreSQL":                            {"SESAME_DATABASE_URL=postgres://h/x"},
+		"SESAME_PUBLIC_URL: must be set":                                        {"SESAME_ADDR=0.0.0.0:8080"},
+		"SESAME_PUBLIC_URL: must have no user, query or fragment":               {"SESAME_PUBLIC_URL=https://h/?x=y"},
+		"SESAME_MAIL_FROM: must be set with SESAME_SMTP_URL":                    {"SESAME_SMTP_URL=smtps://h"},
+		"SESAME_SESSION_TTL: must not be shorter than SESAME_REFRESH_TOKEN_TTL": {"SESAME_SESSION_TTL=1h"},
+		"needs at least 32": {"SESAME_SECRET=" + secretOfTests[:40]},
+	} {
+		if status, _, stderr := run(t, environment, "serve"); status != 2 || !strings.Contains(stderr, words) {
+			t.Errorf("status %d, without %q:\n%s", status, words, stderr)
+		}
+	}
+}
+
+// A wrong secret is told at start, not at the first login.
+func TestWrongSecret(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		p := newProcess(t, engine, "SESAME_DATA_DIR="+t.TempDir())
+		p.start(t)
+		if _, err := p.end(t, 15); err != nil {
+			t.Error(err)
+		}
+		environment := slices.Concat(p.environment, []string{"SESAME_SECRET=" + strings.ToLower(secretOfTests)})
+		status, _, stderr := run(t, withoutFirst(environment, "SESAME_SECRET="), "serve")
+		if status != 1 || !strings.Contains(stderr, "SESAME_SECRET") || !strings.Contains(stderr, "is not the one this database was made with") {
+			t.Errorf("status %d:\n%s", status, stderr)
+		}
+	})
+}
+
+// withoutFirst leaves the first variable with prefix out, if there are two.
+func withoutFirst(environment []string, prefix string) []string {
+	var kept []string
+	for i, variable := range environment {
+		if strings.HasPrefix(variable, prefix) && i < len(environment)-1 {
+			continue
+		}
+		kept = append(kept, variable)
+	}
+	return kept
+}
+
+func TestConfigPrintsNoSecret(t *testing.T) {
+	status, stdout, stderr := run(t, []string{"SESAME_SECRET=" + secretOfTests, "SESAME_DATABASE_URL=postgres://u:canary@h/x", "SESAME_LOG_LEVEL=debug"}, "config")
+	if status != 0 || strings.Contains(stdout+stderr, secretOfTests) || strings.Contains(stdout+stderr, "canary") {
+		t.Errorf("status %d:\n%s%s", status, stdout, stderr)
+	}
+	for _, s := range settings() {
+		if !strings.Contains(stdout, s.name+" ") {
+			t.Errorf("%s is not listed", s.name)
+		}
+	}
+	if !strings.Contains(stdout, "(set)") || !strings.Contains(stdout, "debug") {
+		t.Errorf("values are not listed:\n%s", stdout)
+	}
+}
+
+// The README's table is the program's.
+func TestSettingsOfTheREADME(t *testing.T) {
+	var table strings.Builder
+	for _, s := range settings() {
+		name, fallback := "`"+s.name+"`", ""
+		if s.secret {
+			name += "*"
+		}
+		if s.fallback != "" {
+			fallback = "`" + s.fallback + "`"
+		}
+		fmt.Fprintf(&table, "| %s | %s | %s |\n", name, fallback, s.help)
+	}
+	_, rest, _ := strings.Cut(block(t, "<!-- settings: a test holds this table against the program -->"), "|---|---|---|\n")
+	got, _, _ := strings.Cut(rest, "\n\n")
+	if got+"\n" != table.String() {
+		t.Errorf("the README's table should be\n%s", &table)
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, args := range [][]string{{"serv"}, {"serve", "now"}, {"serve", "--fast"}} {
+		if status, _, stderr := run(t, nil, args...); status != 2 || !strings.HasPrefix(stderr, "sesame: unknown") {
+			t.Errorf("%v: status %d, %s", args, status, stderr)
+		}
+	}
+	contract, err := os.ReadFile("../../openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, stdout, _ := run(t, nil, "openapi"); status != 0 || stdout != string(contract) {
+		t.Errorf("openapi: status %d, %d bytes", status, len(stdout))
+	}
+	if status, stdout, _ := run(t, nil, "version"); status != 0 || !strings.HasPrefix(stdout, "sesame ") {
+		t.Errorf("version: status %d, %s", status, stdout)
+	}
+	if status, stdout, _ := run(t, nil); status != 0 || !strings.Contains(stdout, "serve") {
+		t.Errorf("no command: status %d, %s", status, stdout)
+	}
+	if status, _, _ := run(t, []string{"SESAME_ADMIN_ADDR=" + freeAddress(t)}, "healthcheck"); status != 1 {
+		t.Errorf("healthcheck without a server: status %d", status)
+	}
+}
+
+func TestMigrateAndHealthcheck(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		p := newProcess(t, engine, "SESAME_DATA_DIR="+t.TempDir())
+		for range 2 {
+			if status, _, stderr := run(t, p.environment, "migrate"); status != 0 {
+				t.Errorf("migrate: status %d, %s", status, stderr)
+			}
+		}
+		p.start(t)
+		if status, _, stderr := run(t, p.environment, "healthcheck"); status != 0 {
+			t.Errorf("healthcheck: status %d, %s", status, stderr)
+		}
+	})
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+)
+
+// The README's tour runs as it stands, and says what a reader would see.
+func TestTourOfTheREADME(t *testing.T) {
+	script, _, _ := strings.Cut(strings.TrimPrefix(block(t, "<!-- tour: a test runs this block as it stands -->"), "```sh\n"), "```")
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		p := newProcess(t, engine)
+		p.start(t)
+		output := p.shell(t, strings.Replace(script, "http://127.0.0.1:8080", "http://"+p.api, 1))
+		var answers []string
+		for answer := range strings.Lines(output) {
+			var body struct{ Message, Code string }
+			if err := json.Unmarshal([]byte(answer), &body); err != nil {
+				t.Fatalf("%q: %v", answer, err)
+			}
+			answers = append(answers, body.Message+body.Code)
+		}
+		want := []string{"User registered successfully", "Welcome, Ada Lovelace",
+			"If the address has an account, a link to reset its password is on its way",
+			"Password reset successful", "invalid_refresh_token", "Logout successful"}
+		if strings.Join(answers, "\n") != strings.Join(want, "\n") {
+			t.Errorf("the tour says\n%s", strings.Join(answers, "\n"))
+		}
+		said, err := p.end(t, syscall.SIGTERM)
+		if err != nil {
+			t.Errorf("on SIGTERM: %v", err)
+		}
+		for _, secret := range []string{"horse battery", "even better horse", "eyJ", "#token="} {
+			if strings.Contains(said, secret) {
+				t.Errorf("the log has %q", secret)
+			}
+		}
+	})
+}
+
+// Node verifies a token knowing nothing but the published keys.
+func TestNodeVerifiesAccessTokens(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Fatal("node is missing: .ci/setup installs it")
+	}
+	for _, algorithm := range []string{"ES256", "EdDSA"} {
+		t.Run(algorithm, func(t *testing.T) {
+			p := newProcess(t, databasetest.SQLite, "SESAME_SIGNING_ALGORITHM="+algorithm)
+			p.start(t)
+			tokens := p.login(t)
+			script, err := filepath.Abs("testdata/verify.mjs")
+			if err != nil {
+				t.Fatal(err)
+			}
+			verify := exec.CommandContext(t.Context(), node, script, "http://"+p.api+"/.well-known/jwks.json", tokens["accessToken"])
+			output, err := verify.CombinedOutput()
+			if err != nil || !strings.Contains(string(output), `"iss":"http://`+p.api+`"`) {
+				t.Errorf("%v\n%s", err, output)
+			}
+		})
+	}
+}
+
+func (p *process) login(t *testing.T) map[string]string {
+	t.Helper()
+	const body = `{"name":"Ada","email":"ada@example.com","password":"correct horse battery","confirm":"correct horse battery"}`
+	if status, _ := p.post(t, "/auth/register", body); status != http.StatusCreated && status != http.StatusBadRequest {
+		t.Fatalf("register: %d", status)
+	}
+	status, tokens := p.post(t, "/auth/login", body)
+	if status != http.StatusOK {
+		t.Fatalf("login: %d", status)
+	}
+	return tokens
+}
+
+func (p *process) post(t *testing.T, path, body string, headers ...string) (int, map[string]string) {
+	t.Helper()
+	status, answer, err := p.tryPost(t.Context(), path, body, headers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, answer
+}
+
+// What was acknowledged is there after kill -9 and a new start: the user, the session, the letter.
+func TestKilledAndStartedAgain(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		p := newProcess(t, engine)
+		p.start(t)
+		tokens := p.login(t)
+		for cycle := range 3 {
+			status, next := p.post(t, "/auth/refresh-tokens", `{"refreshToken":"`+tokens["refreshToken"]+`"}`)
+			if status != http.StatusOK {
+				t.Fatalf("refresh in cycle %d: %d", cycle, status)
+			}
+			if status, _ := p.post(t, "/auth/forgot-password", `{"email":"ada@example.com"}`); status != http.StatusAccepted {
+				t.Fatalf("forgot password: %d", status)
+			}
+			if _, err := p.end(t, syscall.SIGKILL); err == nil {
+				t.Fatal("kill -9 is no success")
+			}
+			p.start(t)
+			if status, _ := p.post(t, "/auth", "", "Authorization", "Bearer "+next["accessToken"]); status != http.StatusOK {
+				t.Errorf("the access token after the start: %d", status)
+			}
+			tokens = next
+		}
+		if status, _ := p.post(t, "/auth/logout", `{"refreshToken":"`+tokens["refreshToken"]+`"}`); status != http.StatusOK {
+			t.Errorf("logout: %d", status)
+		}
+		if _, err := p.end(t, syscall.SIGKILL); err == nil {
+			t.Fatal("kill -9 is no success")
+		}
+		p.expectLetters(t, 3)
+		p.start(t)
+		if status, _ := p.post(t, "/auth", "", "Authorization", "Bearer "+tokens["accessToken"]); status != http.StatusUnauthorized {
+			t.Errorf("after a logout that was acknowledged: %d", status)
+		}
+	})
+}
+
+// expectLetters asserts that n letters were written or still wait: a letter in hand when the server was killed
+// waits until the lease on it is over.
+func (p *process) expectLetters(t *testing.T, n int) {
+	t.Helper()
+	written, err := filepath.Glob(filepath.Join(p.folder, "sesame-data", "mail", "*.eml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := database.Open(t.Context(), p.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var waiting int64
+	if err := errors.Join(db.Table("outbox").Count(&waiting).Error, database.Close(db)); err != nil {
+		t.Fatal(err)
+	}
+	if len(written)+int(waiting) < n {
+		t.Errorf("%d letters written and %d waiting, of %d", len(written), waiting, n)
+	}
+}
+
+// The first start leaves a folder that only its owner reads.
+func TestDataFolder(t *testing.T) {
+	p := newProcess(t, databasetest.SQLite)
+	p.start(t)
+	p.login(t)
+	if status, _ := p.post(t, "/auth/forgot-password", `{"email":"ada@example.com"}`); status != http.StatusAccepted {
+		t.Fatalf("forgot password: %d", status)
+	}
+	p.shell(t, `until ls sesame-data/mail/*.eml >&/dev/null; do sleep 0.1; done`)
+	said, err := p.end(t, syscall.SIGTERM)
+	if err != nil {
+		t.Error(err)
+	}
+	secret, err := os.ReadFile(filepath.Join(p.folder, "sesame-data", "secret"))
+	if err != nil || strings.Contains(said, strings.TrimSpace(string(secret))) {
+		t.Errorf("the secret: %v", err)
+	}
+	err = filepath.Walk(filepath.Join(p.folder, "sesame-data"), func(path string, info os.FileInfo, err error) error {
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %o", path, info.Mode().Perm())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for _, words := range []string{"API       http://" + p.api, "contract  http://" + p.api + "/openapi.yaml", "/.well-known/jwks.json", "sesame-data/mail", "curl -s"} {
+		if !strings.Contains(said, words) {
+			t.Errorf("at start it does not say %q:\n%s", words, said)
+		}
+	}
+	if !regexp.MustCompile(`"msg":"request".*"route":"/auth/forgot-password","status":202`).MatchString(said) {
+		t.Errorf("the log has no line for a request:\n%s", said)
+	}
+}
+
+// SIGTERM lets a request in hand finish.
+func TestDrain(t *testing.T) {
+	p := newProcess(t, databasetest.SQLite)
+	p.start(t)
+	tokens := p.login(t)
+	answered := make(chan int, 8)
+	for range cap(answered) {
+		go func() {
+			status, _, err := p.tryPost(t.Context(), "/auth/login", `{"email":"ada@example.com","password":"correct horse battery"}`)
+			if err != nil {
+				status = -1
+			}
+			answered <- status
+		}()
+	}
+	if first := <-answered; first != http.StatusOK { // the others are hashing now
+		t.Errorf("answered %d", first)
+	}
+	if _, err := p.end(t, syscall.SIGTERM); err != nil {
+		t.Errorf("on SIGTERM: %v", err)
+	}
+	for range cap(answered) - 1 {
+		if status := <-answered; status != http.StatusOK {
+			t.Errorf("a request in hand: %d", status)
+		}
+	}
+	if _, _, err := p.tryPost(t.Context(), "/auth", "", "Authorization", "Bearer "+tokens["accessToken"]); err == nil {
+		t.Error("the server still answers")
+	}
+}

@@ -1,0 +1,104 @@
+package bench
+
+import (
+	"bytes"
+	"errors"
+	"runtime"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/password"
+)
+
+func BenchmarkAuthenticate(b *testing.B) {
+	for _, engine := range databasetest.Engines {
+		b.Run(string(engine), func(b *testing.B) {
+			in := install(b, engine)
+			sessions := in.logIn(b)
+			floor := posting(b, in.startFloor(b), func(i int) []byte {
+				return post("/read/"+sessions[i].user+"/"+sessions[i].id, "", "")
+			})
+			server := posting(b, in.address, func(i int) []byte {
+				return post("/auth", "Authorization: Bearer "+sessions[i].accessToken+"\r\n", "")
+			})
+			compare(b, floor, server).report(b, "floor-req/s")
+		})
+	}
+}
+
+func BenchmarkLogin(b *testing.B) {
+	for _, engine := range databasetest.Engines {
+		b.Run(string(engine), func(b *testing.B) {
+			in := install(b, engine)
+			in.logDurability(b)
+			compare(b, hashing(b), posting(b, in.address, loginRequest)).report(b, "floor-hash/s")
+		})
+	}
+}
+
+func BenchmarkRefreshTokens(b *testing.B) {
+	for _, engine := range databasetest.Engines {
+		b.Run(string(engine), func(b *testing.B) {
+			in := install(b, engine)
+			in.logDurability(b)
+			updated := in.logIn(b)
+			floor := posting(b, in.startFloor(b), func(i int) []byte { return post("/update/"+updated[i].id, "", "") })
+			var server []caller
+			for _, refreshed := range in.logIn(b) {
+				server = append(server, refreshing(dial(b, in.address), refreshed.refreshToken))
+			}
+			compare(b, floor, server).report(b, "floor-req/s")
+		})
+	}
+}
+
+// posting are callers that send the same request again and again.
+func posting(b *testing.B, address string, request func(i int) []byte) []caller {
+	b.Helper()
+	callers := make([]caller, connections)
+	for i := range callers {
+		c, sent := dial(b, address), request(i)
+		callers[i] = func() error {
+			_, err := c.ask(sent, 200)
+			return err
+		}
+	}
+	return callers
+}
+
+// refreshing is a caller that trades each refresh token for the next.
+func refreshing(c *connection, token string) caller {
+	return func() error {
+		answer, err := c.ask(post("/auth/refresh-tokens", "", `{"refreshToken":"`+token+`"}`), 200)
+		if err != nil {
+			return err
+		}
+		_, rest, found := bytes.Cut(answer, []byte(`"refreshToken":"`))
+		next, _, ended := bytes.Cut(rest, []byte(`"`))
+		if !found || !ended || string(next) == token {
+			return errors.New("the answer to a refresh has no new refresh token")
+		}
+		token = string(next)
+		return nil
+	}
+}
+
+// hashing are callers that check a password, one for each processor.
+func hashing(b *testing.B) []caller {
+	b.Helper()
+	accepted, err := password.Accept(userPassword)
+	if err != nil {
+		b.Fatal(err)
+	}
+	hash := password.Hash(accepted)
+	callers := make([]caller, runtime.GOMAXPROCS(0))
+	for i := range callers {
+		callers[i] = func() error {
+			if matches, err := password.Verify(userPassword, hash); err != nil || !matches {
+				return errors.Join(errors.New("the password does not match its hash"), err)
+			}
+			return nil
+		}
+	}
+	return callers
+}

@@ -1,0 +1,115 @@
+// Floor serves the least that Sesame's work can cost: a query or a change through the same database package,
+// and nothing around it. The benchmarks compare Sesame to it.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/database"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx))
+}
+
+func run(ctx context.Context) int {
+	if err := serve(ctx, os.Getenv("FLOOR_ADDR"), os.Getenv("FLOOR_DATABASE_URL")); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "floor:", err) // there is nowhere left to report to
+		return 1
+	}
+	return 0
+}
+
+// serve answers at address until ctx ends. The database is one that Sesame has migrated.
+func serve(ctx context.Context, address, databaseURL string) (err error) {
+	db, err := database.Open(ctx, databaseURL)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, database.Close(db)) }()
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+
+	f := floor{db}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("POST /read/{user}/{session}", f.read)
+	mux.HandleFunc("POST /update/{session}", f.update)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+		return server.Shutdown(context.WithoutCancel(ctx))
+	}
+}
+
+type floor struct{ db *gorm.DB }
+
+// read makes the query of auth's Authenticate.
+func (f floor) read(w http.ResponseWriter, r *http.Request) {
+	userID, userErr := uuid.Parse(r.PathValue("user"))
+	sessionID, sessionErr := uuid.Parse(r.PathValue("session"))
+	if err := errors.Join(userErr, sessionErr); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	var user auth.User
+	err := f.db.WithContext(r.Context()).
+		Joins("JOIN sessions ON sessions.user_id = users.id AND sessions.generation = users.generation").
+		Where("sessions.id = ? AND users.id = ?", sessionID, userID).
+		Where("sessions.revoked_at IS NULL AND sessions.expires_at > ? AND sessions.idle_expires_at > ?", now, now).
+		Where("users.disabled_at IS NULL").
+		Take(&user).Error
+	answer(w, err, map[string]string{"name": user.Name, "email": user.Email})
+}
+
+// update changes a session as a refresh does, on fewer conditions.
+func (f floor) update(w http.ResponseWriter, r *http.Request) {
+	sessionID, err := uuid.Parse(r.PathValue("session"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	err = database.Transaction(r.Context(), f.db, func(tx *gorm.DB) error {
+		update := tx.Model(&auth.Session{}).
+			Where("id = ? AND revoked_at IS NULL", sessionID).
+			Updates(map[string]any{"counter": gorm.Expr("counter + 1"), "rotated_at": now, "idle_expires_at": now.Add(time.Hour)})
+		if update.Error == nil && update.RowsAffected != 1 {
+			return errors.New("there is no such session")
+		}
+		return update.Error
+	})
+	answer(w, err, map[string]string{"message": "updated"})
+}
+
+func answer(w http.ResponseWriter, err error, body map[string]string) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(body) // whoever hung up notices
+}

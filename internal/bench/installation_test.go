@@ -1,0 +1,137 @@
+package bench
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+)
+
+const userPassword = "correct horse battery staple"
+
+// installation is a running Sesame with one user for each connection.
+type installation struct {
+	engine      databasetest.Engine
+	databaseURL string
+	address     string // of the API
+}
+
+// install starts a Sesame of the benchmark's own.
+func install(b *testing.B, engine databasetest.Engine) *installation {
+	b.Helper()
+	folder, admin := b.TempDir(), freeAddress(b)
+	in := &installation{engine: engine, address: freeAddress(b), databaseURL: "sqlite:" + filepath.Join(folder, "sesame.db")}
+	environment := serverEnvironment(folder, in.address, admin)
+	if engine == databasetest.Postgres {
+		in.databaseURL = databasetest.URL(b, engine)
+		secret := base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text()))
+		environment = append(environment, "SESAME_DATABASE_URL="+in.databaseURL, "SESAME_SECRET="+secret)
+	}
+	start(b, environment, "sesame", "serve").awaitReady(b, admin)
+	in.forEachUser(b, func(i int, c *connection) error {
+		_, err := c.ask(post("/auth/register", "", fmt.Sprintf(`{"name":"User %d","email":%q,"password":%q,"confirm":%q}`,
+			i, emailOf(i), userPassword, userPassword)), 201)
+		return err
+	})
+	return in
+}
+
+// serverEnvironment is the configuration of a Sesame on SQLite in folder.
+func serverEnvironment(folder, address, admin string) []string {
+	return []string{"SESAME_DATA_DIR=" + folder, "SESAME_ADDR=" + address, "SESAME_ADMIN_ADDR=" + admin, "SESAME_LOG_LEVEL=warn"}
+}
+
+// startFloor starts the bare handlers over the same database and returns their address.
+func (in *installation) startFloor(b *testing.B) string {
+	b.Helper()
+	address := freeAddress(b)
+	start(b, []string{"FLOOR_ADDR=" + address, "FLOOR_DATABASE_URL=" + in.databaseURL}, "floor").awaitReady(b, address)
+	return address
+}
+
+// session is one login.
+type session struct{ user, id, accessToken, refreshToken string }
+
+// logIn opens a session for each user.
+func (in *installation) logIn(b *testing.B) []session {
+	b.Helper()
+	sessions := make([]session, connections)
+	in.forEachUser(b, func(i int, c *connection) error {
+		answer, err := c.ask(loginRequest(i), 200)
+		if err != nil {
+			return err
+		}
+		sessions[i], err = parseSession(answer)
+		return err
+	})
+	return sessions
+}
+
+func (in *installation) forEachUser(b *testing.B, do func(i int, c *connection) error) {
+	b.Helper()
+	var group errgroup.Group
+	for i := range connections {
+		c := dial(b, in.address)
+		group.Go(func() error { return do(i, c) })
+	}
+	if err := group.Wait(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func emailOf(i int) string { return fmt.Sprintf("user-%d@example.com", i) }
+
+func loginRequest(i int) []byte {
+	return post("/auth/login", "", fmt.Sprintf(`{"email":%q,"password":%q}`, emailOf(i), userPassword))
+}
+
+// parseSession reads the answer to a login, and the access token in it.
+func parseSession(answer []byte) (session, error) {
+	var tokens struct{ AccessToken, RefreshToken string }
+	if err := json.Unmarshal(answer, &tokens); err != nil {
+		return session{}, err
+	}
+	_, payload, _ := strings.Cut(tokens.AccessToken, ".")
+	payload, _, _ = strings.Cut(payload, ".")
+	decoded, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return session{}, err
+	}
+	var claims struct{ Sub, Sid string }
+	err = json.Unmarshal(decoded, &claims)
+	return session{user: claims.Sub, id: claims.Sid, accessToken: tokens.AccessToken, refreshToken: tokens.RefreshToken}, err
+}
+
+// logDurability says when a commit is not what it is in production.
+func (in *installation) logDurability(b *testing.B) {
+	b.Helper()
+	if in.engine == databasetest.SQLite {
+		if folder := filepath.Dir(strings.TrimPrefix(in.databaseURL, "sqlite:")); isInMemory(folder) {
+			b.Logf("commits are not durable: %s is in memory; set TMPDIR to a folder on a disk", folder)
+		}
+		return
+	}
+	db, err := database.Open(b.Context(), in.databaseURL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var fsync, synchronous string
+	row := db.WithContext(b.Context()).Raw("SELECT current_setting('fsync'), current_setting('synchronous_commit')").Row()
+	if err := row.Scan(&fsync, &synchronous); err != nil {
+		b.Fatal(err)
+	}
+	if err := database.Close(db); err != nil {
+		b.Fatal(err)
+	}
+	if fsync == "off" || synchronous == "off" {
+		b.Logf("commits are not durable: PostgreSQL runs with fsync=%s, synchronous_commit=%s", fsync, synchronous)
+	}
+}

@@ -1,0 +1,110 @@
+package bench
+
+import (
+	"flag"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	connections = 16
+	warmUp      = 500 * time.Millisecond // before each turn
+	turn        = time.Second
+)
+
+// caller makes one request, or whatever is measured, and checks what came of it.
+type caller func() error
+
+// load is what callers got done.
+type load struct {
+	took   []time.Duration // of each call that ended while it was measured
+	window time.Duration   // how long was measured
+}
+
+// add has all callers call again and again, and measures for the window that follows the warm-up.
+func (l *load) add(callers []caller, window time.Duration) error {
+	from := time.Now().Add(warmUp)
+	until := from.Add(window)
+	took := make([][]time.Duration, len(callers))
+	var group errgroup.Group
+	for i, call := range callers {
+		group.Go(func() (err error) {
+			took[i], err = repeat(call, from, until)
+			return err
+		})
+	}
+	err := group.Wait()
+	l.took, l.window = slices.Concat(append(took, l.took)...), l.window+window
+	return err
+}
+
+// repeat calls until the time is up and returns how long the calls took that ended between from and until.
+func repeat(call caller, from, until time.Time) (took []time.Duration, err error) {
+	for started := time.Now(); started.Before(until); {
+		if err := call(); err != nil {
+			return nil, err
+		}
+		ended := time.Now()
+		if !ended.Before(from) && ended.Before(until) {
+			took = append(took, ended.Sub(started))
+		}
+		started = ended
+	}
+	return took, nil
+}
+
+// perSecond is the rate of calls.
+func (l *load) perSecond() float64 { return float64(len(l.took)) / l.window.Seconds() }
+
+// percentile is how long, in milliseconds, that many of a hundred calls took at most (the nearest rank).
+func (l *load) percentile(of int) float64 {
+	slices.Sort(l.took)
+	rank := (len(l.took)*of + 99) / 100
+	return l.took[rank-1].Seconds() * 1000
+}
+
+// comparison is the load on the server beside that on its floor.
+type comparison struct{ floor, server load }
+
+// compare measures both in turns, each for as long as -benchtime says.
+func compare(b *testing.B, floor, server []caller) *comparison {
+	b.Helper()
+	benchtime, err := time.ParseDuration(flag.Lookup("test.benchtime").Value.String())
+	if err != nil {
+		b.Fatal("-benchtime must be a duration, such as 3s: what is measured is time, not a number of requests")
+	}
+	var c comparison
+	for b.Loop() { // once: it takes longer than -benchtime
+		for left := benchtime; left > 0; left -= turn {
+			if err := c.floor.add(floor, min(turn, left)); err != nil {
+				b.Fatalf("floor: %v", err)
+			}
+			if err := c.server.add(server, min(turn, left)); err != nil {
+				b.Fatalf("sesame: %v", err)
+			}
+		}
+	}
+	if len(c.floor.took) == 0 || len(c.server.took) == 0 {
+		b.Fatal("nothing ended while it was measured: give -benchtime more")
+	}
+	return &c
+}
+
+// report has the figures printed. floorUnit is the floor's rate; only requests have latencies like the
+// server's.
+func (c *comparison) report(b *testing.B, floorUnit string) {
+	b.Helper()
+	b.ReportMetric(0, "ns/op") // not printed: an operation here is the whole measurement
+	b.ReportMetric(c.server.perSecond(), "req/s")
+	b.ReportMetric(c.server.percentile(50), "p50-ms")
+	b.ReportMetric(c.server.percentile(99), "p99-ms")
+	b.ReportMetric(c.floor.perSecond(), floorUnit)
+	if floorUnit == "floor-req/s" {
+		b.ReportMetric(c.floor.percentile(50), "floor-p50-ms")
+		b.ReportMetric(c.floor.percentile(99), "floor-p99-ms")
+	}
+	b.ReportMetric(c.server.perSecond()/c.floor.perSecond(), "ratio")
+}

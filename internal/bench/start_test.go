@@ -1,0 +1,63 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+)
+
+// idle is how long a server is left alone before its memory is read.
+const idle = time.Second
+
+func BenchmarkStart(b *testing.B) {
+	address, admin := freeAddress(b), freeAddress(b)
+	environment := serverEnvironment(b.TempDir(), address, admin)
+	first := start(b, environment, "sesame", "serve")
+	first.awaitReady(b, admin) // the data folder is there by now
+	first.stop(b)
+
+	var startMS, idleMiB []float64
+	for b.Loop() {
+		started := time.Now()
+		server := start(b, environment, "sesame", "serve")
+		server.awaitReady(b, admin)
+		startMS = append(startMS, time.Since(started).Seconds()*1000)
+		if runtime.GOOS == "linux" {
+			time.Sleep(idle)
+			idleMiB = append(idleMiB, server.residentMiB(b))
+		}
+		server.stop(b)
+	}
+	b.ReportMetric(0, "ns/op") // not printed: it has the idling and the stop in it
+	b.ReportMetric(median(startMS), "start-ms")
+	if len(idleMiB) > 0 {
+		b.ReportMetric(median(idleMiB), "idle-MiB")
+	}
+}
+
+// residentMiB is the memory the process holds, as Linux counts it.
+func (p *process) residentMiB(b *testing.B) float64 {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
+		var kibibytes float64
+		if _, err := fmt.Sscanf(lines.Text(), "VmRSS: %f kB", &kibibytes); err == nil {
+			return kibibytes / 1024
+		}
+	}
+	b.Fatal("the process has no VmRSS")
+	return 0
+}
+
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
+}

@@ -1,0 +1,179 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+)
+
+func TestSchema(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		model, err := schema.Parse(&outboxRow{}, &sync.Map{}, db.NamingStrategy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns, err := db.Migrator().ColumnTypes(&outboxRow{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, column := range columns {
+			names = append(names, column.Name())
+			if nullable, ok := column.Nullable(); ok && nullable {
+				t.Errorf("%s may be null", column.Name())
+			}
+		}
+		slices.Sort(names)
+		if want := slices.Sorted(slices.Values(model.DBNames)); !slices.Equal(names, want) {
+			t.Errorf("columns %v, fields %v", names, want)
+		}
+	})
+}
+
+// TestEnqueueIsTheCallers: a row comes and goes with the caller's transaction.
+func TestEnqueueIsTheCallers(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		o := newOffice(t, engine, &mailServer{})
+		undo := errors.New("undo")
+		err := o.db.Transaction(func(tx *gorm.DB) error {
+			if err := o.Enqueue(tx, testKind, "ada@example.org"); err != nil {
+				return err
+			}
+			return undo
+		})
+		if !errors.Is(err, undo) {
+			t.Fatal(err)
+		}
+		noRows(t, o.Outbox)
+
+		enqueue(t, o.Outbox, "ada@example.org")
+		got := rows(t, o.Outbox)
+		now := noon.UTC()
+		if len(got) != 1 || got[0].ID[14] != '7' || got[0].Kind != testKind || got[0].Address != "ada@example.org" ||
+			got[0].Attempts != 0 || !got[0].DueAt.Equal(now) || !got[0].CreatedAt.Equal(now) {
+			t.Errorf("got %+v", got)
+		}
+		o.Wake() // a second and a third time: nobody listens, and nobody is blocked
+		o.Wake()
+	})
+}
+
+// TestClaimOnce is the guard itself: of two workers that saw the same row due,
+// one gets it.
+func TestClaimOnce(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		o := newOffice(t, engine, &mailServer{})
+		other := o.branch(t)
+		enqueue(t, o.Outbox, "ada@example.org")
+		row, err := o.first(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		until := o.now().Add(lease)
+		if claimed, err := o.claim(t.Context(), row, until); !claimed || err != nil {
+			t.Errorf("first: %v, %v", claimed, err)
+		}
+		if claimed, err := other.claim(t.Context(), row, until); claimed || err != nil {
+			t.Errorf("second: %v, %v", claimed, err)
+		}
+
+		// The lease passes and the other claims it; the first comes back too late
+		// to shorten the other's lease.
+		o.clock.advance(lease)
+		later := o.now().Add(lease)
+		if claimed, err := other.claim(t.Context(), row, later); !claimed || err != nil {
+			t.Errorf("after the lease: %v, %v", claimed, err)
+		}
+		if err := o.postpone(t.Context(), row, until, o.now()); err != nil {
+			t.Error(err)
+		}
+		if got := rows(t, o.Outbox); len(got) != 1 || !got[0].DueAt.Equal(later) || got[0].Attempts != 2 {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+// TestWorkersShare: instances that work at once send each letter once.
+func TestWorkersShare(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		const count = 50
+		o := newOffice(t, engine, &mailServer{})
+		var addresses []string
+		for i := range count {
+			addresses = append(addresses, fmt.Sprintf("user%02d@example.org", i))
+		}
+		enqueue(t, o.Outbox, addresses...)
+
+		stop, stopOther := start(t, o.Outbox, letters), start(t, o.branch(t), letters)
+		var got []string
+		for range count {
+			got = append(got, await(t, o.server.received).to)
+		}
+		stop()
+		stopOther()
+		slices.Sort(got)
+		if !slices.Equal(got, addresses) || len(o.server.received) != 0 {
+			t.Errorf("got %v and %d more", got, len(o.server.received))
+		}
+		noRows(t, o.Outbox)
+	})
+}
+
+// TestNothingToSend: an address nobody has leaves no letter and no row.
+func TestNothingToSend(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		o := newOffice(t, engine, &mailServer{})
+		stop := start(t, o.Outbox, map[Kind]Compose{
+			testKind: func(context.Context, string) (*Message, error) { return nil, nil },
+		})
+		enqueue(t, o.Outbox, "nobody@example.org")
+		o.log.until(t, "mail done")
+		stop()
+		noRows(t, o.Outbox)
+		if seen := o.server.clientBytes(); seen != "" {
+			t.Errorf("the mail server heard %q", seen)
+		}
+	})
+}
+
+// TestDrainWaits: how long a worker sleeps that nobody wakes.
+func TestDrainWaits(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		o := newOffice(t, engine, &mailServer{})
+		if wait := o.drain(t.Context(), letters); wait != pollEvery {
+			t.Errorf("nothing to do: %v", wait)
+		}
+		enqueue(t, o.Outbox, "ada@example.org")
+		for ahead, want := range map[time.Duration]time.Duration{2 * time.Second: 2 * time.Second, time.Hour: pollEvery} {
+			if err := o.db.Exec("UPDATE outbox SET due_at = ?", o.now().Add(ahead)).Error; err != nil {
+				t.Fatal(err)
+			}
+			if wait := o.drain(t.Context(), letters); wait != want {
+				t.Errorf("due in %v: %v", ahead, wait)
+			}
+		}
+		if len(o.server.received) != 0 {
+			t.Error("sent ahead of time")
+		}
+	})
+}
+
+func TestBackoff(t *testing.T) {
+	want := time.Second
+	for attempt := 1; attempt < 200; attempt++ {
+		if got := backoff(attempt); got < want*9/10 || got > want {
+			t.Errorf("after attempt %d: %v, want about %v", attempt, got, want)
+		}
+		want = min(2*want, 15*time.Minute)
+	}
+}
