@@ -18,46 +18,55 @@ const (
 // caller makes one request, or whatever is measured, and checks what came of it.
 type caller func() error
 
-// load is what callers got done.
+// load is what callers got done while they were measured.
 type load struct {
-	took   []time.Duration // of each call that ended while it was measured
-	window time.Duration   // how long was measured
+	took   []time.Duration // of each call that ended in the time
+	calls  float64         // how many calls fit into the time, those at its ends in part
+	window time.Duration   // the time
 }
 
-// add has all callers call again and again, and measures for the window that follows the warm-up.
-func (l *load) add(callers []caller, window time.Duration) error {
+// measure has all callers call again and again, and adds what they got done in the window that follows the
+// warm-up.
+func (l *load) measure(callers []caller, window time.Duration) error {
 	from := time.Now().Add(warmUp)
 	until := from.Add(window)
-	took := make([][]time.Duration, len(callers))
+	each := make([]load, len(callers))
 	var group errgroup.Group
 	for i, call := range callers {
-		group.Go(func() (err error) {
-			took[i], err = repeat(call, from, until)
-			return err
-		})
+		group.Go(func() error { return each[i].repeat(call, from, until) })
 	}
-	err := group.Wait()
-	l.took, l.window = slices.Concat(append(took, l.took)...), l.window+window
-	return err
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, one := range each {
+		l.took, l.calls = append(l.took, one.took...), l.calls+one.calls
+	}
+	l.window += window
+	return nil
 }
 
-// repeat calls until the time is up and returns how long the calls took that ended between from and until.
-func repeat(call caller, from, until time.Time) (took []time.Duration, err error) {
+// repeat calls until the time is up and counts what was done between from and until. A call that is only
+// partly in that time counts in that part: logins take so long that whole ones would be counted by chance.
+func (l *load) repeat(call caller, from, until time.Time) error {
 	for started := time.Now(); started.Before(until); {
 		if err := call(); err != nil {
-			return nil, err
+			return err
 		}
 		ended := time.Now()
+		took, missed := ended.Sub(started), max(0, from.Sub(started))+max(0, ended.Sub(until))
+		if took > missed {
+			l.calls += float64(took-missed) / float64(took)
+		}
 		if !ended.Before(from) && ended.Before(until) {
-			took = append(took, ended.Sub(started))
+			l.took = append(l.took, took)
 		}
 		started = ended
 	}
-	return took, nil
+	return nil
 }
 
 // perSecond is the rate of calls.
-func (l *load) perSecond() float64 { return float64(len(l.took)) / l.window.Seconds() }
+func (l *load) perSecond() float64 { return l.calls / l.window.Seconds() }
 
 // percentile is how long, in milliseconds, that many of a hundred calls took at most (the nearest rank).
 func (l *load) percentile(of int) float64 {
@@ -79,10 +88,10 @@ func compare(b *testing.B, floor, server []caller) *comparison {
 	var c comparison
 	for b.Loop() { // once: it takes longer than -benchtime
 		for left := benchtime; left > 0; left -= turn {
-			if err := c.floor.add(floor, min(turn, left)); err != nil {
+			if err := c.floor.measure(floor, min(turn, left)); err != nil {
 				b.Fatalf("floor: %v", err)
 			}
-			if err := c.server.add(server, min(turn, left)); err != nil {
+			if err := c.server.measure(server, min(turn, left)); err != nil {
 				b.Fatalf("sesame: %v", err)
 			}
 		}

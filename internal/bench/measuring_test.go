@@ -9,21 +9,37 @@ import (
 	"time"
 )
 
-func TestLoadCountsWhatEndsInTheWindow(t *testing.T) {
+func TestLoad(t *testing.T) {
 	var l load
 	slow := func() error { time.Sleep(5 * time.Millisecond); return nil }
-	if err := l.add([]caller{slow, slow}, 100*time.Millisecond); err != nil {
-		t.Fatal(err)
+	for range 2 {
+		if err := l.measure([]caller{slow, slow}, 100*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
 	}
 	// A busy machine may make a sleep longer, never shorter.
-	if got := l.perSecond(); got <= 0 || got > 2*200+2*10 {
+	if got := l.perSecond(); got <= 0 || got > 400 {
 		t.Errorf("two callers of 5 ms made %.0f calls a second", got)
 	}
 	if got := l.percentile(50); got < 5 {
 		t.Errorf("a call of 5 ms took %.1f ms", got)
 	}
-	if err := l.add([]caller{func() error { return errors.ErrUnsupported }}, time.Millisecond); !errors.Is(err, errors.ErrUnsupported) {
+	failing := func() error { return errors.ErrUnsupported }
+	if err := l.measure([]caller{slow, failing}, time.Millisecond); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("a failed call: %v", err)
+	}
+}
+
+func TestLoadCountsTheEndsInPart(t *testing.T) {
+	var l load
+	from := time.Now().Add(20 * time.Millisecond)
+	// One call that began before the time and ends after it.
+	call := func() error { time.Sleep(time.Until(from.Add(200 * time.Millisecond))); return nil }
+	if err := l.repeat(call, from, from.Add(100*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.took) != 0 || l.calls <= 0 || l.calls >= 0.6 {
+		t.Errorf("less than half of a call counts as %.2f calls, %d of which ended", l.calls, len(l.took))
 	}
 }
 

@@ -43,6 +43,7 @@ func TestRefreshRacesItself(t *testing.T) {
 		s.ExpectDead(t, third)
 		s.ExpectDead(t, last)
 		s.ExpectLive(t, sibling)
+		s.Logout(t, third.Refresh) // tells nothing new: the first reason stays
 		if reason := sessionReason(t, s, third); reason == nil || *reason != auth.RevokedByReuse {
 			t.Errorf("the session was revoked because of %v", reason)
 		}
@@ -243,6 +244,12 @@ func TestDisabledUser(t *testing.T) {
 		}
 		disable(time.Now().UTC())
 		s.ExpectDead(t, tokens)
+		s.Forgot(t, address)
+		known := s.NewUser(t)
+		s.Forgot(t, known) // rows are worked on in order
+		if letter := s.NextLetter(t); letter.To != known {
+			t.Errorf("a letter to the disabled user")
+		}
 		wrong := s.Post(t, "/auth/login", "email", "nobody@example.com", "password", apitest.Password)
 		if answer := s.Post(t, "/auth/login", "email", address, "password", apitest.Password); withoutID(answer) != withoutID(wrong) {
 			t.Errorf("a disabled user is told apart: %s", answer.Raw)

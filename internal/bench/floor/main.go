@@ -22,12 +22,13 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx))
+	os.Exit(run())
 }
 
-func run(ctx context.Context) int {
+// run serves until told to end. Its result is the exit status.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	if err := serve(ctx, os.Getenv("FLOOR_ADDR"), os.Getenv("FLOOR_DATABASE_URL")); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "floor:", err) // there is nowhere left to report to
 		return 1

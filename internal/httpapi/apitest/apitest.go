@@ -21,8 +21,11 @@ import (
 	"github.com/sesame-auth/sesame/internal/httpapi"
 	"github.com/sesame-auth/sesame/internal/httpapi/contracttest"
 	"github.com/sesame-auth/sesame/internal/mail"
+	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/token"
 )
+
+func init() { password.TestingOnlyWeaken() }
 
 // PublicURL is the configured one; mailed links begin with it, wherever the server really listens.
 const PublicURL = "https://auth.example.test"
