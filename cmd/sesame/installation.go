@@ -32,11 +32,11 @@ type installation struct {
 
 // openDatabase opens and migrates the database the configuration names.
 func openDatabase(ctx context.Context, c *config) (*gorm.DB, error) {
-	if err := os.MkdirAll(c.dataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
-	}
 	url := c.databaseURL
 	if url == "" {
+		if err := os.MkdirAll(c.dataDir, 0o700); err != nil {
+			return nil, fmt.Errorf("make data folder: %w", err)
+		}
 		url = "sqlite:" + filepath.Join(c.dataDir, "sesame.db")
 	}
 	db, err := database.Open(ctx, url)

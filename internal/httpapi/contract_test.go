@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/sesame-auth/sesame/gen/client"
@@ -76,5 +77,22 @@ func TestLifeThroughTheGeneratedClient(t *testing.T) {
 			}
 		}
 		s.ExpectDead(t, apitest.Tokens{Access: second.AccessToken, Refresh: second.RefreshToken})
+	})
+}
+
+// Every code of the contract has a page, which the type of its problems points to.
+func TestEveryProblemHasAPage(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		codes := apitest.Contract().ProblemCodes()
+		if len(codes) < 10 {
+			t.Fatalf("codes: %v", codes)
+		}
+		for _, code := range codes {
+			page := s.Do(t, http.MethodGet, "/problems/"+code, "")
+			if page.Status != http.StatusOK || !strings.Contains(page.Raw, code) || strings.Contains(page.Raw, "<p></p>") {
+				t.Errorf("%s: %d %s", code, page.Status, page.Raw)
+			}
+		}
 	})
 }

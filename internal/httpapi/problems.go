@@ -88,7 +88,8 @@ var known = []problem{
 }
 
 var weakPassword = problem{status: 400, code: api.ProblemCodeWeakPassword, title: "Password not acceptable",
-	fix: "Choose another password. The problem's detail says what is wrong with this one."}
+	detail: "The password is not one that may be chosen.",
+	fix:    "Choose another password. The problem's detail says what is wrong with this one."}
 
 // problems writes problem documents whose type is a page under the public URL.
 type problems struct{ publicURL string }

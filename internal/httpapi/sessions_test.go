@@ -151,8 +151,10 @@ func TestSessionsExpire(t *testing.T) {
 			busy = s.Refresh(t, busy.Refresh)
 		}
 		s.Clock.Advance(24*time.Hour - time.Second)
+		parent := busy
 		busy = s.Refresh(t, busy.Refresh)
 		s.Clock.Advance(time.Second)
+		s.ExpectDead(t, parent) // no grace beyond the end
 		s.ExpectDead(t, busy)
 		if reason := sessionReason(t, s, busy); reason != nil {
 			t.Errorf("an expired session was revoked because of %s", *reason)

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
@@ -143,14 +142,11 @@ func (c *Contract) Operations() []string {
 	return operations
 }
 
-// Statuses lists the documented statuses of an operation of Operations.
-func (c *Contract) Statuses(operation string) []string {
-	route := c.routes[strings.Replace(operation, " ", "", 1)]
-	return slices.Sorted(func(yield func(string) bool) {
-		for status := range route.Operation.Responses.Map() {
-			if !yield(status) {
-				return
-			}
-		}
-	})
+// ProblemCodes lists the codes a problem may have.
+func (c *Contract) ProblemCodes() []string {
+	var codes []string
+	for _, code := range c.document.Components.Schemas["ProblemCode"].Value.Enum {
+		codes = append(codes, fmt.Sprint(code))
+	}
+	return codes
 }

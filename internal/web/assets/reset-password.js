@@ -18,7 +18,7 @@ form.addEventListener("submit", async (event) => {
   const button = form.querySelector("button");
   button.disabled = true;
   try {
-    const response = await fetch("/auth/reset-password?token=" + encodeURIComponent(token), {
+    const response = await fetch("auth/reset-password?token=" + encodeURIComponent(token), {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ password: form.password.value }),
