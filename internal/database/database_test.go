@@ -45,12 +45,14 @@ func TestInstancesMigrateAtOnce(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		url := databasetest.Empty(t, engine)
 		var all sync.WaitGroup
+		start := make(chan struct{})
 		if err := database.Migrated(t.Context(), open(t, url)); !errors.Is(err, database.ErrNotMigrated) {
 			t.Errorf("an empty database: %v", err)
 		}
-		for range 4 {
+		for range 8 {
 			db := open(t, url)
 			all.Go(func() {
+				<-start
 				if err := database.Migrate(t.Context(), db); err != nil {
 					t.Error(err)
 				}
@@ -59,6 +61,7 @@ func TestInstancesMigrateAtOnce(t *testing.T) {
 				}
 			})
 		}
+		close(start)
 		all.Wait()
 		newer := open(t, url)
 		if err := newer.Exec("INSERT INTO schema_migrations (version_id, is_applied) VALUES (99999, true)").Error; err != nil {

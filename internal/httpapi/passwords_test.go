@@ -131,6 +131,7 @@ func TestReset(t *testing.T) {
 
 		older := resetToken()
 		current := resetToken()
+		parent := sessions[0]
 		sessions[0] = s.ExpectLive(t, sessions[0]) // asking changes nothing
 		if answer := s.Reset(t, older, "another password"); answer.Status != http.StatusUnauthorized || answer.Code() != "invalid_reset_token" {
 			t.Errorf("the older token: %d %s", answer.Status, answer.Raw)
@@ -147,8 +148,11 @@ func TestReset(t *testing.T) {
 		if answer := s.Reset(t, current, "an even better horse"); answer.Status != http.StatusOK {
 			t.Fatalf("reset: %d %s", answer.Status, answer.Raw)
 		}
-		for _, session := range sessions {
+		for _, session := range append(sessions, parent) { // for the parent there is no grace any more
 			s.ExpectDead(t, session)
+			if reason := sessionReason(t, s, session); reason != nil {
+				t.Errorf("a session that a reset ended was revoked because of %s", *reason)
+			}
 		}
 		s.ExpectLive(t, bystander)
 		if letter := s.NextLetter(t); letter.To != address || !strings.Contains(letter.Subject, "password was changed") {

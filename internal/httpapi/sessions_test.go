@@ -178,6 +178,18 @@ func TestAccessTokenExpires(t *testing.T) {
 	})
 }
 
+// A session that nobody refreshed is over for its access token too, should that live longer.
+func TestIdleSessionEndsItsAccessToken(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		tokens := s.Login(t, s.NewUser(t))
+		if err := s.DB.Model(&auth.Session{}).Where("counter = 1").Update("idle_expires_at", time.Now().UTC()).Error; err != nil {
+			t.Fatal(err)
+		}
+		s.ExpectDead(t, tokens)
+	})
+}
+
 // Any token of the session ends it: the live one, a retired one, an expired one.
 func TestLogout(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
@@ -237,7 +249,8 @@ func TestDisabledUser(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := apitest.Start(t, engine, apitest.Options{})
 		address := s.NewUser(t)
-		tokens := s.Login(t, address)
+		parent := s.Login(t, address)
+		tokens := s.Refresh(t, parent.Refresh)
 		disable := func(at any) {
 			t.Helper()
 			if err := s.DB.Model(&auth.User{}).Where("email = ?", address).Update("disabled_at", at).Error; err != nil {
@@ -246,6 +259,7 @@ func TestDisabledUser(t *testing.T) {
 		}
 		disable(time.Now().UTC())
 		s.ExpectDead(t, tokens)
+		s.ExpectDead(t, parent) // no grace
 		s.Forgot(t, address)
 		known := s.NewUser(t)
 		s.Forgot(t, known) // rows are worked on in order

@@ -95,7 +95,7 @@ func TestVerifyRefuses(t *testing.T) {
 				"header trailing":   f.sign(t, encode(t, f.header, nil)+"{}", encode(t, f.claims, nil)),
 				"claims twice exp":  f.sign(t, encode(t, f.header, nil), `{"exp":1,`+encode(t, f.claims, nil)[1:]),
 				"claims no object":  f.sign(t, encode(t, f.header, nil), `[]`),
-				"line break":        strings.Replace(f.with(t, nil, nil), ".", "\n.", 1),
+				"a line break more": f.with(t, nil, nil) + "\n", // a decoder passes over it
 				"longer than 8 KiB": f.with(t, nil, map[string]any{"pad": strings.Repeat("a", MaxAccessToken)}),
 			}
 			for name, value := range map[string][]any{

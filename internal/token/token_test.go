@@ -54,6 +54,9 @@ func TestRefreshTokenIsCanonical(t *testing.T) {
 		refuse(genuine[:at] + "\n" + genuine[at:])
 		refuse(genuine[:at] + "\n" + genuine[at+1:])
 	}
+	for _, lines := range []int{1, 4, 60, len(genuine)} { // a decoder passes over line breaks
+		refuse(genuine[:len(genuine)-lines] + strings.Repeat("\n", lines))
+	}
 	for _, more := range []string{"A", "=", "\n", ".", genuine} {
 		refuse(genuine + more)
 	}
