@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -192,33 +196,40 @@ func TestDataFolder(t *testing.T) {
 	}
 }
 
-// SIGTERM lets a request in hand finish.
+// SIGTERM lets a request in hand finish, and no more in.
 func TestDrain(t *testing.T) {
 	p := newProcess(t, databasetest.SQLite)
 	p.start(t)
-	tokens := p.login(t)
-	answered := make(chan int, 8)
-	for range cap(answered) {
-		go func() {
-			status, _, err := p.tryPost(t.Context(), "/auth/login", `{"email":"ada@example.com","password":"correct horse battery"}`)
-			if err != nil {
-				status = -1
-			}
-			answered <- status
-		}()
+	p.login(t)
+	var dialer net.Dialer
+	connection, err := dialer.DialContext(t.Context(), "tcp", p.api)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if first := <-answered; first != http.StatusOK { // the others are hashing now
-		t.Errorf("answered %d", first)
+	defer func() { _ = connection.Close() }()
+	const body = `{"email":"ada@example.com","password":"correct horse battery"}`
+	head := fmt.Sprintf("POST /auth/login HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", p.api, len(body))
+	if _, err := io.WriteString(connection, head); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := p.end(t, syscall.SIGTERM); err != nil {
+	answer := bufio.NewReader(connection)
+	if line, err := answer.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") { // it is in hand now
+		t.Fatalf("%q, %v", line, err)
+	}
+	if _, err := answer.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.shell(t, "while (: < /dev/tcp/"+strings.Replace(p.api, ":", "/", 1)+") 2> /dev/null; do sleep 0.05; done") // until nobody else is let in
+	if _, err := io.WriteString(connection, body); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := answer.ReadString('\n'); err != nil || !strings.Contains(line, "200 OK") {
+		t.Errorf("the request in hand: %q, %v", line, err)
+	}
+	if err := <-p.ended; err != nil {
 		t.Errorf("on SIGTERM: %v", err)
-	}
-	for range cap(answered) - 1 {
-		if status := <-answered; status != http.StatusOK {
-			t.Errorf("a request in hand: %d", status)
-		}
-	}
-	if _, _, err := p.tryPost(t.Context(), "/auth", "", "Authorization", "Bearer "+tokens["accessToken"]); err == nil {
-		t.Error("the server still answers")
 	}
 }
