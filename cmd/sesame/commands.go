@@ -42,7 +42,7 @@ func configCommand(environment []string) *cobra.Command {
 		RunE: func(command *cobra.Command, _ []string) error {
 			given, _ := values(environment)
 			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
-			for _, s := range settings() {
+			for _, s := range settings {
 				value, set := given[s.name]
 				switch {
 				case set && s.secret:

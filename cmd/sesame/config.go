@@ -22,6 +22,8 @@ type config struct {
 	addr, adminAddr      string
 	dataDir, databaseURL string
 	secret               token.Secret // nil: kept in the data folder
+	secretPrevious       token.Secret // nil: none
+	reloadKeys           time.Duration
 	algorithm            token.Algorithm
 	publicURL, audience  string
 	smtpURL, mailFrom    string
@@ -42,69 +44,76 @@ type setting struct {
 }
 
 // settings is every setting there is; the table of the README is held against it.
-func settings() []setting {
-	return []setting{
-		{name: "SESAME_ADDR", fallback: "127.0.0.1:8080", help: "where the API listens",
-			set: func(c *config, v string) error { c.addr = v; return checkAddress(v) }},
-		{name: "SESAME_ADMIN_ADDR", fallback: "127.0.0.1:8081", help: "where `/livez` and `/readyz` listen; keep clients away from it",
-			set: func(c *config, v string) error { c.adminAddr = v; return checkAddress(v) }},
-		{name: "SESAME_PUBLIC_URL", help: "where clients reach the API: the issuer of tokens and the beginning of mailed links; empty: `http://` and `SESAME_ADDR`, if that is a loopback address",
-			set: func(c *config, v string) error { c.publicURL = strings.TrimRight(v, "/"); return nil }},
-		{name: "SESAME_DATA_DIR", fallback: "./sesame-data", help: "folder of the SQLite database, its secret, and mails when there is no SMTP server",
-			set: func(c *config, v string) (err error) { c.dataDir, err = filepath.Abs(v); return err }},
-		{name: "SESAME_DATABASE_URL", secret: true, help: "`postgres://…`; empty: SQLite in the data folder",
-			set: func(c *config, v string) error { c.databaseURL = v; return checkDatabaseURL(v) }},
-		{name: "SESAME_SECRET", secret: true, help: "32 bytes or more in base64 (`openssl rand -base64 32`), from which all keys are derived; needed with PostgreSQL; with SQLite, empty: made at first start and kept in the data folder",
-			set: func(c *config, v string) (err error) {
-				if v != "" {
-					c.secret, err = token.ParseSecret(v)
-				}
+var settings = []setting{
+	{name: "SESAME_ADDR", fallback: "127.0.0.1:8080", help: "where the API listens",
+		set: func(c *config, v string) error { c.addr = v; return checkAddress(v) }},
+	{name: "SESAME_ADMIN_ADDR", fallback: "127.0.0.1:8081", help: "where `/livez` and `/readyz` listen; keep clients away from it",
+		set: func(c *config, v string) error { c.adminAddr = v; return checkAddress(v) }},
+	{name: "SESAME_PUBLIC_URL", help: "where clients reach the API: the issuer of tokens and the beginning of mailed links; empty: `http://` and `SESAME_ADDR`, if that is a loopback address",
+		set: func(c *config, v string) error { c.publicURL = strings.TrimRight(v, "/"); return nil }},
+	{name: "SESAME_DATA_DIR", fallback: "./sesame-data", help: "folder of the SQLite database, its secret, and mails when there is no SMTP server",
+		set: func(c *config, v string) (err error) { c.dataDir, err = filepath.Abs(v); return err }},
+	{name: "SESAME_DATABASE_URL", secret: true, help: "`postgres://…`; empty: SQLite in the data folder",
+		set: func(c *config, v string) error { c.databaseURL = v; return checkDatabaseURL(v) }},
+	{name: "SESAME_SECRET", secret: true, help: "32 bytes or more in base64 (`openssl rand -base64 32`), from which all keys are derived; needed with PostgreSQL; with SQLite, empty: made at first start and kept in the data folder",
+		set: func(c *config, v string) (err error) {
+			if v != "" {
+				c.secret, err = token.ParseSecret(v)
+			}
+			return err
+		}},
+	{name: "SESAME_SECRET_PREVIOUS", secret: true, help: "another secret that still counts, while the secret is rotated (see docs/operations.md)",
+		set: func(c *config, v string) (err error) {
+			if v != "" {
+				c.secretPrevious, err = token.ParseSecret(v)
+			}
+			return err
+		}},
+	{name: "SESAME_SIGNING_ALGORITHM", fallback: string(token.ES256), help: "how access tokens are signed: `ES256` or `EdDSA`",
+		set: func(c *config, v string) error {
+			c.algorithm = token.Algorithm(v)
+			return oneOf(c.algorithm, token.Algorithms...)
+		}},
+	{name: "SESAME_RELOAD_KEYS", fallback: "10s", help: "how often an instance looks for signing keys that another one, or `sesame keys`, changed",
+		set: duration(func(c *config) *time.Duration { return &c.reloadKeys }, time.Second, 5*time.Minute)},
+	{name: "SESAME_AUDIENCE", help: "the `aud` of access tokens; empty: the public URL",
+		set: func(c *config, v string) error { c.audience = v; return nil }},
+	{name: "SESAME_SMTP_URL", secret: true, help: "`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; empty: mails become files in the data folder's `mail/`",
+		set: func(c *config, v string) error { c.smtpURL = v; return nil }},
+	{name: "SESAME_MAIL_FROM", fallback: "Sesame <no-reply@localhost>", help: "the sender of mails",
+		set: func(c *config, v string) error {
+			c.mailFrom = v
+			if _, err := mail.ParseAddress(v); err != nil {
+				return errors.New("must be an address, such as Sesame <no-reply@example.com>")
+			}
+			return nil
+		}},
+	{name: "SESAME_ACCESS_TOKEN_TTL", fallback: "15m", help: "lifetime of an access token",
+		set: duration(func(c *config) *time.Duration { return &c.accessTokenTTL }, 10*time.Second, 24*time.Hour)},
+	{name: "SESAME_REFRESH_TOKEN_TTL", fallback: "336h", help: "how long a session lasts without a refresh",
+		set: duration(func(c *config) *time.Duration { return &c.refreshTokenTTL }, time.Minute, 10*365*24*time.Hour)},
+	{name: "SESAME_SESSION_TTL", fallback: "720h", help: "how long a session lasts, however busy",
+		set: duration(func(c *config) *time.Duration { return &c.sessionTTL }, time.Minute, 10*365*24*time.Hour)},
+	{name: "SESAME_REFRESH_GRACE", fallback: "30s", help: "how long a refresh token just traded answers the same successor again; `0s`: never",
+		set: duration(func(c *config) *time.Duration { return &c.refreshGrace }, 0, 10*time.Minute)},
+	{name: "SESAME_RESET_TOKEN_TTL", fallback: "30m", help: "lifetime of a reset link",
+		set: duration(func(c *config) *time.Duration { return &c.resetTokenTTL }, time.Minute, 24*time.Hour)},
+	{name: "SESAME_LOG_FORMAT", help: "`text` or `json`; empty: text on a terminal, else JSON",
+		set: func(c *config, v string) error { c.logFormat = v; return oneOf(v, "", "text", "json") }},
+	{name: "SESAME_LOG_LEVEL", fallback: "info", help: "`debug`, `info`, `warn` or `error`",
+		set: func(c *config, v string) error {
+			if err := oneOf(v, "debug", "info", "warn", "error"); err != nil {
 				return err
-			}},
-		{name: "SESAME_SIGNING_ALGORITHM", fallback: string(token.ES256), help: "how access tokens are signed: `ES256` or `EdDSA`",
-			set: func(c *config, v string) error {
-				c.algorithm = token.Algorithm(v)
-				return oneOf(c.algorithm, token.Algorithms...)
-			}},
-		{name: "SESAME_AUDIENCE", help: "the `aud` of access tokens; empty: the public URL",
-			set: func(c *config, v string) error { c.audience = v; return nil }},
-		{name: "SESAME_SMTP_URL", secret: true, help: "`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; empty: mails become files in the data folder's `mail/`",
-			set: func(c *config, v string) error { c.smtpURL = v; return nil }},
-		{name: "SESAME_MAIL_FROM", fallback: "Sesame <no-reply@localhost>", help: "the sender of mails",
-			set: func(c *config, v string) error {
-				c.mailFrom = v
-				if _, err := mail.ParseAddress(v); err != nil {
-					return errors.New("must be an address, such as Sesame <no-reply@example.com>")
-				}
-				return nil
-			}},
-		{name: "SESAME_ACCESS_TOKEN_TTL", fallback: "15m", help: "lifetime of an access token",
-			set: duration(func(c *config) *time.Duration { return &c.accessTokenTTL }, 10*time.Second, 24*time.Hour)},
-		{name: "SESAME_REFRESH_TOKEN_TTL", fallback: "336h", help: "how long a session lasts without a refresh",
-			set: duration(func(c *config) *time.Duration { return &c.refreshTokenTTL }, time.Minute, 10*365*24*time.Hour)},
-		{name: "SESAME_SESSION_TTL", fallback: "720h", help: "how long a session lasts, however busy",
-			set: duration(func(c *config) *time.Duration { return &c.sessionTTL }, time.Minute, 10*365*24*time.Hour)},
-		{name: "SESAME_REFRESH_GRACE", fallback: "30s", help: "how long a refresh token just traded answers the same successor again; `0s`: never",
-			set: duration(func(c *config) *time.Duration { return &c.refreshGrace }, 0, 10*time.Minute)},
-		{name: "SESAME_RESET_TOKEN_TTL", fallback: "30m", help: "lifetime of a reset link",
-			set: duration(func(c *config) *time.Duration { return &c.resetTokenTTL }, time.Minute, 24*time.Hour)},
-		{name: "SESAME_LOG_FORMAT", help: "`text` or `json`; empty: text on a terminal, else JSON",
-			set: func(c *config, v string) error { c.logFormat = v; return oneOf(v, "", "text", "json") }},
-		{name: "SESAME_LOG_LEVEL", fallback: "info", help: "`debug`, `info`, `warn` or `error`",
-			set: func(c *config, v string) error {
-				if err := oneOf(v, "debug", "info", "warn", "error"); err != nil {
-					return err
-				}
-				return c.logLevel.UnmarshalText([]byte(v))
-			}},
-	}
+			}
+			return c.logLevel.UnmarshalText([]byte(v))
+		}},
 }
 
 // load reads the environment, a list of NAME=value. The error, a usageError, lists every fault there is.
 func load(environment []string) (*config, error) {
 	given, faults := values(environment)
 	var c config
-	for _, s := range settings() {
+	for _, s := range settings {
 		value, ok := given[s.name]
 		if !ok {
 			value = s.fallback
@@ -124,18 +133,17 @@ func load(environment []string) (*config, error) {
 // variable that is set but empty counts as not set.
 func values(environment []string) (map[string]string, []error) {
 	given, faults := make(map[string]string), []error(nil)
-	known := settings()
 	for _, variable := range environment {
 		name, value, _ := strings.Cut(variable, "=")
 		if !strings.HasPrefix(name, "SESAME_") || strings.HasPrefix(name, "SESAME_TEST_") || value == "" {
 			continue
 		}
-		if slices.ContainsFunc(known, func(s setting) bool { return s.name == name }) {
+		if slices.ContainsFunc(settings, func(s setting) bool { return s.name == name }) {
 			given[name] = value
 			continue
 		}
 		named := strings.TrimSuffix(name, "_FILE")
-		if !slices.ContainsFunc(known, func(s setting) bool { return s.name == named && s.secret }) {
+		if !slices.ContainsFunc(settings, func(s setting) bool { return s.name == named && s.secret }) {
 			faults = append(faults, fmt.Errorf("%s: there is no such setting; `sesame config` lists them", name))
 			continue
 		}

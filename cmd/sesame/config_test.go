@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -102,24 +101,12 @@ func TestWrongSecret(t *testing.T) {
 		if _, err := p.end(t, 15); err != nil {
 			t.Error(err)
 		}
-		environment := slices.Concat(p.environment, []string{"SESAME_SECRET=" + strings.ToLower(secretOfTests)})
-		status, _, stderr := run(t, withoutFirst(environment, "SESAME_SECRET="), "serve")
+		wrong := append(withoutSecret(p.environment), "SESAME_SECRET="+strings.ToLower(secretOfTests))
+		status, _, stderr := run(t, wrong, "serve")
 		if status != 1 || !strings.Contains(stderr, "SESAME_SECRET") || !strings.Contains(stderr, "is not the one this database was made with") {
 			t.Errorf("status %d:\n%s", status, stderr)
 		}
 	})
-}
-
-// withoutFirst leaves the first variable with prefix out, if there are two.
-func withoutFirst(environment []string, prefix string) []string {
-	var kept []string
-	for i, variable := range environment {
-		if strings.HasPrefix(variable, prefix) && i < len(environment)-1 {
-			continue
-		}
-		kept = append(kept, variable)
-	}
-	return kept
 }
 
 func TestConfigPrintsNoSecret(t *testing.T) {
@@ -127,7 +114,7 @@ func TestConfigPrintsNoSecret(t *testing.T) {
 	if status != 0 || strings.Contains(stdout+stderr, secretOfTests) || strings.Contains(stdout+stderr, "canary") {
 		t.Errorf("status %d:\n%s%s", status, stdout, stderr)
 	}
-	for _, s := range settings() {
+	for _, s := range settings {
 		if !strings.Contains(stdout, s.name+" ") {
 			t.Errorf("%s is not listed", s.name)
 		}
@@ -140,7 +127,7 @@ func TestConfigPrintsNoSecret(t *testing.T) {
 // The README's table is the program's.
 func TestSettingsOfTheREADME(t *testing.T) {
 	var table strings.Builder
-	for _, s := range settings() {
+	for _, s := range settings {
 		name, fallback := "`"+s.name+"`", ""
 		if s.secret {
 			name += "*"

@@ -26,6 +26,7 @@ import (
 type installation struct {
 	db      *gorm.DB
 	outbox  *mail.Outbox
+	keys    *token.Keyring
 	letters map[mail.Kind]mail.Compose
 	api     http.Handler
 }
@@ -51,15 +52,12 @@ func openDatabase(ctx context.Context, c *config) (*gorm.DB, error) {
 
 // install wires the rooms together over an open database.
 func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*installation, error) {
-	secret, err := secretOf(c)
+	secrets, err := secretsOf(c)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := token.OpenKeyring(ctx, db, secret, c.algorithm, time.Now)
+	keys, err := openKeyring(ctx, c, db, secrets)
 	if err != nil {
-		if errors.Is(err, token.ErrSealed) {
-			err = fmt.Errorf("%w: SESAME_SECRET, or the file secret in the data folder, is not the one this database was made with", err)
-		}
 		return nil, err
 	}
 	sender, err := senderOf(c)
@@ -68,7 +66,7 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 	}
 	outbox := mail.NewOutbox(db, sender, log, time.Now)
 	access := token.NewAccessTokens(keys, c.publicURL, c.audience, c.accessTokenTTL, time.Now)
-	authority := auth.New(db, access, token.NewRefreshCodec(secret), outbox, auth.Settings{
+	authority := auth.New(db, access, token.NewRefreshCodec(secrets), outbox, auth.Settings{
 		SessionLifetime: c.sessionTTL, IdleLifetime: c.refreshTokenTTL, RefreshGrace: c.refreshGrace,
 		ResetTokenLifetime: c.resetTokenTTL, PublicURL: c.publicURL,
 	}, time.Now)
@@ -76,7 +74,28 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 	if err != nil {
 		return nil, err
 	}
-	return &installation{db: db, outbox: outbox, letters: authority.Letters(), api: handler}, nil
+	return &installation{db: db, outbox: outbox, keys: keys, letters: authority.Letters(), api: handler}, nil
+}
+
+// openKeyring opens the signing keys and tells a wrong secret in words.
+func openKeyring(ctx context.Context, c *config, db *gorm.DB, secrets token.Secrets) (*token.Keyring, error) {
+	keys, err := token.OpenKeyring(ctx, db, secrets, c.algorithm, c.accessTokenTTL, time.Now)
+	if errors.Is(err, token.ErrSealed) {
+		err = fmt.Errorf("%w: SESAME_SECRET, or the file secret in the data folder, is not the one this database was made with", err)
+	}
+	return keys, err
+}
+
+// secretsOf is the present secret and, while it is rotated, the one before.
+func secretsOf(c *config) (token.Secrets, error) {
+	secret, err := secretOf(c)
+	if err != nil {
+		return nil, err
+	}
+	if c.secretPrevious == nil {
+		return token.Secrets{secret}, nil
+	}
+	return token.Secrets{secret, c.secretPrevious}, nil
 }
 
 // secretOf is the configured secret, or the one in the data folder, which is made when there is none. Of

@@ -40,6 +40,7 @@ func realMain(ctx context.Context, args, environment []string, stdout, stderr io
 	root.AddCommand(
 		serveCommand(environment),
 		migrateCommand(environment),
+		keysCommand(environment),
 		configCommand(environment),
 		openapiCommand(),
 		healthcheckCommand(environment),

@@ -73,6 +73,7 @@ func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (
 	group.Go(func() error { return untilClosed(api.Serve(apiListener)) })
 	group.Go(func() error { return untilClosed(admin.Serve(adminListener)) })
 	group.Go(func() error { in.outbox.Run(ctx, in.letters); return nil })
+	group.Go(func() error { in.keys.Run(ctx, c.reloadKeys, log); return nil })
 	group.Go(func() error {
 		<-ctx.Done()
 		draining.Store(true)

@@ -232,7 +232,7 @@ type JWKUse string
 //
 // Example: {"keys":[{"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}
 type JWKSet struct {
-	// Keys Public keys only, the signing key first
+	// Keys Public keys only, the newest first
 	Keys []JWK `json:"keys"`
 }
 

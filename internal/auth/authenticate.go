@@ -13,7 +13,7 @@ import (
 // The token's signature says who it was issued to; whether that still holds is read from the database, user
 // and session in one query, so that a logout, a reset or a disabled account is felt at once.
 func (a *Authority) Authenticate(ctx context.Context, accessToken string) (*User, error) {
-	access, err := a.access.Verify(accessToken)
+	access, err := a.access.Verify(ctx, accessToken)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidAccess, err)
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/sesame-auth/sesame/gen/api"
 	"github.com/sesame-auth/sesame/internal/auth"
@@ -17,8 +18,8 @@ type Server struct {
 
 var _ api.StrictServerInterface = (*Server)(nil)
 
-// jwksMaxAge is how long a JWK Set may be kept, as its Cache-Control says.
-const jwksMaxAge = "public, max-age=300"
+// jwksCaching is how long a JWK Set may be kept.
+var jwksCaching = fmt.Sprintf("public, max-age=%d", int(token.JWKSMaxAge.Seconds()))
 
 // Authenticate greets the bearer, whom the contract's security scheme has authenticated.
 func (s *Server) Authenticate(ctx context.Context, _ api.AuthenticateRequestObject) (api.AuthenticateResponseObject, error) {
@@ -86,7 +87,7 @@ func (s *Server) GetJWKS(context.Context, api.GetJWKSRequestObject) (api.GetJWKS
 	for _, key := range s.keys.Public() {
 		set.Keys = append(set.Keys, toAPIJWK(key))
 	}
-	return api.GetJWKS200JSONResponse{Body: set, Headers: api.GetJWKS200ResponseHeaders{CacheControl: jwksMaxAge}}, nil
+	return api.GetJWKS200JSONResponse{Body: set, Headers: api.GetJWKS200ResponseHeaders{CacheControl: jwksCaching}}, nil
 }
 
 func toAPIUser(user *auth.User) api.User {

@@ -109,12 +109,12 @@ func TestGraceOfRefresh(t *testing.T) {
 		})
 		t.Run("a token from the future opens nothing", func(t *testing.T) {
 			first := s.Login(t, address)
-			said, err := token.NewRefreshCodec(apitest.Secret).Decode(first.Refresh)
+			said, err := token.NewRefreshCodec(token.Secrets{apitest.Secret}).Decode(first.Refresh)
 			if err != nil {
 				t.Fatal(err)
 			}
 			said.Counter += 2 // as after the restore of an older backup
-			if answer := s.TryRefresh(t, token.NewRefreshCodec(apitest.Secret).Encode(said)); answer.Status != http.StatusUnauthorized {
+			if answer := s.TryRefresh(t, token.NewRefreshCodec(token.Secrets{apitest.Secret}).Encode(said)); answer.Status != http.StatusUnauthorized {
 				t.Errorf("answered %d", answer.Status)
 			}
 			s.ExpectDead(t, first)
@@ -208,7 +208,7 @@ func TestLogout(t *testing.T) {
 		sibling = s.ExpectLive(t, sibling)
 
 		for _, foreign := range []string{"", "x", sibling.Access, sibling.Refresh + "A", sibling.Refresh[1:],
-			token.NewRefreshCodec(token.Secret("another secret of thirty-two bytes")).Encode(token.Refresh{Session: uuid.New(), Counter: 1})} {
+			token.NewRefreshCodec(token.Secrets{token.Secret("another secret of thirty-two bytes")}).Encode(token.Refresh{Session: uuid.New(), Counter: 1})} {
 			if answer := s.Logout(t, foreign); answer.Status != http.StatusBadRequest || answer.Code() != "invalid_refresh_token" {
 				t.Errorf("%q: %d %s", foreign, answer.Status, answer.Raw)
 			}
@@ -278,7 +278,7 @@ func TestDisabledUser(t *testing.T) {
 // sessionReason is why the session of a refresh token was revoked, nil if it was not.
 func sessionReason(t *testing.T, s *apitest.Server, tokens apitest.Tokens) *auth.RevokedReason {
 	t.Helper()
-	said, err := token.NewRefreshCodec(apitest.Secret).Decode(tokens.Refresh)
+	said, err := token.NewRefreshCodec(token.Secrets{apitest.Secret}).Decode(tokens.Refresh)
 	if err != nil {
 		t.Fatal(err)
 	}

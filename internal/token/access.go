@@ -4,6 +4,7 @@
 package token
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -77,7 +78,7 @@ func (a *AccessTokens) Issue(user, session uuid.UUID, authTime time.Time) (strin
 	}
 	client, issued := clientID, a.now()
 	iat, exp, auth := issued.Unix(), issued.Add(a.lifetime).Unix(), authTime.Unix()
-	key := a.keys.signing
+	key := a.keys.signing()
 	head, err := json.Marshal(header{Algorithm: key.algorithm, Kid: key.kid, Type: accessType})
 	if err != nil {
 		return "", fmt.Errorf("issue access token: %w", err)
@@ -107,7 +108,7 @@ func (a *AccessTokens) Issue(user, session uuid.UUID, authTime time.Time) (strin
 // The header is read before the signature because it names the key, and it may say nothing but what Issue
 // writes: crit, jku, x5u, jwk and their kin are refused with every other surprise. The algorithm is the
 // key's; the token only has to agree.
-func (a *AccessTokens) Verify(text string) (Access, error) {
+func (a *AccessTokens) Verify(ctx context.Context, text string) (Access, error) {
 	if len(text) > MaxAccessToken || strings.ContainsAny(text, "\r\n") { // base64 decoding would pass over line breaks
 		return Access{}, refused("too long, or broken into lines")
 	}
@@ -119,7 +120,7 @@ func (a *AccessTokens) Verify(text string) (Access, error) {
 	if err := decode(parts[0], &head, json.RejectUnknownMembers(true)); err != nil {
 		return Access{}, refused("header")
 	}
-	key, known := a.keys.byKid[head.Kid]
+	key, known := a.keys.byKid(ctx, head.Kid)
 	if !known || head.Algorithm != key.algorithm || head.Type != accessType {
 		return Access{}, refused("kid, alg or typ")
 	}

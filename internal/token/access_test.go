@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/lestrrat-go/jwx/v2/jws"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
 )
 
 // forgery signs whatever it is told with the genuine key: what remains to be refused is refused for what the
@@ -22,22 +24,15 @@ type forgery struct {
 
 func newForgery(t *testing.T, algorithm Algorithm) (*forgery, *AccessTokens) {
 	t.Helper()
-	aead, err := newAEAD(Secret(strings.Repeat("s", 32)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	row, err := generate(algorithm, aead)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := open([]SigningKey{row}, algorithm, aead)
+	db := databasetest.New(t, databasetest.SQLite)
+	ring, err := OpenKeyring(t.Context(), db, Secrets{Secret(strings.Repeat("s", 32))}, algorithm, 15*time.Minute, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	access := NewAccessTokens(ring, "https://issuer.example", "https://audience.example", 15*time.Minute, time.Now)
 	now := time.Now().Unix()
 	return &forgery{ring: ring,
-		header: map[string]any{"alg": string(algorithm), "kid": row.Kid, "typ": "at+jwt"},
+		header: map[string]any{"alg": string(algorithm), "kid": ring.signing().kid, "typ": "at+jwt"},
 		claims: map[string]any{"iss": "https://issuer.example", "aud": "https://audience.example", "client_id": "sesame",
 			"sub": uuid.NewString(), "sid": uuid.NewString(), "jti": uuid.NewString(), "iat": now, "exp": now + 900, "auth_time": now},
 	}, access
@@ -46,11 +41,11 @@ func newForgery(t *testing.T, algorithm Algorithm) (*forgery, *AccessTokens) {
 func (f *forgery) sign(t *testing.T, header, claims string) string {
 	t.Helper()
 	signed := base64url.EncodeToString([]byte(header)) + "." + base64url.EncodeToString([]byte(claims))
-	signer, err := jws.NewSigner(f.ring.signing.signatureAlgorithm())
+	signer, err := jws.NewSigner(f.ring.signing().signatureAlgorithm())
 	if err != nil {
 		t.Fatal(err)
 	}
-	signature, err := signer.Sign([]byte(signed), f.ring.signing.private)
+	signature, err := signer.Sign([]byte(signed), f.ring.signing().private)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,10 +77,10 @@ func TestVerifyRefuses(t *testing.T) {
 	for _, algorithm := range Algorithms {
 		t.Run(string(algorithm), func(t *testing.T) {
 			f, access := newForgery(t, algorithm)
-			if _, err := access.Verify(f.with(t, nil, nil)); err != nil {
+			if _, err := access.Verify(t.Context(), f.with(t, nil, nil)); err != nil {
 				t.Fatalf("the genuine token: %v", err)
 			}
-			if _, err := access.Verify(f.with(t, nil, map[string]any{"later": "addition"})); err != nil {
+			if _, err := access.Verify(t.Context(), f.with(t, nil, map[string]any{"later": "addition"})); err != nil {
 				t.Errorf("a claim of a later version: %v", err)
 			}
 			now := time.Now().Unix()
@@ -100,7 +95,7 @@ func TestVerifyRefuses(t *testing.T) {
 			}
 			for name, value := range map[string][]any{
 				"alg": {nil, "none", "HS256", "RS256", "es256", 1}, "typ": {nil, "JWT", "AT+JWT", "application/at+jwt", "at+jwt "},
-				"kid": {nil, "", "another", f.ring.signing.kid + " ", 1}, "crit": {[]string{"exp"}, []string{}}, "jku": {"https://evil.example"},
+				"kid": {nil, "", "another", f.ring.signing().kid + " ", 1}, "crit": {[]string{"exp"}, []string{}}, "jku": {"https://evil.example"},
 				"x5u": {"https://evil.example"}, "jwk": {map[string]any{"kty": "EC"}}, "x5c": {[]string{"x"}}, "b64": {false}, "zip": {"DEF"},
 			} {
 				for i, v := range value {
@@ -118,7 +113,7 @@ func TestVerifyRefuses(t *testing.T) {
 				}
 			}
 			for name, text := range refused {
-				if _, err := access.Verify(text); !errors.Is(err, ErrAccess) {
+				if _, err := access.Verify(t.Context(), text); !errors.Is(err, ErrAccess) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
@@ -140,7 +135,7 @@ func TestVerifySkew(t *testing.T) {
 		valid  bool
 	}{{-11 * time.Second, false}, {-10 * time.Second, true}, {0, true}, {70*time.Second - 1, true}, {70 * time.Second, false}} {
 		at = time.Unix(2_000_000_000, 0).Add(test.offset)
-		if _, err := access.Verify(issued); (err == nil) != test.valid {
+		if _, err := access.Verify(t.Context(), issued); (err == nil) != test.valid {
 			t.Errorf("%s: %v", test.offset, err)
 		}
 	}
@@ -157,7 +152,7 @@ func TestAccessTokenIsCanonical(t *testing.T) {
 			changes = append(changes, genuine[:at]+string(alphabet[i^1])+genuine[at+1:])
 		}
 		for _, changed := range changes {
-			if _, err := access.Verify(changed); !errors.Is(err, ErrAccess) {
+			if _, err := access.Verify(t.Context(), changed); !errors.Is(err, ErrAccess) {
 				t.Fatalf("at %d: %q: %v", at, changed, err)
 			}
 		}

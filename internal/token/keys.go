@@ -1,7 +1,6 @@
 package token
 
 import (
-	"context"
 	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
@@ -12,13 +11,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jwk"
-	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 )
 
 // Algorithm is how access tokens are signed (RFC 7518, section 3.1; RFC 8037, section 3.1).
@@ -42,20 +38,15 @@ type SigningKey struct {
 	Generation int64 `gorm:"primaryKey;autoIncrement:false"` // 1, 2, 3 …: two instances cannot both make the next one
 	Kid        string
 	Algorithm  Algorithm
-	Sealed     []byte // nonce ‖ ciphertext of the PKCS #8 private key
-	CreatedAt  time.Time
-}
-
-// Keyring holds the opened keys: the newest of the wanted algorithm signs, every one verifies.
-type Keyring struct {
-	signing *key
-	byKid   map[string]*key
-	all     []*key // the signing key first
+	Sealed     []byte    // nonce ‖ ciphertext of the PKCS #8 private key
+	CreatedAt  time.Time `gorm:"autoCreateTime:false"` // published from then on
+	SignsFrom  time.Time // until the next key of the algorithm does
 }
 
 type key struct {
 	kid       string
 	algorithm Algorithm
+	signsFrom time.Time
 	private   crypto.Signer
 	public    crypto.PublicKey
 	jwk       PublicKey
@@ -64,62 +55,6 @@ type key struct {
 // PublicKey is the public half as a JSON Web Key (RFC 7517). X and Y are base64url coordinates; Y is empty
 // for Ed25519.
 type PublicKey struct{ Kty, Crv, X, Y, Kid, Alg string }
-
-// OpenKeyring opens the keys in db and makes the first one of algorithm when there is none. Instances that
-// start at once make one key and all open it. Errors: ErrSealed, and what the database says.
-func OpenKeyring(ctx context.Context, db *gorm.DB, secret Secret, algorithm Algorithm, now func() time.Time) (*Keyring, error) {
-	aead, err := newAEAD(secret)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		var rows []SigningKey
-		if err := db.WithContext(ctx).Order("generation DESC").Find(&rows).Error; err != nil {
-			return nil, fmt.Errorf("load signing keys: %w", err)
-		}
-		if slices.ContainsFunc(rows, func(row SigningKey) bool { return row.Algorithm == algorithm }) {
-			return open(rows, algorithm, aead)
-		}
-		row, err := generate(algorithm, aead)
-		if err != nil {
-			return nil, err
-		}
-		row.Generation, row.CreatedAt = 1, now().UTC().Truncate(time.Microsecond)
-		if len(rows) > 0 {
-			row.Generation = rows[0].Generation + 1
-		}
-		// Whoever inserts the generation first wins; the others find the winner's key in the next round.
-		if err := db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error; err != nil {
-			return nil, fmt.Errorf("store signing key: %w", err)
-		}
-	}
-}
-
-// Public lists the public keys, the signing key first.
-func (k *Keyring) Public() []PublicKey {
-	keys := make([]PublicKey, len(k.all))
-	for i, key := range k.all {
-		keys[i] = key.jwk
-	}
-	return keys
-}
-
-func open(rows []SigningKey, algorithm Algorithm, aead cipher.AEAD) (*Keyring, error) {
-	ring := &Keyring{byKid: make(map[string]*key, len(rows))}
-	for _, row := range rows {
-		key, err := unseal(row, aead)
-		if err != nil {
-			return nil, err
-		}
-		ring.byKid[key.kid] = key
-		if ring.signing == nil && key.algorithm == algorithm {
-			ring.signing, ring.all = key, slices.Insert(ring.all, 0, key)
-			continue
-		}
-		ring.all = append(ring.all, key)
-	}
-	return ring, nil
-}
 
 func generate(algorithm Algorithm, aead cipher.AEAD) (SigningKey, error) {
 	private, err := newPrivateKey(algorithm)
@@ -134,9 +69,13 @@ func generate(algorithm Algorithm, aead cipher.AEAD) (SigningKey, error) {
 	if err != nil {
 		return SigningKey{}, fmt.Errorf("make signing key: %w", err)
 	}
+	return SigningKey{Kid: public.Kid, Algorithm: algorithm, Sealed: seal(aead, plain, public.Kid)}, nil
+}
+
+func seal(aead cipher.AEAD, plain []byte, kid string) []byte {
 	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+len(plain)+aead.Overhead())
 	_, _ = rand.Read(nonce) // never fails (crypto/rand)
-	return SigningKey{Kid: public.Kid, Algorithm: algorithm, Sealed: aead.Seal(nonce, nonce, plain, []byte(public.Kid))}, nil
+	return aead.Seal(nonce, nonce, plain, []byte(kid))
 }
 
 func newPrivateKey(algorithm Algorithm) (crypto.Signer, error) {
@@ -151,13 +90,24 @@ func newPrivateKey(algorithm Algorithm) (crypto.Signer, error) {
 	}
 }
 
-func unseal(row SigningKey, aead cipher.AEAD) (*key, error) {
-	if len(row.Sealed) < aead.NonceSize() {
-		return nil, fmt.Errorf("%w (key %s)", ErrSealed, row.Kid)
+// unseal decrypts the private half of a row with the first of aeads that can, and tells which.
+func unseal(row SigningKey, aeads []cipher.AEAD) (plain []byte, by int, err error) {
+	for by, aead := range aeads {
+		if len(row.Sealed) < aead.NonceSize() {
+			break
+		}
+		plain, err := aead.Open(nil, row.Sealed[:aead.NonceSize()], row.Sealed[aead.NonceSize():], []byte(row.Kid))
+		if err == nil {
+			return plain, by, nil
+		}
 	}
-	plain, err := aead.Open(nil, row.Sealed[:aead.NonceSize()], row.Sealed[aead.NonceSize():], []byte(row.Kid))
+	return nil, 0, fmt.Errorf("%w (key %s)", ErrSealed, row.Kid)
+}
+
+func open(row SigningKey, aeads []cipher.AEAD) (*key, error) {
+	plain, _, err := unseal(row, aeads)
 	if err != nil {
-		return nil, fmt.Errorf("%w (key %s)", ErrSealed, row.Kid)
+		return nil, err
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(plain)
 	if err != nil {
@@ -171,7 +121,7 @@ func unseal(row SigningKey, aead cipher.AEAD) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &key{kid: public.Kid, algorithm: row.Algorithm, private: private, public: private.Public(), jwk: public}, nil
+	return &key{kid: public.Kid, algorithm: row.Algorithm, signsFrom: row.SignsFrom, private: private, public: private.Public(), jwk: public}, nil
 }
 
 // describe is the public key as a JWK whose kid is its thumbprint (RFC 7638).

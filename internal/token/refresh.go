@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -24,7 +25,7 @@ type Refresh struct {
 //
 // A token is derived, not stored. The store holds nothing to steal, a forged token is refused without a
 // query, and the successor of a token can be told again to a client that lost the answer.
-type RefreshCodec struct{ key []byte }
+type RefreshCodec struct{ keys [][]byte }
 
 const (
 	refreshVersion = 1
@@ -35,9 +36,13 @@ const (
 // Strict refuses every spelling but the one Encode writes.
 var base64url = base64.RawURLEncoding.Strict()
 
-// NewRefreshCodec derives the codec's key from secret.
-func NewRefreshCodec(secret Secret) RefreshCodec {
-	return RefreshCodec{key: secret.key("refresh token v1")}
+// NewRefreshCodec derives the codec's keys. It writes under the first secret and reads under all.
+func NewRefreshCodec(secrets Secrets) RefreshCodec {
+	var codec RefreshCodec
+	for _, secret := range secrets {
+		codec.keys = append(codec.keys, secret.key("refresh token v1"))
+	}
+	return codec
 }
 
 // Encode writes the token: 76 characters.
@@ -46,7 +51,7 @@ func (c RefreshCodec) Encode(token Refresh) string {
 	raw = append(raw, refreshVersion)
 	raw = append(raw, token.Session[:]...)
 	raw = binary.BigEndian.AppendUint64(raw, uint64(token.Counter)) //nolint:gosec // a bijection; Decode undoes it
-	return base64url.EncodeToString(append(raw, c.mac(raw)...))
+	return base64url.EncodeToString(append(raw, authenticate(c.keys[0], raw)...))
 }
 
 // Decode reads a token that Encode wrote under the same secret. Errors: ErrRefresh.
@@ -59,7 +64,7 @@ func (c RefreshCodec) Decode(text string) (Refresh, error) {
 		return Refresh{}, ErrRefresh
 	}
 	body, mac := raw[:refreshBody], raw[refreshBody:]
-	if !hmac.Equal(mac, c.mac(body)) {
+	if !slices.ContainsFunc(c.keys, func(key []byte) bool { return hmac.Equal(mac, authenticate(key, body)) }) {
 		return Refresh{}, ErrRefresh
 	}
 	return Refresh{
@@ -68,8 +73,8 @@ func (c RefreshCodec) Decode(text string) (Refresh, error) {
 	}, nil
 }
 
-func (c RefreshCodec) mac(body []byte) []byte {
-	mac := hmac.New(sha256.New, c.key)
+func authenticate(key, body []byte) []byte {
+	mac := hmac.New(sha256.New, key)
 	mac.Write(body)
 	return mac.Sum(nil)
 }

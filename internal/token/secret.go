@@ -15,6 +15,9 @@ const MinSecretBytes = 32
 // Secret is what everything secret of an installation is derived from. It is never used as a key itself.
 type Secret []byte
 
+// Secrets are the present secret and those before it that still count. Everything new is made under the first.
+type Secrets []Secret
+
 // ParseSecret reads a secret from base64, standard or URL-safe, padded or not.
 func ParseSecret(text string) (Secret, error) {
 	plain := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(strings.TrimSpace(text), "="))

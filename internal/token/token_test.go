@@ -16,27 +16,45 @@ import (
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
 
-var secret = token.Secret(bytes.Repeat([]byte{7}, 32))
+var (
+	secret  = token.Secret(bytes.Repeat([]byte{7}, 32))
+	another = token.Secret(bytes.Repeat([]byte{8}, 32))
+)
 
 // A token that was handed out must be readable by every later version.
 func TestRefreshTokenGolden(t *testing.T) {
 	said := token.Refresh{Session: uuid.MustParse("01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"), Counter: 4660}
 	const golden = "AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki"
-	codec := token.NewRefreshCodec(secret)
+	codec := token.NewRefreshCodec(token.Secrets{secret})
 	if got := codec.Encode(said); got != golden {
 		t.Errorf("encoded %s", got)
 	}
 	if got, err := codec.Decode(golden); err != nil || got != said {
 		t.Errorf("decoded %+v, %v", got, err)
 	}
-	if _, err := token.NewRefreshCodec(bytes.Repeat([]byte{8}, 32)).Decode(golden); !errors.Is(err, token.ErrRefresh) {
+	if _, err := token.NewRefreshCodec(token.Secrets{another}).Decode(golden); !errors.Is(err, token.ErrRefresh) {
 		t.Errorf("under another secret: %v", err)
+	}
+}
+
+// While the secret is rotated, tokens of either one are read; new ones are written under the first.
+func TestRefreshTokensOfAPreviousSecret(t *testing.T) {
+	said := token.Refresh{Session: uuid.New(), Counter: 1}
+	old, both, present := token.NewRefreshCodec(token.Secrets{secret}), token.NewRefreshCodec(token.Secrets{another, secret}), token.NewRefreshCodec(token.Secrets{another})
+	if got, err := both.Decode(old.Encode(said)); err != nil || got != said {
+		t.Errorf("of the previous secret: %+v, %v", got, err)
+	}
+	if both.Encode(said) != present.Encode(said) {
+		t.Error("a new token is not of the present secret")
+	}
+	if _, err := present.Decode(old.Encode(said)); !errors.Is(err, token.ErrRefresh) {
+		t.Errorf("after the rotation: %v", err)
 	}
 }
 
 // There is one spelling of a token: every change of a character, every cut and every addition is refused.
 func TestRefreshTokenIsCanonical(t *testing.T) {
-	codec := token.NewRefreshCodec(secret)
+	codec := token.NewRefreshCodec(token.Secrets{secret})
 	genuine := codec.Encode(token.Refresh{Session: uuid.New(), Counter: 1})
 	refuse := func(text string) {
 		t.Helper()

@@ -73,7 +73,7 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 	s := &Server{DB: db, Clock: &Clock{}, Log: &Log{}, canaries: &canaries{}}
 	log := slog.New(slog.NewJSONHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if s.Keys, err = token.OpenKeyring(t.Context(), db, Secret, token.ES256, s.Clock.Now); err != nil {
+	if s.Keys, err = token.OpenKeyring(t.Context(), db, token.Secrets{Secret}, token.ES256, 15*time.Minute, s.Clock.Now); err != nil {
 		t.Fatal(err)
 	}
 	s.mailbox = newMailbox(t)
@@ -90,7 +90,7 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 		settings.RefreshGrace = max(0, options.RefreshGrace)
 	}
 	access := token.NewAccessTokens(s.Keys, PublicURL, PublicURL, 15*time.Minute, s.Clock.Now)
-	authority := auth.New(db, access, token.NewRefreshCodec(Secret), outbox, settings, s.Clock.Now)
+	authority := auth.New(db, access, token.NewRefreshCodec(token.Secrets{Secret}), outbox, settings, s.Clock.Now)
 	keys := s.Keys
 	if options.WithoutKeys {
 		keys = nil

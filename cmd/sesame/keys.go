@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/token"
+)
+
+// keysCommand manages signing keys in the database. Running instances follow within SESAME_RELOAD_KEYS.
+func keysCommand(environment []string) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "keys",
+		Short: "List, rotate and revoke the keys that sign access tokens",
+		Args:  noArguments,
+		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
+	}
+	command.AddCommand(
+		&cobra.Command{
+			Use:   "list",
+			Short: "List the keys, the newest first",
+			Args:  noArguments,
+			RunE: func(command *cobra.Command, _ []string) error {
+				return withKeys(command.Context(), environment, func(keys *token.Keyring) error {
+					return listKeys(command.Context(), command.OutOrStdout(), keys)
+				})
+			},
+		},
+		&cobra.Command{
+			Use:   "rotate",
+			Short: "Publish the next key now; it signs as soon as every verifier can have it",
+			Args:  noArguments,
+			RunE: func(command *cobra.Command, _ []string) error {
+				return withKeys(command.Context(), environment, func(keys *token.Keyring) error {
+					kid, err := keys.Rotate(command.Context())
+					if err != nil {
+						return err
+					}
+					_, err = fmt.Fprintf(command.OutOrStdout(), "%s is published, and signs in %s at the latest.\n", kid, token.RotateAfter)
+					return err
+				})
+			},
+		},
+		&cobra.Command{
+			Use:   "revoke KID",
+			Short: "Delete a key at once: what it signed is refused",
+			Args: func(command *cobra.Command, args []string) error {
+				if err := cobra.ExactArgs(1)(command, args); err != nil {
+					return usageError{err}
+				}
+				return nil
+			},
+			RunE: func(command *cobra.Command, args []string) error {
+				return withKeys(command.Context(), environment, func(keys *token.Keyring) error {
+					if err := keys.Revoke(command.Context(), args[0]); err != nil {
+						return err
+					}
+					_, err := fmt.Fprintf(command.OutOrStdout(), "%s is revoked.\n", args[0])
+					return err
+				})
+			},
+		},
+	)
+	return command
+}
+
+// withKeys opens the keyring of the configured installation for one piece of work.
+func withKeys(ctx context.Context, environment []string, work func(*token.Keyring) error) error {
+	c, err := load(environment)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(ctx, c)
+	if err != nil {
+		return err
+	}
+	secrets, err := secretsOf(c)
+	if err != nil {
+		return errors.Join(err, database.Close(db))
+	}
+	keys, err := openKeyring(ctx, c, db, secrets)
+	if err != nil {
+		return errors.Join(err, database.Close(db))
+	}
+	return errors.Join(work(keys), database.Close(db))
+}
+
+func listKeys(ctx context.Context, out io.Writer, keys *token.Keyring) error {
+	list, err := keys.List(ctx)
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "KID\tALGORITHM\tSTATE\tPUBLISHED\tSIGNS FROM") // Flush tells
+	for _, key := range list {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", key.Kid, key.Algorithm, key.State,
+			key.CreatedAt.UTC().Format(time.RFC3339), key.SignsFrom.UTC().Format(time.RFC3339))
+	}
+	return table.Flush()
+}

@@ -1,0 +1,305 @@
+package token_test
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/token"
+)
+
+// clock is one that all instances of a test share.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+func newClock() *clock { return &clock{at: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)} }
+
+func openRing(t *testing.T, db *gorm.DB, now func() time.Time, secrets ...token.Secret) *token.Keyring {
+	t.Helper()
+	if secrets == nil {
+		secrets = token.Secrets{secret}
+	}
+	ring, err := token.OpenKeyring(t.Context(), db, secrets, token.ES256, lifetime, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+func reload(t *testing.T, ring *token.Keyring) {
+	t.Helper()
+	if err := ring.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// states are the states of the keys, the newest first.
+func states(t *testing.T, ring *token.Keyring) []string {
+	t.Helper()
+	keys, err := ring.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, key := range keys {
+		list = append(list, key.State)
+	}
+	return list
+}
+
+// A key is published a day before it signs, signs for ninety days, and stays until what it signed is over.
+func TestLifeOfAKey(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		clock := newClock()
+		ring := openRing(t, databasetest.New(t, engine), clock.now)
+		first := ring.Public()[0].Kid
+		expect := func(when string, want ...string) {
+			t.Helper()
+			reload(t, ring)
+			if got := states(t, ring); !slices.Equal(got, want) || len(ring.Public()) != len(want) {
+				t.Errorf("%s: %v, want %v; %d published", when, got, want, len(ring.Public()))
+			}
+		}
+		expect("at first", "active")
+		clock.advance(89*24*time.Hour - time.Second)
+		expect("before the 89th day", "active")
+		clock.advance(time.Second)
+		expect("on the 89th day", "next", "active")
+		clock.advance(24*time.Hour - time.Second)
+		expect("before the 90th day", "next", "active")
+		last := issueAt(t, ring, clock)
+		clock.advance(time.Second)
+		expect("on the 90th day", "active", "retired")
+		if kid := ring.Public()[1].Kid; kid != first {
+			t.Errorf("the retired key is %s", kid)
+		}
+		clock.advance(lifetime)
+		if _, err := tokens(ring, clock.now).Verify(t.Context(), last); err != nil {
+			t.Errorf("the last token of the retired key: %v", err)
+		}
+		expect("while its tokens live", "active", "retired")
+		clock.advance(2 * time.Minute)
+		expect("after that", "active")
+		clock.advance(365 * 24 * time.Hour) // nobody was here
+		expect("a year later", "next", "active")
+	})
+}
+
+func issueAt(t *testing.T, ring *token.Keyring, clock *clock) string {
+	t.Helper()
+	text, err := tokens(ring, clock.now).Issue(uuid.New(), uuid.New(), clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// Two instances rotate under a verifier that keeps the published keys as long as it may. No token is refused,
+// by it or by either instance, at any moment.
+func TestRotationIsNotNoticed(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		clock := newClock()
+		db := databasetest.New(t, engine)
+		one, other := openRing(t, db, clock.now), openRing(t, db, clock.now)
+		const reloadEvery, step = 20 * time.Second, 10 * time.Second
+		var cached []string
+		var fetched time.Time
+		var alive []string // tokens and when they were issued
+		var issued []time.Time
+		kids := make(map[string]bool)
+		for tick := range 20 * 6 { // twenty minutes
+			if tick == 6 {
+				if _, err := one.Rotate(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if time.Duration(tick)*step%reloadEvery == 0 {
+				reload(t, []*token.Keyring{one, other}[tick/2%2]) // they take turns
+			}
+			for _, ring := range []*token.Keyring{one, other} {
+				alive, issued = append(alive, issueAt(t, ring, clock)), append(issued, clock.now())
+			}
+			if clock.now().Sub(fetched) >= token.JWKSMaxAge {
+				cached, fetched = nil, clock.now()
+				for _, key := range other.Public() {
+					cached = append(cached, key.Kid)
+				}
+			}
+			for i, text := range alive {
+				if clock.now().Sub(issued[i]) >= lifetime {
+					continue
+				}
+				kid := kidOf(t, text)
+				kids[kid] = true
+				if !slices.Contains(cached, kid) {
+					t.Fatalf("after %s a verifier meets a key it cannot have", time.Duration(tick)*step)
+				}
+				if tick%12 == 0 {
+					for _, ring := range []*token.Keyring{one, other} {
+						if _, err := tokens(ring, clock.now).Verify(t.Context(), text); err != nil {
+							t.Fatalf("after %s: %v", time.Duration(tick)*step, err)
+						}
+					}
+				}
+			}
+			clock.advance(step)
+		}
+		if len(kids) != 2 {
+			t.Errorf("%d keys signed", len(kids))
+		}
+	})
+}
+
+// Two operators who rotate at once bring one next key forward.
+func TestRotationsAtOnce(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		var all sync.WaitGroup
+		for range 4 {
+			ring := openRing(t, db, time.Now)
+			all.Go(func() {
+				if _, err := ring.Rotate(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if got := states(t, openRing(t, db, time.Now)); !slices.Equal(got, []string{"next", "active"}) {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// What a revoked key signed is refused at once where it was revoked, and elsewhere after a reload; what the
+// new key signs is read elsewhere before that.
+func TestRevokedKey(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		clock := newClock()
+		db := databasetest.New(t, engine)
+		here, elsewhere := openRing(t, db, clock.now), openRing(t, db, clock.now)
+		stolen := issueAt(t, here, clock)
+		if err := here.Revoke(t.Context(), "nothing"); !errors.Is(err, token.ErrNoSuchKey) {
+			t.Errorf("no such key: %v", err)
+		}
+		if err := here.Revoke(t.Context(), kidOf(t, stolen)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tokens(here, clock.now).Verify(t.Context(), stolen); !errors.Is(err, token.ErrAccess) {
+			t.Errorf("here: %v", err)
+		}
+		fresh := issueAt(t, here, clock)
+		clock.advance(time.Second)
+		if _, err := tokens(elsewhere, clock.now).Verify(t.Context(), fresh); err != nil {
+			t.Errorf("the new key elsewhere: %v", err)
+		}
+		if _, err := tokens(elsewhere, clock.now).Verify(t.Context(), stolen); !errors.Is(err, token.ErrAccess) {
+			t.Errorf("elsewhere: %v", err)
+		}
+	})
+}
+
+// With the active key revoked, the next one signs before its time rather than none.
+func TestNextKeyStandsIn(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		clock := newClock()
+		ring := openRing(t, databasetest.New(t, engine), clock.now)
+		active := kidOf(t, issueAt(t, ring, clock))
+		next, err := ring.Rotate(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ring.Revoke(t.Context(), active); err != nil {
+			t.Fatal(err)
+		}
+		if kid := kidOf(t, issueAt(t, ring, clock)); kid != next {
+			t.Errorf("%s signs, not the next key %s", kid, next)
+		}
+	})
+}
+
+// A token that names an unknown key costs a query once a second, however many there are.
+func TestUnknownKeysAreLookedUpSeldom(t *testing.T) {
+	clock := newClock()
+	db := databasetest.New(t, databasetest.SQLite)
+	ring := openRing(t, db, clock.now)
+	foreign := issueAt(t, openRing(t, databasetest.New(t, databasetest.SQLite), clock.now), clock)
+	queries := 0
+	if err := db.Callback().Query().Before("gorm:query").Register("count", func(*gorm.DB) { queries++ }); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if _, err := tokens(ring, clock.now).Verify(t.Context(), foreign); !errors.Is(err, token.ErrAccess) {
+			t.Fatal(err)
+		}
+	}
+	if queries != 1 {
+		t.Errorf("%d queries", queries)
+	}
+}
+
+// The secret is rotated without anybody's noticing: keys sealed under the previous one are sealed anew.
+func TestSecretIsRotated(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		before := issue(t, openRing(t, db, time.Now, secret))
+		prepared := openRing(t, db, time.Now, secret, another) // first every instance learns of the new one
+		rotated := openRing(t, db, time.Now, another, secret)
+		for name, ring := range map[string]*token.Keyring{"prepared": prepared, "rotated": rotated, "done": openRing(t, db, time.Now, another)} {
+			reload(t, ring)
+			if _, err := tokens(ring, time.Now).Verify(t.Context(), before); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if _, err := token.OpenKeyring(t.Context(), db, token.Secrets{secret}, token.ES256, lifetime, time.Now); !errors.Is(err, token.ErrSealed) {
+			t.Errorf("the previous secret still opens the keys: %v", err)
+		}
+	})
+}
+
+// A running instance follows what happens in the database.
+func TestRunFollows(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		running, operator := openRing(t, db, time.Now), openRing(t, db, time.Now)
+		go running.Run(t.Context(), 10*time.Millisecond, slog.New(slog.DiscardHandler))
+		if _, err := operator.Rotate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); len(running.Public()) != 2; {
+			if time.Now().After(deadline) {
+				t.Fatal("it does not follow within 20 seconds")
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+}
+
+func kidOf(t *testing.T, text string) string {
+	t.Helper()
+	kid, err := token.KeyOf(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kid
+}
