@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -59,6 +60,10 @@ func TestAlgorithmCanChange(t *testing.T) {
 				t.Errorf("%s: public keys %+v", algorithm, public)
 			}
 			issued = append(issued, issue(t, ring))
+			signed := kidOf(t, issued[i])
+			if !slices.ContainsFunc(ring.Public(), func(key token.PublicKey) bool { return key.Kid == signed && key.Alg == string(algorithm) }) {
+				t.Errorf("it does not sign by %s", algorithm)
+			}
 			for _, text := range issued {
 				if _, err := tokens(ring, time.Now).Verify(t.Context(), text); err != nil {
 					t.Errorf("%s: %v", algorithm, err)
