@@ -33,6 +33,15 @@ bench: ## Run the benchmarks; or some: make bench ARGS='-bench Login -benchtime 
 	.ci/setup
 	$(with_postgres) go test -run '^$$' $(or $(ARGS),-bench .) ./internal/bench
 
+# A target at a time: go test fuzzes no more. None of them uses PostgreSQL.
+.PHONY: fuzz
+fuzz: ## Fuzz every parser, each for FUZZTIME (20s)
+	@git grep -n '^func Fuzz' -- '*_test.go' | sed -E 's|^(.*)/[^/]*:[0-9]+:func (Fuzz[A-Za-z0-9]*)\(.*|\1 \2|' | \
+	while read -r folder target; do \
+		echo "$$target in $$folder"; \
+		SESAME_TEST_POSTGRES_URL=unused go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),20s) "./$$folder" </dev/null || exit; \
+	done
+
 # $(call generate_in,FOLDER): the configurations name their outputs from the folder the generator runs in. A
 # chain, so that the failure of a part is the failure of the whole.
 generate_in = go build -o .tools/oapi-codegen github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen && cd $(1) && \

@@ -24,11 +24,11 @@ import (
 
 // installation is everything a running server consists of, wired.
 type installation struct {
-	db      *gorm.DB
-	outbox  *mail.Outbox
-	keys    *token.Keyring
-	letters map[mail.Kind]mail.Compose
-	api     http.Handler
+	db        *gorm.DB
+	outbox    *mail.Outbox
+	keys      *token.Keyring
+	authority *auth.Authority
+	api       http.Handler
 }
 
 // openDatabase opens and migrates the database the configuration names.
@@ -74,7 +74,7 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 	if err != nil {
 		return nil, err
 	}
-	return &installation{db: db, outbox: outbox, keys: keys, letters: authority.Letters(), api: handler}, nil
+	return &installation{db: db, outbox: outbox, keys: keys, authority: authority, api: handler}, nil
 }
 
 // openKeyring opens the signing keys and tells a wrong secret in words.

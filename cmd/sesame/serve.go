@@ -21,6 +21,9 @@ import (
 	"github.com/sesame-auth/sesame/internal/httpapi"
 )
 
+// purgeEvery is how often expired rows are deleted.
+const purgeEvery = time.Hour
+
 // drainTimeout is how long requests in hand may take once the server was told to end.
 const drainTimeout = 25 * time.Second
 
@@ -72,7 +75,8 @@ func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return untilClosed(api.Serve(apiListener)) })
 	group.Go(func() error { return untilClosed(admin.Serve(adminListener)) })
-	group.Go(func() error { in.outbox.Run(ctx, in.letters); return nil })
+	group.Go(func() error { in.outbox.Run(ctx, in.authority.Letters()); return nil })
+	group.Go(func() error { in.authority.RunPurge(ctx, purgeEvery, log); return nil })
 	group.Go(func() error { in.keys.Run(ctx, c.reloadKeys, log); return nil })
 	group.Go(func() error {
 		<-ctx.Done()

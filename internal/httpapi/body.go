@@ -57,20 +57,15 @@ func checkJSON(body []byte) error {
 	decoder := jsontext.NewDecoder(bytes.NewReader(body)) // strict unless told otherwise
 	for {
 		token, err := decoder.ReadToken()
-		switch {
-		case errors.Is(err, io.EOF) && decoder.StackDepth() == 0:
-			return nil
-		case err != nil, decoder.StackDepth() > maxDepth:
-			return errMalformed
-		case token.Kind() == '"' && strings.ContainsRune(token.String(), 0):
+		if err != nil || decoder.StackDepth() > maxDepth || token.Kind() == '"' && strings.ContainsRune(token.String(), 0) {
 			return errMalformed
 		}
 		if decoder.StackDepth() == 0 {
-			// The one value is whole; all that may follow is white space.
-			if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
-				return errMalformed
-			}
-			return nil
+			break // the one value is whole
 		}
 	}
+	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
+		return errMalformed
+	}
+	return nil
 }

@@ -33,6 +33,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 				code        string
 			}{
 				"nothing":                         {"", asJSON, 400, "validation_failed"},
+				"white space":                     {" \n", asJSON, 400, "malformed_body"},
 				"not JSON":                        {`{"email":`, asJSON, 400, "malformed_body"},
 				"not an object":                   {`[]`, asJSON, 400, "validation_failed"},
 				"null":                            {`null`, asJSON, 400, "validation_failed"},

@@ -1,0 +1,64 @@
+package auth
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+)
+
+// A purge deletes what is over, more than one batch of it, and nothing else.
+func TestPurge(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+		user := User{ID: uuid.New(), Name: "Ada", Email: "ada@example.com", PasswordHash: "x", Generation: 1, CreatedAt: now, UpdatedAt: now}
+		if err := db.Create(&user).Error; err != nil {
+			t.Fatal(err)
+		}
+		session := func(ends, idles time.Duration, revoked *time.Time) Session {
+			return Session{ID: uuid.New(), UserID: user.ID, Generation: 1, Counter: 1, CreatedAt: now, RotatedAt: now,
+				ExpiresAt: now.Add(ends), IdleExpiresAt: now.Add(idles), RevokedAt: revoked}
+		}
+		live, revoked := session(time.Hour, time.Second, nil), session(time.Hour, time.Hour, &now)
+		over := []Session{session(0, time.Hour, nil), session(time.Hour, 0, nil)}
+		for range purgeBatch + 1 {
+			over = append(over, session(-time.Hour, -time.Hour, nil))
+		}
+		if err := db.CreateInBatches(append(over, live, revoked), 100).Error; err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range []OneTimeToken{
+			{UserID: user.ID, Purpose: "over", Digest: []byte("over"), ExpiresAt: now, CreatedAt: now},
+			{UserID: user.ID, Purpose: "live", Digest: []byte("live"), ExpiresAt: now.Add(time.Second), CreatedAt: now},
+		} {
+			if err := db.Create(&token).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		authority := &Authority{db: db, clock: func() time.Time { return now }}
+		if err := authority.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var sessions []Session
+		var tokens []OneTimeToken
+		if err := db.Find(&sessions).Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Find(&tokens).Error; err != nil {
+			t.Fatal(err)
+		}
+		left := make(map[uuid.UUID]bool)
+		for _, one := range sessions {
+			left[one.ID] = true
+		}
+		if len(sessions) != 2 || !left[live.ID] || !left[revoked.ID] {
+			t.Errorf("%d sessions left, the live one: %v, the revoked one: %v", len(sessions), left[live.ID], left[revoked.ID])
+		}
+		if len(tokens) != 1 || tokens[0].Purpose != "live" {
+			t.Errorf("tokens left: %+v", tokens)
+		}
+	})
+}
