@@ -44,7 +44,7 @@ type Authority struct {
 	clock    func() time.Time
 
 	// absent is the hash of a password nobody has. An unknown address is checked against it, so that it
-	// takes as long as a known one.
+	// takes as long as a known one: its cost is today's, as every user's is after a login.
 	absent string
 }
 

@@ -16,11 +16,49 @@ import (
 // Login opens a session for whoever knows the password of the address. Errors: ErrInvalidCredentials.
 //
 // An unknown address, a wrong password and a disabled user must be told apart by nobody: each costs one
-// lookup and one hash, and each ends in the same error.
+// lookup and one hash, and each ends in the same error. The hash of an unknown address is of today's cost. A
+// user who came from elsewhere has a hash of another cost until the first login, and until then the time of
+// a wrong password shows it: whoever hides that would have to know the cost before the user.
+//
+// A hash that is outdated is replaced where the session is opened. Of logins at once one replaces it; the
+// others find that the hash they checked is gone, and check again.
 func (a *Authority) Login(ctx context.Context, address, plain string, client Client) (*Tokens, error) {
+	for range loginAttempts {
+		user, err := a.checkPassword(ctx, address, plain)
+		if err != nil {
+			return nil, fmt.Errorf("login: %w", err)
+		}
+		session, err := newSession(user, client, a.now(), a.settings)
+		if err != nil {
+			return nil, fmt.Errorf("login: %w", err)
+		}
+		rehash := ""
+		if password.Outdated(user.PasswordHash) {
+			if rehash, err = password.Rehash(plain); err != nil {
+				return nil, fmt.Errorf("login: %w", err)
+			}
+		}
+		opened, err := a.open(ctx, session, user, rehash)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("login: %w", err)
+		case opened:
+			return a.issue(session, session.Counter)
+		}
+	}
+	return nil, fmt.Errorf("login: %w", ErrInvalidCredentials)
+}
+
+// loginAttempts is how often a login looks at a user who changes while it hashes. A hash is outdated once, so
+// the second look finds one that stays; or it finds the password that a reset has set.
+const loginAttempts = 2
+
+// checkPassword is the user of the address, if the password is theirs and they may log in. Errors:
+// ErrInvalidCredentials.
+func (a *Authority) checkPassword(ctx context.Context, address, plain string) (*User, error) {
 	user, err := a.findUser(ctx, address)
 	if err != nil {
-		return nil, fmt.Errorf("login: %w", err)
+		return nil, err
 	}
 	hash := a.absent
 	if user != nil {
@@ -28,23 +66,12 @@ func (a *Authority) Login(ctx context.Context, address, plain string, client Cli
 	}
 	matches, err := password.Verify(plain, hash)
 	if err != nil {
-		return nil, fmt.Errorf("login: %w", err)
+		return nil, err
 	}
 	if user == nil || !matches || user.DisabledAt != nil {
 		return nil, ErrInvalidCredentials
 	}
-	session, err := newSession(user, client, a.now(), a.settings)
-	if err != nil {
-		return nil, fmt.Errorf("login: %w", err)
-	}
-	opened, err := a.open(ctx, session, user)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("login: %w", err)
-	case !opened:
-		return nil, ErrInvalidCredentials
-	}
-	return a.issue(session, session.Counter)
+	return user, nil
 }
 
 // findUser is the user of an address as somebody typed it, or nil.
@@ -74,20 +101,35 @@ func newSession(user *User, client Client, now time.Time, settings Settings) (*S
 	}, nil
 }
 
-// open stores the session if its user is still the one whose password was checked. Hashing took a while: a
-// password reset or an operator may have been faster, and then nobody is logged in any more.
+// open stores the session if its user is still the one whose password was checked, and, unless rehash is
+// empty, makes rehash the user's hash. Hashing took a while: a password reset or an operator may have been
+// faster, and then nobody is logged in any more and the newer hash stays. A rehash changes nothing that its
+// owner would see: neither the generation, which would end the other sessions, nor the time of the last change.
 //
-// A reset that commits between this statement's look at the user and its own commit is not seen by it. The
-// session then is of an older generation than the user's, and dead.
-func (a *Authority) open(ctx context.Context, session *Session, user *User) (bool, error) {
+// A reset that commits between the insert's look at the user and its own commit is not seen by it. The
+// session then is of an older generation than the user's, and dead. It cannot get between a rehash and its
+// session: the rehash has locked the user's row.
+func (a *Authority) open(ctx context.Context, session *Session, user *User, rehash string) (bool, error) {
 	var opened bool
 	err := database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
+		opened = false
+		hash := user.PasswordHash
+		if rehash != "" {
+			replace := tx.Exec(`
+				UPDATE users SET password_hash = ?
+				WHERE id = ? AND generation = ? AND password_hash = ? AND disabled_at IS NULL`,
+				rehash, user.ID, user.Generation, hash)
+			if replace.Error != nil {
+				return replace.Error
+			}
+			hash = rehash // which the insert finds only if this statement has set it
+		}
 		insert := tx.Exec(`
 			INSERT INTO sessions (id, user_id, generation, counter, created_at, rotated_at, expires_at, idle_expires_at, address, user_agent)
 			SELECT ?, id, generation, ?, ?, ?, ?, ?, ?, ? FROM users
 			WHERE id = ? AND generation = ? AND password_hash = ? AND disabled_at IS NULL`,
 			session.ID, session.Counter, session.CreatedAt, session.RotatedAt, session.ExpiresAt, session.IdleExpiresAt,
-			session.Address, session.UserAgent, user.ID, user.Generation, user.PasswordHash)
+			session.Address, session.UserAgent, user.ID, user.Generation, hash)
 		opened = insert.RowsAffected == 1
 		return insert.Error
 	})

@@ -70,7 +70,7 @@ func TestVerifyIsBounded(t *testing.T) {
 	}
 	long := strings.Repeat("c29t", 30)
 	for _, hash := range []string{
-		"", "$", "plain", "$argon2id$v=19$m=65536,t=2,p=1", "$argon2i$v=19$m=65536,t=2,p=1$" + salt + "$" + sum, "$argon2id$v=16$m=65536,t=2,p=1$" + salt + "$" + sum,
+		"", "$", "plain", "$argon2id$v=19$m=65536,t=2,p=1", "$argon2d$v=19$m=65536,t=2,p=1$" + salt + "$" + sum, "$argon2id$v=16$m=65536,t=2,p=1$" + salt + "$" + sum,
 		phc("m=4194304,t=2,p=1", salt, sum), phc("m=65537,t=2,p=1", salt, sum), phc("m=65536,t=11,p=1", salt, sum), phc("m=65536,t=2,p=5", salt, sum),
 		phc("m=65536,t=0,p=1", salt, sum), phc("m=65536,t=2,p=0", salt, sum), phc("m=7,t=2,p=1", salt, sum), phc("m=-1,t=2,p=1", salt, sum),
 		phc("m=4294967296,t=2,p=1", salt, sum), phc("m=65536,t=2,p=257", salt, sum), phc("m=065536,t=2,p=1", salt, sum), phc("m=65536,t=2,p=1,x=1", salt, sum),
