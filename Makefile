@@ -33,6 +33,10 @@ bench: ## Run the benchmarks; or some: make bench ARGS='-bench Login -benchtime 
 	.ci/setup
 	$(with_postgres) go test -run '^$$' $(or $(ARGS),-bench .) ./internal/bench
 
+.PHONY: soak
+soak: ## Drive the model of accounts and sessions for long: SEEDS=5000
+	$(with_postgres) go test -run Model -timeout 10h ./internal/httpapi -rapid.checks=$(or $(SEEDS),5000)
+
 # A target at a time: go test fuzzes no more. None of them uses PostgreSQL.
 .PHONY: fuzz
 fuzz: ## Fuzz every parser, each for FUZZTIME (20s)
