@@ -29,7 +29,7 @@ func (a *Authority) Register(ctx context.Context, registration Registration) (*U
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := password.Accept(registration.Password)
+	accepted, err := password.Accept(registration.Password, registration.Name, email)
 	if err != nil {
 		return nil, &WeakPasswordError{Reason: err}
 	}

@@ -25,7 +25,7 @@ func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string)
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
-	accepted, err := password.Accept(plain)
+	accepted, err := password.Accept(plain, user.Name, user.Email)
 	if err != nil {
 		return &WeakPasswordError{Reason: err}
 	}
