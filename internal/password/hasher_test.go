@@ -63,6 +63,18 @@ func TestNoMoreThanTheMostAtOnce(t *testing.T) {
 	}
 }
 
+// watchedContext tells when somebody begins to wait for its end.
+type watchedContext struct {
+	context.Context
+	once    sync.Once
+	watched chan struct{}
+}
+
+func (c *watchedContext) Done() <-chan struct{} {
+	c.once.Do(func() { close(c.watched) })
+	return c.Context.Done()
+}
+
 func TestWaitingEnds(t *testing.T) {
 	h := NewHasher(1, time.Hour)
 	held, release, ended := make(chan struct{}), make(chan struct{}), make(chan error)
@@ -77,7 +89,9 @@ func TestWaitingEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting := make(chan error)
-	go func() { waiting <- h.inTurn(ctx, never) }()
+	looking := &watchedContext{Context: ctx, watched: make(chan struct{})}
+	go func() { waiting <- h.inTurn(looking, never) }()
+	<-looking.watched
 	cancel()
 	if err := <-waiting; !errors.Is(err, ErrBusy) || !errors.Is(err, context.Canceled) {
 		t.Errorf("given up: %v", err)
