@@ -56,6 +56,13 @@ generate_in = go build -o .tools/oapi-codegen github.com/oapi-codegen/oapi-codeg
 generate: ## Generate gen/ from openapi.yaml
 	$(call generate_in,.)
 
+# npm only fetches; the generator holds the package against its integrity.
+.PHONY: blocklist
+blocklist: ## Make the list of common passwords from the pinned npm package
+	mkdir -p .tools
+	npm pack --silent --pack-destination .tools @zxcvbn-ts/language-common@4.1.3
+	go run ./internal/password/blocklist/generate .tools/zxcvbn-ts-language-common-4.1.3.tgz internal/password/blocklist/passwords.txt
+
 .PHONY: check
 check: check-generated lint vet check-contract check-modules vulnerabilities ## Run every check beside the tests
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"gorm.io/gorm"
@@ -19,8 +20,13 @@ import (
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/httpapi"
 	"github.com/sesame-auth/sesame/internal/mail"
+	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/token"
 )
+
+// hashingWait is how long a request waits for a processor to hash its password on. Who logs in waits that long;
+// in a longer queue the first would have given up when their turn comes.
+const hashingWait = 2 * time.Second
 
 // installation is everything a running server consists of, wired.
 type installation struct {
@@ -66,7 +72,8 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 	}
 	outbox := mail.NewOutbox(db, sender, log, time.Now)
 	access := token.NewAccessTokens(keys, c.publicURL, c.audience, c.accessTokenTTL, time.Now)
-	authority := auth.New(db, access, token.NewRefreshCodec(secrets), outbox, auth.Settings{
+	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashingWait)
+	authority := auth.New(db, access, token.NewRefreshCodec(secrets), outbox, hasher, auth.Settings{
 		SessionLifetime: c.sessionTTL, IdleLifetime: c.refreshTokenTTL, RefreshGrace: c.refreshGrace,
 		ResetTokenLifetime: c.resetTokenTTL, PublicURL: c.publicURL,
 	}, time.Now)

@@ -51,6 +51,8 @@ func keysCommand(environment []string) *cobra.Command {
 		&cobra.Command{
 			Use:   "revoke KID",
 			Short: "Delete a key at once: what it signed is refused",
+			// One kid in sixty-four begins with a hyphen, which must not make it a flag.
+			DisableFlagParsing: true,
 			Args: func(command *cobra.Command, args []string) error {
 				if err := cobra.ExactArgs(1)(command, args); err != nil {
 					return usageError{err}
@@ -58,6 +60,9 @@ func keysCommand(environment []string) *cobra.Command {
 				return nil
 			},
 			RunE: func(command *cobra.Command, args []string) error {
+				if args[0] == "--help" || args[0] == "-h" {
+					return command.Help()
+				}
 				return withKeys(command.Context(), environment, func(keys *token.Keyring) error {
 					if err := keys.Revoke(command.Context(), args[0]); err != nil {
 						return err

@@ -75,6 +75,12 @@ func TestKeysOfARunningServer(t *testing.T) {
 		if status, _ := p.post(t, "/auth", "", "Authorization", "Bearer "+next["accessToken"]); status != http.StatusOK {
 			t.Errorf("a token of the next key: %d", status)
 		}
+		if status, _, stderr := run(t, p.environment, "keys", "revoke", "-npMxIXQl8w81Hcx-nJUasf4pnkM8ECDX1fyFv_dWf0"); status != 1 || !strings.Contains(stderr, "no such signing key") {
+			t.Errorf("a kid that begins with a hyphen: %d %s", status, stderr)
+		}
+		if status, stdout, _ := run(t, p.environment, "keys", "revoke", "--help"); status != 0 || !strings.Contains(stdout, "revoke KID") {
+			t.Errorf("help: %d %s", status, stdout)
+		}
 		for _, args := range [][]string{{"keys", "revoke"}, {"keys", "revoke", "a", "b"}, {"keys", "nothing"}} {
 			if status, _, _ := run(t, p.environment, args...); status != 2 {
 				t.Errorf("%v: status %d", args, status)

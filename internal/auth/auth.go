@@ -40,6 +40,7 @@ type Authority struct {
 	access   *token.AccessTokens
 	refresh  token.RefreshCodec
 	outbox   *mail.Outbox
+	hasher   *password.Hasher
 	settings Settings
 	clock    func() time.Time
 
@@ -49,14 +50,14 @@ type Authority struct {
 }
 
 // New makes an authority over a migrated database.
-func New(db *gorm.DB, access *token.AccessTokens, refresh token.RefreshCodec, outbox *mail.Outbox, settings Settings, clock func() time.Time) *Authority {
+func New(db *gorm.DB, access *token.AccessTokens, refresh token.RefreshCodec, outbox *mail.Outbox, hasher *password.Hasher, settings Settings, clock func() time.Time) *Authority {
 	unguessable, _ := token.NewOneTime()
 	nobody, err := password.Accept(unguessable)
 	if err != nil {
 		panic(err) // 43 characters of base64url are a password
 	}
 	return &Authority{
-		db: db, access: access, refresh: refresh, outbox: outbox, settings: settings, clock: clock,
+		db: db, access: access, refresh: refresh, outbox: outbox, hasher: hasher, settings: settings, clock: clock,
 		absent: password.Hash(nobody),
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
-// Login opens a session for whoever knows the password of the address. Errors: ErrInvalidCredentials.
+// Login opens a session for whoever knows the password of the address. Errors: ErrInvalidCredentials,
+// password.ErrBusy.
 //
 // An unknown address, a wrong password and a disabled user must be told apart by nobody: each costs one
 // lookup and one hash, and each ends in the same error. The hash of an unknown address is of today's cost. A
@@ -34,7 +35,7 @@ func (a *Authority) Login(ctx context.Context, address, plain string, client Cli
 		}
 		rehash := ""
 		if password.Outdated(user.PasswordHash) {
-			if rehash, err = password.Rehash(plain); err != nil {
+			if rehash, err = a.hasher.Rehash(ctx, plain); err != nil {
 				return nil, fmt.Errorf("login: %w", err)
 			}
 		}
@@ -54,7 +55,7 @@ func (a *Authority) Login(ctx context.Context, address, plain string, client Cli
 const loginAttempts = 2
 
 // checkPassword is the user of the address, if the password is theirs and they may log in. Errors:
-// ErrInvalidCredentials.
+// ErrInvalidCredentials, password.ErrBusy.
 func (a *Authority) checkPassword(ctx context.Context, address, plain string) (*User, error) {
 	user, err := a.findUser(ctx, address)
 	if err != nil {
@@ -64,7 +65,7 @@ func (a *Authority) checkPassword(ctx context.Context, address, plain string) (*
 	if user != nil {
 		hash = user.PasswordHash
 	}
-	matches, err := password.Verify(plain, hash)
+	matches, err := a.hasher.Verify(ctx, plain, hash)
 	if err != nil {
 		return nil, err
 	}

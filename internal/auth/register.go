@@ -20,7 +20,7 @@ type Registration struct {
 	Password string
 }
 
-// Register makes an account. Errors: ErrAddress, ErrAddressTaken, *WeakPasswordError.
+// Register makes an account. Errors: ErrAddress, ErrAddressTaken, *WeakPasswordError, password.ErrBusy.
 //
 // Whether the address is free is not asked beforehand: the unique index answers, and of many registrations
 // at once exactly one succeeds.
@@ -29,7 +29,7 @@ func (a *Authority) Register(ctx context.Context, registration Registration) (*U
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := password.Accept(registration.Password)
+	accepted, err := password.Accept(registration.Password, registration.Name, email)
 	if err != nil {
 		return nil, &WeakPasswordError{Reason: err}
 	}
@@ -37,10 +37,14 @@ func (a *Authority) Register(ctx context.Context, registration Registration) (*U
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
+	hash, err := a.hasher.Hash(ctx, accepted)
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
 	now := a.now()
 	user := User{
 		ID: id, Name: registration.Name, Bio: registration.Bio, Email: email,
-		PasswordHash: password.Hash(accepted), Generation: 1, CreatedAt: now, UpdatedAt: now,
+		PasswordHash: hash, Generation: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error { return tx.Create(&user).Error })
 	switch {

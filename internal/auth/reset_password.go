@@ -14,7 +14,7 @@ import (
 )
 
 // ResetPassword sets a new password for the bearer of a mailed token. Errors: ErrInvalidReset,
-// *WeakPasswordError.
+// *WeakPasswordError, password.ErrBusy.
 //
 // A token that is not good is refused before anything is hashed, a password that is not good before the
 // token is used. Then one transaction takes the token away, which only one request can do, sets the
@@ -25,11 +25,15 @@ func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string)
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
-	accepted, err := password.Accept(plain)
+	accepted, err := password.Accept(plain, user.Name, user.Email)
 	if err != nil {
 		return &WeakPasswordError{Reason: err}
 	}
-	hash, now := password.Hash(accepted), a.now()
+	hash, err := a.hasher.Hash(ctx, accepted)
+	if err != nil {
+		return fmt.Errorf("reset password: %w", err)
+	}
+	now := a.now()
 	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
 		used, err := useOneTimeToken(tx, resetToken, PurposeResetPassword, now)
 		if err != nil {

@@ -84,6 +84,23 @@ func TestPasswordsAreKeptAsTheyAre(t *testing.T) {
 	})
 }
 
+// Whoever chose a password that is guessed soon is told why it is refused.
+func TestGuessablePasswordsAreRefused(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		const common, personal = "one of the most common ones", "too close to your name, your address or the name of this service"
+		for refused, why := range map[string]string{
+			"PASSWORD": common, "1q2w3e4r": common,
+			"Hopper1906": personal, "NAVY-grace": personal, "grace@navy.example": personal, "sesame 26": personal,
+		} {
+			answer := s.Post(t, "/auth/register", "name", "Grace Hopper", "email", "Grace@navy.example", "password", refused, "confirm", refused)
+			if want := "The password is " + why + "."; answer.Status != http.StatusBadRequest || answer.Code() != "weak_password" || answer.Text("detail") != want {
+				t.Errorf("%q: %d %s", refused, answer.Status, answer.Raw)
+			}
+		}
+	})
+}
+
 // Of many registrations of one address, in every spelling, one succeeds.
 func TestRegistrationsRace(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
@@ -140,7 +157,7 @@ func TestReset(t *testing.T) {
 			s.Do(t, method, "/reset-password?token="+current, "")
 			s.Do(t, method, "/auth/reset-password?token="+current, "")
 		}
-		for _, refused := range []string{"short", strings.Repeat("a", 129), "bell\a in the middle"} {
+		for _, refused := range []string{"short", strings.Repeat("a", 129), "bell\a in the middle", "PassWord", address + "!", "Ada, sesame"} {
 			if answer := s.Reset(t, current, refused); answer.Status != http.StatusBadRequest {
 				t.Errorf("%q: %d", refused, answer.Status)
 			}

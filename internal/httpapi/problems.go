@@ -11,6 +11,7 @@ import (
 	"github.com/sesame-auth/sesame/gen/api"
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/web"
 )
 
@@ -80,6 +81,9 @@ var known = []problem{
 		detail: "This path does not take this method; the Allow header lists those it takes.",
 		fix:    "Use a method of the Allow header."},
 	{err: database.ErrUnavailable, status: 503, code: api.ProblemCodeUnavailable, title: "Temporarily unavailable",
+		detail: "The server cannot reach its database, or is overloaded. Try again shortly.",
+		fix:    "Try again after the seconds of the Retry-After header. Nothing was acknowledged, so trying again is safe."},
+	{err: password.ErrBusy, status: 503, code: api.ProblemCodeUnavailable, title: "Temporarily unavailable",
 		detail: "The server cannot reach its database, or is overloaded. Try again shortly.",
 		fix:    "Try again after the seconds of the Retry-After header. Nothing was acknowledged, so trying again is safe."},
 	{err: nil, status: 500, code: api.ProblemCodeInternalError, title: "Internal error",

@@ -10,7 +10,8 @@ import (
 func TestAccept(t *testing.T) {
 	for password, want := range map[string]error{
 		"1234567":                         ErrTooShort,
-		"12345678":                        nil,
+		"12345678":                        ErrCommon,
+		"1234 678":                        nil,
 		"🐎🔋📎🐎🔋📎🐎":                         ErrTooShort,
 		"🐎🔋📎🐎🔋📎🐎🔋":                        nil,
 		"        ":                        nil, // no composition rules

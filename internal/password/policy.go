@@ -19,14 +19,19 @@ var (
 	ErrTooShort   = errors.New("the password is shorter than 8 characters")
 	ErrTooLong    = errors.New("the password is longer than 128 characters")
 	ErrCharacters = errors.New("the password contains a character that cannot be used, such as a control character")
+	ErrCommon     = errors.New("the password is one of the most common ones")
+	ErrPersonal   = errors.New("the password is too close to your name, your address or the name of this service")
 )
 
 // New is a password that the policy accepts for a new one, ready to be hashed.
 type New struct{ prepared string }
 
-// Accept tells whether password may become somebody's password: its length and its characters. Nothing is
-// trimmed or cut off and no mixture of characters is demanded.
-func Accept(password string) (New, error) {
+// Accept tells whether password may become somebody's password: by its length, by its characters, and by how
+// soon it would be guessed. It must not be on the list of common ones, in whatever case, nor be made of the
+// name of this service or of context, which is what others know about the person: the name, the address. Nothing
+// is trimmed or cut off and no mixture of characters is demanded. Errors: ErrCharacters, ErrTooShort,
+// ErrTooLong, ErrCommon, ErrPersonal.
+func Accept(password string, context ...string) (New, error) {
 	prepared, err := prepare(password)
 	if err != nil {
 		return New{}, ErrCharacters
@@ -36,6 +41,12 @@ func Accept(password string) (New, error) {
 		return New{}, ErrTooShort
 	case length > MaxLength:
 		return New{}, ErrTooLong
+	}
+	switch folded := Fold(prepared); {
+	case isCommon(folded):
+		return New{}, ErrCommon
+	case isPersonal(folded, context):
+		return New{}, ErrPersonal
 	}
 	return New{prepared}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -56,8 +57,9 @@ type Server struct {
 
 // Options change what a test's server is like. The zero value is the default configuration.
 type Options struct {
-	RefreshGrace time.Duration // 0: 30 s; negative: none
-	WithoutKeys  bool          // the operations that need the keyring panic
+	RefreshGrace time.Duration    // 0: 30 s; negative: none
+	WithoutKeys  bool             // the operations that need the keyring panic
+	Hasher       *password.Hasher // nil: one whose calls wait for as long as a test takes
 }
 
 // Start runs a server until the test ends.
@@ -90,7 +92,11 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 		settings.RefreshGrace = max(0, options.RefreshGrace)
 	}
 	access := token.NewAccessTokens(s.Keys, PublicURL, PublicURL, 15*time.Minute, s.Clock.Now)
-	authority := auth.New(db, access, token.NewRefreshCodec(token.Secrets{Secret}), outbox, settings, s.Clock.Now)
+	hasher := options.Hasher
+	if hasher == nil {
+		hasher = password.NewHasher(runtime.GOMAXPROCS(0), time.Minute)
+	}
+	authority := auth.New(db, access, token.NewRefreshCodec(token.Secrets{Secret}), outbox, hasher, settings, s.Clock.Now)
 	keys := s.Keys
 	if options.WithoutKeys {
 		keys = nil

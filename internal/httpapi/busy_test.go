@@ -1,0 +1,39 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/password"
+)
+
+// Where no password can be hashed in time, the operations that need it say when to try again, and nothing is
+// lost: the reset token is still good. The others go on.
+func TestBusyHashing(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		idle := apitest.StartOn(t, engine, db, apitest.Options{})
+		address := idle.NewUser(t)
+		session := idle.Login(t, address)
+		idle.Forgot(t, address)
+		resetToken := idle.ResetToken(t, idle.NextLetter(t))
+		// Not before: its worker might have sent the letter.
+		busy := apitest.StartOn(t, engine, db, apitest.Options{Hasher: password.NewHasher(0, 0)})
+		for name, answer := range map[string]apitest.Answer{
+			"register":        busy.Register(t, "busy@example.com"),
+			"login":           busy.Post(t, "/auth/login", "email", address, "password", apitest.Password),
+			"login of nobody": busy.Post(t, "/auth/login", "email", "nobody@example.com", "password", apitest.Password),
+			"reset":           busy.Reset(t, resetToken, "an even better horse"),
+		} {
+			if answer.Status != http.StatusServiceUnavailable || answer.Code() != "unavailable" || answer.Header.Get("Retry-After") != "2" {
+				t.Errorf("%s: %d %v %s", name, answer.Status, answer.Header, answer.Raw)
+			}
+		}
+		busy.ExpectLive(t, session)
+		if answer := idle.Reset(t, resetToken, "an even better horse"); answer.Status != http.StatusOK {
+			t.Errorf("the token after a busy time: %d %s", answer.Status, answer.Raw)
+		}
+	})
+}
