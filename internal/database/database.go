@@ -83,5 +83,5 @@ func Transaction(ctx context.Context, db *gorm.DB, work func(tx *gorm.DB) error)
 		steady, release = context.WithDeadline(steady, deadline)
 		defer release()
 	}
-	return db.WithContext(steady).Transaction(work)
+	return plain(db.WithContext(steady).Transaction(work)) // GORM leaves the errors of Raw as they are
 }

@@ -75,7 +75,8 @@ func unavailablePostgres(code string) bool {
 func unavailableSQLite(primary int) bool {
 	switch primary {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
-		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM:
+		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM,
+		sqlite3.SQLITE_INTERRUPT: // the deadline passed in the middle of a statement
 		return true
 	}
 	return false
