@@ -30,7 +30,6 @@ const hashingWait = 2 * time.Second
 
 // installation is everything a running server consists of, wired.
 type installation struct {
-	db        *gorm.DB
 	outbox    *mail.Outbox
 	keys      *token.Keyring
 	authority *auth.Authority
@@ -81,7 +80,7 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 	if err != nil {
 		return nil, err
 	}
-	return &installation{db: db, outbox: outbox, keys: keys, authority: authority, api: handler}, nil
+	return &installation{outbox: outbox, keys: keys, authority: authority, api: handler}, nil
 }
 
 // openKeyring opens the signing keys and tells a wrong secret in words.
