@@ -1,13 +1,15 @@
 // Package password decides which passwords are acceptable and keeps them as argon2id hashes (RFC 9106) in
 // PHC strings: $argon2id$v=19$m=19456,t=2,p=1$salt$hash, salt and hash in unpadded base64.
 //
-// Users who come from elsewhere bring their hashes: bcrypt, argon2i, and argon2id of another cost are verified
-// too, within bounds, and Outdated says that a login should replace them.
+// Users who come from elsewhere bring their hashes: bcrypt, scrypt, PBKDF2, argon2i, and argon2id of another cost
+// are verified too, within bounds, and Outdated says that a login should replace them.
 package password
 
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"strings"
 )
 
 // ErrHash says that a stored hash is not one that Verify can check: damaged, foreign or out of bounds.
@@ -44,6 +46,13 @@ func Verify(password, hash string) (bool, error) {
 	return stored.matches(prepared) && unusable == nil, nil
 }
 
+// CheckHash tells whether hash is one that Verify can check. It hashes nothing. Errors: ErrHash, in words that
+// quote nothing of hash.
+func CheckHash(hash string) error {
+	_, err := parse(hash)
+	return err
+}
+
 // Outdated tells whether hash is of another algorithm, cost or size than Hash makes today, and so should be
 // replaced when its password is at hand. A dearer hash is outdated too: with one cost for all users, a login's
 // time tells nothing about whose it is.
@@ -60,9 +69,21 @@ type storedHash interface {
 	matches(prepared string) bool
 }
 
+// longestHash is more than any hash within bounds takes.
+const longestHash = 512
+
 func parse(hash string) (storedHash, error) {
-	if isBcrypt(hash) {
+	switch {
+	case len(hash) > longestHash || strings.ContainsAny(hash, "\r\n"): // base64 passes over line breaks
+		return nil, fmt.Errorf("%w: too long, or more than one line", ErrHash)
+	case isBcrypt(hash):
 		return parseBcrypt(hash)
+	case isScrypt(hash):
+		return parseScrypt(hash)
+	case isPBKDF2(hash):
+		return parsePBKDF2(hash)
+	case strings.HasPrefix(hash, "$argon2"):
+		return parseArgon2(hash)
 	}
-	return parseArgon2(hash)
+	return nil, fmt.Errorf("%w: none of argon2id, argon2i, bcrypt, scrypt and PBKDF2", ErrHash)
 }
