@@ -7,11 +7,13 @@
 // What ends sessions:
 //
 //   - Logout, and the reuse of a retired refresh token, revoke one session.
-//   - A user's generation goes up when the password is reset. A session carries the generation it was
-//     opened under and is valid only while the user still has it, so raising it ends all of the user's
-//     sessions in one row, and nothing in flight can slip past: a login or a refresh that was decided
-//     before leaves a session of the old generation.
-//   - A disabled user's sessions are all invalid for as long as the user is disabled.
+//   - A user's generation goes up when the password is reset or set anew, when an operator revokes the
+//     sessions, and when the user is disabled. A session carries the generation it was opened under and is
+//     valid only while the user still has it, so raising it ends all of the user's sessions in one row, and
+//     nothing in flight can slip past: a login or a refresh that was decided before leaves a session of the
+//     old generation. None comes back: a disabled user who is enabled has to log in.
+//   - A deleted user's sessions are deleted too. Tokens of an account carry its id and the session's, so they
+//     are worth nothing for another account of the same address.
 package auth
 
 import (
@@ -45,7 +47,8 @@ type Authority struct {
 	clock    func() time.Time
 
 	// absent is the hash of a password nobody has. An unknown address is checked against it, so that it
-	// takes as long as a known one: its cost is today's, as every user's is after a login.
+	// takes as long as a known one: its cost is today's, as every user's is after a login. Users without a
+	// password have it, too.
 	absent string
 }
 

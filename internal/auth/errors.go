@@ -1,6 +1,9 @@
 package auth
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What an operation may refuse. None tells more than the person at the other end may know. Any other error
 // is a fault of the server; database.ErrUnavailable among them passes by itself.
@@ -11,6 +14,15 @@ var (
 	ErrInvalidRefresh     = errors.New("refresh token not accepted")
 	ErrForeignRefresh     = errors.New("refresh token was not issued here")
 	ErrInvalidReset       = errors.New("reset token not accepted")
+)
+
+// What an operator may be refused.
+var (
+	ErrUnknownUser  = errors.New("there is no such user")
+	ErrUserDisabled = errors.New("the user is disabled")
+	ErrName         = fmt.Errorf("a name has 1 to %d characters, none of them NUL", MaxName)
+	ErrBio          = fmt.Errorf("a bio has at most %d characters, none of them NUL", MaxBio)
+	ErrIDTaken      = errors.New("the id and the address are not of one account")
 )
 
 // WeakPasswordError says why a new password was refused, in words for the person who chose it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/database"
@@ -44,26 +45,31 @@ func (a *Authority) Letters() map[mail.Kind]mail.Compose {
 	}
 }
 
-// composeReset makes a fresh token for the address's user and the letter that carries it. The letter goes
-// to the stored address, and its link begins with the configured URL: no request can bend either. The token
-// stands behind a #, which browsers keep to themselves: it reaches no log and no Referer.
+// composeReset makes a fresh link for the address's user and the letter that carries it. The letter goes to the
+// stored address: no request can bend it.
 func (a *Authority) composeReset(ctx context.Context, address string) (*mail.Message, error) {
 	user, err := a.findUser(ctx, address)
 	if err != nil || user == nil || user.DisabledAt != nil {
 		return nil, err
 	}
-	var token string
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
-		token, err = newOneTimeToken(tx, user.ID, PurposeResetPassword, a.now(), a.settings.ResetTokenLifetime)
-		return err
-	})
+	link, err := a.newResetLink(ctx, user.ID)
 	if err != nil {
 		return nil, err
 	}
 	letter, err := mail.ResetPassword(mail.ResetPasswordData{
-		To: user.Email, Name: user.Name,
-		Link:     a.settings.PublicURL + "/reset-password#token=" + token,
-		ValidFor: a.settings.ResetTokenLifetime,
+		To: user.Email, Name: user.Name, Link: link, ValidFor: a.settings.ResetTokenLifetime,
 	})
 	return &letter, err
+}
+
+// newResetLink makes a fresh token for a user, which voids an older one, and the link that carries it. The link
+// begins with the configured URL: no request can bend it. The token stands behind a #, which browsers keep to
+// themselves: it reaches no log and no Referer.
+func (a *Authority) newResetLink(ctx context.Context, user uuid.UUID) (string, error) {
+	var token string
+	err := database.Transaction(ctx, a.db, func(tx *gorm.DB) (err error) {
+		token, err = newOneTimeToken(tx, user, PurposeResetPassword, a.now(), a.settings.ResetTokenLifetime)
+		return err
+	})
+	return a.settings.PublicURL + "/reset-password#token=" + token, err
 }

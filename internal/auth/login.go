@@ -134,5 +134,8 @@ func (a *Authority) open(ctx context.Context, session *Session, user *User, reha
 		opened = insert.RowsAffected == 1
 		return insert.Error
 	})
+	if errors.Is(err, gorm.ErrForeignKeyViolated) { // the user was deleted between the insert's look and its end
+		return false, nil
+	}
 	return opened, err
 }

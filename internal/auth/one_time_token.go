@@ -43,3 +43,8 @@ func useOneTimeToken(tx *gorm.DB, text string, purpose Purpose, now time.Time) (
 		Delete(&OneTimeToken{})
 	return taken.RowsAffected == 1, taken.Error
 }
+
+// voidOneTimeTokens takes away what a user has outstanding, of whatever purpose.
+func voidOneTimeTokens(tx *gorm.DB, user uuid.UUID) error {
+	return tx.Where("user_id = ?", user).Delete(&OneTimeToken{}).Error
+}

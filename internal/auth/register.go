@@ -2,13 +2,8 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
-	"gorm.io/gorm"
-
-	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
@@ -21,9 +16,6 @@ type Registration struct {
 }
 
 // Register makes an account. Errors: ErrAddress, ErrAddressTaken, *WeakPasswordError, password.ErrBusy.
-//
-// Whether the address is free is not asked beforehand: the unique index answers, and of many registrations
-// at once exactly one succeeds.
 func (a *Authority) Register(ctx context.Context, registration Registration) (*User, error) {
 	email, err := NormalizeAddress(registration.Email)
 	if err != nil {
@@ -33,25 +25,13 @@ func (a *Authority) Register(ctx context.Context, registration Registration) (*U
 	if err != nil {
 		return nil, &WeakPasswordError{Reason: err}
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return nil, fmt.Errorf("register: %w", err)
-	}
 	hash, err := a.hasher.Hash(ctx, accepted)
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
-	now := a.now()
-	user := User{
-		ID: id, Name: registration.Name, Bio: registration.Bio, Email: email,
-		PasswordHash: hash, Generation: 1, CreatedAt: now, UpdatedAt: now,
-	}
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error { return tx.Create(&user).Error })
-	switch {
-	case errors.Is(err, gorm.ErrDuplicatedKey):
-		return nil, ErrAddressTaken
-	case err != nil:
+	user, err := a.insertUser(ctx, User{Name: registration.Name, Bio: registration.Bio, Email: email, PasswordHash: hash})
+	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
-	return &user, nil
+	return user, nil
 }

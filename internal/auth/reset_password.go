@@ -42,20 +42,11 @@ func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string)
 		if !used {
 			return ErrInvalidReset
 		}
-		update := tx.Model(&User{}).Where("id = ? AND disabled_at IS NULL", user.ID).Updates(map[string]any{
-			"password_hash": hash, "generation": gorm.Expr("generation + 1"), "updated_at": now,
-		})
-		if update.Error != nil {
-			return update.Error
+		replaced, err := a.replacePassword(tx, user, gorm.Expr("disabled_at IS NULL"), hash, now)
+		if err == nil && !replaced {
+			err = ErrInvalidReset
 		}
-		if update.RowsAffected == 0 {
-			return ErrInvalidReset
-		}
-		// Tokens of other purposes must not outlive the password either.
-		if err := tx.Where("user_id = ?", user.ID).Delete(&OneTimeToken{}).Error; err != nil {
-			return err
-		}
-		return a.outbox.Enqueue(tx, passwordChangedLetter, user.Email)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/token"
 )
@@ -37,6 +38,14 @@ const (
 // expired tells whether the session is past either of its ends.
 func (s *Session) expired(now time.Time) bool {
 	return !now.Before(s.ExpiresAt) || !now.Before(s.IdleExpiresAt)
+}
+
+// liveSessions are those that can go on: neither revoked nor past an end, of the generation of a user who is not
+// disabled.
+func liveSessions(tx *gorm.DB, now time.Time) *gorm.DB {
+	return tx.Model(&Session{}).
+		Joins("JOIN users ON users.id = sessions.user_id AND users.generation = sessions.generation AND users.disabled_at IS NULL").
+		Where("sessions.revoked_at IS NULL AND sessions.expires_at > ? AND sessions.idle_expires_at > ?", now, now)
 }
 
 // Client is who asks, as far as the connection tells.

@@ -16,5 +16,5 @@ type User struct {
 	Generation   int64      // of the sessions that are valid; see the package's comment
 	DisabledAt   *time.Time // nil: not disabled
 	CreatedAt    time.Time  `gorm:"autoCreateTime:false"`
-	UpdatedAt    time.Time  `gorm:"autoUpdateTime:false"`
+	UpdatedAt    time.Time  `gorm:"autoUpdateTime:false"` // when what the owner tells, the password included, last changed
 }

@@ -6,10 +6,27 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
+	sesame "github.com/sesame-auth/sesame"
 	"github.com/sesame-auth/sesame/gen/client"
+	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
 )
+
+// What does not come by the contract is held to the same limits.
+func TestLimitsOfAProfileAreTheContracts(t *testing.T) {
+	document, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	properties := document.Components.Schemas["RegisterInput"].Value.Properties
+	name, bio, email := properties["name"].Value, properties["bio"].Value, properties["email"].Value
+	if name.MinLength != 1 || *name.MaxLength != auth.MaxName || *bio.MaxLength != auth.MaxBio || *email.MaxLength != auth.MaxAddress {
+		t.Errorf("the contract: a name of %d to %d, a bio of %d, an address of %d", name.MinLength, *name.MaxLength, *bio.MaxLength, *email.MaxLength)
+	}
+}
 
 // The whole life of an account, through the generated client.
 func TestLifeThroughTheGeneratedClient(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
 )
@@ -27,12 +26,13 @@ type model struct {
 type account struct {
 	address, password string
 	resets            int
+	generation        int // goes up whenever all sessions end
 	disabled          bool
 }
 
 type session struct {
 	owner           *account
-	resets          int      // of the owner when it was opened
+	generation      int      // the owner's when it was opened
 	tokens          []string // every refresh token so far; the last one is live
 	access          string
 	issued, rotated time.Time
@@ -44,7 +44,7 @@ func (m *model) now() time.Time { return m.s.Clock.Now() }
 
 func (m *model) valid(one *session) bool {
 	now := m.now()
-	return !one.revoked && now.Before(one.ends) && now.Before(one.idles) && one.resets == one.owner.resets && !one.owner.disabled
+	return !one.revoked && now.Before(one.ends) && now.Before(one.idles) && one.generation == one.owner.generation && !one.owner.disabled
 }
 
 // refresh is what presenting a token must lead to: whether it is granted, and the state after it.
@@ -104,7 +104,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 			expect(rt, answer, password == owner.password && !owner.disabled)
 			if answer.Status == http.StatusOK {
 				now := m.now()
-				m.sessions = append(m.sessions, &session{owner: owner, resets: owner.resets, tokens: []string{answer.Text("refreshToken")}, access: answer.Text("accessToken"),
+				m.sessions = append(m.sessions, &session{owner: owner, generation: owner.generation, tokens: []string{answer.Text("refreshToken")}, access: answer.Text("accessToken"),
 					issued: now, rotated: now, ends: now.Add(720 * time.Hour), idles: now.Add(336 * time.Hour)})
 			}
 		},
@@ -160,6 +160,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 			}
 			m.s.Forgot(m.t, owner.address)
 			owner.resets++
+			owner.generation++
 			owner.password = fmt.Sprintf("password number %d", owner.resets)
 			expect(rt, m.s.Reset(m.t, m.s.ResetToken(m.t, m.s.NextLetter(m.t)), owner.password), true)
 			m.s.NextLetter(m.t) // tells the owner
@@ -168,14 +169,29 @@ func (m *model) steps() map[string]func(*rapid.T) {
 		},
 		"disable or enable": func(rt *rapid.T) {
 			owner := rapid.SampledFrom(m.accounts).Draw(rt, "account")
-			owner.disabled = !owner.disabled
-			var at *time.Time
-			if owner.disabled {
-				at = new(time.Now().UTC())
-			}
-			if err := m.s.DB.Model(&auth.User{}).Where("email = ?", owner.address).Update("disabled_at", at).Error; err != nil {
+			user, err := m.s.Authority.FindUser(m.t.Context(), owner.address)
+			if err != nil {
 				rt.Fatal(err)
 			}
+			change := m.s.Authority.EnableUser
+			if owner.disabled = !owner.disabled; owner.disabled {
+				change = m.s.Authority.DisableUser
+				owner.generation++
+			}
+			if changed, err := change(m.t.Context(), user.ID); !changed || err != nil {
+				rt.Fatal(changed, err)
+			}
+		},
+		"revoke sessions": func(rt *rapid.T) {
+			owner := rapid.SampledFrom(m.accounts).Draw(rt, "account")
+			user, err := m.s.Authority.FindUser(m.t.Context(), owner.address)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			if _, err := m.s.Authority.RevokeSessions(m.t.Context(), user.ID); err != nil {
+				rt.Fatal(err)
+			}
+			owner.generation++
 		},
 		"wait": func(rt *rapid.T) {
 			m.s.Clock.Advance(rapid.SampledFrom([]time.Duration{7 * time.Second, 31 * time.Second, 20 * time.Minute, 121 * time.Hour}).Draw(rt, "how long"))

@@ -53,6 +53,8 @@ type Server struct {
 	Log      *Log
 	mailbox  *mailbox
 	canaries *canaries
+
+	Authority *auth.Authority // the server's own, for what an operator does
 }
 
 // Options change what a test's server is like. The zero value is the default configuration.
@@ -96,18 +98,18 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 	if hasher == nil {
 		hasher = password.NewHasher(runtime.GOMAXPROCS(0), time.Minute)
 	}
-	authority := auth.New(db, access, token.NewRefreshCodec(token.Secrets{Secret}), outbox, hasher, settings, s.Clock.Now)
+	s.Authority = auth.New(db, access, token.NewRefreshCodec(token.Secrets{Secret}), outbox, hasher, settings, s.Clock.Now)
 	keys := s.Keys
 	if options.WithoutKeys {
 		keys = nil
 	}
-	handler, err := httpapi.New(authority, keys, PublicURL, log)
+	handler, err := httpapi.New(s.Authority, keys, PublicURL, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.serve(t, httpapi.NewServer(handler, log))
 	s.Client = &http.Client{Transport: s.canaries.watch(Contract().Transport(t, string(engine)))}
-	s.runOutbox(t, outbox, authority)
+	s.runOutbox(t, outbox)
 	t.Cleanup(func() { s.canaries.check(t, s) })
 	return s
 }
@@ -132,13 +134,13 @@ func (s *Server) serve(t testing.TB, server *http.Server) {
 	})
 }
 
-func (s *Server) runOutbox(t testing.TB, outbox *mail.Outbox, authority *auth.Authority) {
+func (s *Server) runOutbox(t testing.TB, outbox *mail.Outbox) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		outbox.Run(ctx, authority.Letters())
+		outbox.Run(ctx, s.Authority.Letters())
 	}()
 	t.Cleanup(func() {
 		cancel()

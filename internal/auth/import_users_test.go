@@ -1,0 +1,100 @@
+package auth
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/password"
+)
+
+// Each account has its outcome, the same in a dry run, which stores nothing; and run again, what was stored exists.
+func TestImportUsers(t *testing.T) {
+	const bcrypt = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+	text := func(text string) *string { return &text }
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		a := newAuthority(t, engine)
+		present, _ := a.newUser(t, "present@example.com")
+		given := uuid.MustParse("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+		early := time.Date(1999, 12, 31, 23, 0, 0, 1234, time.FixedZone("", 3600))
+		batch := []ImportedUser{
+			{Name: "Plain", Email: "Plain@Example.com"},
+			{Name: "Whole", Email: "whole@example.com", ID: given, Bio: text("bio"), PasswordHash: text(bcrypt), CreatedAt: early, Disabled: true},
+			{Name: "Present", Email: "PRESENT@example.com"},
+			{Name: "Present", Email: "present@example.com", ID: present.ID},
+			{Name: "Present", Email: "present@example.com", ID: uuid.New()},
+			{Name: "Another", Email: "another@example.com", ID: present.ID},
+			{Name: "Nowhere", Email: "nowhere"},
+			{Name: "", Email: "nameless@example.com"},
+			{Name: "Bio", Email: "bio@example.com", Bio: text("\x00")},
+			{Name: "Hash", Email: "hash@example.com", PasswordHash: text("")},
+			{Name: "Hash", Email: "hash2@example.com", PasswordHash: text("$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc")},
+		}
+		outcomes := []error{nil, nil, ErrAddressTaken, ErrAddressTaken, ErrIDTaken, ErrIDTaken, ErrAddress, ErrName, ErrBio, password.ErrHash, password.ErrHash}
+		for _, round := range []struct {
+			dryRun bool
+			first  error // of those that are stored
+			users  int64
+		}{{true, nil, 1}, {false, nil, 3}, {false, ErrAddressTaken, 3}, {true, ErrAddressTaken, 3}} {
+			want := slices.Clone(outcomes)
+			want[0], want[1] = round.first, round.first
+			got, err := a.ImportUsers(t.Context(), batch, round.dryRun)
+			if err != nil || !slices.EqualFunc(got, want, errors.Is) {
+				t.Errorf("%+v: %v, %v", round, got, err)
+			}
+			if users := a.count(t, &User{}); users != round.users {
+				t.Errorf("%+v: %d users", round, users)
+			}
+		}
+		plain, err := a.FindUser(t.Context(), "plain@example.com")
+		if err != nil || plain.Name != "Plain" || plain.Bio != nil || plain.PasswordHash != a.absent || plain.DisabledAt != nil || !plain.CreatedAt.Equal(noon) || plain.Generation != 1 || plain.ID.Version() != 7 {
+			t.Errorf("%+v, %v", plain, err)
+		}
+		whole := a.stored(t, given)
+		if whole.Email != "whole@example.com" || *whole.Bio != "bio" || whole.PasswordHash != bcrypt || whole.DisabledAt == nil || !whole.CreatedAt.Equal(early.Truncate(time.Microsecond)) || !whole.UpdatedAt.Equal(noon) {
+			t.Errorf("%+v", whole)
+		}
+		if kept := a.stored(t, present.ID); kept.Name != "Ada" || kept.PasswordHash != "x" {
+			t.Errorf("who was there is now %+v", kept)
+		}
+	})
+}
+
+// Imports of one file at once store each account once, and each is told as stored by one of them.
+func TestImportsRace(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		a := newAuthority(t, engine)
+		var batch []ImportedUser
+		for i := range 3 * importStatement {
+			batch = append(batch, ImportedUser{Name: "Ada", Email: string(rune('a'+i%26)) + uuid.NewString() + "@example.com"})
+		}
+		results := make(chan []error, 8)
+		atOnce(t, func() (bool, error) {
+			outcomes, err := a.ImportUsers(t.Context(), batch, false)
+			results <- outcomes
+			return true, err
+		})
+		close(results)
+		created := make([]int, len(batch))
+		for outcomes := range results {
+			for i, outcome := range outcomes {
+				switch {
+				case outcome == nil:
+					created[i]++
+				case !errors.Is(outcome, ErrAddressTaken):
+					t.Error(outcome)
+				}
+			}
+		}
+		if i := slices.IndexFunc(created, func(times int) bool { return times != 1 }); i >= 0 {
+			t.Errorf("account %d was created %d times", i, created[i])
+		}
+		if users := a.count(t, &User{}); users != int64(len(batch)) {
+			t.Errorf("%d users of %d", users, len(batch))
+		}
+	})
+}
