@@ -53,12 +53,7 @@ func keysCommand(environment []string) *cobra.Command {
 			Short: "Delete a key at once: what it signed is refused",
 			// One kid in sixty-four begins with a hyphen, which must not make it a flag.
 			DisableFlagParsing: true,
-			Args: func(command *cobra.Command, args []string) error {
-				if err := cobra.ExactArgs(1)(command, args); err != nil {
-					return usageError{err}
-				}
-				return nil
-			},
+			Args:               oneArgument,
 			RunE: func(command *cobra.Command, args []string) error {
 				if args[0] == "--help" || args[0] == "-h" {
 					return command.Help()

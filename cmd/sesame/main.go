@@ -41,6 +41,7 @@ func realMain(ctx context.Context, args, environment []string, stdout, stderr io
 		serveCommand(environment),
 		migrateCommand(environment),
 		keysCommand(environment),
+		usersCommand(environment),
 		configCommand(environment),
 		openapiCommand(),
 		healthcheckCommand(environment),
@@ -66,6 +67,14 @@ func (e usageError) Unwrap() error { return e.error }
 // noArguments is cobra's, as a usageError.
 func noArguments(command *cobra.Command, args []string) error {
 	if err := cobra.NoArgs(command, args); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// oneArgument is cobra's, as a usageError.
+func oneArgument(command *cobra.Command, args []string) error {
+	if err := cobra.ExactArgs(1)(command, args); err != nil {
 		return usageError{err}
 	}
 	return nil

@@ -8,14 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/httpapi"
@@ -133,8 +131,7 @@ Try it:
 
 func newLogger(c *config, out io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.logLevel}
-	file, isFile := out.(*os.File)
-	onTerminal := isFile && term.IsTerminal(int(file.Fd()))
+	_, onTerminal := terminal(out)
 	if c.logFormat == "text" || c.logFormat == "" && onTerminal {
 		return slog.New(slog.NewTextHandler(out, options))
 	}

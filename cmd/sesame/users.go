@@ -1,0 +1,154 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/database"
+)
+
+// usersCommand manages accounts in the database. Running instances read it on every call, so what a command did
+// is felt on the next one.
+func usersCommand(environment []string) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "users",
+		Short: "Create, list, change, delete and import users",
+		Long:  "Create, list, change, delete and import users. A USER is named by address or by id.\nWhat a command did is felt on the next call to any running instance.",
+		Args:  noArguments,
+		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
+	}
+	command.AddCommand(
+		createUserCommand(environment),
+		listUsersCommand(environment),
+		showUserCommand(environment),
+		userCommand(environment, "disable", "Shut a user out, and end all sessions for good", disableUser),
+		userCommand(environment, "enable", "Let a disabled user log in again", enableUser),
+		setPasswordCommand(environment),
+		revokeSessionsCommand(environment),
+		userCommand(environment, "reset-link", "Print a link to choose a new password with, to hand over", resetLink),
+		deleteUserCommand(environment),
+		importUsersCommand(environment),
+	)
+	return command
+}
+
+// withAuthority opens the configured installation for one piece of work.
+func withAuthority(command *cobra.Command, environment []string, work func(*auth.Authority) error) error {
+	c, err := load(environment)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(command.Context(), c)
+	if err != nil {
+		return err
+	}
+	in, err := install(command.Context(), c, db, newLogger(c, command.ErrOrStderr()))
+	if err != nil {
+		return errors.Join(err, database.Close(db))
+	}
+	return errors.Join(work(in.authority), database.Close(db))
+}
+
+// userCommand is a command about one user.
+func userCommand(environment []string, name, short string, work func(*cobra.Command, *auth.Authority, *auth.User) error) *cobra.Command {
+	return &cobra.Command{
+		Use:   name + " USER",
+		Short: short,
+		Args:  oneArgument,
+		RunE: func(command *cobra.Command, args []string) error {
+			return withAuthority(command, environment, func(authority *auth.Authority) error {
+				user, err := authority.FindUser(command.Context(), args[0])
+				if err != nil {
+					return fmt.Errorf("%s: %w", args[0], err)
+				}
+				return work(command, authority, user)
+			})
+		},
+	}
+}
+
+func disableUser(command *cobra.Command, authority *auth.Authority, user *auth.User) error {
+	changed, err := authority.DisableUser(command.Context(), user.ID)
+	if err != nil {
+		return err
+	}
+	if !changed {
+		return printLine(command, "%s was disabled already.", user.Email)
+	}
+	return printLine(command, "%s is disabled, and logged out everywhere.", user.Email)
+}
+
+func enableUser(command *cobra.Command, authority *auth.Authority, user *auth.User) error {
+	changed, err := authority.EnableUser(command.Context(), user.ID)
+	if err != nil {
+		return err
+	}
+	if !changed {
+		return printLine(command, "%s was enabled already.", user.Email)
+	}
+	return printLine(command, "%s is enabled, and can log in.", user.Email)
+}
+
+func resetLink(command *cobra.Command, authority *auth.Authority, user *auth.User) error {
+	link, err := authority.ResetLink(command.Context(), user.ID)
+	if err != nil {
+		return err
+	}
+	return printLine(command, "%s", link)
+}
+
+func revokeSessionsCommand(environment []string) *cobra.Command {
+	var all bool
+	command := userCommand(environment, "revoke-sessions", "Log a user out everywhere, or with --all everybody", func(command *cobra.Command, authority *auth.Authority, user *auth.User) error {
+		sessions, err := authority.RevokeSessions(command.Context(), user.ID)
+		if err != nil {
+			return err
+		}
+		return printLine(command, "%s is logged out everywhere: live sessions ended: %d.", user.Email, sessions)
+	})
+	one := command.RunE
+	command.Use = "revoke-sessions USER | --all"
+	command.Flags().BoolVar(&all, "all", false, "of every user")
+	command.Args = func(command *cobra.Command, args []string) error {
+		if all && len(args) == 0 {
+			return nil
+		}
+		if all {
+			return usageError{errors.New("name a user or give --all, not both")}
+		}
+		return oneArgument(command, args)
+	}
+	command.RunE = func(command *cobra.Command, args []string) error {
+		if !all {
+			return one(command, args)
+		}
+		return withAuthority(command, environment, func(authority *auth.Authority) error {
+			users, sessions, err := authority.RevokeAllSessions(command.Context())
+			if err != nil {
+				return err
+			}
+			return printLine(command, "Everybody is logged out: users: %d, live sessions ended: %d.", users, sessions)
+		})
+	}
+	return command
+}
+
+func deleteUserCommand(environment []string) *cobra.Command {
+	var yes bool
+	command := userCommand(environment, "delete", "Delete a user and all there is of them", func(command *cobra.Command, authority *auth.Authority, user *auth.User) error {
+		if !yes {
+			if err := confirm(command, fmt.Sprintf("Delete %s (%s) for good?", user.Email, user.ID)); err != nil {
+				return err
+			}
+		}
+		if err := authority.DeleteUser(command.Context(), user.ID); err != nil {
+			return err
+		}
+		return printLine(command, "%s is deleted.", user.Email)
+	})
+	command.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return command
+}
