@@ -38,9 +38,9 @@ func listUsersCommand(environment []string) *cobra.Command {
 		RunE: func(command *cobra.Command, _ []string) error {
 			return withAuthority(command, environment, func(authority *auth.Authority) error {
 				out := bufio.NewWriter(command.OutOrStdout())
-				print := printUser
+				row := printUser
 				if asJSON {
-					print = printUserJSON
+					row = printUserJSON
 				} else if _, err := fmt.Fprintf(out, userRow, "ID", "CREATED", "DISABLED", "ADDRESS", "NAME"); err != nil {
 					return err
 				}
@@ -48,7 +48,7 @@ func listUsersCommand(environment []string) *cobra.Command {
 					if err != nil {
 						return err
 					}
-					if err := print(out, user); err != nil {
+					if err := row(out, user); err != nil {
 						return err
 					}
 				}

@@ -259,8 +259,11 @@ func TestUsersAreReadInPages(t *testing.T) {
 					t.Errorf("%d users of %d, disabled ones only: %v", read, want, onlyDisabled)
 				}
 			}
-			for range a.Users(t.Context(), false) {
-				break // who has seen enough stops
+			for _, err := range a.Users(t.Context(), false) { // who has seen enough stops
+				if err != nil {
+					t.Error(err)
+				}
+				break
 			}
 		}
 	})
