@@ -74,7 +74,7 @@ func importUsers(command *cobra.Command, authority *auth.Authority, reader *impo
 	out := bufio.NewWriter(command.OutOrStdout())
 	count := make(map[string]int)
 	for last := 0; ; {
-		batch, read, err := nextBatch(command.Context(), reader)
+		batch, err := await(command.Context(), reader.batch)
 		if err == nil && len(batch) > 0 {
 			err = importBatch(command.Context(), authority, batch, out, count, dryRun)
 		}
@@ -85,7 +85,7 @@ func importUsers(command *cobra.Command, authority *auth.Authority, reader *impo
 			break
 		}
 		last = batch[len(batch)-1].number
-		if err := progress.Set(read); err != nil {
+		if err := progress.Set(reader.bytes); err != nil {
 			return err
 		}
 	}
@@ -101,15 +101,6 @@ func importUsers(command *cobra.Command, authority *auth.Authority, reader *impo
 		return fmt.Errorf("%d line(s) refused", count[refused])
 	}
 	return nil
-}
-
-// nextBatch reads a batch, and how many bytes were read by then.
-func nextBatch(ctx context.Context, reader *importReader) (batch []importLine, read int, err error) {
-	batch, err = await(ctx, reader.batch)
-	if err == nil {
-		read = reader.bytes
-	}
-	return batch, read, err
 }
 
 // The outcomes of a line.
