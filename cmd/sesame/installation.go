@@ -72,7 +72,7 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 		SessionLifetime: c.sessionTTL, IdleLifetime: c.refreshTokenTTL, RefreshGrace: c.refreshGrace,
 		ResetTokenLifetime: c.resetTokenTTL, PublicURL: c.publicURL,
 	}, time.Now)
-	handler, err := httpapi.New(authority, keys, c.publicURL, log)
+	handler, err := httpapi.New(authority, keys, httpapi.Settings{PublicURL: c.publicURL, TrustedProxies: c.trustedProxies}, log)
 	if err != nil {
 		return nil, err
 	}

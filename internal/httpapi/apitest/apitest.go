@@ -58,6 +58,7 @@ type Server struct {
 type Options struct {
 	RefreshGrace time.Duration // 0: 30 s; negative: none
 	WithoutKeys  bool          // the operations that need the keyring panic
+	BehindProxy  bool          // the client is a trusted proxy: X-Forwarded-For tells whom it speaks for
 }
 
 // Start runs a server until the test ends.
@@ -95,7 +96,13 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 	if options.WithoutKeys {
 		keys = nil
 	}
-	handler, err := httpapi.New(authority, keys, PublicURL, log)
+	edge := httpapi.Settings{PublicURL: PublicURL}
+	if options.BehindProxy {
+		if edge.TrustedProxies, err = httpapi.ParseProxies("127.0.0.1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handler, err := httpapi.New(authority, keys, edge, log)
 	if err != nil {
 		t.Fatal(err)
 	}
