@@ -29,6 +29,7 @@ type config struct {
 	sessionTTL           time.Duration
 	refreshGrace         time.Duration
 	resetTokenTTL        time.Duration
+	throttle             bool
 	trustedProxies       httpapi.Proxies
 	logFormat            string
 	logLevel             slog.Level
@@ -88,6 +89,8 @@ func settings() []setting {
 			set: duration(func(c *config) *time.Duration { return &c.refreshGrace }, 0, 10*time.Minute)},
 		{name: "SESAME_RESET_TOKEN_TTL", fallback: "30m", help: "lifetime of a reset link",
 			set: duration(func(c *config) *time.Duration { return &c.resetTokenTTL }, time.Minute, 24*time.Hour)},
+		{name: "SESAME_THROTTLE", fallback: "on", help: "`off` switches every limit on attempts and mails off",
+			set: func(c *config, v string) error { c.throttle = v == "on"; return oneOf(v, "on", "off") }},
 		{name: "SESAME_TRUSTED_PROXIES", help: "comma-separated addresses and CIDRs of the proxies whose `X-Forwarded-For` tells the client's address; empty: the peer is the client",
 			set: func(c *config, v string) (err error) { c.trustedProxies, err = httpapi.ParseProxies(v); return err }},
 		{name: "SESAME_LOG_FORMAT", help: "`text` or `json`; empty: text on a terminal, else JSON",

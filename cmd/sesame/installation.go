@@ -19,6 +19,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/httpapi"
 	"github.com/sesame-auth/sesame/internal/mail"
+	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
@@ -26,6 +27,7 @@ import (
 type installation struct {
 	db      *gorm.DB
 	outbox  *mail.Outbox
+	budgets *throttle.Throttle // also when nothing is limited: old ones have to go
 	letters map[mail.Kind]mail.Compose
 	api     http.Handler
 }
@@ -68,7 +70,12 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 	}
 	outbox := mail.NewOutbox(db, sender, log, time.Now)
 	access := token.NewAccessTokens(keys, c.publicURL, c.audience, c.accessTokenTTL, time.Now)
-	authority := auth.New(db, access, token.NewRefreshCodec(secret), outbox, auth.Settings{
+	budgets := throttle.New(db, secret, time.Now)
+	limits := budgets
+	if !c.throttle {
+		limits = nil
+	}
+	authority := auth.New(db, access, token.NewRefreshCodec(secret), outbox, limits, auth.Settings{
 		SessionLifetime: c.sessionTTL, IdleLifetime: c.refreshTokenTTL, RefreshGrace: c.refreshGrace,
 		ResetTokenLifetime: c.resetTokenTTL, PublicURL: c.publicURL,
 	}, time.Now)
@@ -76,7 +83,7 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 	if err != nil {
 		return nil, err
 	}
-	return &installation{db: db, outbox: outbox, letters: authority.Letters(), api: handler}, nil
+	return &installation{db: db, outbox: outbox, budgets: budgets, letters: authority.Letters(), api: handler}, nil
 }
 
 // secretOf is the configured secret, or the one in the data folder, which is made when there is none. Of

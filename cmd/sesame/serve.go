@@ -19,6 +19,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/httpapi"
+	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
 // drainTimeout is how long requests in hand may take once the server was told to end.
@@ -72,6 +73,7 @@ func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return untilClosed(api.Serve(apiListener)) })
 	group.Go(func() error { return untilClosed(admin.Serve(adminListener)) })
+	group.Go(func() error { purge(ctx, in.budgets, log); return nil })
 	group.Go(func() error { in.outbox.Run(ctx, in.letters); return nil })
 	group.Go(func() error {
 		<-ctx.Done()
@@ -82,6 +84,22 @@ func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (
 		return errors.Join(api.Shutdown(bounded), admin.Shutdown(bounded))
 	})
 	return group.Wait()
+}
+
+// purge deletes the budgets that are whole again, at start and every few minutes, until ctx ends.
+func purge(ctx context.Context, budgets *throttle.Throttle, log *slog.Logger) {
+	tick := time.NewTicker(10 * time.Minute)
+	defer tick.Stop()
+	for {
+		if err := budgets.Purge(ctx); err != nil && ctx.Err() == nil {
+			log.Error("budgets not purged", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func untilClosed(err error) error {

@@ -102,7 +102,7 @@ func (p *process) post(t *testing.T, path, body string, headers ...string) (int,
 // What was acknowledged is there after kill -9 and a new start: the user, the session, the letter.
 func TestKilledAndStartedAgain(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine)
+		p := newProcess(t, engine, "SESAME_THROTTLE=off") // an address gets one letter a minute
 		p.start(t)
 		tokens := p.login(t)
 		for cycle := range 3 {
@@ -232,4 +232,25 @@ func TestDrain(t *testing.T) {
 	if err := <-p.ended; err != nil {
 		t.Errorf("on SIGTERM: %v", err)
 	}
+}
+
+// Guessing is limited unless it is switched off, and kill -9 does not begin the count anew.
+func TestGuessesAreLimited(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		p := newProcess(t, engine)
+		p.start(t)
+		for i := range 11 {
+			if i == 5 {
+				_, _ = p.end(t, syscall.SIGKILL)
+				p.start(t)
+			}
+			want := http.StatusUnauthorized
+			if i == 10 {
+				want = http.StatusTooManyRequests
+			}
+			if status, _ := p.post(t, "/auth/login", `{"email":"ada@example.com","password":"a wrong password"}`); status != want {
+				t.Errorf("guess %d: %d", i+1, status)
+			}
+		}
+	})
 }

@@ -101,6 +101,7 @@ const (
 	ProblemCodeMalformedBody        ProblemCode = "malformed_body"
 	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
 	ProblemCodeNotFound             ProblemCode = "not_found"
+	ProblemCodeTooManyRequests      ProblemCode = "too_many_requests"
 	ProblemCodeUnavailable          ProblemCode = "unavailable"
 	ProblemCodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
 	ProblemCodeValidationFailed     ProblemCode = "validation_failed"
@@ -129,6 +130,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeMethodNotAllowed:
 		return true
 	case ProblemCodeNotFound:
+		return true
+	case ProblemCodeTooManyRequests:
 		return true
 	case ProblemCodeUnavailable:
 		return true
@@ -397,6 +400,11 @@ type ContentTooLarge = Problem
 // Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type InternalError = Problem
 
+// TooManyRequests What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+//
+// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+type TooManyRequests = Problem
+
 // Unavailable What went wrong (RFC 9457). Nothing that was submitted comes back in it.
 //
 // Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
@@ -609,6 +617,15 @@ type ContentTooLargeApplicationProblemPlusJSONResponse Problem
 
 type InternalErrorApplicationProblemPlusJSONResponse Problem
 
+type TooManyRequestsResponseHeaders struct {
+	RetryAfter Seconds
+}
+type TooManyRequestsApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers TooManyRequestsResponseHeaders
+}
+
 type UnavailableResponseHeaders struct {
 	RetryAfter Seconds
 }
@@ -811,6 +828,23 @@ func (response ForgotPassword415ApplicationProblemPlusJSONResponse) VisitForgotP
 	return err
 }
 
+type ForgotPassword429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ForgotPassword429ApplicationProblemPlusJSONResponse) VisitForgotPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ForgotPassword500ApplicationProblemPlusJSONResponse struct {
 	InternalErrorApplicationProblemPlusJSONResponse
 }
@@ -932,6 +966,23 @@ func (response Login415ApplicationProblemPlusJSONResponse) VisitLoginResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Login429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response Login429ApplicationProblemPlusJSONResponse) VisitLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1263,6 +1314,23 @@ func (response Register415ApplicationProblemPlusJSONResponse) VisitRegisterRespo
 	return err
 }
 
+type Register429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response Register429ApplicationProblemPlusJSONResponse) VisitRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Register500ApplicationProblemPlusJSONResponse struct {
 	InternalErrorApplicationProblemPlusJSONResponse
 }
@@ -1383,6 +1451,23 @@ func (response ResetPassword415ApplicationProblemPlusJSONResponse) VisitResetPas
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ResetPassword429ApplicationProblemPlusJSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1789,92 +1874,94 @@ func (sh *strictHandler) ResetPassword(ctx echo.Context, params ResetPasswordPar
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7Fz9UtvIln+VLu1WzU2tMDYEAk7dqiUMmXEgCRPIcO/OpKAtHdsdpG6lu4XxTFG1T7MPtk+ydU63ZMkS",
-	"jvnIJnNn8lewpNbp8/k7H63fg0ilmZIgrQn6vwdwzdMsAfr/zzwRMbdCyZdcJBDjbyZPU65nQT84uAI9",
-	"YyOeJ5Zxy5SMIAiDK57kgDdGKoagj3/7Nc5HbpEwiMFykQT94HQCTMOnHIxlsQLDpLIs5TaaMDsBFilp",
-	"NY/scwY8mvhXCcMSYSzEnSAMQGulTdD/5fcgBWP4GF8pDC0qNL0sU0Ja0EE/WM+4MVOl4+DmQxgIaSxH",
-	"mvtBrmU/z0Xc7/Z2d7p8C9a2o95w7dmo213biXt8bXO0GW3x3bgHz54FYWAst7kJ+k+73TCwwia4yDu/",
-	"D9wCbToIAzvL8NLE2qy/vt7beNbpdrqdXn+nu9Ndz7QaJpCa9SaLbm5uwmACPAZNgngHVs/W9ka0j9+D",
-	"GEykRYZPBP3gBCIlY8OsYlMuLBvCSGkgBkq4tszqGfvbu5f7bLfX64bMQIQPsl63s9HZfIJMdCIP+hth",
-	"UDKub3UOYWCiCaQcX/rvGkZBP/i39bm+rLurZt2TECDZZ2dna3u5nYC0IuIWmgSj1KMJTxKQY3CkbT/b",
-	"qpBWpyp4AVyDZhp4kv7918CA4Sn8GoSMpP/3XwMhiYXnVl2C/DUI7ruN/YIoJwANJlPSOFt4wWMvYafc",
-	"0oKk//IsS3CjQslCpP/x0eBG68aU8mSkdLpoRW+UZa9O3r5pMZ3yifOhimeLdoO/oTGgvikJtAijJZiQ",
-	"7P3py7UdNhV2wmJhrJCRZZcwM2g0j635L5ASJEMDj/kwgZU1f2GHyPS5MdwmrYKp6w33hM+vJuljR4GT",
-	"c107X/C48EnBTRjsO0mfKnXE9RjuLvyKQP2D51ap84RWu0WmdFEzO+GS9bbZoXjxWHLrbS7IzSrFClpW",
-	"E1pzF4/B9uXbx1cM0I1Lnhyg1T9IDsKvdE4OZFEIBvQVaOZccYcNrGGJGrMJNy4o8dwAy2VMFArD/Pu+",
-	"M6wQ0CMJa6tqZMXuWUHzasJa2OpjSGrPB2I1In44duHK7yW/4iIhD/AQ8eSVddplE3Hp/U00YcIaFnPL",
-	"h9xAyJRGDVJXoBPFYxTgqZ4xPuZCMjNR2iazRxNPxZZOIc2U5lokM1anfzU5VZ95LHOqM4tLMwXNPuaE",
-	"UabP0WNPhByzKTeMR5dSTROIx4SZbocebeT4u9ertxJJ76XJs0xpC/FriAU/JVY8SDPKBc9TXPGcuNvm",
-	"RVPc5xCZIC3jhnk/voY09Fn1tfi6R3OvWwvu1QdoH+FX1YXWXT62l0W6YogSriFGDi3ypBJOSRP2eTQB",
-	"ZKNWSRPU7TG6vuZvYLHQiOauoAblsnyYiChkKb9e42P4+2a3O2eLsVrIMQXdEoi1vGcRYM6x5CqosfV1",
-	"So6ETkvUUVG8eVZxpMYqt8zkUQTGjPIEn8y0ykBb4SFecfMi0WcTbtmEZxlIiEM2UpploLKqfyiouamC",
-	"11/KJT+UN6rhR4gImrxEN9x82VsJcw/NCyzznAlLMQyEnYBmnPnECD0mZxnXPAW03LB9+4U9cckg5SJh",
-	"PI41GFPPsOjSXRlDS09UEmM80dAmoTl5rdnEpxxT0eoemisURDZJAE2Q2Ra24TKS3W7vyXMGaWZnJLDy",
-	"srAGktHDJKf0WNljn44OZJbbBb1zjOwHPOb/6X/uRCptstbf2MYVL6EiUPMoUrm0QRgg5uY26PuHwyDl",
-	"10cgx3YS9De2nn5uZ+6ptn29Ojtss1hn9Zh/ON4+2+o9m2d7T58z/HGnu/mMGP328PhJXQt5Mg76wcHJ",
-	"xtZ2EAaRvgr6wfGa++tSxEjC4WA2vfrhfXb68+ns+vVPm8PpYAA/vc/jkT7fvzx6/XH/oLd7sP/92nt8",
-	"xlL9Yj8Ig9zQRsU4CIProB+Mdjbfvtr8fuP6Ze/FeOcqH+7aI+iNf3z928/PtmHnNDe7+fGPV+9+PsCF",
-	"cJnr85cHv73Ld9PN7R+P3pzbHLa3do/eZP842872ZydWXP7z4+HgbLDFu03p0c7aZIcZHU/GSgs7SR3O",
-	"RPYJw3IDMSV2yCOZpyiRgjUH8fcnexXJzNWfmNaaiOfa+Wi/VMHXg3hja6u327oY8bxtsUuYfYcoOU+H",
-	"mRbSenFvb+48abNJksPt64x4KpJZdZsosbeHx61EkSRvWYwZMZamshIKvG2R6/YlrlmklI6F5NZBTLSn",
-	"6UQlUNVtr7whOhMEo9tPc5207fuWXc9qb6ku8pwd7DMliRnLbRNZ6qSNm3FcCUnNnNhusdoTsG2G++rs",
-	"kJ2AbbParQUbvYSZq8P96xjrh4a5uk0u8um4VAFDQgpdXiTGEuE1aYbQBh2vsJCaz8E3dKI3pZi41nzW",
-	"FDMS0ibLIzUW8i4BBWOrr4r2g0hpRG1sorQBNuTWYlw1lmcuLXlg6CGl5nLGIk5qWQk7ve7G09a4X9DW",
-	"9pbiajPCfW7l1ohWeV0ba99KOBUpnKpLkC3GIpnK+KccGFUhmUVkM1X60hSV8Tk03fy0sfZsurfKv/pe",
-	"dnq7G2GQClluroVnBfxvB1tTzIemWsmxLwo/3Xr2pMPe+GTQkc0NM/kwFdZCzCKVgmFDHl2i+ITt1A3/",
-	"69X57wRJv/WK/6JxObaulOjt4603c3Y3TWVepXImSFkxOLVs6E/B68VlDuayqSYWTmV8PlmwYSVH5/KX",
-	"G1LogXugt+j3qlJrcwGiNH5PToiprEfz/1jzIlobxMxVKRiXcXHZ1Ue+o/JeFRXnWrTxpdCBNjLctdIP",
-	"UanFma5IEXFs7e7SNt1fTovc+qinY1c/83rVimGEpI1WpUjVrDZCrS+zNGA4HwPjQ8xiHaBcXJTaBa6+",
-	"iWwaievPsmXBkfpyjNtJybJSNUOn1hWhtjnaqlqvxg1KqLUaa55SH8xMBfoWJSuQr81BNTosU+CX52UU",
-	"CF1gOLccXX5Y9pkiDTFIK3hiKr9yKgy4JlTlZw0jDWbS8rsBW/4qlT0fqVwSVWAnKj7Hn3iSqCmR2tY7",
-	"uLUc1ihwV8uLH6qhqI0rDYV657ZAka8NW+jKddS0n374536yZX7Y3Nn7+E6dH7/8FP8ooyKknbzZ+95e",
-	"v46PB1fbT48PZ8lP3R/U7iA72zsYpD8eXn06fHP9z9PXPbiGS9F0jPWXNbXcX3dhOGQjrVJ2kSAsukDk",
-	"flF93ly0xdflKl57f5v6voMxxi3dxqmhUBiItbKuQUvAsFBdJ+WR0OnnoFi4BM5JniI9ezFnR+oKEk5e",
-	"/t4gjyhuRRJIf25AM8NnhetLfWmkwlPqYsg88X0B149t5qfFxpfjPBkBS5VeBI8bO4tLhsH1GnzKebJm",
-	"kePzzn94T9i6d7I/GDjItLW50XvOOItVyhERSaaopJYAstKwIdWI2N5awoeQmCf3qLgUYlwk8kc1nfN9",
-	"yqUldzcEFvGkcGkV5Nv9LFi8HWDv4Mq9jR2GLtsVC03o0PuEI1qjrebWoTeVVH4O2SVklsE1j2wyY65x",
-	"NmO8VW4VAnc+Z3vElLAJ1+f6s8wgXeu9tbr53lCpuLivUuWlnBvZvYr53s0qb75IAXlO7TLshRu+tWTp",
-	"l2jnpYGlhcuKo0FcfgWSDcku6v6m6WiWp3oSpqUbCNHCCPLlCZCxXhSiu3iggi1NAIspl5agI/N0CBpJ",
-	"Mf6m+lhNCf16bcCPYslpK2orDN6BC59bCuPaWuXozJMKznF9j3qU97+16IoLg7coHOYJxgglmQRwE0Y8",
-	"soQNrWJj5QFWpVBLVBY4AGavJsMfIvFWvHr5/rdB740YmEFqs//aH2wPxNP8CP+W77Yi/Dt92T3cyDbj",
-	"/Ve7HdjsdqKNxC2eCQ1mIIP+LrqzLwk1wsDOBVHwrFmyre6xqQlGjCXE7NXZqc+vu9s7T8KyDXmxl9uJ",
-	"0uI3wlx95rtU//vf/3PxnF2BFiMMHg6JW1e8dBo+Bvvq7PBkFcBS41qbQiWKMv2mVhEadJBJqilT0iUa",
-	"pUqXYUxIu/00+JxeL4dqb6lc8pxZzWPwsb1otNDgWsYFmRSRZxi39wBvNZkud4lzK1z0ClWRL+yqun6V",
-	"723+471p6z/tyTnOwNTVGqamEmEVAP5Zt7BHjkCPg/aWozuEYioVllppQX/EEwP3hmGYDumifthAVY+G",
-	"ou4AQ9okfQZJpNybW+GGvx6yBZT+1XHGHhtrACvk+FFBxgKDbsLAQJRrYWcneKufsCRXiP6RJiTpQtAP",
-	"hguxa2Jt5kYbhBy1aOve8YBIJ+Hy+ZwAhjGMXCmXfAwpUJ04ERFI1zgqOJfRGMNGp4vy0Il/o+mvr0+n",
-	"0w6nyx2lx+v+WbN+NNg/eHNyQM/MyzjBXv3de8eDIAyuQBtHZ6/TdferDCTPRNAPNjvdzibhWjshlqx3",
-	"ppAka5dSTeX6x+ml6RSzMeO2hs1pETCoJOejSdXHm3kn50mHvQQbTRinDoVHVBeXIr4o7I4e+c74yllI",
-	"3LsEyCo1LvRYFE2857qoDYFcMKpf0NApqh8xYoDQ8AcXzYKFIduNbnfJfFDLXNC/aNdptTkf37e7Zcxn",
-	"3pg09Ymumog+BxCclFM+Q/eIWd0K4zz3HL6ujhfd0Ka2nDq0PVWqzXp9LLTqW4L+Lx/Cyqh1rU83qhsG",
-	"+hc+Rl0KDqm3hgutc++MMmXa+qPEHMOmE+WmQxyWm0etKrbqMMox0YYKUM010Mg045jdKMqW9IyCUMiM",
-	"YpwlNHMU0nyOL4FQ2dDN7MTCYNSNiwCJCG4EicWlkAJajZCUktBhJ6CvRATeOyB5GUL8GBI+Q6Jp5KBK",
-	"dCJGYEUKhSfxLsS5Coz9V2DCJVC1afa1cwEPtf2vGU5XU+kCBrRYqL/E/CYcFylkYVQrZtFuwuBpt/fA",
-	"WefW6nStNbeYBqTCGIIAZX08ZA7axm7A1ppSiWmkTMauTfcoHbZeJYRWCaMhVtJaiO8w/9yy/ceYpHwv",
-	"uc/kFidm2w7ALBubbdx/b9+HT21+/qnqnPaCv6yjsF8+3NQcaKG0FVQFMWltxX2eOMWoutD1Ec27rVVL",
-	"PO0u9TUXiUHHJ+Sl81Pk79zk/bz+I7yL9XkC6iAv06gOO51HLuEeNTx1yaVzscWD6I2jCZdj15KmDrh3",
-	"nuVie0wCrkQkXSkRuxVVEqOvl9D0cvXpPh8QwdgXKp7dzcUtmQJcTYHbBg1v6ukMxuibhi/euK8vHiwT",
-	"TViKVvlAhq6kjG3CIPfxp6nr/a6IHKrjuy2mWvTpC+cRsukEqGKvNHmV2wl2HngFS6wcD8NHeiuY4eLJ",
-	"InpuaxXzbZmq/2oeo+YgSk4v4JWKe9hzjK25B+rO3e4U3mZU/pnjJhl783ZJhw/ntWpRh+1JlkvKnArZ",
-	"ova5yZeSOlqqCaQQmbk34I+JuHTzeKUnGc4sOO9R/oRAqekKaBzrS3iAO3X0VjOjyujYSi7ijnDtX7M2",
-	"vBprfZW9xTcR0xcOFdzH4TwSSqxPNtRBYiVmVqMxixU50SG4rFFV3KcL4RGXdIJOyC+CEYtioZ6T9CCo",
-	"WOXBHwEp/lmDDeXTiXewy9Cny6Jvjy8H0mO6IsCUE2W1SRL/jQM3GoUJeJLgncKaSsyZ1Z+aH5J0K09F",
-	"krBYhYwnlODTMD+uJYsECyFl6OOSa7z4KkAZ8jAczdPY1piD231A0PnC8zyrWVRz6OhLRKXPnO96HADa",
-	"uvTTpaQu+5KALfpp9a8I8DbVo1YxHdBtfl/gtgm1hbHd6ppT7uY8hTE5xK4UVL7C1waYVFRARHxNyK1S",
-	"LvgSnx94V6PwQa6/zolv8XMEf3Zn7zzbMm/vZbhmy8mGdq9/qnmMIH5Bw0dFfcsZq9LeF0uY1upkHfaS",
-	"irA0hcvGmkfA/rbZLZrlLJcJ3ktzSeNcQ/xk3lNxh7B937tw62UmUXnzmAtJpWBXsmVRIqBAVfjG2B9G",
-	"RMNLlLHVmr2xfEajzWO8Tbrg5KoWZaGPBltpy8aqBGS/crCpCFkg45YGTtU7m79izV8Z0L0zIHelsMLF",
-	"2buvmw79ESNj7/8jMv6VFn3DNTgn9Nvam+0x041PLivMX0K9yO7zbvxVA0OS3YckaEggs/Vhneeuu1ip",
-	"sfpuo1urmNAVcowRCy3JHbWXfV85oD5mWxjyhD8gAv0RZvJXDWPVkwcrhbDefdOlrzYxfTdWFB/TW/A9",
-	"y4h/WG7GG7nZ6e3dhWZOVj9wVMab+ZBg0W8XplwUroWxhvFEA49nHXZEFkMxp9lk+RIZWFGC8xRUOLty",
-	"nKnuu5l3/QE+Onm376M0nqSzKqxyoKHyUOGAvv2vVroDdE31r3b4NIxyQxJZlNri4buaxMolUD5cUEOo",
-	"PHFS1pldIZrKaiFa9YQ+bNQ8ovIlrOC4WX2+0yfA6tu/eezqAfvbXGLuI3JP/tytSuejfGq/MMTQ1qUk",
-	"X7rCDMMJoDOunViZD0nVqsIp2Q11xF3JF3NtP6KwUIuuzTb4jKP8uMBzV8WgYnKlLeNdW24Ac488Q5xl",
-	"wNp7oKzKoZ+g8jUm5wSbs4e37fIBX0EQuDZ952mODWw5kX+fgcPa9xxu0LneG0Le4dDTqvClcczqy1a/",
-	"j+vzhV+iCr70FfdHXN9chfbRag/V8+EL6AUZWFbx/JhDZUavAGIuDhIOzBKqFw5nzjXNZ5cev+iAxNGU",
-	"zwMrDvP9/1Vv+JYDKcqbRlcr2K0tkNIi+qo9bOwVnys1luM2Xci8SPklMJ3Li9ppjIb6EDb27/y9Mf7l",
-	"Ir0LsTTASB+zmU5A1icZhGFuUtG6bzL4DLTYAsL2RmOPMi1j+Wxeag8pmrpOhV+jLLo01yhPWtJ09vyk",
-	"ZevxjWHl84N+aRpXv/lw838BAAD//w==",
+	"7Fx/U9vGm38rO7qbaTMnjA2BgJnOHKEkcSAJDaR8e20G1tJje2NpV9ldYdwOM/dq7oXdK7l5dlfyyhLG",
+	"gHNJO+kfnWBJq2efn5/nx+qvIBJpJjhwrYLuXwFc0zRLwPz7V5qwmGom+AvKEojxN5WnKZXToBscXoGc",
+	"kgHNE02oJoJHEITBFU1ywBsjEUPQxb/dGhcDu0gYxKApS4JucDYCIuFzDkqTWIAiXGiSUh2NiB4BiQTX",
+	"kkZ6jwCNRu5VTJGEKQ1xKwgDkFJIFXR//ytIQSk6xFcyZRZl0rwsE4xrkEE3WM+oUhMh4+DmYxgwrjRF",
+	"mrtBLnk3z1ncbXd2d9p0C9a2o05/7dmg3V7biTt0bXOwGW3R3bgDz54FYaA01bkKuk/b7TDQTCe4yHu3",
+	"D9yC2XQQBnqa4aWR1ll3fb2z8azVbrVbne5Oe6e9nknRTyBV63UW3dzchMEIaAzSCOI9aDld2x+YffwV",
+	"xKAiyTJ8IugGpxAJHiuiBZlQpkkfBkKCYSCHa020nJIf3784ILudTjskCiJ8kHTarY3W5hNkohV50N0I",
+	"g5JxXS1zCAMVjSCl+NJ/lzAIusG/rc/0Zd1eVeuOhADJPj8/X9vP9Qi4ZhHVUCcYpR6NaJIAH4IlbfvZ",
+	"lkdalargOVAJkkigSfrTH4ECRVP4IwiJkf5PfwSMGxZeaDEG/kcQPHQbBwVRVgASVCa4srbwnMZOwla5",
+	"uQZu/kmzLMGNMsELkf7HJ4UbrRpTSpOBkOm8Fb0Vmrw+ffe2wXTKJy76Ip7O2w3+hsaA+iY4mEWIWYIw",
+	"Tj6cvVjbIROmRyRmSjMeaTKGqUKjWbXmP0dKkAwJNKb9BJbW/LkdItNnxnCbtAqmrtfcEz6/nKRPLAVW",
+	"zlXtfE7jwicFN2FwYCV9JsQxlUO4v/A9gboHL7QQF4lZ7RaZmouS6BHlpLNNjtjzVcmtszknNy0EKWhZ",
+	"Tmj1XayC7Yu3j6/ooRvnNDlEq3+UHJhb6cI4kHkhKJBXIIl1xS3S04okYkhGVNmgRHMFJOexoZAp4t73",
+	"gyKFgFYkrC3fyIrdk4Lm5YQ1t9VVSGrfBWIxMPyw7MKVz4R4Q/nUuUn1KBGhcqWUTy9ksVpVShLIBP+H",
+	"6ov3Eao1pJlWLXImp4QOKeOEYsB0RNoY6Wj24imxYXZV9rWxOxPZ2TxtS0utvvsVmditbNsjkxHVZEIV",
+	"UXk/ZVpDbFQe/XofgJNEiDHEhOpgETRpIs3dve7fasj7wOkVZYkJGY9Rltxbp9mYI8pdgIpGhGlFYqpp",
+	"nyoIiZDocsQVyETQGC1+pkBqJKROpiuzZ8/5nkGaCUklS6akSv9yKuI/syr/W2UW5WoCknzKDaid7KEq",
+	"jBgfGiWh0ZiLSQLx0IDslSmEyrNMSA3xG4gZPTOseJRmlAtepLjiheFuU9hNcZ99ZALXhCriAv8a0tAl",
+	"/mvxdSuLx1tz8dghOgcJl9WFxl2uOiwjXTFECZXoB1SNJx7+MppwQKMRIBulSOpZwD4x19fcDSRmEuH/",
+	"FVSwf5b3ExaFJKXXa3QIP2222zO2KC0ZHxqUViL3hvfMZySz5GOZNKPxdYIPmExLmOop3iwNPRZDkWui",
+	"8igCpQZ5gk9mUmQgNXM5QXHzPNHn6IxHNMuAQxySgZAkA5H5/qGg5sbPdn4vl/xY3ij6nyAyWPYFxu36",
+	"y95xmIV0WoDfPcK0iQDA9AgkocRl0ugxKcmopCmg5YbN2y/siXICKWUJoXEsQalqSm4u3ZcxZumRSGIM",
+	"5hKaJDQjrzH9/JyDnFb2UF+hILJOAkZQxg2SMLZhU9jddufJHsFoOjUCKy8zrSAZPE5yQg6FPnH1ix7P",
+	"cj2nd5aR3YDG9D/dz61IpHXWuhubuOIkVKAkGkUi5xjvMUmjOui6h8MgpdfHwId6FHQ3tp7etTP7VNO+",
+	"Xp8fNVmstXpMWC1vn211ns3KA0/3CP640958Zhj97ujkSVULaTIMusHh6cbWdhAGkbwKusHJmv1rzGIk",
+	"4ag3nVy9/JCd/Xo2vX7zy2Z/0uvBLx/yeCAvDsbHbz4dHHZ2Dw9+XvuAz2hT8DoIwiBXZqNsGITBddAN",
+	"Bjub715v/rxx/aLzfLhzlfd39TF0hq/e/Pnrs23YOcvVbn7y6ur9r4e4EC5zffHi8M/3+W66uf3q+O2F",
+	"zmF7a/f4bfav8+3sYHqq2fi3T0e9894WbdelZ3bWJDvBgdBkKCTTo9QmJsg+pkiuIDaVAOQRz1OUSMGa",
+	"w/jn031PMjP1N0xrrNzk0vpot1TB18N4Y2urs9u4mOF502JjmP6AaVWe9jPJuHbi3t7cedJkk0YOt68z",
+	"oClLpv42UWLvjk4aiTKSvGUxotiQK28lFHjTItfNS1yTSAgZM061hZhoT5ORSMDXbae8IToTBKPbT3OZ",
+	"NO37ll1PK2/xF9kjhwdEcMOMxbaJLLXSxs1YroRGzazYbrHaU9BNhvv6/Iicgm6y2q05Gx3D1BZu/znG",
+	"+rFmrnaT83w6KVVAGSGFNkdlQ47w2mgGkwodL9OQqrvgGzrRm1JMVEo6rYsZCWmS5bEYMn6fgIKx1ZXR",
+	"u0EkJKI2MhJSAeljNimnRGma2bTkkaHHKDWmqRE1aumFnU5742lj3C9oa3pLcbUe4e5auTGiea9rYu07",
+	"DmcshTMxBt5gLJyIjH7OMRkfA6IJzL+FHKuilTKDppufN9aeTfaX+a+6l53O7kYYpIyXm2vgWQH/m8HW",
+	"BPOhiRR86LoIT7eePWmRty4Z1PWyQSRSUKRPozGKj+lW1fC/XmPoXpD0W28RzRuXZetSid4B3nozY3fd",
+	"VGZlTWuCJisGq5Y1/Sl4Pb/M4Uw2fmJhVcblkwUblnJ0Nn+5MQrdsw905v2eL7UmF8BK43fkhJjKOjT/",
+	"rzUnorVe7AqDhPK4uGzrIz+YerCPinPJmvhS6EATGfZa6YdMqcWaLksRcWzt7ppt2r+sFtn1UU+HtuDq",
+	"9KoRwzBuNupL0VSzmgjVrsxSg+F0CIT2MYu1gHJ+UdNfsgVxZNOAXd/JljlH6soxdicly0rVDK1ae0Jt",
+	"crS+Wi/HDZNQSzGUNDWNUzVh6FsE9yBfk4OqteQmQMcXZRQIbWC40BRdflg2JiMJMXDNaKK8X6kpDNiu",
+	"pfezhIEENWr4XYEuf+VCXwxEzg1VoEcivsCfaJKIiSG1qdl0azmsqdxe65L4JcePfnhq4lRNyd7bbZlo",
+	"2IQ3pHcdte+Xl78dJFvq5ebO/qf34uLkxef4FY+KMHf6dv9nff0mPuldbT89OZomv7Rfit1edr5/2Etf",
+	"HV19Pnp7/dvZmw5cw5jVnWX1ZXXNd9dtaA7JQIqUXCYIlS4RzV/6z6vLppi7WO0r729S6fcwxFgmmzjV",
+	"ZwKDsxTadvkNWCzU2Up+wGR6FzwLF0A8TlOkZz+m5FhcQUKN538w8DMUN6ILpD9XIImi08Idpq5c4vHU",
+	"tMJ4nrhegW3q13PWYuOLsR+PgKRCzgPKjZ35JcPgeg0+5zRZ08jx2fhI+EAou3960OtZGLW1udHZI5TE",
+	"IqWIkjgRpsyWALJSkb6pG5H9tYT2IVFPHlCFKcQ4T+QrMZnxfUK5Ni6wDySiSeHmPDTcvhNA3g66d3Dl",
+	"zsYOQTduC4gqtIh+RBHBma3m2iI6kXg/h2QMmSZwTSOdTIntvk4JbZSbR+DOXbZnmBLWIfxMfxYZpJ3f",
+	"aKx4flCmfFzc51V+TR6O7F7GfO9nlTdfpKg8o3YRHsMN31rGdEs081LBwmKm52gQq18BJ31jF1V/U3c0",
+	"i9M/DpPSDYRoYQYG5gkYY70sRHf5SAVbmBQWo1INQYfnaR8kkuLa1XOzWSUc7DSBQRNLzhqRXGHwFnC4",
+	"fJMp2+oq56+eeNjH9kKqUd791qArNgzeonCYOyjFBCccwI6p0UgbvKgFGQoHurziraGywAEwfT3qv4zY",
+	"O/b6xYc/e523rKd6qc7+66C33WNP82P8m7/fivDv9EX7aCPbjA9e77Zgs92KNhK7eMYkqB4Purvozr4k",
+	"1EAsVQqi4Fm9jOvvsa4Jig05xOT1+ZnLudvbO0/CsjV5uZ/rkZDsT4O5usR1rv73v//nco9cgWQDDB4W",
+	"nWtb0LQaPgT9+vzodBnAUuFak0IlwmT/da0yaNBCJi4mRHCbfJQqXYYxxvX20+AuvV4M1d6ZEsoe0ZLG",
+	"4GJ70Xwx048ZZcakDHmKUP0A8FaR6WKXOLPCea/gi3xuV/76Pt+b/McH1dST2ucznIHprFZETDjCKgD8",
+	"s2phK45Aq0F7i9EdQjGRMjOsMg26A5ooeDAMwxRJFjXFGqpaGYq6BwxpkvQ5JJGwb26EG+56SOZQ+lfH",
+	"GftkKAE048OVgow5Bt2EgYIol0xPT/FWN6ZrXCH6RzNmay4E3aA/F7tGWmd23IHxQYO27p/0DOlGuHQ2",
+	"O4BhDCNXSjkdQgqmdpywCLhtJhWcy8xow0arjfKQiXuj6q6vTyaTFjWXW0IO192zav24d3D49vTQPDMr",
+	"7QT71Xfvn/SCMLgCqSydnVbb3i8y4DRjQTfYbLVbmwbX6pFhyXprAkmyNuZiwtc/TcaqVczLDJuaOGdF",
+	"wDBlOhdNfB+vZt2dJy3yAnQ0ItR0LRyiuhyz+LKwO/PID8pV00LDvTFA5tW90GOZaOI812VlMOSSmJqG",
+	"mVxG9TOM6CE0fGmjWTA3qb3Rbi+YGWqYFfqHdqKWm/1xvbxbRn9mzUpVnfKqiOgugGClnNIpukfM6pYY",
+	"8XngBL8/cnRjNrVl1aHpqVJt1quzxb5vCbq/fwy9ef1K725QNQz0L3SIuhQcmX4bLrROnTPKhGrqmRrm",
+	"KDIZCTsxYrHcLGr52KpFTI6JNlSAairBzN0TitmNMNmSnJogFBIlCCWJmUMKzcyOK4GYUqKd44mZwqgb",
+	"FwESEdwAEo1LIQVmNYOkBIcWOQV5xSJw3gHJyxDix5DQKRJtxhB8ohM2AM1SKDyJcyHWVWDsvwIVLoCq",
+	"dbOvHC55rO1/zXC6nEoXMKDBQt0l4jZhuWhCFka1Yj7tJgyetjuPHJhvrFhX2nXzaUDKlDIQoKyZh8RC",
+	"29gO3WpVKrEZM+Oxbd2tpOvW8UKoT5gZbDVaC/E9hugbtr+K6coPnLpMbn6KtukU1aJR2tr9D/Z9+NTm",
+	"3U/5s9tz/rKKwn7/eFNxoIXSeqgKYqO1nvs8tYrhu9D1gZmBW/NLPM0u9Q1liULHx/jY+inj7+zxjVn9",
+	"hzkX6/IE1EFaplEtcjaLXMw+qmhqk0vrYosH0RtHI8qHtk1tuuLOeZaL7RMOuJIh6Uqw2K4okhh9PYe6",
+	"l6tO/LmACEo/F/H0fi5uwWTgcgrcNHx4U01nMEbf1HzxxkN9cW+RaMJStMIFMnQlZWxjCrmPP01sP3hJ",
+	"5OCP9DaYatG7L5xHSCYjMBV7IY1XuZ1g64GXsETvjCE+0lnCDOePp5nntpYx34ZJe3x4Y/fuh+cP+nw1",
+	"T1NxLKWE5nCO51b2rUAqbsV09W53Ju8yUzaa4S0eO7dgkxUHAypVphbZ5yTnJuMqdAK11k7RlNSZpeoA",
+	"DBGdfQP+mLCxne0rPVB/qsF6nfInBFh1F2JGu76E57hXJ3A58/PG0JZyLfeEef/MmvJyrHXV+QafZpg+",
+	"d0DhIY5qReiyOiVRBZderPWjOImFO6Fms03huV0b+iPKzfFNxr8ItiyKjHJG0qMgps+DvwPC/B6k7hek",
+	"TP6eOMe8CO3arP32uHTIHYYsAlM51VaZXHEf5rDjWZjwJwneybTyYtW0+tTsZK9decKShMQiJDQxBQVz",
+	"oADX4kVChxA2dPHMNnpc1aEMlRjGZmlzY6zC7T4iWH3h+aHlLLE+5PQlotkdZ8xWA3gbl366kNRFn7/Q",
+	"Rf+u+ukL2qR6pjVtTpXXP4px25Tc3Oiwv+bEHWNmSuUQ29JT+QpXiyBcmIIl4nmD+LzyxJf4Zsb7CoWP",
+	"ChlVTnyL39D4KkHiG3L21rMt8vZOhmu6nKRo9vpnksYI/uc0fFDU06yxCul8MYdJpS7XIi9M0ddMApOh",
+	"pBGQHzfb5ecRcp7gvWYOaphLiJ/Mejj2ILjrsxduvcxAvDcPKeOm9GxLxCRKGBRoDN8YuwORaHiJUNrv",
+	"EShNp2a8eoi3cRucbJWkLCya4VqzZaVFArzrHa4qQhbwuKFh5Htn9T3WfM+cHpw52SuFFc7P+n3dNOrv",
+	"GBk7/x+R8Xs69c1GykLot7VTm2OmHddc1AgYQ7Wo7/J1/FUCQZLtxyzMUEKmq8NBe7ab6dV0XXfTrlVM",
+	"BDM+xIiFlmSP+/OuqziYvmlTGHKEPyIC/R3OACwbxvyTDkuFsM5D06WvNqF9P1YUX4Cc8z2LiH9cbkZr",
+	"udnZ7d2Mek5WPfRUxpvZUGLR32eqXBSumdKK0EQCjactcmwsxsScelPnS2RgRenOUeBxduk44++7nnf9",
+	"Db6Uer9vtNSeNGdjiHeAwnuocEDf/qdW7SG+uvr7HUUJg1wZicxLbf4AYEVi5RIoH8pMI6k84VLWp20B",
+	"25TVQrTqkfm4Uv1IzJewgpN61fpenyGrbv9m1dUD8uNMYvbLh0++t0YfAq+sb3Mlgblhi6auqPHBS8xa",
+	"nAI68crJmtkwV6WanBp7M517WyrGHN2NUszVsCszGC5TKT+MsGerH6YI7bWBnEvMFWDOkmeIzxRo/QB0",
+	"5h1OCrwvSVnnWZ+RvG2Xj/iCA8O1zTeqZphClycHHjIYWfkWxQ065QdDz3sczloW9tSOg33ZqvlJdQ7y",
+	"S1TPF77i4Ujtm6vsrqxm4Z9tn0M9yMCy+ufGKrxZwgLA2fhp8GOWmDpjf2pd02zGavXFCiTOTCM9slIx",
+	"2//3OsU/MQCjnpjRXA8rNgVgs4i8ag43+8UnWpWmyB4bai9TOgYic35ZOW1SUzuDxd07/6qNt1mEYEOz",
+	"GdA0H/CZjIBXJy6YInYSU9vvULiMt9gCpgm1RqLJ7JSm01lpPzRR2HZG3Bplkae+RnmS1Eyfz06SNh5P",
+	"6XufXHRLm3H8m483/xcAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -21,6 +21,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
@@ -40,6 +41,7 @@ type Authority struct {
 	access   *token.AccessTokens
 	refresh  token.RefreshCodec
 	outbox   *mail.Outbox
+	throttle *throttle.Throttle // nil: nothing is limited
 	settings Settings
 	clock    func() time.Time
 
@@ -48,15 +50,15 @@ type Authority struct {
 	absent string
 }
 
-// New makes an authority over a migrated database.
-func New(db *gorm.DB, access *token.AccessTokens, refresh token.RefreshCodec, outbox *mail.Outbox, settings Settings, clock func() time.Time) *Authority {
+// New makes an authority over a migrated database. limits may be nil: then nothing is limited.
+func New(db *gorm.DB, access *token.AccessTokens, refresh token.RefreshCodec, outbox *mail.Outbox, limits *throttle.Throttle, settings Settings, clock func() time.Time) *Authority {
 	unguessable, _ := token.NewOneTime()
 	nobody, err := password.Accept(unguessable)
 	if err != nil {
 		panic(err) // 43 characters of base64url are a password
 	}
 	return &Authority{
-		db: db, access: access, refresh: refresh, outbox: outbox, settings: settings, clock: clock,
+		db: db, access: access, refresh: refresh, outbox: outbox, throttle: limits, settings: settings, clock: clock,
 		absent: password.Hash(nobody),
 	}
 }

@@ -13,15 +13,24 @@ import (
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
-// Login opens a session for whoever knows the password of the address. Errors: ErrInvalidCredentials.
+// Login opens a session for whoever knows the password of the address. Errors: ErrInvalidCredentials,
+// *ThrottledError.
 //
 // An unknown address, a wrong password and a disabled user must be told apart by nobody: each costs one
 // lookup and one hash, and each ends in the same error.
+//
+// An attempt is paid for before anything is hashed, so that guesses at once do not outrun the limits. Whoever
+// knew the password gets the price back.
 func (a *Authority) Login(ctx context.Context, address, plain string, client Client) (*Tokens, error) {
 	user, err := a.findUser(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
+	reservation, err := a.reserveLogin(ctx, address, user, client)
+	if err != nil {
+		return nil, fmt.Errorf("login: %w", err)
+	}
+	defer reservation.Keep()
 	hash := a.absent
 	if user != nil {
 		hash = user.PasswordHash
@@ -43,6 +52,9 @@ func (a *Authority) Login(ctx context.Context, address, plain string, client Cli
 		return nil, fmt.Errorf("login: %w", err)
 	case !opened:
 		return nil, ErrInvalidCredentials
+	}
+	if err := reservation.Refund(ctx); err != nil {
+		return nil, fmt.Errorf("login: %w", err)
 	}
 	return a.issue(session, session.Counter)
 }
@@ -89,7 +101,10 @@ func (a *Authority) open(ctx context.Context, session *Session, user *User) (boo
 			session.ID, session.Counter, session.CreatedAt, session.RotatedAt, session.ExpiresAt, session.IdleExpiresAt,
 			session.Address, session.UserAgent, user.ID, user.Generation, user.PasswordHash)
 		opened = insert.RowsAffected == 1
-		return insert.Error
+		if insert.Error != nil || !opened {
+			return insert.Error
+		}
+		return a.remember(tx, session)
 	})
 	return opened, err
 }

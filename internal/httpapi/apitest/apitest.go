@@ -22,6 +22,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/httpapi/contracttest"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
@@ -58,6 +59,7 @@ type Server struct {
 type Options struct {
 	RefreshGrace time.Duration // 0: 30 s; negative: none
 	WithoutKeys  bool          // the operations that need the keyring panic
+	Throttle     bool          // limits are on; most tests come from one address more often than they allow
 	BehindProxy  bool          // the client is a trusted proxy: X-Forwarded-For tells whom it speaks for
 }
 
@@ -91,7 +93,11 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 		settings.RefreshGrace = max(0, options.RefreshGrace)
 	}
 	access := token.NewAccessTokens(s.Keys, PublicURL, PublicURL, 15*time.Minute, s.Clock.Now)
-	authority := auth.New(db, access, token.NewRefreshCodec(Secret), outbox, settings, s.Clock.Now)
+	var limits *throttle.Throttle
+	if options.Throttle {
+		limits = throttle.New(db, Secret, s.Clock.Now)
+	}
+	authority := auth.New(db, access, token.NewRefreshCodec(Secret), outbox, limits, settings, s.Clock.Now)
 	keys := s.Keys
 	if options.WithoutKeys {
 		keys = nil
@@ -156,17 +162,28 @@ func (s *Server) CloseDatabase(t testing.TB) {
 	}
 }
 
-// Clock is a clock that a test can move.
+// Clock is a clock that a test can move and stop.
 type Clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
+	mu      sync.Mutex
+	ahead   time.Duration
+	stopped time.Time // zero: it goes
 }
 
-// Now is the real time, moved.
+// Now is the real time, or the one the clock was stopped at, moved.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.stopped.IsZero() {
+		return c.stopped.Add(c.ahead)
+	}
 	return time.Now().Add(c.ahead)
+}
+
+// Stop lets time pass by Advance only.
+func (c *Clock) Stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = time.Now()
 }
 
 // Advance moves the clock.
