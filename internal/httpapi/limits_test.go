@@ -204,10 +204,18 @@ func TestLimitOfANetwork(t *testing.T) {
 func TestLimitsOfResetMails(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
-		address, other := s.NewUser(t), s.NewUser(t)
+		address, other, minutely := s.NewUser(t), s.NewUser(t), s.NewUser(t)
 		forgot := func(client int, address string) apitest.Answer {
 			return s.Do(t, http.MethodPost, "/auth/forgot-password", fmt.Sprintf(`{"email":%q}`, address), "Content-Type", asJSON, "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", client))
 		}
+		for i := range 100 {
+			expect(t, forgot(200+i/10, minutely), 202)
+		}
+		expect(t, forgot(250, address), 202)
+		if to := []string{s.NextLetter(t).To, s.NextLetter(t).To}; to[0] != minutely || to[1] != address { // letters leave in order
+			t.Errorf("100 requests at once: letters to %v", to)
+		}
+		s.Clock.Advance(24 * time.Hour)
 		for day := range 2 {
 			for minute := range 8 { // five mails a day
 				for i := range 20 {
@@ -219,7 +227,7 @@ func TestLimitsOfResetMails(t *testing.T) {
 		}
 		expect(t, forgot(250, other), 202)
 		mails := 0
-		for s.NextLetter(t).To == address { // letters leave in order
+		for s.NextLetter(t).To == address {
 			mails++
 		}
 		if mails != 10 {
