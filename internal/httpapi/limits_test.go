@@ -49,13 +49,14 @@ func statuses(answers []apitest.Answer) map[int]int {
 	return count
 }
 
-// Guesses at once do not outrun the limit: each 401 is a hash, each 429 is none.
+// Guesses at once do not outrun the limit: each 401 is a hash, each other answer is none. On a slow machine, and
+// with the race detector, some wait for their turn as long as an operation may take, and are answered 503.
 func TestGuessesAtOnce(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
 		address := s.NewUser(t)
 		answers := atOnce(1000, func() apitest.Answer { return loginFrom(t, s, "192.0.2.1", address, wrong) })
-		if count := statuses(answers); count[401] != 10 || count[429] != 990 {
+		if count := statuses(answers); count[401] != 10 || count[429] == 0 || count[429]+count[503] != 990 {
 			t.Errorf("answers: %v", count)
 		}
 		restarted := apitest.StartOn(t, engine, s.DB, apitest.Options{Throttle: true, BehindProxy: true})
