@@ -1,6 +1,10 @@
 package auth
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/sesame-auth/sesame/internal/throttle"
+)
 
 // What an operation may refuse. None tells more than the person at the other end may know. Any other error
 // is a fault of the server; database.ErrUnavailable among them passes by itself.
@@ -12,6 +16,10 @@ var (
 	ErrForeignRefresh     = errors.New("refresh token was not issued here")
 	ErrInvalidReset       = errors.New("reset token not accepted")
 )
+
+// ThrottledError says that there were too many attempts, and for how long to make none. What was submitted has
+// not been looked at.
+type ThrottledError = throttle.ThrottledError
 
 // WeakPasswordError says why a new password was refused, in words for the person who chose it.
 type WeakPasswordError struct{ Reason error }

@@ -2,12 +2,14 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/mail"
+	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
 // The letters of this package.
@@ -16,16 +18,31 @@ const (
 	passwordChangedLetter mail.Kind = "password-changed"
 )
 
-// ForgotPassword mails a reset link to the address, if it has an account. Errors: ErrAddress.
+// ForgotPassword mails a reset link to the address, if it has an account. Errors: ErrAddress,
+// *ThrottledError, for the network alone. An address that was mailed enough lately is mailed no more, silently.
 //
 // Whether it has one is not looked up here: every address leaves the same row in the outbox and gets the
 // same answer after the same work. Nothing on the account changes. Once nil is returned, the request
 // survives a crash and a mail server that is down.
-func (a *Authority) ForgotPassword(ctx context.Context, address string) error {
+func (a *Authority) ForgotPassword(ctx context.Context, address string, client Client) error {
 	email, err := NormalizeAddress(address)
 	if err != nil {
 		return err
 	}
+	asking, err := a.reserve(ctx, throttle.Charge{Limit: resetsOfNetwork, Subject: throttle.Network(client.Address)})
+	if err != nil {
+		return fmt.Errorf("forgot password: %w", err)
+	}
+	asking.End()
+	mailing, err := a.reserve(ctx, throttle.Charge{Limit: resetsOfAddress, Subject: email}, throttle.Charge{Limit: dailyResetsOfAddress, Subject: email})
+	var mailed *ThrottledError
+	switch {
+	case errors.As(err, &mailed):
+		return nil
+	case err != nil:
+		return fmt.Errorf("forgot password: %w", err)
+	}
+	mailing.End()
 	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
 		return a.outbox.Enqueue(tx, resetLetter, email)
 	})

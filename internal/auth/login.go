@@ -11,19 +11,28 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
 // Login opens a session for whoever knows the password of the address. Errors: ErrInvalidCredentials,
-// password.ErrBusy.
+// *ThrottledError, password.ErrBusy.
 //
 // An unknown address, a wrong password and a disabled user must be told apart by nobody: each costs one
 // lookup and one hash, and each ends in the same error. The hash of an unknown address is of today's cost. A
 // user who came from elsewhere has a hash of another cost until the first login, and until then the time of
 // a wrong password shows it: whoever hides that would have to know the cost before the user.
 //
+// An attempt is paid for before anything is hashed, so that guesses at once do not outrun the limits. Whoever
+// knew the password gets the price back.
+//
 // A hash that is outdated is replaced where the session is opened. Of logins at once one replaces it; the
 // others find that the hash they checked is gone, and check again.
 func (a *Authority) Login(ctx context.Context, address, plain string, client Client) (*Tokens, error) {
+	reservation, err := a.reserveLogin(ctx, address, client)
+	if err != nil {
+		return nil, fmt.Errorf("login: %w", err)
+	}
+	defer reservation.End()
 	for range loginAttempts {
 		user, err := a.checkPassword(ctx, address, plain)
 		if err != nil {
@@ -39,7 +48,7 @@ func (a *Authority) Login(ctx context.Context, address, plain string, client Cli
 				return nil, fmt.Errorf("login: %w", err)
 			}
 		}
-		opened, err := a.open(ctx, session, user, rehash)
+		opened, err := a.open(ctx, session, user, rehash, reservation)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("login: %w", err)
@@ -102,15 +111,15 @@ func newSession(user *User, client Client, now time.Time, settings Settings) (*S
 	}, nil
 }
 
-// open stores the session if its user is still the one whose password was checked, and, unless rehash is
-// empty, makes rehash the user's hash. Hashing took a while: a password reset or an operator may have been
+// open stores the session and refunds the attempt if the user is still the one whose password was checked, and,
+// unless rehash is empty, makes rehash the user's hash. Hashing took a while: a password reset or an operator may have been
 // faster, and then nobody is logged in any more and the newer hash stays. A rehash changes nothing that its
 // owner would see: neither the generation, which would end the other sessions, nor the time of the last change.
 //
 // A reset that commits between the insert's look at the user and its own commit is not seen by it. The
 // session then is of an older generation than the user's, and dead. It cannot get between a rehash and its
 // session: the rehash has locked the user's row.
-func (a *Authority) open(ctx context.Context, session *Session, user *User, rehash string) (bool, error) {
+func (a *Authority) open(ctx context.Context, session *Session, user *User, rehash string, reservation *throttle.Reservation) (bool, error) {
 	var opened bool
 	err := database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
 		opened = false
@@ -132,7 +141,13 @@ func (a *Authority) open(ctx context.Context, session *Session, user *User, reha
 			session.ID, session.Counter, session.CreatedAt, session.RotatedAt, session.ExpiresAt, session.IdleExpiresAt,
 			session.Address, session.UserAgent, user.ID, user.Generation, hash)
 		opened = insert.RowsAffected == 1
-		return insert.Error
+		if insert.Error != nil || !opened {
+			return insert.Error
+		}
+		if err := a.remember(tx, session, user.Email); err != nil {
+			return err
+		}
+		return reservation.Refund(tx)
 	})
 	return opened, err
 }

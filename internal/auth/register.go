@@ -10,6 +10,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
 // Registration is what a new user tells.
@@ -20,11 +21,12 @@ type Registration struct {
 	Password string
 }
 
-// Register makes an account. Errors: ErrAddress, ErrAddressTaken, *WeakPasswordError, password.ErrBusy.
+// Register makes an account. Errors: ErrAddress, ErrAddressTaken, *WeakPasswordError, *ThrottledError,
+// password.ErrBusy.
 //
 // Whether the address is free is not asked beforehand: the unique index answers, and of many registrations
-// at once exactly one succeeds.
-func (a *Authority) Register(ctx context.Context, registration Registration) (*User, error) {
+// at once exactly one succeeds. Each costs its network one of the attempts that all doors with a password share.
+func (a *Authority) Register(ctx context.Context, registration Registration, client Client) (*User, error) {
 	email, err := NormalizeAddress(registration.Email)
 	if err != nil {
 		return nil, err
@@ -33,6 +35,11 @@ func (a *Authority) Register(ctx context.Context, registration Registration) (*U
 	if err != nil {
 		return nil, &WeakPasswordError{Reason: err}
 	}
+	reservation, err := a.reserve(ctx, throttle.Charge{Limit: passwordsOfNetwork, Subject: throttle.Network(client.Address)})
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	reservation.End() // kept, also by those who succeed: each makes an account
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)

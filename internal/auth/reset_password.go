@@ -10,17 +10,23 @@ import (
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
 // ResetPassword sets a new password for the bearer of a mailed token. Errors: ErrInvalidReset,
-// *WeakPasswordError, password.ErrBusy.
+// *WeakPasswordError, *ThrottledError, password.ErrBusy.
 //
 // A token that is not good is refused before anything is hashed, a password that is not good before the
 // token is used. Then one transaction takes the token away, which only one request can do, sets the
 // password, and raises the user's generation, which ends every session there is and every login still
 // hashing the old password. It opens no session: who reads the mail still has to log in.
-func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string) error {
+func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string, client Client) error {
+	reservation, err := a.reserve(ctx, throttle.Charge{Limit: passwordsOfNetwork, Subject: throttle.Network(client.Address)})
+	if err != nil {
+		return fmt.Errorf("reset password: %w", err)
+	}
+	defer reservation.End()
 	user, err := a.resettable(ctx, resetToken)
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
@@ -53,6 +59,12 @@ func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string)
 		}
 		// Tokens of other purposes must not outlive the password either.
 		if err := tx.Where("user_id = ?", user.ID).Delete(&OneTimeToken{}).Error; err != nil {
+			return err
+		}
+		if err := reservation.Refund(tx); err != nil {
+			return err
+		}
+		if err := a.forgive(tx, user.Email); err != nil {
 			return err
 		}
 		return a.outbox.Enqueue(tx, passwordChangedLetter, user.Email)

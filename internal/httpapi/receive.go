@@ -28,7 +28,8 @@ func (e *Edge) receive(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
 		r, header := c.Request(), c.Response().Header()
-		state := &requestState{id: uuid.Must(uuid.NewV7()).String(), client: client(r)}
+		state := &requestState{id: uuid.Must(uuid.NewV7()).String(), client: e.client(r)}
+		e.warnOfProxy(r)
 		header.Set("X-Request-Id", state.id)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-store")
