@@ -31,6 +31,7 @@ type config struct {
 	sessionTTL           time.Duration
 	refreshGrace         time.Duration
 	resetTokenTTL        time.Duration
+	auditRetention       time.Duration
 	throttle             bool
 	trustedProxies       httpapi.Proxies
 	logFormat            string
@@ -99,6 +100,8 @@ var settings = []setting{
 		set: duration(func(c *config) *time.Duration { return &c.refreshGrace }, 0, 10*time.Minute)},
 	{name: "SESAME_RESET_TOKEN_TTL", fallback: "30m", help: "lifetime of a reset link",
 		set: duration(func(c *config) *time.Duration { return &c.resetTokenTTL }, time.Minute, 24*time.Hour)},
+	{name: "SESAME_AUDIT_RETENTION", fallback: "8760h", help: "how long events are kept that `sesame audit` prints",
+		set: duration(func(c *config) *time.Duration { return &c.auditRetention }, 24*time.Hour, 20*365*24*time.Hour)},
 	{name: "SESAME_THROTTLE", fallback: "on", help: "`off` switches every limit on attempts and mails off",
 		set: func(c *config, v string) error { c.throttle = v == "on"; return oneOf(v, "on", "off") }},
 	{name: "SESAME_TRUSTED_PROXIES", help: "comma-separated addresses and CIDRs of the proxies whose `X-Forwarded-For` tells the client's address; empty: the peer is the client",

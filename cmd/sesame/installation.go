@@ -79,7 +79,7 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 	}
 	authority := auth.New(db, access, token.NewRefreshCodec(secrets), outbox, hasher, limits, auth.Settings{
 		SessionLifetime: c.sessionTTL, IdleLifetime: c.refreshTokenTTL, RefreshGrace: c.refreshGrace,
-		ResetTokenLifetime: c.resetTokenTTL, PublicURL: c.publicURL,
+		ResetTokenLifetime: c.resetTokenTTL, AuditRetention: c.auditRetention, PublicURL: c.publicURL,
 	}, time.Now)
 	handler, err := httpapi.New(authority, keys, httpapi.Settings{PublicURL: c.publicURL, TrustedProxies: c.trustedProxies}, log)
 	if err != nil {

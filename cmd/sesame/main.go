@@ -41,6 +41,7 @@ func realMain(ctx context.Context, args, environment []string, stdout, stderr io
 		serveCommand(environment),
 		migrateCommand(environment),
 		keysCommand(environment),
+		auditCommand(environment),
 		configCommand(environment),
 		openapiCommand(),
 		healthcheckCommand(environment),

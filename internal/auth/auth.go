@@ -31,7 +31,8 @@ type Settings struct {
 	IdleLifetime       time.Duration // a session ends when it was not refreshed for this long
 	RefreshGrace       time.Duration // a token just traded may be presented again for this long; 0: never
 	ResetTokenLifetime time.Duration
-	PublicURL          string // of this installation, without a trailing slash; reset links begin with it
+	AuditRetention     time.Duration // events older than this are purged
+	PublicURL          string        // of this installation, without a trailing slash; reset links begin with it
 }
 
 // Authority answers the questions of this package from the database. It is safe for concurrent use, in

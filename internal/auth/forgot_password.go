@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/throttle"
@@ -29,12 +30,14 @@ func (a *Authority) ForgotPassword(ctx context.Context, address string, client C
 	if err != nil {
 		return err
 	}
-	asking, err := a.reserve(ctx, throttle.Charge{Limit: resetsOfNetwork, Subject: throttle.Network(client.Address)})
+	attempt := a.attempt(audit.ForgotPassword, nil, client)
+	attempt.Email = email
+	asking, err := a.reserve(ctx, attempt, throttle.Charge{Limit: resetsOfNetwork, Subject: throttle.Network(client.Address)})
 	if err != nil {
 		return fmt.Errorf("forgot password: %w", err)
 	}
 	asking.End()
-	mailing, err := a.reserve(ctx, throttle.Charge{Limit: resetsOfAddress, Subject: email}, throttle.Charge{Limit: dailyResetsOfAddress, Subject: email})
+	mailing, err := a.reserve(ctx, attempt, throttle.Charge{Limit: resetsOfAddress, Subject: email}, throttle.Charge{Limit: dailyResetsOfAddress, Subject: email})
 	var mailed *ThrottledError
 	switch {
 	case errors.As(err, &mailed):
@@ -44,6 +47,10 @@ func (a *Authority) ForgotPassword(ctx context.Context, address string, client C
 	}
 	mailing.End()
 	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
+		attempt.Outcome = audit.Success
+		if err := audit.Record(tx, attempt); err != nil {
+			return err
+		}
 		return a.outbox.Enqueue(tx, resetLetter, email)
 	})
 	if err != nil {

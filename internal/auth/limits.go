@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
@@ -29,25 +31,34 @@ var (
 	dailyResetsOfAddress = throttle.Limit{Name: "reset mails to an address in a day", Burst: 5, Per: 24 * time.Hour}
 )
 
-// reserve is throttle.Reserve, or nothing when limits are off.
-func (a *Authority) reserve(ctx context.Context, charges ...throttle.Charge) (*throttle.Reservation, error) {
+// reserve pays for an attempt, or does nothing when limits are off. One that is throttled is recorded as attempt.
+func (a *Authority) reserve(ctx context.Context, attempt audit.Event, charges ...throttle.Charge) (*throttle.Reservation, error) {
 	if a.throttle == nil {
 		return nil, nil //nolint:nilnil // a reservation of nothing
 	}
-	return a.throttle.Reserve(ctx, charges...)
+	reservation, err := a.throttle.Reserve(ctx, charges...)
+	var throttled *ThrottledError
+	if errors.As(err, &throttled) {
+		attempt.Outcome = audit.Throttled
+		attempt.Detail = "too many attempts; the next ones of this network are recorded after a quarter of an hour"
+		if failed := a.recordOnce(ctx, attempt, throttle.Network(attempt.Address)); failed != nil {
+			return nil, failed
+		}
+	}
+	return reservation, err
 }
 
 // reserveLogin pays for one login. The limits are held against the address as typed, whether or not it has an
 // account, so that being throttled tells nothing.
-func (a *Authority) reserveLogin(ctx context.Context, address string, client Client) (*throttle.Reservation, error) {
+func (a *Authority) reserveLogin(ctx context.Context, address string, attempt audit.Event) (*throttle.Reservation, error) {
 	if a.throttle == nil {
 		return nil, nil //nolint:nilnil // a reservation of nothing
 	}
-	subject, err := NormalizeAddress(address)
-	if err != nil {
+	subject := attempt.Email
+	if subject == "" {
 		subject = strings.ToLower(address)
 	}
-	network := throttle.Network(client.Address)
+	network := throttle.Network(attempt.Address)
 	charges := []throttle.Charge{
 		{Limit: passwordsOfNetwork, Subject: network},
 		{Limit: loginsOfPair, Subject: subject + " " + network}, // a network has no space
@@ -60,7 +71,7 @@ func (a *Authority) reserveLogin(ctx context.Context, address string, client Cli
 	if !known {
 		charges = append(charges, throttle.Charge{Limit: loginsOfAddress, Subject: subject})
 	}
-	return a.throttle.Reserve(ctx, charges...)
+	return a.reserve(ctx, attempt, charges...)
 }
 
 // knownFor is how long a network stays known after the last login from it.

@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 )
 
@@ -15,7 +16,7 @@ import (
 const purgeBatch = 1000
 
 // Purge deletes what can be of no use any more: sessions past their end, one-time tokens that expired, networks
-// not logged in from for long, and budgets of attempts that are whole again. A revoked session stays until its end.
+// not logged in from for long, events kept for long enough, and budgets of attempts that are whole again. A revoked session stays until its end.
 func (a *Authority) Purge(ctx context.Context) error {
 	now := a.now()
 	rows := func(statement string, until time.Time) func(*gorm.DB) (int64, error) {
@@ -29,6 +30,9 @@ func (a *Authority) Purge(ctx context.Context) error {
 		rows(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE idle_expires_at <= ? LIMIT ?)`, now),
 		rows(`DELETE FROM one_time_tokens WHERE digest IN (SELECT digest FROM one_time_tokens WHERE expires_at <= ? LIMIT ?)`, now),
 		rows(`DELETE FROM known_networks WHERE pseudonym IN (SELECT pseudonym FROM known_networks WHERE last_seen <= ? LIMIT ?)`, now.Add(-knownFor)),
+		func(tx *gorm.DB) (int64, error) {
+			return audit.Purge(tx, now.Add(-a.settings.AuditRetention), purgeBatch)
+		},
 		a.purgeLimits,
 	} {
 		for deleted := int64(purgeBatch); deleted == purgeBatch; {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
@@ -35,7 +36,9 @@ func (a *Authority) Register(ctx context.Context, registration Registration, cli
 	if err != nil {
 		return nil, &WeakPasswordError{Reason: err}
 	}
-	reservation, err := a.reserve(ctx, throttle.Charge{Limit: passwordsOfNetwork, Subject: throttle.Network(client.Address)})
+	attempt := a.attempt(audit.Register, nil, client)
+	attempt.Email = email
+	reservation, err := a.reserve(ctx, attempt, throttle.Charge{Limit: passwordsOfNetwork, Subject: throttle.Network(client.Address)})
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
@@ -53,7 +56,12 @@ func (a *Authority) Register(ctx context.Context, registration Registration, cli
 		ID: id, Name: registration.Name, Bio: registration.Bio, Email: email,
 		PasswordHash: hash, Generation: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error { return tx.Create(&user).Error })
+	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
+		if err := tx.Create(&user).Error; err != nil {
+			return err
+		}
+		return audit.Record(tx, a.success(audit.Register, &user, nil, client))
+	})
 	switch {
 	case errors.Is(err, gorm.ErrDuplicatedKey):
 		return nil, ErrAddressTaken

@@ -1,12 +1,14 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
 	"gorm.io/gorm"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
@@ -22,12 +24,17 @@ import (
 // password, and raises the user's generation, which ends every session there is and every login still
 // hashing the old password. It opens no session: who reads the mail still has to log in.
 func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string, client Client) error {
-	reservation, err := a.reserve(ctx, throttle.Charge{Limit: passwordsOfNetwork, Subject: throttle.Network(client.Address)})
+	attempt := a.attempt(audit.ResetPassword, nil, client)
+	reservation, err := a.reserve(ctx, attempt, throttle.Charge{Limit: passwordsOfNetwork, Subject: throttle.Network(client.Address)})
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
 	defer reservation.End()
 	user, err := a.resettable(ctx, resetToken)
+	if errors.Is(err, ErrInvalidReset) {
+		attempt.Detail = "the token is not known, used, or expired"
+		err = cmp.Or(a.record(ctx, attempt), err)
+	}
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
@@ -65,6 +72,9 @@ func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string,
 			return err
 		}
 		if err := a.forgive(tx, user.Email); err != nil {
+			return err
+		}
+		if err := audit.Record(tx, a.success(audit.ResetPassword, user, nil, client)); err != nil {
 			return err
 		}
 		return a.outbox.Enqueue(tx, passwordChangedLetter, user.Email)

@@ -99,15 +99,14 @@ func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 }
 
 // client is who sent the request.
-func (e *Edge) client(r *http.Request) auth.Client {
-	return auth.Client{Address: e.proxies.clientOf(r.RemoteAddr, r.Header), UserAgent: storable(r.UserAgent())}
+func (e *Edge) client(r *http.Request, id string) auth.Client {
+	return auth.Client{RequestID: id, Address: e.proxies.clientOf(r.RemoteAddr, r.Header), UserAgent: storable(r.UserAgent())}
 }
 
 type requestKey struct{}
 
 // requestState is what the middlewares know of a request and an operation needs.
 type requestState struct {
-	id     string
 	client auth.Client
 	bearer *auth.User // set by the security scheme of the contract
 }

@@ -149,10 +149,10 @@ func (e *Edge) answerError(err error, c echo.Context) {
 		return
 	}
 	state := stateOf(c.Request().Context())
-	row, document := e.problems.of(err, state.id)
+	row, document := e.problems.of(err, state.client.RequestID)
 	if row.status >= http.StatusInternalServerError {
 		e.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed",
-			slog.String("id", state.id), slog.String("route", c.Path()), slog.Any("err", err))
+			slog.String("id", state.client.RequestID), slog.String("route", c.Path()), slog.Any("err", err))
 	}
 	header := c.Response().Header()
 	if row.challenge != "" {
@@ -168,7 +168,7 @@ func (e *Edge) answerError(err error, c echo.Context) {
 	header.Set("Content-Type", "application/problem+json")
 	c.Response().WriteHeader(row.status)
 	if err := c.Echo().JSONSerializer.Serialize(c, document, ""); err != nil {
-		e.log.Error("answer not written", "id", state.id, "err", err)
+		e.log.Error("answer not written", "id", state.client.RequestID, "err", err)
 	}
 }
 

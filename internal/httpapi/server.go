@@ -50,7 +50,7 @@ func (s *Server) Login(ctx context.Context, request api.LoginRequestObject) (api
 
 // RefreshTokens trades a refresh token.
 func (s *Server) RefreshTokens(ctx context.Context, request api.RefreshTokensRequestObject) (api.RefreshTokensResponseObject, error) {
-	tokens, err := s.authority.RefreshTokens(ctx, request.Body.RefreshToken)
+	tokens, err := s.authority.RefreshTokens(ctx, request.Body.RefreshToken, stateOf(ctx).client)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *Server) RefreshTokens(ctx context.Context, request api.RefreshTokensReq
 
 // Logout ends a session.
 func (s *Server) Logout(ctx context.Context, request api.LogoutRequestObject) (api.LogoutResponseObject, error) {
-	if err := s.authority.Logout(ctx, request.Body.RefreshToken); err != nil {
+	if err := s.authority.Logout(ctx, request.Body.RefreshToken, stateOf(ctx).client); err != nil {
 		return nil, err
 	}
 	return api.Logout200JSONResponse{Message: "Logout successful"}, nil

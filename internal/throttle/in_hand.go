@@ -86,6 +86,14 @@ func (h *inHand) refunds(budgets []budget) map[string]int {
 	return counts
 }
 
+// none tells whether no reservation of a budget is in hand, here.
+func (h *inHand) none(b budget) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	of := h.budgets[string(b.key)]
+	return of == nil || of.held == 0
+}
+
 // wait returns true as soon as one of the spent budgets had a refund that is not among those seen, and false as
 // soon as one of them can have none, or ctx ends.
 func (h *inHand) wait(ctx context.Context, spent []budget, seen map[string]int) bool {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"gorm.io/gorm"
 
@@ -30,10 +29,11 @@ func (t *Throttle) budgets(charges []Charge) []budget {
 	return budgets
 }
 
-// refusal names the budgets that were spent and the longest wait for one of them.
+// refusal names the budgets that were spent at a time and when each has something again, in microseconds.
 type refusal struct {
+	at      int64
 	budgets []budget
-	wait    time.Duration
+	free    []int64
 }
 
 var errRefused = errors.New("refused") // rolls back
@@ -46,7 +46,8 @@ type taken struct {
 
 // reserve takes from every budget or, when one is spent, from none.
 func (t *Throttle) reserve(ctx context.Context, budgets []budget) (*Reservation, *refusal, error) {
-	now, refused := t.now(), &refusal{}
+	now := t.now()
+	refused := &refusal{at: now}
 	reservation := &Reservation{throttle: t, budgets: budgets}
 	err := database.Transaction(ctx, t.db, func(tx *gorm.DB) error {
 		for _, b := range budgets {
@@ -64,7 +65,7 @@ func (t *Throttle) reserve(ctx context.Context, budgets []budget) (*Reservation,
 				return err
 			}
 			if !passed {
-				refused.budgets, refused.wait = append(refused.budgets, b), max(refused.wait, wait)
+				refused.budgets, refused.free = append(refused.budgets, b), append(refused.free, now+wait)
 			}
 		}
 		if len(refused.budgets) > 0 {
@@ -82,8 +83,8 @@ func (t *Throttle) reserve(ctx context.Context, budgets []budget) (*Reservation,
 }
 
 // take is the algorithm: an attempt passes if the row's time, moved on by one interval, is not further ahead than
-// a whole budget. If it does not, take tells how long until it would.
-func (r *Reservation) take(tx *gorm.DB, key []byte, limit Limit, now int64) (passed bool, wait time.Duration, err error) {
+// a whole budget. If it does not, take tells how long until it would, in microseconds.
+func (r *Reservation) take(tx *gorm.DB, key []byte, limit Limit, now int64) (passed bool, wait int64, err error) {
 	interval := limit.interval()
 	latest := now + interval*int64(limit.Burst-1)
 	var tat []int64
@@ -105,7 +106,7 @@ func (r *Reservation) take(tx *gorm.DB, key []byte, limit Limit, now int64) (pas
 	if err := tx.Raw("SELECT tat FROM throttle WHERE key = ?", key).Scan(&tat).Error; err != nil || len(tat) == 0 {
 		return false, 0, err
 	}
-	return false, time.Duration(tat[0]-latest) * time.Microsecond, nil
+	return false, tat[0] - latest, nil
 }
 
 // Reservation is an attempt that was paid for and whose outcome is open. It is for one goroutine. On nil, its

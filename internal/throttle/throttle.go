@@ -9,7 +9,7 @@
 // An attempt is paid for before its outcome is known. Who turns out to be honest gets it back; an attempt that
 // meets a budget taken by attempts still in hand therefore waits for them, so that honest attempts at once are not
 // held against each other. That wait sees the attempts of this process only: those in hand on another instance
-// count as spent.
+// count as spent. A refusal is remembered for a second, so that a flood of attempts does not reach the database.
 package throttle
 
 import (
@@ -60,11 +60,12 @@ type Throttle struct {
 	clock  func() time.Time
 	turns  [64]chan struct{} // by the first charge; see Reserve
 	inHand inHand
+	spent  spent
 }
 
 // New makes a throttle over a migrated database. Budgets are found again under the same secret only.
 func New(db *gorm.DB, secret token.Secret, clock func() time.Time) *Throttle {
-	t := &Throttle{db: db, key: secret.Derive("throttle v1"), clock: clock, inHand: newInHand()}
+	t := &Throttle{db: db, key: secret.Derive("throttle v1"), clock: clock, inHand: newInHand(), spent: spent{budgets: make(map[string]spentBudget)}}
 	for i := range t.turns {
 		t.turns[i] = make(chan struct{}, 1)
 	}
@@ -105,7 +106,7 @@ func (t *Throttle) Reserve(ctx context.Context, charges ...Charge) (*Reservation
 			return reservation, nil
 		case !t.inHand.wait(ctx, refused.budgets, seen):
 			t.inHand.leave(budgets)
-			return nil, &ThrottledError{RetryAfter: refused.wait}
+			return nil, &ThrottledError{RetryAfter: t.learn(refused)}
 		}
 	}
 }
@@ -119,6 +120,9 @@ func (t *Throttle) inTurn(ctx context.Context, budgets []budget) (*Reservation, 
 	case <-ctx.Done():
 		return nil, nil, fmt.Errorf("%w: %w", database.ErrUnavailable, ctx.Err())
 	}
+	if wait := t.spent.wait(budgets, t.now()); wait > 0 {
+		return nil, nil, &ThrottledError{RetryAfter: wait}
+	}
 	reservation, refused, err := t.reserve(ctx, budgets)
 	if reservation != nil {
 		t.inHand.hold(budgets)
@@ -126,9 +130,23 @@ func (t *Throttle) inTurn(ctx context.Context, budgets []budget) (*Reservation, 
 	return reservation, refused, err
 }
 
+// learn remembers what a refusal says and tells its longest wait.
+func (t *Throttle) learn(refused *refusal) time.Duration {
+	now, longest := t.now(), int64(0)
+	for i, b := range refused.budgets {
+		longest = max(longest, refused.free[i]-refused.at)
+		if t.inHand.none(b) {
+			t.spent.remember(b.key, refused.free[i], now)
+		}
+	}
+	return time.Duration(longest) * time.Microsecond
+}
+
 // Clear makes the budget of a subject whole again, in the caller's transaction.
 func (t *Throttle) Clear(tx *gorm.DB, limit Limit, subject string) error {
-	return tx.Exec("DELETE FROM throttle WHERE key = ?", t.Pseudonym(limit.Name, subject)).Error
+	key := t.Pseudonym(limit.Name, subject)
+	t.spent.forget(key)
+	return tx.Exec("DELETE FROM throttle WHERE key = ?", key).Error
 }
 
 // Purge deletes up to most rows of budgets that are whole again, in the caller's transaction, and tells how many.

@@ -348,3 +348,60 @@ func TestClear(t *testing.T) {
 		k.refuse(t, charge(ten, "grace"))
 	})
 }
+
+// A refusal stands for a second without the database, and no longer: another instance may forgive meanwhile.
+func TestRefusalIsRemembered(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		one := newKit(t, engine)
+		other := one.open(t)
+		ada, network := charge(ten, "ada"), throttle.Charge{Limit: ten, Subject: "network", Distinct: "ada"}
+		rename := func(from, to string) {
+			t.Helper()
+			if err := one.db.Exec("ALTER TABLE " + from + " RENAME TO " + to).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		asks := func(charges ...throttle.Charge) {
+			t.Helper()
+			var throttled *throttle.ThrottledError
+			if _, err := one.Reserve(t.Context(), charges...); err == nil || errors.As(err, &throttled) {
+				t.Errorf("the database was not asked: %v", err)
+			}
+		}
+		one.spend(t, 10, ada)
+		one.refuse(t, ada)
+		one.spend(t, 1, network)
+		for i := range 9 {
+			one.spend(t, 1, throttle.Charge{Limit: ten, Subject: "network", Distinct: fmt.Sprint(i)})
+		}
+		one.refuse(t, throttle.Charge{Limit: ten, Subject: "network", Distinct: "new"})
+		rename("throttle", "away")
+		one.advance(time.Second - time.Microsecond)
+		if wait := one.refuse(t, charge(wide, "network"), ada); wait != 89*time.Second+time.Microsecond {
+			t.Errorf("wait %s", wait)
+		}
+		asks(charge(ten, "grace"))
+		asks(network) // counted already, so it would pass
+		one.advance(time.Microsecond)
+		asks(ada)
+		rename("away", "throttle")
+
+		one.refuse(t, ada)
+		if err := other.Clear(other.db, ten, "ada"); err != nil {
+			t.Fatal(err)
+		}
+		one.refuse(t, ada)
+		one.advance(time.Second)
+		one.spend(t, 10, ada)
+		one.refuse(t, ada)
+		if err := one.Clear(one.db, ten, "ada"); err != nil {
+			t.Fatal(err)
+		}
+		one.spend(t, 10, ada) // forgiven here: at once
+		if wait := one.refuse(t, ada); wait != 90*time.Second {
+			t.Errorf("wait %s", wait)
+		}
+		one.advance(90 * time.Second)
+		one.spend(t, 1, ada) // not a moment later than it was told
+	})
+}

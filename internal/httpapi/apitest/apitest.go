@@ -89,7 +89,7 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 	outbox := mail.NewOutbox(db, sender, log, s.Clock.Now)
 	settings := auth.Settings{
 		SessionLifetime: 720 * time.Hour, IdleLifetime: 336 * time.Hour, RefreshGrace: 30 * time.Second,
-		ResetTokenLifetime: 30 * time.Minute, PublicURL: PublicURL,
+		ResetTokenLifetime: 30 * time.Minute, AuditRetention: 30 * 24 * time.Hour, PublicURL: PublicURL,
 	}
 	if options.RefreshGrace != 0 {
 		settings.RefreshGrace = max(0, options.RefreshGrace)
