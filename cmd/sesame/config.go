@@ -6,14 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"net/mail"
-	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/sesame-auth/sesame/internal/httpapi"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
@@ -32,6 +31,9 @@ type config struct {
 	sessionTTL           time.Duration
 	refreshGrace         time.Duration
 	resetTokenTTL        time.Duration
+	auditRetention       time.Duration
+	throttle             bool
+	trustedProxies       httpapi.Proxies
 	logFormat            string
 	logLevel             slog.Level
 }
@@ -98,6 +100,12 @@ var settings = []setting{
 		set: duration(func(c *config) *time.Duration { return &c.refreshGrace }, 0, 10*time.Minute)},
 	{name: "SESAME_RESET_TOKEN_TTL", fallback: "30m", help: "lifetime of a reset link",
 		set: duration(func(c *config) *time.Duration { return &c.resetTokenTTL }, time.Minute, 24*time.Hour)},
+	{name: "SESAME_AUDIT_RETENTION", fallback: "8760h", help: "how long events are kept that `sesame audit` prints",
+		set: duration(func(c *config) *time.Duration { return &c.auditRetention }, 24*time.Hour, 20*365*24*time.Hour)},
+	{name: "SESAME_THROTTLE", fallback: "on", help: "`off` switches every limit on attempts and mails off",
+		set: func(c *config, v string) error { c.throttle = v == "on"; return oneOf(v, "on", "off") }},
+	{name: "SESAME_TRUSTED_PROXIES", help: "comma-separated addresses and CIDRs of the proxies whose `X-Forwarded-For` tells the client's address; empty: the peer is the client",
+		set: func(c *config, v string) (err error) { c.trustedProxies, err = httpapi.ParseProxies(v); return err }},
 	{name: "SESAME_LOG_FORMAT", help: "`text` or `json`; empty: text on a terminal, else JSON",
 		set: func(c *config, v string) error { c.logFormat = v; return oneOf(v, "", "text", "json") }},
 	{name: "SESAME_LOG_LEVEL", fallback: "info", help: "`debug`, `info`, `warn` or `error`",
@@ -192,64 +200,4 @@ func (c *config) together(given map[string]string) []error {
 		fault("SESAME_SESSION_TTL: must not be shorter than SESAME_REFRESH_TOKEN_TTL")
 	}
 	return faults
-}
-
-func checkAddress(v string) error {
-	if _, _, err := net.SplitHostPort(v); err != nil {
-		return errors.New("must be host:port, such as 127.0.0.1:8080")
-	}
-	return nil
-}
-
-func checkDatabaseURL(v string) error {
-	if v != "" && !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://") {
-		return errors.New("must begin with postgres://; leave it empty for SQLite")
-	}
-	return nil
-}
-
-// checkPublicURL refuses what would put tokens and passwords on the wire in clear.
-func checkPublicURL(v string) error {
-	parsed, err := url.Parse(v)
-	switch {
-	case err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https"):
-		return errors.New("must be a URL, such as https://auth.example.com")
-	case parsed.RawQuery != "" || parsed.Fragment != "" || parsed.User != nil:
-		return errors.New("must have no user, query or fragment")
-	case parsed.Scheme == "http" && !isLoopback(parsed.Hostname()):
-		return errors.New("must be https, unless its host is this machine")
-	}
-	return nil
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
-}
-
-func oneOf[T ~string](v T, allowed ...T) error {
-	if slices.Contains(allowed, v) {
-		return nil
-	}
-	words := make([]string, 0, len(allowed))
-	for _, word := range allowed {
-		if word != "" {
-			words = append(words, string(word))
-		}
-	}
-	return fmt.Errorf("must be one of %s", strings.Join(words, ", "))
-}
-
-func duration(field func(*config) *time.Duration, least, most time.Duration) func(*config, string) error {
-	return func(c *config, v string) error {
-		d, err := time.ParseDuration(v)
-		if err != nil {
-			return errors.New("must be a duration, such as 15m or 720h")
-		}
-		if d < least || d > most {
-			return fmt.Errorf("must be between %s and %s", least, most)
-		}
-		*field(c) = d
-		return nil
-	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/httpapi"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
@@ -72,11 +73,15 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 	outbox := mail.NewOutbox(db, sender, log, time.Now)
 	access := token.NewAccessTokens(keys, c.publicURL, c.audience, c.accessTokenTTL, time.Now)
 	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashingWait)
-	authority := auth.New(db, access, token.NewRefreshCodec(secrets), outbox, hasher, auth.Settings{
+	var limits *throttle.Throttle
+	if c.throttle {
+		limits = throttle.New(db, secrets[0], time.Now)
+	}
+	authority := auth.New(db, access, token.NewRefreshCodec(secrets), outbox, hasher, limits, auth.Settings{
 		SessionLifetime: c.sessionTTL, IdleLifetime: c.refreshTokenTTL, RefreshGrace: c.refreshGrace,
-		ResetTokenLifetime: c.resetTokenTTL, PublicURL: c.publicURL,
+		ResetTokenLifetime: c.resetTokenTTL, AuditRetention: c.auditRetention, PublicURL: c.publicURL,
 	}, time.Now)
-	handler, err := httpapi.New(authority, keys, c.publicURL, log)
+	handler, err := httpapi.New(authority, keys, httpapi.Settings{PublicURL: c.publicURL, TrustedProxies: c.trustedProxies}, log)
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,7 @@ func realMain(ctx context.Context, args, environment []string, stdout, stderr io
 		migrateCommand(environment),
 		keysCommand(environment),
 		usersCommand(environment),
+		auditCommand(environment),
 		configCommand(environment),
 		openapiCommand(),
 		healthcheckCommand(environment),

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -182,7 +184,30 @@ func TestUsersBesideARunningServer(t *testing.T) {
 		if again := p.user(t, address); again.ID.String() == id {
 			t.Error("the new account has the old one's id")
 		}
+		p.expectRecord(t, id, "user-create", "user-disable", "user-enable", "user-reset-link", "user-set-password", "user-revoke-sessions",
+			"user-reset-link", "user-reset-link", "reset-password", "user-reset-link", "user-delete")
 	})
+}
+
+// expectRecord asserts what was done to an account, by whomever, besides logging in.
+func (p *process) expectRecord(t *testing.T, id string, want ...string) {
+	t.Helper()
+	var kinds []string
+	for line := range strings.Lines(p.does(t, "", "audit", "--json", "--user", id)) {
+		var event struct{ Kind, Outcome, Email string }
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if strings.Contains(event.Kind, "user") || strings.Contains(event.Kind, "password") {
+			kinds = append(kinds, event.Kind)
+		}
+		if event.Email != "ada@example.com" {
+			t.Errorf("%s of %q", event.Kind, event.Email)
+		}
+	}
+	if !slices.Equal(kinds, want) {
+		t.Errorf("the record has %v, want %v", kinds, want)
+	}
 }
 
 // expectReset asserts what a link's token is answered.

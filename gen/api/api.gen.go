@@ -101,6 +101,7 @@ const (
 	ProblemCodeMalformedBody        ProblemCode = "malformed_body"
 	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
 	ProblemCodeNotFound             ProblemCode = "not_found"
+	ProblemCodeTooManyRequests      ProblemCode = "too_many_requests"
 	ProblemCodeUnavailable          ProblemCode = "unavailable"
 	ProblemCodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
 	ProblemCodeValidationFailed     ProblemCode = "validation_failed"
@@ -129,6 +130,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeMethodNotAllowed:
 		return true
 	case ProblemCodeNotFound:
+		return true
+	case ProblemCodeTooManyRequests:
 		return true
 	case ProblemCodeUnavailable:
 		return true
@@ -397,6 +400,11 @@ type ContentTooLarge = Problem
 // Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type InternalError = Problem
 
+// TooManyRequests What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+//
+// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+type TooManyRequests = Problem
+
 // Unavailable What went wrong (RFC 9457). Nothing that was submitted comes back in it.
 //
 // Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
@@ -609,6 +617,15 @@ type ContentTooLargeApplicationProblemPlusJSONResponse Problem
 
 type InternalErrorApplicationProblemPlusJSONResponse Problem
 
+type TooManyRequestsResponseHeaders struct {
+	RetryAfter Seconds
+}
+type TooManyRequestsApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers TooManyRequestsResponseHeaders
+}
+
 type UnavailableResponseHeaders struct {
 	RetryAfter Seconds
 }
@@ -811,6 +828,23 @@ func (response ForgotPassword415ApplicationProblemPlusJSONResponse) VisitForgotP
 	return err
 }
 
+type ForgotPassword429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ForgotPassword429ApplicationProblemPlusJSONResponse) VisitForgotPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ForgotPassword500ApplicationProblemPlusJSONResponse struct {
 	InternalErrorApplicationProblemPlusJSONResponse
 }
@@ -932,6 +966,23 @@ func (response Login415ApplicationProblemPlusJSONResponse) VisitLoginResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Login429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response Login429ApplicationProblemPlusJSONResponse) VisitLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1263,6 +1314,23 @@ func (response Register415ApplicationProblemPlusJSONResponse) VisitRegisterRespo
 	return err
 }
 
+type Register429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response Register429ApplicationProblemPlusJSONResponse) VisitRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Register500ApplicationProblemPlusJSONResponse struct {
 	InternalErrorApplicationProblemPlusJSONResponse
 }
@@ -1383,6 +1451,23 @@ func (response ResetPassword415ApplicationProblemPlusJSONResponse) VisitResetPas
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ResetPassword429ApplicationProblemPlusJSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1789,93 +1874,95 @@ func (sh *strictHandler) ResetPassword(ctx echo.Context, params ResetPasswordPar
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7Fz9ctu2ln8VDHdnejNLy5IdO7Yyd2Yd12kV56uxU9+7bcaGyCMJEQkwAGhZ7Xhmn2YfbJ9k5xyAFCnS",
-	"svyRbXvb/BWLJAicc/A7v/MB/hpEKs2UBGlN0P81gCueZgnQ/3/kiYi5FUq+5CKBGH8zeZpyPQ/6wdEl",
-	"6Dkb8TyxjFumZARBGFzyJAe8MVIxBH38249xPnKDhEEMlosk6AenE2AavuRgLIsVGCaVZSm30YTZCbBI",
-	"Sat5ZJ8z4NHEv0oYlghjIe4EYQBaK22C/k+/BikYw8f4SmFoUKHpZZkS0oIO+sFmxo2ZKR0H15/CQEhj",
-	"Oc65H+Ra9vNcxP1ub3+vy3dgYzfqDTeejbrdjb24xze2R9vRDt+Pe/DsWRAGxnKbm6D/tNsNAytsgoN8",
-	"8OvAJdCigzCw8wwvTazN+pubva1nnW6n2+n197p73c1Mq2ECqdlsiuj6OgzOgE/fFxOuCR6lViyF0WJH",
-	"uaG1Lgt/Bnx6Xq56SfDlEChmLqRhnEUTjgIHzeyEWxZxicsZAsMXhMzk0YRxuhFVo5LFA6iNxxZpsXyS",
-	"KY8iyCwfJrC2YOvLv0apToDHoMm6P4DV842DERnHr0EMJtIiQzUE/eAEIiVjw6xiMy5QBCOlgaxSwpVl",
-	"Vs/Z3z68PGT7vV43ZAYifJD1up2tzvYTtEy3j4L+VhiU1ti3OocwMNEEUo4v/XcNo6Af/NvmYhNuuqtm",
-	"00/BGcPZ2cZBbicgrYi4heaEUaPRhCcJyDG4qe0+26lMrT6r4AVwDZpp4En6958DA4an8HMQMtpSf/85",
-	"EJLs8tyqKcifg+C+yzgsJuUUoMFkShoHMC947LeNM1ppQdJ/eZYluFChZKHO//hscKF1hEp5MlI6XYam",
-	"t8qyVyfv3rZsifKJ86GK58t7An/DLYUGpyTQIIyGYEKyj6cvN/bYTNgJi4WxQkaWTWFuvobtv8CZ4DQ0",
-	"8PhOVr+0QhT6AmFu0lYh1M0G5uPz62n6vZuB03PdOl/wuAD64DoMDp2mT5V6zfUY7q78ikL9g+dWqfOE",
-	"RrtBp3SRgE2y3i47Fi8eS2+97SW9WaVYMZf1lNZcxWOIffXy8RUD9I2SJ0e46x+kB+FHOicAWVaCAX0J",
-	"mjn/1mEDa1iixmzCjfP0PDfAchnTDIVh/n3fGFYo6JGUtVPdZMXqWTHn9ZS1tNTH0NSBZzdqRPJw4sKR",
-	"P0p+yUVCCPAQ9eSVcdp14529Jq4lrGExt3zIDYRMabQgdQk6UTxGBZ7qOeNjLiQzE6VtMn809VT20imk",
-	"mdJci2TO6vNfT0/VZx5rO9WFxaWZgWafcyJ+s+eI2BMhx2yGLCmaSjVLIB4TObuZerRNx9+9Wb2VpvRR",
-	"mjzLlLYQv4FY8FMSxYMsoxzwPMURz0m6bSia4jqHKARpkQd6HN/AOfRZ9bX4ukeD150lePUO2nv4dW2h",
-	"dZWPjbI4rxiihGuIiSkvyaTiTskSDnk0gUNHppuk7oDR9Q1/A4uFRjZ3CTUql+XDREQhS/nVBh/D37e7",
-	"3YVYjNVCjsnplkSs5T3LBHPBJddhja2vU3IkdFqyjorhLUK112qscotxRQTGjPIEn8y0ykBb4SlecfPy",
-	"pM8wQpnwLAOJsclIaZaByqr4UMzmukpefyqH/FTeqIafISJq8hJhuPmydxIWCM0LLvOcCUs+DISdgGac",
-	"+WgTEZOzjGueAu7csH35xX7ikkHKRcJ4HGswph620qW7CoaGnqgkRn+ioU1Di+m1RhNfcozvq2tojlBM",
-	"sjkF0ESZbbE3XESy3+09ec4gzeycFFZeFtZAMnqY5pQeK1vEjAOZ5XbJ7pwg+wGP+X/6nzuRSpui9Te2",
-	"ScVrqHDUPIpULm0QBsi5uQ36/uEwSPnVa5BjOwn6WztPb1uZe6ptXa/Ojtt2rNv1GH842T7b6T1bRHtP",
-	"nzP8ca+7/YwE/e74/ZO6FfJkHPSDo5Otnd0gDCJ9iQH3hvtrKmKcwvFgPrv87mN2+uPp/OrND9vD2WAA",
-	"P3zM45E+P5y+fvP58Ki3f3T47cZHfMZSUugwCIPc0ELFOAiDq6AfjPa2373a/nbr6mXvxXjvMh/u29fQ",
-	"G3//5pcfn+3C3mlu9vP3319++PEIB8Jhrs5fHv3yId9Pt3e/f/323Oawu7P/+m32j7Pd7HB+YsX0n5+P",
-	"B2eDHd5tao9W1qY7jOh4MlZa2EnqeCaKTxhKb1BghzKSeYoaKURzFH97clDRzML8SWitgXiuHUb7oQq5",
-	"HsVbOzu9/dbBSOZtg01h/g2y5DwdZlpI69W9u733pG1Pkh5uHmfEU5HMq8tEjb07ft86KdLkDYMxI8bS",
-	"VEZChbcNctU+xBWLlNKxkNw6ion7aTZRCVRt2xtviGCCZHT3aa6TtnXfsOp57S3VQZ6zo0OmJAlj9d5E",
-	"kTpt42KcVEIyM6e2G3btCdi2jfvq7JidgG3btTtLe3QKc5fc/NfZrJ8a29UtcllO70sTMKSk0OfeZmAs",
-	"GwltEHOFhdTcxtwQP69LDXGt+bypYZxDmxpfq7GQd/El6FaLpG0QKY2EjU2UNsCG3Fp0qcbyzEUkD/Q6",
-	"ZM9czlnEySIrHqfX3Xra6vIXCeXmW8qMcMO53TZyqzOrvK5NtO8knIoUTtUUZMs+kUxl/EsOjBKQLh89",
-	"U3pqikrDgpVuf9naeDY7WOdffS17vf2tMEiFLBfXIrOC+bfzrBmGQjOt5Njng5/uPHvSYW99HOimzQ0z",
-	"+TAV1kLMIpWCYUMeTVF9wnbqe/63q5vciY3+3isoy5vLiXWtGO8Qb71eiLu5VRYJKrcFKSAGZ5YN+ylk",
-	"vTzM0UI31ZjCmYwPJQsxrAV0LnS5JoMeuAd6y7hX1VobBIhy8/vphBjFeiL/jw2voo1BzFyCgnEZF5dd",
-	"auQbyuxVCXGuRZtcChtom4a7VuIQZVnc1hUpko2d/X1apvvLWZEbH+107FJn3q5a6YuQtNCqFimR1TZR",
-	"6zMsDQbOx8D4EANYxyWXB6VKgUttophG4upWsSwBqc/EuJWUIitNM3RmXVFqG9BWzXo9aVAsrdVY85RK",
-	"YGYmEFuUrLC9NoBqFFeWC5AEHueWI+SHZYkp0hCDtIInpvIrp5yAqz9VftYw0mAmLb8bsOWvUtnzkcol",
-	"zQrsRMXn+BNPEjWjqbaVDW7MhDVy29XM4qeqK2qTSsOgPrglkOdr4xa6ch0t7Yfv/nmY7JjvtvcOPn9Q",
-	"5+9ffom/l1Hh0k7eHnxrr97E7weXu0/fH8+TH7rfqf1BdnZwNEi/P778cvz26p+nb3pwBVPRBMb6y5pW",
-	"7q87NxyykVYpu0iQFl0gab+oPm8u2vzrahOvvb/NfD/AGP2WbpPUUCh0xFpZV5slYliYrtPySOj0NioW",
-	"rqBzkqc4n4OYs9fqEhJOKH9vkkczbmUSOP/cgGaGzwvoS31WpCJTKmDIPPElAVeKbYamxcJX8zwZAUuV",
-	"XiaPW3vLQ4bB1QZ8yXmyYVHii6J6eE/aenByOBg4yrSzvdV7zjiLVcqREUmmKJuWAIrSsCGlh9jBRsKH",
-	"kJgn90i2FGpcnuT3araQ+4xLS3A3BBbxpIC0CvPt3koWbybYezhyb2uPIWS7PKEJHXsveigMG+a22Vph",
-	"QjaFzDK44pFN5szVzOaMa+iwgU/1+T4NJaGQdqoMDpamSpYaNyGTSrOUx+VtKBgXXJXa0uUFd5Mw5NtF",
-	"BM6lSUVG42qJI5Xr2hLAiJh2Y9ppMauK/PZugwbSWdiMJhbmvQovXFNAa971o6EkdnFfJf9M2QC0hnXQ",
-	"5W6gcf1VUtuL2a6ihrjgG5Opfoh2WRpYmVKt4CCGDZcg2ZC2bR0Omzi4OhKVMCttNkQAIEaaJ0BYclGo",
-	"7uKBBrYyPi36b1p8oszTIWicivE31Rt+Smbaa+Ol5OpOW0llgUeO+/jQl7ZfkffbfbbTfVKhYa4iUych",
-	"/rcWW3Fe+gaDwzDGGKEkkwCu94lHlqirVWysPP+rpJBplgVNgfmryfC7SLwTr15+/GXQeysGZpDa7L8O",
-	"B7sD8TR/jX/LDzsR/p2+7B5vZdvx4av9Dmx3O9FW4gbPhAYzkEF/H9H2azKhMLALRRQyayaTq2tsWoIR",
-	"Ywkxe3V26sP/7u7ek7AskF4c5HaitPiFKGGf+frZ//73/1w8Z5egxQh9m0NV69KqzsLHYF+dHZ+sw6dq",
-	"UmszqERRIqJpVURWHaOTasaUdHFQadKllxXS7j4NbrPr1UzyHWVznjOreQyeehQlIGqpy7igLUXTM4zb",
-	"e3DLmk5XQ+JiFy6jQlXlS6uqjl+Vext+fDRtlbEDuaBBGFlbw9RMIusDwD/rO+yRPdDjkNHV5BOZokqF",
-	"pSJf0B/xxMC9WSJGa7pIbzZI36ORvDvQkDZNn0ESKffmVrrhr4dsKYj4zXnGARtrACvk+FFJxpKArsPA",
-	"QJRrYecneKvv/SQoRHyk3k26EPSD4ZLvmlibuaYLIUct1nrwfkBTJ+XyRQcDujH0XCmXfAwpUBo7ERFI",
-	"V9IqJJdRg8VWp4v60Il/o+lvbs5msw6nyx2lx5v+WbP5enB49PbkiJ5ZZJmCg/q7D94PgjC4BG3cPHud",
-	"rrtfZSB5JoJ+sN3pdraJ19oJiWSzM4Mk2ZhKNZObn2dT0ym6dsZtpaTTwmFQxtB7kyrGm0WN6UmHvQQb",
-	"TRinqppnVBdTEV8U+44e+cb4xF5I0psCZJUUHCIWeROPXBe19pQLRukVaodF8yNBDJAafue8WbDU/rvV",
-	"7a7oXGrpWPoXrYet14HkK4o3NCAtSqam3mtWU9FtBMFpOeVzhEcMOtdoNLpnW3i18emaFrXjzKHtqdJs",
-	"NusNq1VsCfo/fQorTeC1CuKovjEQX/gYbSk4ptIfDrTJPRhlyrRVbkk4hs0myvWtOC638FpVbtVhFGPi",
-	"HipINddAzdyMY3SjKFrSc3JCITOKcZZQN1RInUM+Q0NZTddNFAuDXjcuHCQyuBEkFofCGdBoxKSUhA47",
-	"cRG7Rwd3egJHgYTPcdLUDFGddCJGYEUKBZJ4CHFQgb7/Eky4gqo2t33txMJD9/5v6U7XM+mCBrTsUH+J",
-	"+UU4KZLLQq9WdMldh8HTbu+BXdityfNa5XA5DEiFMUQByvR9yBy1jV3rrzWlEVOzm4xdFfFRCoC9igut",
-	"Tmxx5gfiO3Rmtyz/MXo8P0ruI7nlXt62ozmrGnob998b+/Cp7dufqnaQL+FlnYX99Om6BqCF0VZYFcRk",
-	"tRX4PHGGUYXQzRF14m1UUzztkPqGi8Qg8Ak5dThFeOfOBCzyP2JUy0+iDfIyjOqw04XnEu5Rw1MXXDqI",
-	"LR5ENI4mXI5dxZwK9B48y8EOqMdEuyldKhG7EVUSI9ZLaKJcve/QO0Qw9oWK53eDuBX9iesZcFsL5HU9",
-	"nEEffd3A4q37YvFglWrCUrXKOzKEkurRRSXpp5krTa/JHKqNxS1btWgjKMAjZLMJUEFBaUKVmyfsEHiN",
-	"nVg5uIaP9NbYhstnnui5nXW2b0u//2+GGDWAKCW9xFcq8HDgBFuDByoe3gwK7zJK/yx4k4z99nZBh3fn",
-	"tWxRhx1IlkuKnArdovW5xpxydjRUk0ghM3NvwB8TMXWdgiWSDOcWHHqUPyFRakIBdYt9DQS4U8FxvW1U",
-	"6WxbCyLuSNf+NXPD64nWZ9lbsImEvnTc4T6A80gssd54USeJFZ9Z9cYsVr7W6KJGVYHP8tA4ne0T8qtw",
-	"xEWRMmseD78HVazK4I/AFP+szobi6cQD7Cr26aLom/3LkfScrnAwZcNbrdHFf9LCdW5hAJ4keKewpuJz",
-	"5vWnFsc33cgzkSQsViHjCQX4dMwAx5JFgIWUMvR+yRVefBagdHnojhZhbKvPweU+wOl85Xaj9XZUsyfq",
-	"a3ilW06ePQ4BbR366cqprvrGgS3qafXvG/A20/OdGhShLX/54KYGuqWu4uqYM+7aUIUxOcQuFVS+wucG",
-	"mFSUQER+Tcytki74Gh9G+FCb4YOgvy6J3+OHEv7sYO+QbRXaex1u2LKzoR31TzWPkcQvWfioyG+5zaq0",
-	"x2IJs1qerMNeUhKWmoTZWPMI2N+2u0WxnOUywXupL2mca4ifLGoq7ni4r3sXsF5GEpU3j7mQlAp2KVsW",
-	"JQIKVoVvjP0xSdx4iTK2mrM3ls+p83qMt0nnnFzWokz0Ud8tLdlYlYDsV45cFS4LZNxSwKmis/nL1/wV",
-	"Ad07AnJXil243Hv324ZDf0TP2Pv/8Ix/hUW/4xycU/pN5c12n+naJ1cl5qdQT7L7uBt/1cBwyu4TF9Qk",
-	"kNl6s85zV12s5Fh9tdGNVXToCjlGj4U7yX0EQPZ95oDqmG1uyE/8AR7oj3BkYF03Vj0YsZYL6903XPrN",
-	"OqbvJgqIW7Fn1eQfFpvxRmx2enN1oRmT1c9Dlf5m0SRY1NuFKQeFK2GsYTzRwON5h72mHUM+p1lk+RoR",
-	"WJGC8zOoSHZtP1NddzPu+gN8Y/RuX25pPElHaVjlQEPloQKA/ggfKZ0Bn94aKde+ZPrYUTL722Jm7jNu",
-	"T/7cJTm3F30Iu1Ssb6vGEWasUas/AQSd2smMRTNQLfuZkn1Q5delNjGm9KX4pZxrrYbvmXV5xv+5i9Yp",
-	"aVopP/gtnBtAjp1nyCcMWHsPNlE53BJUvofkNnuzx+6mVT7gYwQCx6YvLS18oC07z+/TWFf7rMI1gsi9",
-	"qdIdDves66Ybx4m+bpb3fb2P7mtke1e+4v7M4kGZyN8DMD9uYF49273k2lHqZYrL9wBUGtgKluK+YE0k",
-	"KUsomTacOzxbNPY8fkSOk6MWmAeG44v1/xWM/569L+qb+jor3K7N+9Ig+rLd1xwUXxk1luMynZ+9SPkU",
-	"mM7lRe2oQsN8iDj6d/7a6I1y9MD5Zeruow/RzCYg62V+YZhr47Puewo+PCuWgJy2UfWiMMRYPl/koUNy",
-	"wS6N78coMxLNMcpjiO6wcXkMsfVsw7Dy1UA/NPVyX3+6/r8AAAD//w==",
+	"7Fz7bttGl3+VAXeBfsHSsmTHji3jA9ZxnVaxk7ixU3/dNrBH5JE0ETmjzAwtq4WBfZp9sH2SxTkzpEiR",
+	"luVLNm2R/lHEIjk8c66/cxn+EUQqnSgJ0pqg+0cA1zydJED//pknIuZWKPmKiwRi/M1kacr1LOgGh1eg",
+	"Z2zAs8QybpmSEQRhcMWTDPDGSMUQdPFvv8bFwC0SBjFYLpKgG5yNgGn4nIGxLFZgmFSWpdxGI2ZHwCIl",
+	"reaR3WPAo5F/lTAsEcZC3ArCALRW2gTdX/8IUjCGD/GVwtCiQtPLJkpICzroBusTbsxU6Ti4+RgGQhrL",
+	"keZukGnZzTIRd9ud3Z0234K17ajTX3sxaLfXduIOX9scbEZbfDfuwIsXQRgYy21mgu7zdjsMrLAJLvLe",
+	"7wO3QJsOwsDOJnhpZO2ku77e2XjRarfarU53p73TXp9o1U8gNet1Ft3chME58PFJTnCF8ci1fCuMNjvI",
+	"DO11kflT4OOLYtcLjC+WQDZzIQ3jLBpxZDhoZkfcsohL3E4fGL4gZCaLRozTjSgalcwfQGk8NUvz7RNP",
+	"eRTBxPJ+Aisztrr9G+TqCHgMmrT7PVg9W9sfkHL8EcRgIi0mKIagG5xCpGRsmFVsygWyYKA0kFZKuLbM",
+	"6hn7x/tXB2y302mHzECED7JOu7XR2nyGmunsKOhuhEGhjV2rMwgDE40g5fjSf9cwCLrBv63PjXDdXTXr",
+	"ngSnDOfna/uZHYG0IuIW6gSjRKMRTxKQQ3Ckbb/YKpFWpSp4CVyDZhp4kv7zt8CA4Sn8FoSMTOqfvwVC",
+	"kl5eWDUG+VsQPHQbBzlRTgAazERJ4xzMSx57s3FKKy1I+iefTBLcqFAyF+d/fDK40aqHSnkyUDpddE1v",
+	"lWWvT9+9bTCJ4omLvopnizaBv6FJocIpCbQIoyWYkOzD2au1HTYVdsRiYayQkWVjmJkvofsvkRIkQwOP",
+	"76X1CztEps89zG3Sypm6XvP5+Pxqkj5xFDg5V7XzJY9zRx/chMGBk/SZUsdcD+H+wi8J1D94YZW6SGi1",
+	"W2RKF8mxSdbZZkfi5VPJrbO5IDerFMtpWU1o9V08BduXbx9f0cPYKHlyiFb/KDkIv9IFOZBFIRjQV6CZ",
+	"i28t1rOGJWrIRty4SM8zAyyTMVEoDPPv+86wXEBPJKytspHlu2c5zasJa2GrTyGpfY9u1ID44diFK58p",
+	"9YbLmXeT5lEiQuVKuZxd6Hy1qpQ0sCn+D9UX72PcWkgn1rTYmZ4xPuRCMj5w8ACJdDHS01yKp8yF2aey",
+	"r43ducjOFmlbWWr13T+Rid3Ktj02RRQ15YaZrJ8KayEmlXegCiRLlBpDzLgNlkGTJtL83evlW4m8D5Jf",
+	"cZFQyHiMsmSldZqN2aNDTeBcWMNibnmfGwiZ0uhy1BXoRPEYLX6uQGaktE1mT2bPJed7BulEaa5FMmNV",
+	"+ldTkfIzT+V/q8zi0kxBs08ZZQrTPVSFkZBDUhIejaWaJhAPCc0/mUKYbDJR2kL8BmLBz4gVj9KMYsGL",
+	"FFe8IO42hd0U99lHJkiLiYMP/GtIQ5eVX4uve7J4vLUQjz2i85BwVV1o3OVTh2WkK4Yo4Rr9gKnxpIS/",
+	"SBMOeDSCA5d91bOAfUbX1/wNLBYa4f8VVLD/JOsnIgpZyq/X+BD+udluz9lirBZySCitQO4N71nMSObJ",
+	"xyppRuPrlBwInRYwtaR489z+WA1VZjERjcCYQZbgkxOtJqCt8DlBfvMi0efojEd8MgGJyexAaTYBNSn7",
+	"h5yam3K282ux5MfiRtX/BBFh2VcYt+sveydhHtJ5Dn73mLAUAUDYEWjGmS9PoMfkbMI1TwEtN2zefm5P",
+	"XDJIuUgYj2MNxlTrHHTpvoyhpUcqiTGYa2iS0Jy8xvTzcwZ6VtlDfYWcyDoJGEGFJCRBtuFS2N1259ke",
+	"w2g6I4EVl4U1kAweJzmlh8rmRYaenGR2Qe8cI7sBj/l/+p9bkUrrrPU3NnHFSyhHSTyKVCYx3mOSxm3Q",
+	"9Q+HQcqvj0EO7Sjobmw9v2tn7qmmfb0+P2qyWGf1mLA63r7Y6ryYlwee7zH8cae9+YIY/e7o5FlVC3ky",
+	"DLrB4enG1nYQBpG+CrrByZr7ayxiJOGoN5te/fBhcvbz2ez6zU+b/WmvBz99yOKBvjgYH7/5dHDY2T08",
+	"+H7tAz5jqYp4EIRBZmijYhiEwXXQDQY7m+9eb36/cf2q83K4c5X1d+0xdIY/vvn95xfbsHOWmd3s5Mer",
+	"9z8f4kK4zPXFq8Pf32e76eb2j8dvL2wG21u7x28n/zrfnhzMTq0Y//LpqHfe2+LtuvRoZ02yUxIYT4ZK",
+	"CztKXWKC7BOG6mFUCUAeySxFieSsOYy/P90vSWau/sS0xspNpp2P9kvlfD2MN7a2OruNixHPmxYbw+w7",
+	"TKuytD/RQlov7u3NnWdNNklyuH2dAU9FMitvEyX27uikkSiS5C2LMSOG0pRWQoE3LXLdvMQ1i5TSsZDc",
+	"OoiJ9jQdqQTKuu2VN0RngmB0+3mmk6Z937LrWeUt5UX22OEBU5KYsdw2kaVO2rgZx5WQ1MyJ7RarPQXb",
+	"ZLivz4/YKdgmq91asNExzFw1/O9jrB9r5uo2ucink0IFDAkp9MXaKRjLBkIb9LnCQmruQm7oP28KCXGt",
+	"+awuYaShSYzHaijkfWIJhtW8yh9ESiNgYyOlDbA+JpJ6xozlE5eRPDLqkD5jhhpx0shSxOm0N543hvx5",
+	"B6L+lqKFUAtud63cGMxKr2ti7TsJZyKFMzUG2WAnkqkJ/5xhHj4G6RoYU6XHJm9NzVHp5ueNtRfT/VX+",
+	"q+5lp7O7EQapkMXmGniWI/9mnDXFVGiqlRz6BsLzrRfPWuytzwNtvWIQqRQM6/NojOITtlW1+a/XaLsX",
+	"Gv2zt9wWjcuxdaUc7wBvvZmzu24q84qmM0FKiMGpZU1/cl4vLnM4l005p3Aq41PJnA0rOTqXutyQQvfc",
+	"A51Fv1eWWpMLEIXxe3JCzGI9kP/XmhfRWi/2NUHGZZxfdqWR76gUXAbEmRZNfMl1oIkMd63wQ1RlcaYr",
+	"UgQbW7u7tE33l9Mitz7q6dDVWr1eNcIXIWmjZSlSIauJUOsrLDUEzofAeB8TWIclFxel1pKrhSObBuL6",
+	"TrYsOFJfiXE7KVhWqGbo1Lok1CZHW1br1bhBubRWQ81T6pmaqUDfomQJ7TU5qFo3brFjTc7jwnJ0+WHR",
+	"k4w0xCCt4Ikp/cqpJuAalqWfNQw0mFHD7wZs8atU9mKgMklUgR2p+AJ/4kmipkRqU5/p1kpYU6W91iAp",
+	"Vxs/lsNTE6dqSvbebYuiYRPe0KXrqH0//fDLQbJlftjc2f/0Xl2cvPoc/yijPMydvt3/3l6/iU96V9vP",
+	"T45myU/tH9Rub3K+f9hLfzy6+nz09vqXszcduIaxqDvL6svqmu+vu9AcsoFWKbtMECpdIpC/LD9vLpti",
+	"7nK1r7y/SaXfwxBjmW7iVF8oDM5aWdfgJ7CYq7OT/EDo9C54Fi6BeJKnSM9+zNmxuoKEk+d/MPAjihvR",
+	"BdKfGdDM8FnuDlNfKSnxlLpgMkt8m8D18+vpar7x5dhPRsBSpRcB5cbO4pJhcL0GnzOerFnk+HwyI3wg",
+	"lN0/Pej1HIza2tzo7DHOYpVyREmSKaqwJYCsNKxPJSO2v5bwPiTm2QMKMLkYF4n8UU3nfJ9yackF9oFF",
+	"PMndXAkNt+8EkLeD7h1cubOxw9CNu9qhCR2izwdxDOtntj6fY0I2hollcM0jm8yYa7zOGNfQYj1f/vPD",
+	"PkpCzu1UGVwsTZUsJG5CJpVmKY+L25AxLuEqpKWLC+4mYSjeiwhcmJOKlMY1pAcq05UtgBExWWPaalCr",
+	"Ev927nINJLOwnmHM1XuZv3CTJY212A+GCtv5faWaNFUIUBtW8S73cxo3X6TcPad2GVzEDd9aYPVLNPPS",
+	"wNIya8kPYipxBZL1yWyr7rDuB5dnpxKmhc6G6AAIpWYJkC+5zEV3+UgFW5qz5kNcDTFRZmkfNJLiG+kL",
+	"U2MFWu00YVUKdWeNQDP3Rw4P+XSYzC+vBW6/2Go/K0Ez16WpghD/W4OuuCh9i8JhamOMUJJJADdAxyNL",
+	"cNYqNlQeE5bKykRlDlNg9nrU/yES78TrVx9+73Xeip7ppXbyXwe97Z54nh3j3/L9VoR/p6/aRxuTzfjg",
+	"9W4LNtutaCNxi0+EBtOTQXcXve2XREII9QpB5DyrF5jLe6xrghFDCTF7fX7mSwLt7Z1nYdE0vdzP7Ehp",
+	"8TtBwi7zPbX//e//udxjV6DFAGOb86rWlVqdhg/Bvj4/Ol0FT1W41qRQiaLiRF2rCKw6RCfVlCnpcqNC",
+	"pYsoK6Tdfh7cpdfLkeQ7qvDsMat5DB565G0hmsuccEEmReQZxu0DsGVFpstd4twKF71CWeQLuyqvX+Z7",
+	"k//4YJq6ZftyDoMw27aGqalE1AeAf1Yt7Ikj0NOA0eXgE5GiSgWN0cyC7oAnBh6MEjGD03nJswb6ngzk",
+	"3QOGNEn6HJJIuTc3wg1/PWQLScRXxxn7bKgBrJDDJwUZCwy6CQMDUaaFnZ3irX6AmFwh+kcaAKYLQTfo",
+	"L8SukbUTN4gh5KBBW/dPekQ6CZfPpxowjGHkSrnkQ0iBStuJiEC6NlfOuQkNXWy02igPnfg3mu76+nQ6",
+	"bXG63FJ6uO6fNevHvYPDt6eH9My88hTsV9+9f9ILwuAKtHF0dlptd7+agOQTEXSDzVa7tUm41o6IJeut",
+	"KSTJ2liqqVz/NB2bVj7JM2xqL53lAYOqiD6alH28mfednrXYK7DRiHHqtHlEdTkW8WVud/TId8YX+0Li",
+	"3hhgUirLoceiaOI912VlZOWSUcmFZqpR/YgRPYSGP7hoFizMkG+020ummRqmmP6mPbLVppJ8l/GWoaR5",
+	"G9VU588qIroLIDgpp3yG7hGTzhWGjx54tqA8DHVDm9py6tD0VKE269Wp57JvCbq/fgxLJwkqXcVB1TDQ",
+	"v/Ah6lJwRO1AXGide2c0Uaapm0vMMWw6Um6WxWG5edQqY6sWoxwTbSgH1VwDnQhgHLMbRdmSnlEQCplR",
+	"jLOEJqRCmibyFRqqdLoJo1gYjLpxHiARwQ0gsbgUUkCrEZJSElrs1GXs3ju4Izi4CiR8hkTTgESZ6EQM",
+	"wIoUck/iXYhzFRj7r8CES6Bq3ewrx14ea/tfM5yuptI5DGiwUH+J+U04LlLIwqiWT87dhMHzdueRo/yN",
+	"BfVKN3ExDUiFMQQBipJ+yBy0jd04sDWFEtMAnIxdZ/FJmoKdUggtEzY/OAbxPcb7G7b/FHOfHyT3mdzi",
+	"fG/T+a5lQ761+x/s+/CpzbufKk+VL/jLKgr79eNNxYHmSltCVRCT1pbc56lTjLILXR/QdN5aucTT7FLf",
+	"cJEYdHxCjp2fIn/nDpbM6z9iUKlPog7yIo1qsbN55BLuUcNTl1w6F5s/iN44GnE5dF10atp751kstk9z",
+	"J9qRdKVE7FZUSYy+XkLdy1VnEX1ABGNfqnh2Pxe3ZGZxNQVuGou8qaYzGKNvar5446G+uLdMNGEhWuUD",
+	"GbqS8vlXJemnqWtXr4gcysPGDaaajxbkziNk0xFQQ0Fp8iq3E+w88AqWWDr9iI90VjDDxYNz9NzWKubb",
+	"cAYAH97YvfvhxSNIX83TVBxLIaEFnFNyK/tOIBW3Qk3H253JuwmVjeZ4S8beLbhkxcOASpWpxfYlyyRl",
+	"XLlOoNa6IZ+COlqqDsAQ0bk34I+JGLupw8ID9WcWnNcpfkKAVXchNHn2JTzHvRqVq5lfaUpuJddyT5j3",
+	"96wpr8ZaX51v8GnE9IWjEw9xVE+ELqtDHFVwWYq15SjOYuV7lC7bVCW3W3yxgA6WCvlFsOW8uTmpf5vg",
+	"ARCzzIO/AsL8FqTuF6Qof0+8Y16Gdl3WfntcOpQeQ+aBqRi6qwzW+O+wuOkxTPiTBO8U1pRi1az61PzM",
+	"sVt5KpKExSpkPKGCAh11wLVkntAhhA19PHONHl91KEIlhrF52twYq3C7jwhWX3i8aTVLrM9gfYlodsfp",
+	"t6cBvI1LP19K6rIPc9i8f1f9KAdvUj0/GUIZ4eLnOm4b4luYbC6vOfUHrIUxGcSu9FS8wtcimFRUsEQ8",
+	"T4ivVJ74El/zeF+h8FEho8qJP+PXPb5KkPgTOXvn2ZZ5ey/DNVtMUjR7/TPNYwT/Cxo+yOtpzliV9r5Y",
+	"wrRSl2uxV1T0pUFlNtQ8AvaPzXbx4YZMJngvzUENMw3xs3kPxx1R93323K0XGUjpzUMuJJWeXYmYRYmA",
+	"HI3hG2N/VBMNL1HGlnsExvIZTX8P8TbpgpOrkhSFRZr9pS0bqxKQ3dKxrzxkgYwbGkZl72y+xZpvmdOD",
+	"Myd3JbfCxVm/r5tG/RUjY+f/IzJ+S6f+tJEyF/pt7dTmmOnGNZc1AsZQLer7fB1/1cCQZPeZDRpKmNjq",
+	"cNCe62aWarq+u+nWyieChRxixEJLch8ikF1fcaC+aVMY8oQ/IgL9FY4orBrGygcxVgphnYemS19tQvt+",
+	"rIC40fcsI/5xuRmv5WZnt3cz6jlZ9UxWEW/mQ4l5f1+YYlG4FsYaxhMNPJ612DFZDMWcelPnS2RgeenO",
+	"U1Di7Mpxprzvet71F/gw7v2+HlN7ko7usNIBitJDuQP6K3xZdwp8fGemXPn87lNnyewfc8rctweffWsB",
+	"PgRGOBv2qe/CUEFT9498zQozBaeAzqpygmQ+tFSpmqakV9ShdiVRzEX9yMBCrbYya+ARefF9gj2X5VOx",
+	"tdTu8KafGUBsnk0Qhxiw9gEopHQIJyh9y8k5ifos4G27fMSHFASuTV+JmsdOW0zIP2QAsPJJiBt0Pg+G",
+	"WPc4hLRqeK8de/qy1eGT6rzfl6gSL33FwxHJoyqYfwaH/rQJfflc+gIkQK4XpTE/c1AatMvRjftcO4Gr",
+	"SUJFuP7M+bP5ANLTZ/JIHI3qPDKNn+//WxL/d4zaqCc0t1rCkk1RmxbRV80xaj//sqqxHNnj4vNlysfA",
+	"dCYvK0cxampHQNW/84/a7JeDFS6e0/QifXxnOgJZHUcQhrkxReu+IeHTwXwLiKFrXTZKe4zls3ndO6TQ",
+	"7doGfo2iAlJfozhm6Q5TF8csG89u9EtfSvRL06z6zceb/wsAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

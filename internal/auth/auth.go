@@ -23,6 +23,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
@@ -32,7 +33,8 @@ type Settings struct {
 	IdleLifetime       time.Duration // a session ends when it was not refreshed for this long
 	RefreshGrace       time.Duration // a token just traded may be presented again for this long; 0: never
 	ResetTokenLifetime time.Duration
-	PublicURL          string // of this installation, without a trailing slash; reset links begin with it
+	AuditRetention     time.Duration // events older than this are purged
+	PublicURL          string        // of this installation, without a trailing slash; reset links begin with it
 }
 
 // Authority answers the questions of this package from the database. It is safe for concurrent use, in
@@ -43,6 +45,7 @@ type Authority struct {
 	refresh  token.RefreshCodec
 	outbox   *mail.Outbox
 	hasher   *password.Hasher
+	throttle *throttle.Throttle // nil: nothing is limited
 	settings Settings
 	clock    func() time.Time
 
@@ -52,15 +55,15 @@ type Authority struct {
 	absent string
 }
 
-// New makes an authority over a migrated database.
-func New(db *gorm.DB, access *token.AccessTokens, refresh token.RefreshCodec, outbox *mail.Outbox, hasher *password.Hasher, settings Settings, clock func() time.Time) *Authority {
+// New makes an authority over a migrated database. With limits nil, nothing is limited.
+func New(db *gorm.DB, access *token.AccessTokens, refresh token.RefreshCodec, outbox *mail.Outbox, hasher *password.Hasher, limits *throttle.Throttle, settings Settings, clock func() time.Time) *Authority {
 	unguessable, _ := token.NewOneTime()
 	nobody, err := password.Accept(unguessable)
 	if err != nil {
 		panic(err) // 43 characters of base64url are a password
 	}
 	return &Authority{
-		db: db, access: access, refresh: refresh, outbox: outbox, hasher: hasher, settings: settings, clock: clock,
+		db: db, access: access, refresh: refresh, outbox: outbox, hasher: hasher, throttle: limits, settings: settings, clock: clock,
 		absent: password.Hash(nobody),
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
 )
@@ -48,7 +49,7 @@ func (a *Authority) CreateUser(ctx context.Context, account NewUser) (*User, err
 			return nil, fmt.Errorf("create user: %w", err)
 		}
 	}
-	user, err := a.insertUser(ctx, User{Name: account.Name, Bio: account.Bio, Email: email, PasswordHash: hash})
+	user, err := a.insertUser(ctx, User{Name: account.Name, Bio: account.Bio, Email: email, PasswordHash: hash}, audit.CreateUser, Client{})
 	if err != nil {
 		return nil, fmt.Errorf("create user: %w", err)
 	}
@@ -73,14 +74,19 @@ func isText(text string) bool { return utf8.ValidString(text) && !strings.Contai
 //
 // Whether the address is free is not asked beforehand: the unique index answers, and of many registrations at
 // once exactly one succeeds.
-func (a *Authority) insertUser(ctx context.Context, user User) (*User, error) {
+func (a *Authority) insertUser(ctx context.Context, user User, kind audit.Kind, client Client) (*User, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, err
 	}
 	now := a.now()
 	user.ID, user.Generation, user.CreatedAt, user.UpdatedAt = id, 1, now, now
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error { return tx.Create(&user).Error })
+	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
+		if err := tx.Create(&user).Error; err != nil {
+			return err
+		}
+		return audit.Record(tx, a.success(kind, &user, nil, client))
+	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return nil, ErrAddressTaken
 	}

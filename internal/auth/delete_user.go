@@ -6,7 +6,9 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 )
 
@@ -17,11 +19,15 @@ import (
 // A letter that waits in the outbox for the address is not sent, unless the address has another account by then.
 func (a *Authority) DeleteUser(ctx context.Context, id uuid.UUID) error {
 	err := database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
-		deleted := tx.Where("id = ?", id).Delete(&User{})
-		if deleted.Error == nil && deleted.RowsAffected == 0 {
+		var user User
+		deleted := tx.Clauses(clause.Returning{}).Where("id = ?", id).Delete(&user)
+		if deleted.Error != nil {
+			return deleted.Error
+		}
+		if deleted.RowsAffected == 0 {
 			return ErrUnknownUser
 		}
-		return deleted.Error
+		return audit.Record(tx, a.success(audit.DeleteUser, &user, nil, Client{}))
 	})
 	if err != nil {
 		return fmt.Errorf("delete user: %w", err)

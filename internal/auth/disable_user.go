@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 )
 
@@ -21,10 +22,14 @@ func (a *Authority) DisableUser(ctx context.Context, id uuid.UUID) (changed bool
 	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
 		update := tx.Model(&User{}).Where("id = ? AND disabled_at IS NULL", id).
 			Updates(map[string]any{"disabled_at": now, "generation": gorm.Expr("generation + 1")})
-		if changed, err = changedUser(tx, update, id); !changed || err != nil {
+		var user *User
+		if user, changed, err = changedUser(tx, update, id); !changed || err != nil {
 			return err
 		}
-		return voidOneTimeTokens(tx, id)
+		if err := voidOneTimeTokens(tx, id); err != nil {
+			return err
+		}
+		return audit.Record(tx, a.success(audit.DisableUser, user, nil, Client{}))
 	})
 	if err != nil {
 		return false, fmt.Errorf("disable user: %w", err)
@@ -37,8 +42,11 @@ func (a *Authority) DisableUser(ctx context.Context, id uuid.UUID) (changed bool
 func (a *Authority) EnableUser(ctx context.Context, id uuid.UUID) (changed bool, err error) {
 	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
 		update := tx.Model(&User{}).Where("id = ? AND disabled_at IS NOT NULL", id).Updates(map[string]any{"disabled_at": nil})
-		changed, err = changedUser(tx, update, id)
-		return err
+		var user *User
+		if user, changed, err = changedUser(tx, update, id); !changed || err != nil {
+			return err
+		}
+		return audit.Record(tx, a.success(audit.EnableUser, user, nil, Client{}))
 	})
 	if err != nil {
 		return false, fmt.Errorf("enable user: %w", err)
@@ -46,11 +54,11 @@ func (a *Authority) EnableUser(ctx context.Context, id uuid.UUID) (changed bool,
 	return changed, nil
 }
 
-// changedUser tells whether an update found the user in another state, and if it did not, whether there is one.
-func changedUser(tx, update *gorm.DB, id uuid.UUID) (bool, error) {
-	if update.Error != nil || update.RowsAffected == 1 {
-		return update.Error == nil, update.Error
+// changedUser is the user, and whether an update found them in another state. Errors: ErrUnknownUser.
+func changedUser(tx, update *gorm.DB, id uuid.UUID) (*User, bool, error) {
+	if update.Error != nil {
+		return nil, false, update.Error
 	}
-	_, err := userOf(tx, id)
-	return false, err
+	user, err := userOf(tx, id)
+	return user, update.RowsAffected == 1, err
 }

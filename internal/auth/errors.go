@@ -3,6 +3,8 @@ package auth
 import (
 	"errors"
 	"fmt"
+
+	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
 // What an operation may refuse. None tells more than the person at the other end may know. Any other error
@@ -24,6 +26,10 @@ var (
 	ErrBio          = fmt.Errorf("a bio has at most %d characters, none of them NUL", MaxBio)
 	ErrIDTaken      = errors.New("the id and the address are not of one account")
 )
+
+// ThrottledError says that there were too many attempts, and for how long to make none. What was submitted has
+// not been looked at.
+type ThrottledError = throttle.ThrottledError
 
 // WeakPasswordError says why a new password was refused, in words for the person who chose it.
 type WeakPasswordError struct{ Reason error }

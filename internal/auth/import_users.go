@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
 )
@@ -37,6 +38,8 @@ type ImportedUser struct {
 // ErrAddressTaken when it was there already, by that address and, if it brings one, that id, and otherwise why
 // it was refused: ErrAddress, ErrName, ErrBio, password.ErrHash or ErrIDTaken.
 //
+// One event a batch is recorded, not one a user: an import makes accounts by the hundred thousand.
+//
 // So an import that was cut off anywhere is run again from its beginning. Whether an account is there is not
 // asked beforehand: the statement that stores those whose address and id are free says which. The error is of the
 // batch as a whole, of which nothing may be reported as stored then.
@@ -50,7 +53,7 @@ func (a *Authority) ImportUsers(ctx context.Context, batch []ImportedUser, dryRu
 	work := func(tx *gorm.DB) error {
 		stored := make(map[uuid.UUID]bool)
 		if !dryRun {
-			if err := insertFree(tx, rows, stored); err != nil {
+			if err := a.insertFree(tx, rows, stored); err != nil {
 				return err
 			}
 		}
@@ -96,7 +99,7 @@ func (a *Authority) imported(account *ImportedUser, now time.Time) (*User, error
 }
 
 // insertFree stores the rows whose address and id nobody has, and notes their ids.
-func insertFree(tx *gorm.DB, rows []*User, stored map[uuid.UUID]bool) error {
+func (a *Authority) insertFree(tx *gorm.DB, rows []*User, stored map[uuid.UUID]bool) error {
 	for some := range slices.Chunk(rows, importStatement) {
 		var places []string
 		var values []any
@@ -120,7 +123,12 @@ func insertFree(tx *gorm.DB, rows []*User, stored map[uuid.UUID]bool) error {
 			stored[id] = true
 		}
 	}
-	return nil
+	if len(stored) == 0 {
+		return nil
+	}
+	event := a.success(audit.ImportUsers, nil, nil, Client{})
+	event.Detail = fmt.Sprintf("users: %d", len(stored))
+	return audit.Record(tx, event)
 }
 
 // errImportAgain is of an account that stood in the way when the batch was stored and was deleted by the time it

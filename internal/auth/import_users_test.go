@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/password"
 )
@@ -48,6 +49,9 @@ func TestImportUsers(t *testing.T) {
 			}
 			if users := a.count(t, &User{}); users != round.users {
 				t.Errorf("%+v: %d users", round, users)
+			}
+			if count, _, detail := a.events(t, audit.ImportUsers); count != int(min(round.users-1, 1)) || count == 1 && detail != "users: 2" {
+				t.Errorf("%+v: recorded %d times, %s", round, count, detail)
 			}
 		}
 		plain, err := a.FindUser(t.Context(), "plain@example.com")

@@ -42,7 +42,7 @@ func TestSessionIsOpenedForTheUserThatWasChecked(t *testing.T) {
 				t.Fatal(err)
 			}
 			authority := &Authority{db: db}
-			if opened, err := authority.open(t.Context(), session, &user, rehash); err != nil || opened != (name == "nothing") {
+			if opened, err := authority.open(t.Context(), session, &user, rehash, func(*gorm.DB) error { return nil }); err != nil || opened != (name == "nothing") {
 				t.Errorf("%s changed, rehash %q: opened %v, %v", name, rehash, opened, err)
 			}
 			var stored []Session

@@ -1,12 +1,15 @@
 package auth
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/throttle"
+	"github.com/sesame-auth/sesame/internal/token"
 )
 
 // A purge deletes what is over, more than one batch of it, and nothing else.
@@ -38,7 +41,16 @@ func TestPurge(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		authority := &Authority{db: db, clock: func() time.Time { return now }}
+		for name, seen := range map[string]time.Time{"over": now.Add(-knownFor), "live": now.Add(time.Microsecond - knownFor)} {
+			if err := db.Create(&KnownNetwork{Pseudonym: []byte(name), UserID: user.ID, LastSeen: seen}).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		clock := func() time.Time { return now }
+		authority := &Authority{db: db, clock: clock, throttle: throttle.New(db, token.Secret("the secret of a test, 32 bytes.."), clock)}
+		if err := db.Exec("INSERT INTO throttle (tat, key) VALUES (?, ?), (?, ?)", now.UnixMicro(), []byte("over"), now.UnixMicro()+1, []byte("live")).Error; err != nil {
+			t.Fatal(err)
+		}
 		if err := authority.Purge(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -49,6 +61,13 @@ func TestPurge(t *testing.T) {
 		}
 		if err := db.Find(&tokens).Error; err != nil {
 			t.Fatal(err)
+		}
+		var networks, budgets []string
+		if err := db.Model(&KnownNetwork{}).Pluck("pseudonym", &networks).Error; err != nil || !slices.Equal(networks, []string{"live"}) {
+			t.Errorf("networks left: %v, %v", networks, err)
+		}
+		if err := db.Table("throttle").Pluck("key", &budgets).Error; err != nil || !slices.Equal(budgets, []string{"live"}) {
+			t.Errorf("budgets left: %v, %v", budgets, err)
 		}
 		left := make(map[uuid.UUID]bool)
 		for _, one := range sessions {

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/token"
 )
@@ -24,13 +25,14 @@ import (
 //     answer on the way, stays logged in. The grace is the parent's alone and over once the successor is used.
 //  4. Any other authentic token is retired: two parties hold this session, and one of them stole it. Which
 //     one cannot be told, so the session ends for both.
-func (a *Authority) RefreshTokens(ctx context.Context, refreshToken string) (*Tokens, error) {
+func (a *Authority) RefreshTokens(ctx context.Context, refreshToken string, client Client) (*Tokens, error) {
 	presented, err := a.refresh.Decode(refreshToken)
 	if err != nil {
 		return nil, ErrInvalidRefresh
 	}
 	now := a.now()
 	var session Session
+	var user *User
 	var outcome verdict
 	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
 		rotated, err := rotate(tx, presented, now, a.settings.IdleLifetime, &session)
@@ -38,20 +40,24 @@ func (a *Authority) RefreshTokens(ctx context.Context, refreshToken string) (*To
 			outcome = granted
 			return err
 		}
-		user, err := load(tx, presented, &session)
-		if err != nil {
+		if user, err = load(tx, presented, &session); err != nil {
 			return err
 		}
 		outcome = a.judge(presented, &session, user, now)
 		if outcome == reused {
 			// Returns nil although the request is refused: a rollback would let the thief go on.
-			return revoke(tx, session.ID, RevokedByReuse, now)
+			return a.endReused(tx, user, &session, client)
 		}
 		return nil
 	})
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("refresh tokens: %w", err)
+	case outcome == replayed:
+		if err := a.recordOnce(ctx, a.success(audit.Replay, user, &session, client), session.ID.String()); err != nil {
+			return nil, fmt.Errorf("refresh tokens: %w", err)
+		}
+		return a.issue(&session, presented.Counter+1)
 	case outcome == granted:
 		return a.issue(&session, presented.Counter+1)
 	default:
@@ -86,11 +92,23 @@ func load(tx *gorm.DB, presented token.Refresh, session *Session) (*User, error)
 	return &user, err
 }
 
+// endReused ends a session two parties hold.
+func (a *Authority) endReused(tx *gorm.DB, user *User, session *Session, client Client) error {
+	ended, err := revoke(tx, session.ID, RevokedByReuse, a.now())
+	if ended == nil || err != nil {
+		return err
+	}
+	event := a.attempt(audit.Reuse, user, client)
+	event.SessionID, event.Detail = session.ID, "a retired refresh token: the session is revoked"
+	return audit.Record(tx, event)
+}
+
 type verdict int
 
 const (
 	refused verdict = iota
 	granted
+	replayed
 	reused
 )
 
@@ -105,7 +123,7 @@ func (a *Authority) judge(presented token.Refresh, session *Session, user *User,
 	case presented.Counter == session.Counter:
 		return refused // the session became valid again a moment after rotate looked; the client may try again
 	case presented.Counter == session.Counter-1 && now.Before(session.RotatedAt.Add(a.settings.RefreshGrace)):
-		return granted
+		return replayed
 	default:
 		return reused
 	}

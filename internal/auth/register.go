@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
 // Registration is what a new user tells.
@@ -15,8 +17,9 @@ type Registration struct {
 	Password string
 }
 
-// Register makes an account. Errors: ErrAddress, ErrAddressTaken, *WeakPasswordError, password.ErrBusy.
-func (a *Authority) Register(ctx context.Context, registration Registration) (*User, error) {
+// Register makes an account. Errors: ErrAddress, ErrAddressTaken, *WeakPasswordError, *ThrottledError,
+// password.ErrBusy. Each costs its network one of the attempts that all doors with a password share.
+func (a *Authority) Register(ctx context.Context, registration Registration, client Client) (*User, error) {
 	email, err := NormalizeAddress(registration.Email)
 	if err != nil {
 		return nil, err
@@ -25,11 +28,19 @@ func (a *Authority) Register(ctx context.Context, registration Registration) (*U
 	if err != nil {
 		return nil, &WeakPasswordError{Reason: err}
 	}
+	attempt := a.attempt(audit.Register, nil, client)
+	attempt.Email = email
+	reservation, err := a.reserve(ctx, attempt, throttle.Charge{Limit: passwordsOfNetwork, Subject: throttle.Network(client.Address)})
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	reservation.End() // kept, also by those who succeed: each makes an account
 	hash, err := a.hasher.Hash(ctx, accepted)
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
-	user, err := a.insertUser(ctx, User{Name: registration.Name, Bio: registration.Bio, Email: email, PasswordHash: hash})
+	account := User{Name: registration.Name, Bio: registration.Bio, Email: email, PasswordHash: hash}
+	user, err := a.insertUser(ctx, account, audit.Register, client)
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}

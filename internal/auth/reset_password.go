@@ -1,27 +1,40 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
 	"gorm.io/gorm"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
 // ResetPassword sets a new password for the bearer of a mailed token. Errors: ErrInvalidReset,
-// *WeakPasswordError, password.ErrBusy.
+// *WeakPasswordError, *ThrottledError, password.ErrBusy.
 //
 // A token that is not good is refused before anything is hashed, a password that is not good before the
 // token is used. Then one transaction takes the token away, which only one request can do, sets the
 // password, and raises the user's generation, which ends every session there is and every login still
 // hashing the old password. It opens no session: who reads the mail still has to log in.
-func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string) error {
+func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string, client Client) error {
+	attempt := a.attempt(audit.ResetPassword, nil, client)
+	reservation, err := a.reserve(ctx, attempt, throttle.Charge{Limit: passwordsOfNetwork, Subject: throttle.Network(client.Address)})
+	if err != nil {
+		return fmt.Errorf("reset password: %w", err)
+	}
+	defer reservation.End()
 	user, err := a.resettable(ctx, resetToken)
+	if errors.Is(err, ErrInvalidReset) {
+		attempt.Detail = "the token is not known, used, or expired"
+		err = cmp.Or(a.record(ctx, attempt), err)
+	}
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
@@ -46,7 +59,13 @@ func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string)
 		if err == nil && !replaced {
 			err = ErrInvalidReset
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		if err := reservation.Refund(tx); err != nil {
+			return err
+		}
+		return audit.Record(tx, a.success(audit.ResetPassword, user, nil, client))
 	})
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)

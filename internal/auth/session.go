@@ -6,7 +6,9 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
@@ -33,6 +35,7 @@ type RevokedReason string
 const (
 	RevokedByLogout RevokedReason = "logout"
 	RevokedByReuse  RevokedReason = "reuse"
+	RevokedByCap    RevokedReason = "cap"
 )
 
 // expired tells whether the session is past either of its ends.
@@ -49,10 +52,7 @@ func liveSessions(tx *gorm.DB, now time.Time) *gorm.DB {
 }
 
 // Client is who asks, as far as the connection tells.
-type Client struct {
-	Address   string
-	UserAgent string
-}
+type Client = audit.Origin
 
 // Tokens are the pair a session goes on with.
 type Tokens struct {
@@ -69,4 +69,28 @@ func (a *Authority) issue(session *Session, counter int64) (*Tokens, error) {
 	}
 	refresh := a.refresh.Encode(token.Refresh{Session: session.ID, Counter: counter})
 	return &Tokens{Access: access, Refresh: refresh, ExpiresIn: a.access.Lifetime()}, nil
+}
+
+// mostSessions is how many live sessions a user may have. Logins at once may be that many more until the next.
+const mostSessions = 100
+
+// evict ends the sessions that a login left over the most: those not refreshed for longest, as devices in use
+// refresh theirs.
+func (a *Authority) evict(tx *gorm.DB, user *User, opened *Session, client Client) error {
+	var evicted []Session
+	err := tx.Model(&evicted).Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}}}).
+		Where(`id IN (
+			SELECT id FROM sessions
+			WHERE user_id = ? AND generation = ? AND revoked_at IS NULL AND expires_at > ? AND idle_expires_at > ? AND id <> ?
+			ORDER BY rotated_at DESC, id DESC LIMIT ? OFFSET ?)`,
+			user.ID, user.Generation, opened.CreatedAt, opened.CreatedAt, opened.ID, mostSessions, mostSessions-1).
+		Updates(map[string]any{"revoked_at": opened.CreatedAt, "revoked_reason": RevokedByCap}).Error
+	if err != nil {
+		return err
+	}
+	events := make([]audit.Event, len(evicted))
+	for i := range evicted {
+		events[i] = a.success(audit.Evict, user, &evicted[i], client)
+	}
+	return audit.Record(tx, events...)
 }

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
 )
@@ -34,7 +35,10 @@ func (a *Authority) SetPassword(ctx context.Context, id uuid.UUID, plain string)
 		if err == nil && !replaced {
 			err = ErrUnknownUser
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return audit.Record(tx, a.success(audit.SetPassword, user, nil, Client{}))
 	})
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
@@ -45,7 +49,7 @@ func (a *Authority) SetPassword(ctx context.Context, id uuid.UUID, plain string)
 
 // replacePassword gives a user for whom condition holds another password. The generation goes up, which ends
 // every session there is and every login still hashing the old password; one-time tokens, of whatever purpose,
-// must not outlive it either; and the owner is told.
+// must not outlive it either; what was guessed about the old one is forgiven; and the owner is told.
 func (a *Authority) replacePassword(tx *gorm.DB, user *User, condition clause.Expression, hash string, now time.Time) (bool, error) {
 	update := tx.Model(&User{}).Where("id = ?", user.ID).Where(condition).Updates(map[string]any{
 		"password_hash": hash, "generation": gorm.Expr("generation + 1"), "updated_at": now,
@@ -54,6 +58,9 @@ func (a *Authority) replacePassword(tx *gorm.DB, user *User, condition clause.Ex
 		return false, update.Error
 	}
 	if err := voidOneTimeTokens(tx, user.ID); err != nil {
+		return false, err
+	}
+	if err := a.forgive(tx, user.Email); err != nil {
 		return false, err
 	}
 	return true, a.outbox.Enqueue(tx, passwordChangedLetter, user.Email)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 )
@@ -29,7 +30,7 @@ func newAuthority(t *testing.T, engine databasetest.Engine) *Authority {
 // newUser stores a user who has a session and a reset token outstanding.
 func (a *Authority) newUser(t *testing.T, address string) (*User, *Session) {
 	t.Helper()
-	user, err := a.insertUser(t.Context(), User{Name: "Ada", Email: address, PasswordHash: "x"})
+	user, err := a.insertUser(t.Context(), User{Name: "Ada", Email: address, PasswordHash: "x"}, audit.CreateUser, Client{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,14 +38,17 @@ func (a *Authority) newUser(t *testing.T, address string) (*User, *Session) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if opened, err := a.open(t.Context(), session, user, ""); !opened || err != nil {
+	if opened, err := a.open(t.Context(), session, user, "", alone); !opened || err != nil {
 		t.Fatal(opened, err)
 	}
-	if _, err := a.newResetLink(t.Context(), user.ID); err != nil {
+	if _, err := a.newResetLink(a.db, user.ID); err != nil {
 		t.Fatal(err)
 	}
 	return user, session
 }
+
+// alone is a login that nothing is written beside.
+func alone(*gorm.DB) error { return nil }
 
 func (a *Authority) stored(t *testing.T, id uuid.UUID) *User {
 	t.Helper()
@@ -61,6 +65,19 @@ func (a *Authority) count(t *testing.T, model any) (rows int64) {
 		t.Fatal(err)
 	}
 	return rows
+}
+
+// events are how many of a kind the record has, the address of the last one, and its detail.
+func (a *Authority) events(t *testing.T, kind audit.Kind) (count int, email, detail string) {
+	t.Helper()
+	var events []audit.Event
+	if err := a.db.Where("kind = ?", kind).Order("id").Find(&events).Error; err != nil {
+		t.Fatal(err)
+	}
+	if count = len(events); count > 0 {
+		email, detail = events[count-1].Email, events[count-1].Detail
+	}
+	return count, email, detail
 }
 
 // atOnce tells how many of several calls at once said true.
@@ -96,7 +113,7 @@ func TestDisableAndEnable(t *testing.T) {
 			if now := a.stored(t, user.ID); now.DisabledAt == nil || !now.DisabledAt.Equal(noon) || now.Generation != 2+round {
 				t.Errorf("disabled: %+v", now)
 			}
-			if opened, err := a.open(t.Context(), session, user, ""); opened || err != nil {
+			if opened, err := a.open(t.Context(), session, user, "", alone); opened || err != nil {
 				t.Errorf("a login while disabled: %v, %v", opened, err)
 			}
 			if _, err := a.ResetLink(t.Context(), user.ID); !errors.Is(err, ErrUserDisabled) {
@@ -110,6 +127,11 @@ func TestDisableAndEnable(t *testing.T) {
 			}
 			if live, err := a.LiveSessions(t.Context(), user.ID); err != nil || len(live) != 0 {
 				t.Errorf("enabled: %d sessions came back, %v", len(live), err)
+			}
+		}
+		for _, kind := range []audit.Kind{audit.DisableUser, audit.EnableUser} {
+			if count, email, _ := a.events(t, kind); count != 2 || email != "ada@example.com" {
+				t.Errorf("%s is recorded %d times, of %s", kind, count, email)
 			}
 		}
 		if tokens := a.count(t, &OneTimeToken{}); tokens != 1 {
@@ -165,6 +187,9 @@ func TestRevokeSessions(t *testing.T) {
 		if users, sessions, err := a.RevokeAllSessions(t.Context()); err != nil || users != 3 || sessions != 1 {
 			t.Errorf("%d users, %d sessions, %v", users, sessions, err)
 		}
+		if count, email, detail := a.events(t, audit.RevokeSessions); count != 3 || email != "" || detail != "of every user" {
+			t.Errorf("recorded %d times, at last of %q, %q", count, email, detail)
+		}
 		for id, generation := range map[uuid.UUID]int64{user.ID: 4, other.ID: 2, disabled.ID: 2} {
 			if now := a.stored(t, id); now.Generation != generation {
 				t.Errorf("%s: generation %d, want %d", now.Email, now.Generation, generation)
@@ -189,6 +214,9 @@ func TestDeleteUser(t *testing.T) {
 			t.Errorf("left are %d users, %d sessions, %d tokens", users, sessions, tokens)
 		}
 		a.stored(t, other.ID)
+		if count, email, _ := a.events(t, audit.DeleteUser); count != 1 || email != "ada@example.com" {
+			t.Errorf("recorded %d times, of %q", count, email)
+		}
 	})
 }
 
@@ -210,7 +238,7 @@ func TestLoginOfUserBeingDeleted(t *testing.T) {
 			return err
 		}
 		go func() {
-			opened, err := a.open(t.Context(), session, user, "")
+			opened, err := a.open(t.Context(), session, user, "", alone)
 			ended <- result{opened, err}
 		}()
 		for waiting := int64(0); waiting == 0; { // until the login waits for this transaction

@@ -46,7 +46,7 @@ func install(b *testing.B, engine databasetest.Engine) *installation {
 
 // serverEnvironment is the configuration of a Sesame on SQLite in folder.
 func serverEnvironment(folder, address, admin string) []string {
-	return []string{"SESAME_DATA_DIR=" + folder, "SESAME_ADDR=" + address, "SESAME_ADMIN_ADDR=" + admin, "SESAME_LOG_LEVEL=warn"}
+	return []string{"SESAME_DATA_DIR=" + folder, "SESAME_ADDR=" + address, "SESAME_ADMIN_ADDR=" + admin, "SESAME_LOG_LEVEL=warn", "SESAME_THROTTLE=off"}
 }
 
 // startFloor starts the bare handlers over the same database and returns their address.

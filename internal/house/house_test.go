@@ -27,7 +27,7 @@ const (
 )
 
 // domain is the rooms that decide. They know nothing of the wire.
-var domain = []string{"internal/auth", "internal/password", "internal/token", "internal/mail", "internal/throttle", "internal/database"}
+var domain = []string{"internal/auth", "internal/password", "internal/token", "internal/mail", "internal/throttle", "internal/audit", "internal/database"}
 
 var importRules = []struct {
 	name      string
@@ -36,7 +36,7 @@ var importRules = []struct {
 	why       string
 }{
 	{"gorm stays with those who decide over rows", []string{"gorm.io"},
-		exceptBelow("internal/auth", "internal/mail", "internal/throttle", "internal/token", "internal/database", "cmd/sesame"),
+		exceptBelow("internal/audit", "internal/auth", "internal/mail", "internal/throttle", "internal/token", "internal/database", "cmd/sesame"),
 		"a GORM model does not leave the room that decides over it; the edge asks that room"},
 	{"the domain knows no HTTP", []string{"net/http", "github.com/labstack", module + "/gen"}, below(domain...),
 		"status codes, headers and wire types are internal/httpapi's; the domain returns its own values and errors"},

@@ -6,8 +6,8 @@ package httpapi
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -31,12 +31,22 @@ type Edge struct {
 	problems problems
 	log      *slog.Logger
 	secure   bool // the public URL is https
+	proxies  Proxies
+	warned   sync.Once // of a proxy that is not trusted
 }
 
-// New is the handler of the whole API and of the pages beside it. publicURL is where clients reach it,
-// without a trailing slash.
-func New(authority *auth.Authority, keys *token.Keyring, publicURL string, log *slog.Logger) (http.Handler, error) {
-	edge := &Edge{problems: problems{publicURL: publicURL}, log: log, secure: isHTTPS(publicURL)}
+// Settings are where the edge stands.
+type Settings struct {
+	PublicURL      string // where clients reach it, without a trailing slash
+	TrustedProxies Proxies
+}
+
+// New is the handler of the whole API and of the pages beside it.
+func New(authority *auth.Authority, keys *token.Keyring, settings Settings, log *slog.Logger) (http.Handler, error) {
+	edge := &Edge{
+		problems: problems{publicURL: settings.PublicURL}, log: log,
+		secure: isHTTPS(settings.PublicURL), proxies: settings.TrustedProxies,
+	}
 	validate, err := newValidator(authority)
 	if err != nil {
 		return nil, err
@@ -88,20 +98,15 @@ func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// client is who sent the request, by the connection itself.
-func client(r *http.Request) auth.Client {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	return auth.Client{Address: host, UserAgent: storable(r.UserAgent())}
+// client is who sent the request.
+func (e *Edge) client(r *http.Request, id string) auth.Client {
+	return auth.Client{RequestID: id, Address: e.proxies.clientOf(r.RemoteAddr, r.Header), UserAgent: storable(r.UserAgent())}
 }
 
 type requestKey struct{}
 
 // requestState is what the middlewares know of a request and an operation needs.
 type requestState struct {
-	id     string
 	client auth.Client
 	bearer *auth.User // set by the security scheme of the contract
 }

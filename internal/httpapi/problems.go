@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -95,6 +96,10 @@ var weakPassword = problem{status: 400, code: api.ProblemCodeWeakPassword, title
 	detail: "The password is not one that may be chosen.",
 	fix:    "Choose another password. The problem's detail says what is wrong with this one."}
 
+var tooManyRequests = problem{status: 429, code: api.ProblemCodeTooManyRequests, title: "Too many attempts",
+	detail: "There were too many attempts. Try again after the seconds of the Retry-After header.",
+	fix:    "Wait for the seconds of the Retry-After header. Attempts in between are refused without being looked at."}
+
 // problems writes problem documents whose type is a page under the public URL.
 type problems struct{ publicURL string }
 
@@ -103,12 +108,15 @@ func (p problems) of(err error, id string) (problem, api.Problem) {
 	var faults []api.Fault
 	var invalid *invalidRequestError
 	var weak *auth.WeakPasswordError
+	var throttled *auth.ThrottledError
 	switch {
 	case errors.As(err, &invalid):
 		row, faults = find(auth.ErrAddress), invalid.faults
 	case errors.As(err, &weak):
 		row = weakPassword
 		row.detail = sentence(weak.Reason.Error())
+	case errors.As(err, &throttled):
+		row = tooManyRequests
 	default:
 		row = find(err)
 	}
@@ -141,10 +149,10 @@ func (e *Edge) answerError(err error, c echo.Context) {
 		return
 	}
 	state := stateOf(c.Request().Context())
-	row, document := e.problems.of(err, state.id)
+	row, document := e.problems.of(err, state.client.RequestID)
 	if row.status >= http.StatusInternalServerError {
 		e.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed",
-			slog.String("id", state.id), slog.String("route", c.Path()), slog.Any("err", err))
+			slog.String("id", state.client.RequestID), slog.String("route", c.Path()), slog.Any("err", err))
 	}
 	header := c.Response().Header()
 	if row.challenge != "" {
@@ -153,17 +161,21 @@ func (e *Edge) answerError(err error, c echo.Context) {
 	if row.status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
+	var throttled *auth.ThrottledError
+	if errors.As(err, &throttled) {
+		header.Set("Retry-After", strconv.FormatInt(int64((throttled.RetryAfter+time.Second-1)/time.Second), 10)) // not a moment early
+	}
 	header.Set("Content-Type", "application/problem+json")
 	c.Response().WriteHeader(row.status)
 	if err := c.Echo().JSONSerializer.Serialize(c, document, ""); err != nil {
-		e.log.Error("answer not written", "id", state.id, "err", err)
+		e.log.Error("answer not written", "id", state.client.RequestID, "err", err)
 	}
 }
 
 // page is what the type of a problem points to.
 func (p problems) page(c echo.Context) error {
 	code := api.ProblemCode(c.Param("code"))
-	for _, row := range append([]problem{weakPassword}, known...) {
+	for _, row := range append([]problem{weakPassword, tooManyRequests}, known...) {
 		if row.code == code {
 			return web.Problem(c.Response(), web.ProblemPage{Code: string(code), Title: row.title, Status: row.status, Detail: row.detail, Fix: row.fix})
 		}

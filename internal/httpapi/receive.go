@@ -28,8 +28,9 @@ func (e *Edge) receive(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
 		r, header := c.Request(), c.Response().Header()
-		state := &requestState{id: uuid.Must(uuid.NewV7()).String(), client: client(r)}
-		header.Set("X-Request-Id", state.id)
+		state := &requestState{client: e.client(r, uuid.Must(uuid.NewV7()).String())}
+		e.warnOfProxy(r)
+		header.Set("X-Request-Id", state.client.RequestID)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-store")
 		header.Set("Content-Security-Policy", contentSecurityPolicy)
@@ -48,7 +49,7 @@ func (e *Edge) receive(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Error(err)
 		}
 		e.log.LogAttrs(ctx, slog.LevelInfo, "request",
-			slog.String("id", state.id),
+			slog.String("id", state.client.RequestID),
 			slog.String("method", r.Method),
 			slog.String("route", c.Path()),
 			slog.Int("status", c.Response().Status),

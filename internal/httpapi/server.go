@@ -32,7 +32,7 @@ func (s *Server) Authenticate(ctx context.Context, _ api.AuthenticateRequestObje
 func (s *Server) Register(ctx context.Context, request api.RegisterRequestObject) (api.RegisterResponseObject, error) {
 	user, err := s.authority.Register(ctx, auth.Registration{
 		Name: request.Body.Name, Bio: request.Body.Bio, Email: request.Body.Email, Password: request.Body.Password,
-	})
+	}, stateOf(ctx).client)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (s *Server) Login(ctx context.Context, request api.LoginRequestObject) (api
 
 // RefreshTokens trades a refresh token.
 func (s *Server) RefreshTokens(ctx context.Context, request api.RefreshTokensRequestObject) (api.RefreshTokensResponseObject, error) {
-	tokens, err := s.authority.RefreshTokens(ctx, request.Body.RefreshToken)
+	tokens, err := s.authority.RefreshTokens(ctx, request.Body.RefreshToken, stateOf(ctx).client)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *Server) RefreshTokens(ctx context.Context, request api.RefreshTokensReq
 
 // Logout ends a session.
 func (s *Server) Logout(ctx context.Context, request api.LogoutRequestObject) (api.LogoutResponseObject, error) {
-	if err := s.authority.Logout(ctx, request.Body.RefreshToken); err != nil {
+	if err := s.authority.Logout(ctx, request.Body.RefreshToken, stateOf(ctx).client); err != nil {
 		return nil, err
 	}
 	return api.Logout200JSONResponse{Message: "Logout successful"}, nil
@@ -67,7 +67,7 @@ func (s *Server) Logout(ctx context.Context, request api.LogoutRequestObject) (a
 
 // ForgotPassword has a reset link mailed.
 func (s *Server) ForgotPassword(ctx context.Context, request api.ForgotPasswordRequestObject) (api.ForgotPasswordResponseObject, error) {
-	if err := s.authority.ForgotPassword(ctx, request.Body.Email); err != nil {
+	if err := s.authority.ForgotPassword(ctx, request.Body.Email, stateOf(ctx).client); err != nil {
 		return nil, err
 	}
 	return api.ForgotPassword202JSONResponse{Message: "If the address has an account, a link to reset its password is on its way"}, nil
@@ -75,7 +75,7 @@ func (s *Server) ForgotPassword(ctx context.Context, request api.ForgotPasswordR
 
 // ResetPassword sets a new password.
 func (s *Server) ResetPassword(ctx context.Context, request api.ResetPasswordRequestObject) (api.ResetPasswordResponseObject, error) {
-	if err := s.authority.ResetPassword(ctx, request.Params.Token, request.Body.Password); err != nil {
+	if err := s.authority.ResetPassword(ctx, request.Params.Token, request.Body.Password, stateOf(ctx).client); err != nil {
 		return nil, err
 	}
 	return api.ResetPassword200JSONResponse{Message: "Password reset successful"}, nil

@@ -220,30 +220,6 @@ func TestLogout(t *testing.T) {
 	})
 }
 
-// No refresh survives a logout that was acknowledged, however close the race.
-func TestLogoutRacesRefresh(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
-		address := s.NewUser(t)
-		for range 10 {
-			tokens := s.Login(t, address)
-			var refreshed apitest.Answer
-			var both sync.WaitGroup
-			both.Go(func() { refreshed = s.TryRefresh(t, tokens.Refresh) })
-			both.Go(func() {
-				if answer := s.Logout(t, tokens.Refresh); answer.Status != http.StatusOK {
-					t.Errorf("logout: %d %s", answer.Status, answer.Raw)
-				}
-			})
-			both.Wait()
-			s.ExpectDead(t, tokens)
-			if refreshed.Status == http.StatusOK {
-				s.ExpectDead(t, apitest.Tokens{Access: refreshed.Text("accessToken"), Refresh: refreshed.Text("refreshToken")})
-			}
-		}
-	})
-}
-
 // Disabling is felt on the next call, and undone by enabling: it ends no session by itself.
 func TestDisabledUser(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {

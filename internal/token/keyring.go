@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/audit"
 )
 
 const (
@@ -72,8 +74,11 @@ func (k *Keyring) Reload(ctx context.Context) error {
 		var opened []*key
 		for i, row := range rows {
 			if k.gone(rows, i, now) {
-				if err := k.db.WithContext(ctx).Where("kid = ?", row.Kid).Delete(&SigningKey{}).Error; err != nil {
-					return fmt.Errorf("delete signing key: %w", err)
+				err := k.changed(ctx, audit.DeleteKey, row.Kid, func(tx *gorm.DB) *gorm.DB {
+					return tx.Where("kid = ?", row.Kid).Delete(&SigningKey{})
+				})
+				if err != nil {
+					return err
 				}
 				continue
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/token"
 )
@@ -302,4 +303,44 @@ func kidOf(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return kid
+}
+
+// Every change to a key is on record once, by whichever instance.
+func TestKeyEvents(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		clock, db := newClock(), databasetest.New(t, engine)
+		ring, other := openRing(t, db, clock.now), openRing(t, db, clock.now)
+		first := ring.Public()[0].Kid
+		clock.advance(89 * 24 * time.Hour)
+		reload(t, ring)
+		reload(t, other)
+		next := ring.Public()[0].Kid
+		for range 2 {
+			if kid, err := other.Rotate(t.Context()); err != nil || kid != next {
+				t.Fatalf("%s, %v", kid, err)
+			}
+		}
+		clock.advance(token.RotateAfter + lifetime + 2*time.Minute)
+		reload(t, ring)
+		reload(t, other)
+		if err := ring.Revoke(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Revoke(t.Context(), next); !errors.Is(err, token.ErrNoSuchKey) {
+			t.Error(err)
+		}
+		want := []string{"key-create kid " + first, "key-create kid " + next, "key-advance kid " + next, "key-delete kid " + first,
+			"key-revoke kid " + next, "key-create kid " + ring.Public()[0].Kid}
+		var got []string
+		err := audit.Read(t.Context(), db, audit.Filter{}, func(event audit.Event) error {
+			if event.Outcome != audit.Success {
+				t.Errorf("%+v", event)
+			}
+			got = append(got, string(event.Kind)+" "+event.Detail)
+			return nil
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("recorded %q, want %q, %v", got, want, err)
+		}
+	})
 }

@@ -7,7 +7,11 @@ import (
 	"slices"
 	"time"
 
+	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/database"
 )
 
 // The life of a key: next, published and not signing yet; active, signing; retired, published while a token
@@ -37,9 +41,10 @@ func (k *Keyring) Rotate(ctx context.Context) (string, error) {
 	signsFrom := k.now().Add(RotateAfter)
 	newest := k.newest(rows)
 	if newest != nil && newest.SignsFrom.After(k.now()) {
-		earlier := k.db.WithContext(ctx).Model(&SigningKey{}).
-			Where("kid = ? AND signs_from > ?", newest.Kid, signsFrom).Update("signs_from", signsFrom)
-		return newest.Kid, earlier.Error
+		return newest.Kid, k.changed(ctx, audit.AdvanceKey, newest.Kid, func(tx *gorm.DB) *gorm.DB {
+			return tx.Model(&SigningKey{}).
+				Where("kid = ? AND signs_from > ?", newest.Kid, signsFrom).Update("signs_from", signsFrom)
+		})
 	}
 	kid, err := k.insert(ctx, rows, signsFrom)
 	if kid == "" && err == nil {
@@ -51,11 +56,16 @@ func (k *Keyring) Rotate(ctx context.Context) (string, error) {
 // Revoke deletes a key: what it signed is refused as soon as an instance has reloaded, and a new key signs if
 // there is no other. Errors: ErrNoSuchKey.
 func (k *Keyring) Revoke(ctx context.Context, kid string) error {
-	deleted := k.db.WithContext(ctx).Where("kid = ?", kid).Delete(&SigningKey{})
+	revoked := false
+	err := k.changed(ctx, audit.RevokeKey, kid, func(tx *gorm.DB) *gorm.DB {
+		deletion := tx.Where("kid = ?", kid).Delete(&SigningKey{})
+		revoked = deletion.RowsAffected > 0
+		return deletion
+	})
 	switch {
-	case deleted.Error != nil:
-		return fmt.Errorf("revoke signing key: %w", deleted.Error)
-	case deleted.RowsAffected == 0:
+	case err != nil:
+		return err
+	case !revoked:
 		return ErrNoSuchKey
 	}
 	return k.Reload(ctx)
@@ -138,14 +148,31 @@ func (k *Keyring) insert(ctx context.Context, rows []SigningKey, signsFrom time.
 	if len(rows) > 0 {
 		row.Generation = rows[0].Generation + 1
 	}
-	created := k.db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
-	if created.Error != nil {
-		return "", fmt.Errorf("store signing key: %w", created.Error)
-	}
-	if created.RowsAffected == 0 {
-		return "", nil
+	created := false
+	err = k.changed(ctx, audit.CreateKey, row.Kid, func(tx *gorm.DB) *gorm.DB {
+		creation := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
+		created = creation.RowsAffected > 0
+		return creation
+	})
+	if err != nil || !created {
+		return "", err
 	}
 	return row.Kid, nil
+}
+
+// changed makes a change to a key and records it, if there was something to change.
+func (k *Keyring) changed(ctx context.Context, kind audit.Kind, kid string, change func(tx *gorm.DB) *gorm.DB) error {
+	err := database.Transaction(ctx, k.db, func(tx *gorm.DB) error {
+		changed := change(tx)
+		if changed.Error != nil || changed.RowsAffected == 0 {
+			return changed.Error
+		}
+		return audit.Record(tx, audit.Event{At: k.now(), Kind: kind, Outcome: audit.Success, Detail: "kid " + kid})
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", kind, err)
+	}
+	return nil
 }
 
 // reseal seals keys of a previous secret under the present one. The condition on the old text lets one of

@@ -40,3 +40,6 @@ func (s Secret) key(label string) []byte {
 	}
 	return key
 }
+
+// Derive is the key of another room, by a label that no room shares.
+func (s Secret) Derive(label string) []byte { return s.key(label) }

@@ -23,6 +23,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/httpapi/contracttest"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
@@ -62,6 +63,8 @@ type Options struct {
 	RefreshGrace time.Duration    // 0: 30 s; negative: none
 	WithoutKeys  bool             // the operations that need the keyring panic
 	Hasher       *password.Hasher // nil: one whose calls wait for as long as a test takes
+	Throttle     bool             // limits are on; most tests come from one address more often than they allow
+	BehindProxy  bool             // the client is a trusted proxy: X-Forwarded-For tells whom it speaks for
 }
 
 // Start runs a server until the test ends.
@@ -88,7 +91,7 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 	outbox := mail.NewOutbox(db, sender, log, s.Clock.Now)
 	settings := auth.Settings{
 		SessionLifetime: 720 * time.Hour, IdleLifetime: 336 * time.Hour, RefreshGrace: 30 * time.Second,
-		ResetTokenLifetime: 30 * time.Minute, PublicURL: PublicURL,
+		ResetTokenLifetime: 30 * time.Minute, AuditRetention: 30 * 24 * time.Hour, PublicURL: PublicURL,
 	}
 	if options.RefreshGrace != 0 {
 		settings.RefreshGrace = max(0, options.RefreshGrace)
@@ -98,12 +101,22 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 	if hasher == nil {
 		hasher = password.NewHasher(runtime.GOMAXPROCS(0), time.Minute)
 	}
-	s.Authority = auth.New(db, access, token.NewRefreshCodec(token.Secrets{Secret}), outbox, hasher, settings, s.Clock.Now)
+	var limits *throttle.Throttle
+	if options.Throttle {
+		limits = throttle.New(db, Secret, s.Clock.Now)
+	}
+	s.Authority = auth.New(db, access, token.NewRefreshCodec(token.Secrets{Secret}), outbox, hasher, limits, settings, s.Clock.Now)
 	keys := s.Keys
 	if options.WithoutKeys {
 		keys = nil
 	}
-	handler, err := httpapi.New(s.Authority, keys, PublicURL, log)
+	edge := httpapi.Settings{PublicURL: PublicURL}
+	if options.BehindProxy {
+		if edge.TrustedProxies, err = httpapi.ParseProxies("127.0.0.1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handler, err := httpapi.New(s.Authority, keys, edge, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,17 +170,28 @@ func (s *Server) CloseDatabase(t testing.TB) {
 	}
 }
 
-// Clock is a clock that a test can move.
+// Clock is a clock that a test can move and stop.
 type Clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
+	mu      sync.Mutex
+	ahead   time.Duration
+	stopped time.Time // zero: it goes
 }
 
-// Now is the real time, moved.
+// Now is the real time, or the one the clock was stopped at, moved.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.stopped.IsZero() {
+		return c.stopped.Add(c.ahead)
+	}
 	return time.Now().Add(c.ahead)
+}
+
+// Stop lets time pass by Advance only.
+func (c *Clock) Stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = time.Now()
 }
 
 // Advance moves the clock.

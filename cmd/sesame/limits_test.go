@@ -1,0 +1,30 @@
+package main
+
+import (
+	"net/http"
+	"syscall"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+)
+
+// Guessing is limited unless it is switched off, and kill -9 does not begin the count anew.
+func TestGuessesAreLimited(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		p := newProcess(t, engine)
+		p.start(t)
+		for i := range 11 {
+			if i == 5 {
+				_, _ = p.end(t, syscall.SIGKILL)
+				p.start(t)
+			}
+			want := http.StatusUnauthorized
+			if i == 10 {
+				want = http.StatusTooManyRequests
+			}
+			if status, _ := p.post(t, "/auth/login", `{"email":"ada@example.com","password":"a wrong password"}`); status != want {
+				t.Errorf("guess %d: %d", i+1, status)
+			}
+		}
+	})
+}

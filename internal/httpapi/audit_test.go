@@ -1,0 +1,247 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+)
+
+// recorded reads the events of accounts and sessions so far, the oldest first.
+func recorded(t *testing.T, s *apitest.Server) []audit.Event {
+	t.Helper()
+	var events []audit.Event
+	err := audit.Read(t.Context(), s.DB, audit.Filter{}, func(event audit.Event) error {
+		if event.Kind != audit.CreateKey {
+			events = append(events, event)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+// Every event of an account and its sessions is on record, once, with where it came from.
+func TestWhatIsRecorded(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		seen := 0
+		// next makes a call and demands exactly these events of it, each as kind, outcome and detail.
+		next := func(call func() apitest.Answer, want ...string) []audit.Event {
+			t.Helper()
+			answer := call()
+			events := recorded(t, s)[seen:]
+			seen += len(events)
+			var got []string
+			for _, event := range events {
+				got = append(got, fmt.Sprintf("%s %s %s", event.Kind, event.Outcome, event.Detail))
+				if event.RequestID != answer.Header.Get("X-Request-Id") || event.Address != "127.0.0.1" || time.Since(event.At).Abs() > time.Minute {
+					t.Errorf("%s: request %q, address %q, at %s", event.Kind, event.RequestID, event.Address, event.At)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("recorded %q, want %q", got, want)
+			}
+			return events
+		}
+		login := func(address, password string) func() apitest.Answer {
+			return func() apitest.Answer { return s.Post(t, "/auth/login", "email", address, "password", password) }
+		}
+		refresh := func(token string) func() apitest.Answer {
+			return func() apitest.Answer { return s.TryRefresh(t, token) }
+		}
+		logout := func(token string) func() apitest.Answer {
+			return func() apitest.Answer { return s.Logout(t, token) }
+		}
+
+		const ada = "ada@example.com"
+		registered := next(func() apitest.Answer { return s.Register(t, "Ada@Example.com") }, "register success ")
+		next(func() apitest.Answer { return s.Register(t, ada) }) // taken
+		user := registered[0].UserID
+		var known auth.User
+		if err := s.DB.Take(&known).Error; err != nil || known.ID != user || registered[0].Email != ada {
+			t.Errorf("recorded user %s %q, want %s, %v", user, registered[0].Email, known.ID, err)
+		}
+		for _, event := range next(login(ada, "not the password"), "login failure wrong password") {
+			if event.UserID != user || event.Email != ada {
+				t.Errorf("%+v", event)
+			}
+		}
+		for _, event := range next(login("Nobody@example.com", "not the password"), "login failure no such account") {
+			if event.Email != "nobody@example.com" {
+				t.Errorf("%+v", event)
+			}
+		}
+		for _, event := range next(login("Pa$$word in the wrong field", "x"), "login failure no such account") {
+			if event.Email != "" {
+				t.Errorf("what is no address was recorded: %+v", event)
+			}
+		}
+		var tokens apitest.Tokens
+		opened := next(func() apitest.Answer {
+			answer := s.Do(t, http.MethodPost, "/auth/login", `{"email":"`+ada+`","password":"`+apitest.Password+`"}`, "Content-Type", asJSON, "User-Agent", `a "browser" é`)
+			tokens = apitest.Tokens{Access: answer.Text("accessToken"), Refresh: answer.Text("refreshToken")}
+			return answer
+		}, "login success ")
+		if opened[0].UserAgent != `a "browser" é` || opened[0].UserID != user {
+			t.Errorf("%+v", opened[0])
+		}
+		next(func() apitest.Answer { return s.Authenticate(t, tokens.Access) })
+		next(refresh("garbage"))
+		next(refresh(tokens.Refresh)) // an ordinary refresh is no event
+		for _, event := range slices.Concat(
+			next(refresh(tokens.Refresh), "refresh-replay success "),
+			func() []audit.Event {
+				s.Clock.Advance(31 * time.Second)
+				return next(refresh(tokens.Refresh), "refresh-reuse failure a retired refresh token: the session is revoked")
+			}()) {
+			if event.UserID != user || event.SessionID != opened[0].SessionID {
+				t.Errorf("%+v", event)
+			}
+		}
+		next(refresh(tokens.Refresh)) // has ended already
+		next(logout(tokens.Refresh))
+		tokens = s.Login(t, ada)
+		seen++
+		for _, event := range next(logout(tokens.Refresh), "logout success ") {
+			if event.UserID != user || event.SessionID == opened[0].SessionID {
+				t.Errorf("%+v", event)
+			}
+		}
+		next(logout(tokens.Refresh))
+
+		next(func() apitest.Answer { return s.Forgot(t, ada) }, "forgot-password success ")
+		next(func() apitest.Answer { return s.Forgot(t, "nobody@example.com") }, "forgot-password success ")
+		token := s.ResetToken(t, s.NextLetter(t))
+		next(func() apitest.Answer { return s.Reset(t, "garbage", apitest.Password) }, "reset-password failure the token is not known, used, or expired")
+		for _, event := range next(func() apitest.Answer { return s.Reset(t, token, "another password") }, "reset-password success ") {
+			if event.UserID != user || event.Email != ada {
+				t.Errorf("%+v", event)
+			}
+		}
+		if err := s.DB.Model(&auth.User{}).Where("id = ?", user).UpdateColumn("disabled_at", s.Clock.Now()).Error; err != nil {
+			t.Fatal(err)
+		}
+		next(login(ada, "another password"), "login failure the user is disabled")
+	})
+}
+
+// What is not on record did not happen: no account, no session, no end of one, no new password.
+func TestNothingHappensOffTheRecord(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		address := s.NewUser(t)
+		live, retired := s.Login(t, address), s.Login(t, address)
+		successor := s.Refresh(t, retired.Refresh)
+		s.Clock.Advance(time.Minute)
+		s.Forgot(t, address)
+		token := s.ResetToken(t, s.NextLetter(t))
+		rename := func(from, to string) {
+			if err := s.DB.Exec("ALTER TABLE " + from + " RENAME TO " + to).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		rename("audit_events", "audit_events_away")
+		for name, answer := range map[string]apitest.Answer{
+			"register": s.Register(t, "new@example.com"),
+			"login":    s.Post(t, "/auth/login", "email", address, "password", apitest.Password),
+			"failure":  s.Post(t, "/auth/login", "email", address, "password", "not the password"),
+			"logout":   s.Logout(t, live.Refresh),
+			"reuse":    s.TryRefresh(t, retired.Refresh),
+			"forgot":   s.Forgot(t, address),
+			"reset":    s.Reset(t, token, "another password"),
+		} {
+			if answer.Status != http.StatusInternalServerError {
+				t.Errorf("%s: %d %s", name, answer.Status, answer.Raw)
+			}
+		}
+		rename("audit_events_away", "audit_events")
+		var users, sessions int64
+		if err := s.DB.Model(&auth.User{}).Count(&users).Error; err != nil || users != 1 {
+			t.Errorf("%d users, %v", users, err)
+		}
+		if err := s.DB.Model(&auth.Session{}).Count(&sessions).Error; err != nil || sessions != 2 {
+			t.Errorf("%d sessions, %v", sessions, err)
+		}
+		s.ExpectLive(t, live)
+		s.ExpectLive(t, successor)
+		if answer := s.Reset(t, token, "another password"); answer.Status != http.StatusOK {
+			t.Errorf("the token was burnt: %d %s", answer.Status, answer.Raw)
+		}
+	})
+}
+
+// A flood of attempts that are throttled leaves one event, and a client that replays a refresh again and again one.
+func TestFloodLeavesFewEvents(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		address := s.NewUser(t)
+		tokens := s.Login(t, address)
+		s.Refresh(t, tokens.Refresh)
+		var calls []func()
+		for range 100 {
+			calls = append(calls,
+				func() { loginFrom(t, s, "192.0.2.1", address, wrong) },
+				func() { s.TryRefresh(t, tokens.Refresh) },
+				func() { s.Forgot(t, address) })
+		}
+		for _, call := range calls {
+			call()
+		}
+		count := make(map[string]int)
+		for _, event := range recorded(t, s) {
+			count[string(event.Kind)+" "+string(event.Outcome)]++
+		}
+		for event, want := range map[string]int{
+			"login failure": 10, "login throttled": 1, "refresh-replay success": 1,
+			"forgot-password success": 1, "forgot-password throttled": 1,
+		} {
+			if count[event] != want {
+				t.Errorf("%s: %d events, want %d", event, count[event], want)
+			}
+		}
+		s.Clock.Advance(15 * time.Minute) // the budget is whole again, and told of again when it is spent
+		for range 12 {
+			loginFrom(t, s, "192.0.2.1", address, wrong)
+		}
+		if events := recorded(t, s); events[len(events)-1].Outcome != audit.Throttled {
+			t.Errorf("the last event is %+v", events[len(events)-1])
+		}
+	})
+}
+
+// The 101st session ends the one not refreshed for longest, not the oldest, and nobody else's.
+func TestMostSessions(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		s.Clock.Stop()
+		address, other := s.NewUser(t), s.NewUser(t)
+		others := s.Login(t, other)
+		sessions := make([]apitest.Tokens, 100)
+		for i := range sessions {
+			s.Clock.Advance(time.Second)
+			sessions[i] = s.Login(t, address)
+		}
+		s.Clock.Advance(time.Second)
+		sessions[0] = s.Refresh(t, sessions[0].Refresh)
+		s.Clock.Advance(time.Second)
+		last := s.Login(t, address)
+		s.ExpectDead(t, sessions[1])
+		for _, tokens := range []apitest.Tokens{last, sessions[0], sessions[2], sessions[99], others} {
+			s.ExpectLive(t, tokens)
+		}
+		events := recorded(t, s)
+		evicted := slices.DeleteFunc(slices.Clone(events), func(event audit.Event) bool { return event.Kind != audit.Evict })
+		if len(evicted) != 1 || evicted[0].RequestID != events[len(events)-1].RequestID || evicted[0].Email != address {
+			t.Errorf("recorded %+v", evicted)
+		}
+	})
+}

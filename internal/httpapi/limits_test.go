@@ -1,0 +1,251 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+)
+
+// limited is a server with limits behind a proxy that the test is, at a time that stands.
+func limited(t *testing.T, engine databasetest.Engine) *apitest.Server {
+	t.Helper()
+	s := apitest.Start(t, engine, apitest.Options{Throttle: true, BehindProxy: true})
+	s.Clock.Stop()
+	return s
+}
+
+const wrong = "a wrong password"
+
+func loginFrom(t *testing.T, s *apitest.Server, client, address, password string) apitest.Answer {
+	t.Helper()
+	return s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%q,"password":%q}`, address, password), "Content-Type", asJSON, "X-Forwarded-For", client)
+}
+
+func expectStatus(t *testing.T, answer apitest.Answer, status int) {
+	t.Helper()
+	if answer.Status != status {
+		t.Errorf("answered %d %s, want %d", answer.Status, answer.Raw, status)
+	}
+}
+
+func expectThrottled(t *testing.T, answer apitest.Answer, retryAfter string) {
+	t.Helper()
+	if got := answer.Header.Get("Retry-After"); answer.Status != http.StatusTooManyRequests || answer.Code() != "too_many_requests" || got != retryAfter {
+		t.Errorf("answered %d %s, Retry-After %q, want %q", answer.Status, answer.Raw, got, retryAfter)
+	}
+}
+
+func statuses(answers []apitest.Answer) map[int]int {
+	count := make(map[int]int)
+	for _, answer := range answers {
+		count[answer.Status]++
+	}
+	return count
+}
+
+// Guesses at once do not outrun the limit: each 401 is a hash, each other answer is none. On a slow machine, and
+// with the race detector, some wait for their turn as long as an operation may take, and are answered 503.
+func TestGuessesAtOnce(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		address := s.NewUser(t)
+		answers := atOnce(1000, func() apitest.Answer { return loginFrom(t, s, "192.0.2.1", address, wrong) })
+		count := statuses(answers)
+		if count[401] == 0 || count[401] > 10 || count[401]+count[429]+count[503] != 1000 {
+			t.Errorf("answers: %v", count)
+		}
+		restarted := apitest.StartOn(t, engine, s.DB, apitest.Options{Throttle: true, BehindProxy: true})
+		for left := 10 - count[401]; ; left-- { // what was answered 503 may have been paid for
+			answer := loginFrom(t, restarted, "192.0.2.1", address, wrong)
+			if answer.Status == http.StatusTooManyRequests {
+				break
+			}
+			if answer.Status != http.StatusUnauthorized || left == 0 {
+				t.Fatalf("answered %d after %v", answer.Status, count)
+			}
+		}
+		expectStatus(t, loginFrom(t, restarted, "192.0.2.1", address, apitest.Password), 429)
+	})
+}
+
+func TestHonestLoginsCostNothing(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		address := s.NewUser(t)
+		answers := atOnce(50, func() apitest.Answer { return loginFrom(t, s, "192.0.2.1", address, apitest.Password) })
+		if count := statuses(answers); count[200] != 50 {
+			t.Errorf("answers: %v", count)
+		}
+	})
+}
+
+// Being throttled tells nothing, and the limit of address and network ends when it says.
+func TestLimitOfAddressAndNetwork(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		known, disabled, throttled := s.NewUser(t), s.NewUser(t), make(map[string]bool)
+		if err := s.DB.Model(&auth.User{}).Where("email = ?", disabled).UpdateColumn("disabled_at", s.Clock.Now()).Error; err != nil {
+			t.Fatal(err)
+		}
+		for i, address := range []string{known, disabled, "nobody@example.com", "no address"} {
+			client := fmt.Sprintf("192.0.2.%d", i)
+			for range 10 {
+				expectStatus(t, loginFrom(t, s, client, address, wrong), 401)
+			}
+			answer := loginFrom(t, s, client, address, wrong)
+			expectThrottled(t, answer, "90")
+			throttled[withoutID(answer)] = true
+			s.Clock.Advance(89*time.Second + time.Millisecond)
+			expectThrottled(t, loginFrom(t, s, client, strings.ToUpper(address), wrong), "1")
+			s.Clock.Advance(999 * time.Millisecond)
+			expectStatus(t, loginFrom(t, s, client, address, wrong), 401)
+			expectStatus(t, loginFrom(t, s, client, address, wrong), 429)
+		}
+		if len(throttled) != 1 {
+			t.Errorf("told apart: %v", throttled)
+		}
+		expectStatus(t, loginFrom(t, s, "192.0.2.200", known, apitest.Password), 200)
+	})
+}
+
+// No spelling of the address, no address of a network and no header buys another try.
+func TestOneBudget(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		for _, behindProxy := range []bool{true, false} {
+			s := apitest.Start(t, engine, apitest.Options{Throttle: true, BehindProxy: behindProxy})
+			s.Clock.Stop()
+			address := s.NewUser(t)
+			spellings := []string{address, strings.ToUpper(address), strings.Replace(address, "example", "EXAMPLE", 1), strings.Replace(address, "user", "uSeR", 1)}
+			var answers []apitest.Answer
+			for i := range 200 {
+				client := fmt.Sprintf("2001:db8:1:2::%x", i)
+				if !behindProxy {
+					client = fmt.Sprintf("192.0.2.%d", i)
+				}
+				answers = append(answers, loginFrom(t, s, client, spellings[i%len(spellings)], wrong))
+			}
+			if count := statuses(answers); count[401] != 10 || count[429] != 190 {
+				t.Errorf("behind a proxy %v: %v", behindProxy, count)
+			}
+		}
+	})
+}
+
+// Guesses from anywhere use up what a stranger may try, not what the owner may; a reset forgives.
+func TestLimitOfAddress(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		address := s.NewUser(t)
+		const home = "198.51.100.1"
+		expectStatus(t, loginFrom(t, s, home, address, apitest.Password), 200)
+		var answers []apitest.Answer
+		for i := range 150 {
+			answers = append(answers, loginFrom(t, s, fmt.Sprintf("192.0.2.%d", i), address, wrong))
+		}
+		if count := statuses(answers); count[401] != 100 || count[429] != 50 {
+			t.Errorf("answers: %v", count)
+		}
+		expectThrottled(t, loginFrom(t, s, "203.0.113.1", address, apitest.Password), "3600")
+		expectStatus(t, loginFrom(t, s, home, address, wrong), 401)
+		expectStatus(t, loginFrom(t, s, home, address, apitest.Password), 200)
+
+		s.Forgot(t, address)
+		expectStatus(t, s.Reset(t, s.ResetToken(t, s.NextLetter(t)), apitest.Password), 200)
+		s.Clock.Advance(180*24*time.Hour - time.Second)
+		for i := range 100 {
+			expectStatus(t, loginFrom(t, s, fmt.Sprintf("192.0.2.%d", i), address, wrong), 401)
+		}
+		expectStatus(t, loginFrom(t, s, home, address, wrong), 401)
+		s.Clock.Advance(time.Second)
+		expectStatus(t, loginFrom(t, s, home, address, apitest.Password), 429) // not seen for long
+	})
+}
+
+// One password tried on many addresses: the 21st address is refused, another try on the first is not.
+func TestLimitOfAddressesOfANetwork(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		for i := range 20 {
+			expectStatus(t, loginFrom(t, s, "192.0.2.1", fmt.Sprintf("%d@example.com", i), wrong), 401)
+		}
+		expectThrottled(t, loginFrom(t, s, "192.0.2.1", "20@example.com", wrong), "45")
+		expectStatus(t, loginFrom(t, s, "192.0.2.1", "0@example.com", wrong), 401)
+		s.Clock.Advance(45 * time.Second)
+		expectStatus(t, loginFrom(t, s, "192.0.2.1", "20@example.com", wrong), 401)
+		expectStatus(t, loginFrom(t, s, "192.0.2.1", "21@example.com", wrong), 429)
+	})
+}
+
+// The doors that check or hash a password share a budget: used up at one, it is used up at the others.
+func TestLimitOfANetwork(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		address := s.NewUser(t)
+		s.Forgot(t, address)
+		token := s.ResetToken(t, s.NextLetter(t))
+		for range 29 { // and the registration
+			expectStatus(t, s.Reset(t, "x", wrong), 401)
+		}
+		throttled := []func() apitest.Answer{
+			func() apitest.Answer { return s.Reset(t, token, apitest.Password) },
+			func() apitest.Answer { return s.Register(t, "new@example.com") },
+			func() apitest.Answer { return s.Post(t, "/auth/login", "email", address, "password", apitest.Password) },
+		}
+		for _, call := range throttled {
+			expectThrottled(t, call(), "2")
+		}
+		s.Clock.Advance(2 * time.Second)
+		expectStatus(t, s.Reset(t, token, apitest.Password), 200) // refunded
+		expectStatus(t, s.Register(t, "new@example.com"), 201)    // not
+		expectStatus(t, s.Register(t, "newer@example.com"), 429)
+		expectStatus(t, loginFrom(t, s, "192.0.2.1", address, apitest.Password), 200) // another network
+	})
+}
+
+// A network is told that it asks too often; an address gets its mails at most so often, and nobody is told.
+func TestLimitsOfResetMails(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		address, other, minutely := s.NewUser(t), s.NewUser(t), s.NewUser(t)
+		forgot := func(client int, address string) apitest.Answer {
+			return s.Do(t, http.MethodPost, "/auth/forgot-password", fmt.Sprintf(`{"email":%q}`, address), "Content-Type", asJSON, "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", client))
+		}
+		for i := range 100 {
+			expectStatus(t, forgot(200+i/10, minutely), 202)
+		}
+		expectStatus(t, forgot(250, address), 202)
+		if to := []string{s.NextLetter(t).To, s.NextLetter(t).To}; to[0] != minutely || to[1] != address { // letters leave in order
+			t.Errorf("100 requests at once: letters to %v", to)
+		}
+		s.Clock.Advance(24 * time.Hour)
+		for day := range 2 {
+			for minute := range 8 { // five mails a day
+				for i := range 20 {
+					expectStatus(t, forgot(day*100+minute*10+i/2, address), 202)
+				}
+				s.Clock.Advance(time.Minute)
+			}
+			s.Clock.Advance(24 * time.Hour)
+		}
+		expectStatus(t, forgot(250, other), 202)
+		mails := 0
+		for s.NextLetter(t).To == address {
+			mails++
+		}
+		if mails != 10 {
+			t.Errorf("%d mails in two days", mails)
+		}
+		for range 9 {
+			expectStatus(t, forgot(250, "nobody@example.com"), 202)
+		}
+		expectThrottled(t, forgot(250, "nobody@example.com"), "360")
+		s.Clock.Advance(6 * time.Minute)
+		expectStatus(t, forgot(250, "nobody@example.com"), 202)
+	})
+}

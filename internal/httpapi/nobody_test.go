@@ -1,0 +1,73 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/token"
+)
+
+// What names nobody does not name the first row: not an empty address or token, no null, no authentic token of
+// zeros, which is what a query without its condition would take for anybody.
+func TestNothingNamesNobody(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		address := s.NewUser(t)
+		live := s.Login(t, address)
+		s.Forgot(t, address)
+		resetToken := s.ResetToken(t, s.NextLetter(t))
+		for _, email := range []string{`""`, `" "`, `"%"`, `null`, `0`, `[]`, `{}`} {
+			for _, password := range []string{fmt.Sprintf("%q", apitest.Password), `""`, `null`, `"null"`, `[]`, `{}`} {
+				answer := s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%s,"password":%s}`, email, password), "Content-Type", asJSON)
+				if answer.Status != http.StatusBadRequest && answer.Status != http.StatusUnauthorized {
+					t.Errorf("login %s, %s: %d", email, password, answer.Status)
+				}
+			}
+		}
+		for _, password := range []string{`""`, `null`, `"null"`, `[]`, `{}`, `[` + fmt.Sprintf("%q", apitest.Password) + `]`} {
+			answer := s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%q,"password":%s}`, address, password), "Content-Type", asJSON)
+			if answer.Status != http.StatusBadRequest && answer.Status != http.StatusUnauthorized {
+				t.Errorf("login with the password %s: %d", password, answer.Status)
+			}
+		}
+		codec := token.NewRefreshCodec(token.Secrets{apitest.Secret})
+		for _, counter := range []int64{0, 1} {
+			zeros := codec.Encode(token.Refresh{Session: uuid.Nil, Counter: counter})
+			if answer := s.TryRefresh(t, zeros); answer.Status != http.StatusUnauthorized {
+				t.Errorf("a refresh token of zeros: %d", answer.Status)
+			}
+			if answer := s.Logout(t, zeros); answer.Status != http.StatusOK { // authentic, and nothing to end
+				t.Errorf("a logout with zeros: %d", answer.Status)
+			}
+		}
+		issuer := token.NewAccessTokens(s.Keys, apitest.PublicURL, apitest.PublicURL, 15*time.Minute, s.Clock.Now)
+		zeros, err := issuer.Issue(uuid.Nil, uuid.Nil, s.Clock.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer := s.Authenticate(t, zeros); answer.Status != http.StatusUnauthorized {
+			t.Errorf("an access token of zeros: %d", answer.Status)
+		}
+		for _, path := range []string{"/auth/reset-password", "/auth/reset-password?token=", "/auth/reset-password?token=%20"} {
+			answer := s.Do(t, http.MethodPost, path, `{"password":"an even better horse"}`, "Content-Type", asJSON)
+			if answer.Status != http.StatusBadRequest && answer.Status != http.StatusUnauthorized {
+				t.Errorf("%s: %d", path, answer.Status)
+			}
+		}
+		s.ExpectLive(t, live)
+		var sessions int64
+		if err := s.DB.Model(&auth.Session{}).Count(&sessions).Error; err != nil || sessions != 1 {
+			t.Errorf("%d sessions, %v", sessions, err)
+		}
+		if answer := s.Reset(t, resetToken, "an even better horse"); answer.Status != http.StatusOK {
+			t.Errorf("the token was used up: %d", answer.Status)
+		}
+	})
+}
