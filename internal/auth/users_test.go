@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/mail"
+	"github.com/sesame-auth/sesame/internal/password"
 )
 
 var noon = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -216,6 +219,55 @@ func TestDeleteUser(t *testing.T) {
 		a.stored(t, other.ID)
 		if count, email, _ := a.events(t, audit.DeleteUser); count != 1 || email != "ada@example.com" {
 			t.Errorf("recorded %d times, of %q", count, email)
+		}
+	})
+}
+
+// What an operator does and cannot be recorded is not done.
+func TestOperatorDoesNothingOffTheRecord(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		a := newAuthority(t, engine)
+		a.hasher, a.outbox = password.NewHasher(1, time.Hour), mail.NewOutbox(a.db, nil, slog.New(slog.DiscardHandler), a.clock)
+		user, _ := a.newUser(t, "ada@example.com")
+		if err := a.db.Migrator().DropTable(&audit.Event{}); err != nil {
+			t.Fatal(err)
+		}
+		var token OneTimeToken
+		if err := a.db.Take(&token).Error; err != nil {
+			t.Fatal(err)
+		}
+		for name, change := range map[string]func() error{
+			"create": func() error {
+				_, err := a.CreateUser(t.Context(), NewUser{Name: "Grace", Email: "grace@example.com"})
+				return err
+			},
+			"import": func() error {
+				_, err := a.ImportUsers(t.Context(), []ImportedUser{{Name: "Grace", Email: "grace@example.com"}}, false)
+				return err
+			},
+			"disable":    func() error { _, err := a.DisableUser(t.Context(), user.ID); return err },
+			"revoke":     func() error { _, err := a.RevokeSessions(t.Context(), user.ID); return err },
+			"revoke all": func() error { _, _, err := a.RevokeAllSessions(t.Context()); return err },
+			"link":       func() error { _, err := a.ResetLink(t.Context(), user.ID); return err },
+			"set":        func() error { return a.SetPassword(t.Context(), user.ID, "correct horse battery") },
+			"delete":     func() error { return a.DeleteUser(t.Context(), user.ID) },
+		} {
+			if err := change(); err == nil {
+				t.Errorf("%s is done", name)
+			}
+			if users, now := a.count(t, &User{}), a.stored(t, user.ID); users != 1 || now.Generation != 1 || now.PasswordHash != "x" || now.DisabledAt != nil {
+				t.Errorf("%s: %d users, %+v", name, users, now)
+			}
+			var after OneTimeToken
+			if err := a.db.Take(&after).Error; err != nil || string(after.Digest) != string(token.Digest) {
+				t.Errorf("%s: the reset token is another one, %v", name, err)
+			}
+		}
+		if err := a.db.Model(&User{}).Where("id = ?", user.ID).Update("disabled_at", noon).Error; err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.EnableUser(t.Context(), user.ID); err == nil || a.stored(t, user.ID).DisabledAt == nil {
+			t.Errorf("enable is done: %v", err)
 		}
 	})
 }
