@@ -279,7 +279,7 @@ func TestImportTakesBoundedMemory(t *testing.T) {
 	path := writeUsers(t, total)
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		p := newProcess(t, engine)
-		for _, args := range [][]string{{"users", "import", "--dry-run", path}, {"users", "import", path}, {"users", "import", path}, {"users", "list", "--json"}, {"users", "list"}} {
+		for _, args := range [][]string{{"users", "import", "--dry-run", path}, {"users", "import", path}, {"users", "list", "--json"}, {"users", "list"}} {
 			command := p.prepare(t, args...)
 			m := &meter{command: command}
 			command.Stdout = m
