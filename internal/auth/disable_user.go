@@ -20,13 +20,13 @@ import (
 func (a *Authority) DisableUser(ctx context.Context, id uuid.UUID) (changed bool, err error) {
 	now := a.now()
 	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
+		if err := voidOneTimeTokens(tx, id); err != nil { // before the user's row is locked, as a reset does
+			return err
+		}
 		update := tx.Model(&User{}).Where("id = ? AND disabled_at IS NULL", id).
 			Updates(map[string]any{"disabled_at": now, "generation": gorm.Expr("generation + 1")})
 		var user *User
 		if user, changed, err = changedUser(tx, update, id); !changed || err != nil {
-			return err
-		}
-		if err := voidOneTimeTokens(tx, id); err != nil {
 			return err
 		}
 		return audit.Record(tx, a.success(audit.DisableUser, user, nil, Client{}))

@@ -51,14 +51,14 @@ func (a *Authority) SetPassword(ctx context.Context, id uuid.UUID, plain string)
 // every session there is and every login still hashing the old password; one-time tokens, of whatever purpose,
 // must not outlive it either; what was guessed about the old one is forgiven; and the owner is told.
 func (a *Authority) replacePassword(tx *gorm.DB, user *User, condition clause.Expression, hash string, now time.Time) (bool, error) {
+	if err := voidOneTimeTokens(tx, user.ID); err != nil { // before the user's row is locked, as a reset does
+		return false, err
+	}
 	update := tx.Model(&User{}).Where("id = ?", user.ID).Where(condition).Updates(map[string]any{
 		"password_hash": hash, "generation": gorm.Expr("generation + 1"), "updated_at": now,
 	})
 	if update.Error != nil || update.RowsAffected == 0 {
 		return false, update.Error
-	}
-	if err := voidOneTimeTokens(tx, user.ID); err != nil {
-		return false, err
 	}
 	if err := a.forgive(tx, user.Email); err != nil {
 		return false, err

@@ -280,20 +280,25 @@ func TestLoginOfUserBeingDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	type result struct {
-		opened bool
-		err    error
+	opened := true
+	err = a.meanwhile(t, func(tx *gorm.DB) error { return tx.Where("id = ?", user.ID).Delete(&User{}).Error },
+		func() (err error) { opened, err = a.open(t.Context(), session, user, "", alone); return err })
+	if opened || err != nil {
+		t.Errorf("opened: %v, %v", opened, err)
 	}
-	ended := make(chan result, 1)
-	err = database.Transaction(t.Context(), a.db, func(tx *gorm.DB) error {
-		if err := tx.Where("id = ?", user.ID).Delete(&User{}).Error; err != nil {
+}
+
+// meanwhile calls late, which must come to wait for what early has changed, and returns what it ends with once
+// early has committed.
+func (a *Authority) meanwhile(t *testing.T, early func(*gorm.DB) error, late func() error) error {
+	t.Helper()
+	ended := make(chan error, 1)
+	err := database.Transaction(t.Context(), a.db, func(tx *gorm.DB) error {
+		if err := early(tx); err != nil {
 			return err
 		}
-		go func() {
-			opened, err := a.open(t.Context(), session, user, "", alone)
-			ended <- result{opened, err}
-		}()
-		for waiting := int64(0); waiting == 0; { // until the login waits for this transaction
+		go func() { ended <- late() }()
+		for waiting := int64(0); waiting == 0; {
 			if err := a.db.Raw("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting).Error; err != nil {
 				return err
 			}
@@ -303,23 +308,53 @@ func TestLoginOfUserBeingDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if login := <-ended; login.opened || login.err != nil {
-		t.Errorf("%+v", login)
+	return <-ended
+}
+
+// A reset that has looked at its user when the user is disabled changes nothing.
+func TestResetOfUserBeingDisabled(t *testing.T) {
+	a := newAuthority(t, databasetest.Postgres)
+	a.hasher = password.NewHasher(1, time.Hour)
+	user, _ := a.newUser(t, "ada@example.com")
+	link, err := a.newResetLink(a.db, user.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, resetToken, _ := strings.Cut(link, "#token=")
+	mark := func(tx *gorm.DB) error {
+		return tx.Exec("UPDATE users SET disabled_at = ? WHERE id = ?", noon, user.ID).Error
+	}
+	disable := func(tx *gorm.DB) error {
+		inside := *a
+		inside.db = tx
+		_, err := inside.DisableUser(t.Context(), user.ID)
+		return err
+	}
+	for what, early := range []func(*gorm.DB) error{mark, disable} {
+		if err := a.db.Exec("UPDATE users SET disabled_at = NULL").Error; err != nil {
+			t.Fatal(err)
+		}
+		late := func() error { return a.ResetPassword(t.Context(), resetToken, "an even better horse", Client{}) }
+		if err := a.meanwhile(t, early, late); !errors.Is(err, ErrInvalidReset) {
+			t.Errorf("%d: %v", what, err)
+		}
+		if now := a.stored(t, user.ID); now.PasswordHash != "x" || now.DisabledAt == nil {
+			t.Errorf("%d: %+v", what, now)
+		}
 	}
 }
 
-// Users are read in pages, each once, by id.
+// Users are read in pages, each once, by id: who comes while the first page is looked at is on a later one.
 func TestUsersAreReadInPages(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		for _, total := range []int{0, 1, usersPage, usersPage + 1} {
+		for _, total := range []int{0, 1, usersPage, 2500} {
 			a := newAuthority(t, engine)
-			var rows []User
-			for i := range total {
-				user := User{ID: uuid.New(), Name: "Ada", Email: fmt.Sprintf("%d@example.com", i), CreatedAt: noon, UpdatedAt: noon}
+			rows := make([]User, total)
+			for i := range rows {
+				rows[i] = User{ID: uuid.New(), Name: "Ada", Email: fmt.Sprintf("%d@example.com", i), CreatedAt: noon, UpdatedAt: noon}
 				if i%3 == 0 {
-					user.DisabledAt = &noon
+					rows[i].DisabledAt = &noon
 				}
-				rows = append(rows, user)
 			}
 			if total > 0 {
 				if err := a.db.CreateInBatches(rows, 50).Error; err != nil {
@@ -338,6 +373,27 @@ func TestUsersAreReadInPages(t *testing.T) {
 				if read != want {
 					t.Errorf("%d users of %d, disabled ones only: %v", read, want, onlyDisabled)
 				}
+			}
+			if total != 2500 {
+				continue
+			}
+			late := User{ID: uuid.Max, Name: "Late", Email: "late@example.com", CreatedAt: noon, UpdatedAt: noon}
+			read := 0
+			for user, err := range a.Users(t.Context(), false) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if read++; read == 1 {
+					if err := a.db.Create(&late).Error; err != nil {
+						t.Fatal(err)
+					}
+				}
+				if (read == total+1) != (user.ID == late.ID) {
+					t.Fatalf("%d: %s", read, user.ID)
+				}
+			}
+			if read != total+1 {
+				t.Errorf("%d users were read", read)
 			}
 			for _, err := range a.Users(t.Context(), false) { // who has seen enough stops
 				if err != nil {

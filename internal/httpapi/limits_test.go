@@ -157,6 +157,7 @@ func TestLimitOfAddress(t *testing.T) {
 
 		s.Forgot(t, address)
 		expectStatus(t, s.Reset(t, s.ResetToken(t, s.NextLetter(t)), apitest.Password), 200)
+		expectStatus(t, loginFrom(t, s, "203.0.113.2", address, wrong), 401)
 		s.Clock.Advance(180*24*time.Hour - time.Second)
 		for i := range 100 {
 			expectStatus(t, loginFrom(t, s, fmt.Sprintf("192.0.2.%d", i), address, wrong), 401)
