@@ -314,7 +314,7 @@ func (a *Authority) meanwhile(t *testing.T, early func(*gorm.DB) error, late fun
 // A reset that has looked at its user when the user is disabled changes nothing.
 func TestResetOfUserBeingDisabled(t *testing.T) {
 	a := newAuthority(t, databasetest.Postgres)
-	a.hasher = password.NewHasher(1, time.Hour)
+	a.hasher, a.outbox = password.NewHasher(1, time.Hour), mail.NewOutbox(a.db, nil, slog.New(slog.DiscardHandler), a.clock)
 	user, _ := a.newUser(t, "ada@example.com")
 	link, err := a.newResetLink(a.db, user.ID)
 	if err != nil {
