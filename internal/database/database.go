@@ -9,6 +9,9 @@
 //   - what Transaction returned without an error is durable;
 //   - many writers at once wait for each other instead of failing.
 //
+// A deadline cuts a statement off where it stands, with one exception: on SQLite a read ends between two rows, and
+// a row that takes long to find is found first (the driver does not interrupt it). Reads therefore have an index.
+//
 // Times are written in UTC with microseconds, the finest both engines keep.
 package database
 
