@@ -33,6 +33,7 @@ type config struct {
 	resetTokenTTL        time.Duration
 	throttle             bool
 	trustedProxies       httpapi.Proxies
+	corsOrigins          httpapi.Origins
 	logFormat            string
 	logLevel             slog.Level
 }
@@ -103,6 +104,8 @@ var settings = []setting{
 		set: func(c *config, v string) error { c.throttle = v == "on"; return oneOf(v, "on", "off") }},
 	{name: "SESAME_TRUSTED_PROXIES", help: "comma-separated addresses and CIDRs of the proxies whose `X-Forwarded-For` tells the client's address; empty: the peer is the client",
 		set: func(c *config, v string) (err error) { c.trustedProxies, err = httpapi.ParseProxies(v); return err }},
+	{name: "SESAME_CORS_ORIGINS", help: "comma-separated origins whose pages may call the API from a browser, such as `https://app.example.com`; empty: none but its own",
+		set: func(c *config, v string) (err error) { c.corsOrigins, err = httpapi.ParseOrigins(v); return err }},
 	{name: "SESAME_LOG_FORMAT", help: "`text` or `json`; empty: text on a terminal, else JSON",
 		set: func(c *config, v string) error { c.logFormat = v; return oneOf(v, "", "text", "json") }},
 	{name: "SESAME_LOG_LEVEL", fallback: "info", help: "`debug`, `info`, `warn` or `error`",

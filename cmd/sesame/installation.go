@@ -81,7 +81,9 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 		SessionLifetime: c.sessionTTL, IdleLifetime: c.refreshTokenTTL, RefreshGrace: c.refreshGrace,
 		ResetTokenLifetime: c.resetTokenTTL, PublicURL: c.publicURL,
 	}, time.Now)
-	handler, err := httpapi.New(authority, keys, httpapi.Settings{PublicURL: c.publicURL, TrustedProxies: c.trustedProxies}, log)
+	handler, err := httpapi.New(authority, keys, httpapi.Settings{
+		PublicURL: c.publicURL, TrustedProxies: c.trustedProxies, CORSOrigins: c.corsOrigins,
+	}, log)
 	if err != nil {
 		return nil, err
 	}

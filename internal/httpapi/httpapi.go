@@ -39,6 +39,7 @@ type Edge struct {
 type Settings struct {
 	PublicURL      string // where clients reach it, without a trailing slash
 	TrustedProxies Proxies
+	CORSOrigins    Origins
 }
 
 // New is the handler of the whole API and of the pages beside it.
@@ -55,6 +56,9 @@ func New(authority *auth.Authority, keys *token.Keyring, settings Settings, log 
 	router.HTTPErrorHandler = edge.answerError
 	router.IPExtractor = echo.ExtractIPDirect() // Echo would believe X-Forwarded-For
 	router.Pre(edge.receive)
+	if len(settings.CORSOrigins) > 0 {
+		router.Use(settings.CORSOrigins.allow(validate.isOperation))
+	}
 	router.Use(validate.middleware)
 
 	api.RegisterHandlers(router, api.NewStrictHandler(&Server{authority: authority, keys: keys}, nil))

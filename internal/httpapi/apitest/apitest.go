@@ -63,6 +63,7 @@ type Options struct {
 	Hasher       *password.Hasher // nil: one whose calls wait for as long as a test takes
 	Throttle     bool             // limits are on; most tests come from one address more often than they allow
 	BehindProxy  bool             // the client is a trusted proxy: X-Forwarded-For tells whom it speaks for
+	CORSOrigins  string           // whose pages may call the API, separated by commas
 }
 
 // Start runs a server until the test ends.
@@ -113,6 +114,9 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 		if edge.TrustedProxies, err = httpapi.ParseProxies("127.0.0.1"); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if edge.CORSOrigins, err = httpapi.ParseOrigins(options.CORSOrigins); err != nil {
+		t.Fatal(err)
 	}
 	handler, err := httpapi.New(authority, keys, edge, log)
 	if err != nil {
