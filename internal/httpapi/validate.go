@@ -58,6 +58,14 @@ func (v *validator) isOperation(method, path string) bool {
 	return is
 }
 
+// operationOf is the operationId of what is at a route, otherOperation if the contract does not have it.
+func (v *validator) operationOf(method, path string) string {
+	if route, is := v.routes[method+path]; is {
+		return route.Operation.OperationID
+	}
+	return otherOperation
+}
+
 // middleware lets through what the contract allows. What is not an operation of the contract passes; the
 // routes beside it take no input.
 func (v *validator) middleware(next echo.HandlerFunc) echo.HandlerFunc {
