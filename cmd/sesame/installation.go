@@ -34,6 +34,7 @@ type installation struct {
 	outbox    *mail.Outbox
 	keys      *token.Keyring
 	authority *auth.Authority
+	metrics   *httpapi.Metrics
 	api       http.Handler
 }
 
@@ -81,11 +82,18 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 		SessionLifetime: c.sessionTTL, IdleLifetime: c.refreshTokenTTL, RefreshGrace: c.refreshGrace,
 		ResetTokenLifetime: c.resetTokenTTL, AuditRetention: c.auditRetention, PublicURL: c.publicURL,
 	}, time.Now)
-	handler, err := httpapi.New(authority, keys, httpapi.Settings{PublicURL: c.publicURL, TrustedProxies: c.trustedProxies}, log)
+	pools, err := database.Pools(db)
 	if err != nil {
 		return nil, err
 	}
-	return &installation{outbox: outbox, keys: keys, authority: authority, api: handler}, nil
+	metrics := httpapi.NewMetrics(hasher, outbox, pools)
+	handler, err := httpapi.New(authority, keys, metrics, httpapi.Settings{
+		PublicURL: c.publicURL, TrustedProxies: c.trustedProxies, CORSOrigins: c.corsOrigins,
+	}, log)
+	if err != nil {
+		return nil, err
+	}
+	return &installation{outbox: outbox, keys: keys, authority: authority, metrics: metrics, api: handler}, nil
 }
 
 // openKeyring opens the signing keys and tells a wrong secret in words.

@@ -61,7 +61,11 @@ func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (
 		}
 		return database.Migrated(ctx, db)
 	}
-	api, admin := httpapi.NewServer(in.api, log), httpapi.NewServer(httpapi.NewAdmin(ready, log), log)
+	for _, warning := range c.warnings() {
+		log.Warn(warning)
+	}
+	api := httpapi.NewServer(in.api, log)
+	admin := httpapi.NewServer(httpapi.NewAdmin(ready, in.metrics, c.profiling, log), log)
 	apiListener, err := listen(ctx, "SESAME_ADDR", c.addr)
 	if err != nil {
 		return err

@@ -5,20 +5,29 @@ package api
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/runtime"
 )
+
+// Defines values for AnyOrigin.
+const (
+	AnyOriginAsterisk AnyOrigin = "*"
+)
+
+// Valid indicates whether the value is a known member of the AnyOrigin enum.
+func (e AnyOrigin) Valid() bool {
+	switch e {
+	case AnyOriginAsterisk:
+		return true
+	default:
+		return false
+	}
+}
 
 // Defines values for JWKAlg.
 const (
@@ -160,6 +169,11 @@ func (e TokenType) Valid() bool {
 		return false
 	}
 }
+
+// AnyOrigin Every origin
+//
+// Example: *
+type AnyOrigin string
 
 // CacheControl A Cache-Control directive
 //
@@ -645,7 +659,8 @@ type GetJWKSResponseObject interface {
 }
 
 type GetJWKS200ResponseHeaders struct {
-	CacheControl CacheControl
+	AccessControlAllowOrigin AnyOrigin
+	CacheControl             CacheControl
 }
 
 type GetJWKS200JSONResponse struct {
@@ -660,6 +675,7 @@ func (response GetJWKS200JSONResponse) VisitGetJWKSResponse(w http.ResponseWrite
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Access-Control-Allow-Origin", fmt.Sprint(response.Headers.AccessControlAllowOrigin))
 	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -1867,192 +1883,4 @@ func (sh *strictHandler) ResetPassword(ctx echo.Context, params ResetPasswordPar
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
 	return nil
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7Fz7cts2l38VDHdn+mWWliU7vsnzzazi2oliJ3Fjp/66bcaGyCMJEQkwAGhZ7Xhmn2YfbJ9k5wAgxZtl",
-	"2ZY3bSf9oxOLJHhwrr9zAf/wAhEnggPXyuv+4cENjZMIzL9/phELqWaCH1EWQYi/qTSOqZx5Xe/wGuSM",
-	"DGkaaUI1ETwAz/euaZQC3hiIELwu/u3WuBzaRXwvBE1Z5HW98zEQCV9TUJqEAhThQpOY6mBM9BhIILiW",
-	"NND7BGgwdq9iikRMaQhbnu+BlEIqr/vrH14MStERvpIpsyiT5mWJYFyD9LreekKVmgoZereffY9xpSnS",
-	"3PVSybtpysJuu7O326ZbsLYddAZrO8N2e2037NC1zeFmsEX3wg7s7Hi+pzTVqfK6L9tt39NMR7jIR7cP",
-	"3ILZtOd7epbgpbHWSXd9vbOx02q32q1Od7e9215PpBhEEKv1Ootub33vAujkNCO4xHjkWrYVYjY7TJXZ",
-	"a5X5U6CTy3zXFcbnSyCbKeOKUBKMKTIcJNFjqklAOW5nAARf4BOVBmNCzY0oGhHNH0BprJql2fYNT2kQ",
-	"QKLpIIKlGVve/i1ydQw0BGm0+yNoOVvrDY1y/OGFoALJEhSD1/XOIBA8VEQLMqUMWTAUEoxWcrjRRMsZ",
-	"+cfHowOy1+m0faIgwAdJp93aaG2+QM20duR1N3wv18aulin4ngrGEFN86b9LGHpd79/W50a4bq+qdUeC",
-	"VYaLi7VeqsfANQuohjrBKNFgTKMI+Agsads7WwXSylR5r4BKkEQCjeJ//uYpUDSG3zyfGJP6528e40Yv",
-	"L7WYAP/N8x67jYOMKCsACSoRXFkH84qGzmys0nIN3PyTJkmEG2WCZ+L8jy8KN1r2UDGNhkLGVdf0Xmjy",
-	"9uzD+waTyJ+4HIhwVrUJ/A1NChVOcDCLELMEYZx8Oj9a2yVTpsckZEozHmgygZl6Dt1/hZQgGRJo+CCt",
-	"r+wQmT73MHdJK2Pqes3n4/PLSfrUUmDlXNbOVzTMHL1363sHVtLnQpxQOYKHC78gUPfgpRbiMjKr3SFT",
-	"c9E4Nk462+SYvVqV3DqbFblpIUhGy3JCq+9iFWxfvH18RR9jI6fRIVr9k+TA3EqXxoFUhaBAXoMkNr61",
-	"SF8rEokRGVNlIz1NFZCUh4ZCpoh73w+KZAJakbC2ikaW7Z5kNC8nrMpWVyGpnkM3Ymj4YdmFK58L8Y7y",
-	"mXOT6kkiQuWKKZ9dymy1spQkkCn+D9UX7yNUa4gTrVrkXM4IHVHGCR1aeIBE2hjpaC7EU2LD7Krsa2Nv",
-	"LrLzKm1LS62++xWZ2J1s2ydTRFFTqohKBzHTGkKj8hZUASeREBMICdXeImjSRJq7e714qyHvE6fXlEUm",
-	"ZDxFWdLCOs3G7NChNOCcaUVCqumAKvCJkOhyxDXISNAQLX6uQGospI5mK7PngvM9hzgRkkoWzUiZ/uVU",
-	"pPjMqvxvmVmUqylI8iU1mcJ0H1VhzPjIKAkNJlxMIwhHBs2vTCFUmiRCagjfQcjouWHFkzQjX/AyxhUv",
-	"DXebwm6M+xwgE7jGxMEF/jWkoUuKr8XXrSweb1XisUN0DhIuqwuNu1x1WEa6QggiKtEPqBpPCvjLaMIB",
-	"DcZwYLOvehbQI+b6mruBhEwi/L+GEvZP0kHEAp/E9GaNjuCfm+32nC1KS8ZHBqXlyL3hPdWMZJ58LJNm",
-	"NL5O8CGTcQ5TC4o3z+1PxEikGhPRAJQaphE+mUiRgNTM5QTZzVWiL9AZj2mSAMdkdigkSUAkRf+QUXNb",
-	"zHZ+zZf8nN8oBl8gMFj2CON2/WUfOMxDOs3A7z5h2kQAYHoMklDiyhPoMSlJqKQxoOX6zdvP7IlyAjFl",
-	"EaFhKEGpcp3DXHooY8zSYxGFGMwlNEloTl5j+vk1BTkr7aG+QkZknQSMoIwbJGFsw6awe+3Oi32C0XRm",
-	"BJZfZlpBNHya5IQcCZ0VGfo8SXVF7ywjux4N6X+6n1uBiOusdTc2ccVJKENJNAhEyjHeY5JGtdd1D/te",
-	"TG9OgI/02OtubL28b2f2qaZ9vb04brJYa/WYsFre7mx1dublgZf7BH/cbW/uGEZ/OD59UdZCGo28rnd4",
-	"trG17fleIK+9rne6Zv+asBBJOO7PptevPyXnP5/Pbt79tDmY9vvw06c0HMrLg8nJuy8Hh529w4Mf1z7h",
-	"M9pUEQ8830uV2Sgbeb5343W94e7mh7ebP27cHHVejXav08GePoHO6M2733/e2Ybd81Ttpadvrj/+fIgL",
-	"4TI3l0eHv39M9+LN7Tcn7y91Cttbeyfvk39dbCcHszPNJr98Oe5f9Ldouy49s7Mm2QkOhEYjIZkexzYx",
-	"QfYxZephphKAPOJpjBLJWHMY/njWK0hmrv6GaY2Vm1RaH+2Wyvh6GG5sbXX2GhczPG9abAKzHzCtSuNB",
-	"IhnXTtzbm7svmmzSyOHudYY0ZtGsuE2U2Ifj00aijCTvWIwoNuKqsBIKvGmRm+YlbkgghAwZp9pCTLSn",
-	"6VhEUNRtp7w+OhMEo9svUxk17fuOXc9Kbykusk8OD4jghhmLbRNZaqWNm7Fc8Y2aWbHdYbVnoJsM9+3F",
-	"MTkD3WS1WxUbncDMVsP/Psb6uWaudpNVPp3mKqCMkHxXrJ2C0mTIpEKfyzTE6j7khv7zNpcQlZLO6hJG",
-	"GprEeCJGjD8klmBYzar8XiAkAjYyFlIBGWAiKWdEaZrYjOSJUcfoM2aoATUaWYg4nfbGy8aQP+9A1N+S",
-	"txBqwe2+lRuDWeF1Taz9wOGcxXAuJsAb7IQTkdCvKebhE+C2gTEVcqKy1tQclW5+3VjbmfaW+a+8l93O",
-	"3obvxYznm2vgWYb8m3HWFFOhqRR85BoIL7d2XrTIe5cH6nrFIBAxKDKgwQTFx3SrbPPfrtH2IDT6Z2+5",
-	"VY3LsnWpHO8Ab72ds7tuKvOKpjVBkxCDVcua/mS8ri5zOJdNMaewKuNSyYwNSzk6m7rcGoXu2wc6Vb9X",
-	"lFqTC2C58TtyfMxiHZD/15oT0Vo/dDVBQnmYXbalkR9MKbgIiFPJmviS6UATGfZa7odMlcWaLosRbGzt",
-	"7Zlt2r+sFtn1UU9Httbq9KoRvjBuNlqUoilkNRGqXYWlhsDpCAgdYAJrsWR1UdNasrVwZNOQ3dzLlooj",
-	"dZUYu5OcZblq+latC0JtcrRFtV6OGyaXlmIkaWx6pmrK0LcIXkB7TQ6q1o2rdqyN87jUFF2+n/ckAwkh",
-	"cM1opAq/UlMTsA3Lws8ShhLUuOF3BTr/lQt9ORQpN1SBHovwEn+iUSSmhtSmPtOdlbCmSnutQVKsNn4u",
-	"hqcmTtWU7KPdlomGTXhDFq6j9v30+peDaEu93tztffkoLk+PvoZveJCFubP3vR/1zbvwtH+9/fL0eBb9",
-	"1H4t9vrJRe+wH785vv56/P7ml/N3HbiBCas7y/LL6prvrtvQ7JOhFDG5ihAqXSGQvyo+r66aYu5itS+9",
-	"v0mlP8IIY5ls4tSACQzOUmjb4DdgMVNnK/khk/F98MxfAPE4jZGeXkjJibiGiBrP/2jgZyhuRBdIf6pA",
-	"EkVnmTuMXaWkwFPTBeNp5NoEtp9fT1ezjS/GfjwAEgtZBZQbu9Ulfe9mDb6mNFrTyPH5ZIb/SCjbOzvo",
-	"9y2M2trc6OwTSkIRU0RJnAhTYYsAWanIwJSMSG8togOI1ItHFGAyMVaJfCOmc75PKdfGBQ6ABDTK3FwB",
-	"DbfvBZB3g+5dXLmzsUvQjdvaofItos8GcRQZpLo+n6N8MoFEE7ihgY5mxDZeZ4RKaJG+K/+5YR/BIeN2",
-	"LBQuFseC5xJXPuFCFu5SkA1FjJDHGLpMqo+ig9CFtUwQakqTBEITMsxdPpFwDVJBiK5AQgJU41P4jpiG",
-	"OSnIfJvU5Roh8wv2JqYMpmCBI4gLo5i26T0UqSyxCRQLjcXHrQbVLcho9z73Y/TCr2cxcxNa5JPs9Epj",
-	"vfeTMsXz7L5C3dtUIVDjlvFgD3NMt89SUp9TuwiS4obvLOK6JZp5qWBhKbfgazFduQZOBkYjyy637msX",
-	"Z8Acprld+OhkDBJOIzD+6ioT3dUTFWxhXpwNijXEXZ7GA5BIimvWVybTckTcacLDJpyeN4LZzOdZzOVS",
-	"bmN+Wb1xe2er/aIA/2wnqAx03G8NumKRwB0Kh+mTUkxwwgHskB4NtPE7WpCRcLizULo2VGZQCGZvx4PX",
-	"AfvA3h59+r3fec/6qh/r5L8O+tt99jI9wb/5x60A/46P2scbyWZ48HavBZvtVrAR2cUTJkH1udfdQ4/+",
-	"nGgL4WQuiIxn9SJ2cY91TUBXCyF5e3Huyg7t7d0Xft6Yveqleiwk+93Azi5xfbv//e//udon1yDZEOOn",
-	"9aralnOtho9Av704PlsGs5W41qRQkTAFkLpWGUBsUSMXUyK4zb9ylc4jOeN6+6V3n14vRqsfTBVpn2hJ",
-	"Q3DwJms9mdnPhDJjUoY8Rah+BH4tyXSxS5xbYdUrFEVe2VVx/SLfm/zHJ9XUkevxOdTCjF4rIqYckSUA",
-	"/lm2sBVHoNUA3sUAF9GoiJkZ1Zl53SGNFDwaiWKWKLOyag1YrgxIPgCGNEn6AqJA2Dc3wg133SeVROWb",
-	"44weGUkAzfhopSCjwqBb31MQpJLp2Rne6oaUjStE/2iGjM0Fr+sNKrFrrHVihz0YHzZoa++0b0g3wqXz",
-	"yQkMYxi5YsrpCGIw5fOIBcBtKy3jXGIGOzZabZSHjNwbVXd9fTqdtqi53BJytO6eVesn/YPD92eH5pl5",
-	"dcvrld/dO+17vocA3NLZabXt/SIBThPmdb3NVru1aXCtHhuWrLemEEVrEy6mfP3LdKJa2bTQqKmFdZ4F",
-	"DFOpdNGk6OPVvLf1okWOQAdjQk03zyGqqwkLrzK7M4/8oFxB0TfcmwAkhdIfeiwTTZznuiqNxVwRU9Yx",
-	"c9uofoYRfYSGr2008ypz6hvt9oKJqYZJqb9pH265ySfXybxj8GneqlXlGbeSiO4DCFbKMZ2he8TEdokB",
-	"p0eeXygOXN2aTW1ZdWh6Kleb9fJkddG3eN1fP/uF0wqlzuWwbBjoX+gIdck7Ni1HXGidOmeUCNXUMTbM",
-	"UWQ6FnZexmK5edQqYqsWMTmmydkdqKYSzKkDQjG7ESZbkjMThHyiBKEkMlNYvplYclUgU021U0whUxh1",
-	"wyxAIoIbQqRxKaTArGaQlODQImc2Y3fewR7zwVUgojMk2gxhFImO2BA0iyHzJM6FWFeBsf8alL8AqtbN",
-	"vnS05qm2/y3D6XIqncGABgt1l4jbhOWiCVkY1bLpvFvfe9nuPPG4QGPRvtSxrKYBMVPKQIC8beATC21D",
-	"O3KsVa7EZsiOh7Z7uZLGY6cQQouEzQ+nQfiAIwQN21/FbOknTl0mV50hbjpDtmiQuHb/o30fPrV5/1PF",
-	"yfWKvyyjsF8/35YcaKa0BVQFodHagvs8s4pRdKHrQzMBuFYs8TS71HeURQodH+MT66eMv7OHV+b1HzYs",
-	"1SdRB2meRrXI+TxyMfuoorFNLq2LzR5EbxyMKR/ZTr0ZDHDOM1+sZ2ZbpCXpWrDQriiiEExttu7lyvOO",
-	"LiCC0q9EOHuYi1swF7mcAjeNXt6W0xmM0bc1X7zxWF/cXyQaPxetcIEMXUnxjK3g5qepbYkviRyKA80N",
-	"ppqNL2TOwyfTMZimhZDGq9xNsPXAS1hi4YQlPtJZwgyrh/PMc1vLmG/DOQN8eGPv/oerx5y+macpOZZc",
-	"QhWcU3ArPSuQklsxjc27ncmHxJSN5niLh84t2GTFwYBSlalFepyk3GRcmU6g1tpBopw6s1QdgCGis2/A",
-	"HyM2sZONuQcazDRYr5P/hACr7kLMdNtzeI4HNUOXM7/CJN5SruWBMO/vWVNejrWuOt/g0wzTK8czHuOo",
-	"VoQuy4MiZXBZiLXFKE5C4fqgNtsUBbebfxXBHF5l/Fmw5by5mdS/f/AIiFnkwV8BYX4PUg8LUiZ/j5xj",
-	"XoR2bdZ+d1w65A5DZoEpH+wrDe+4b73YCTVM+KMI72RaFWLVrPzU/FyzXXnKooiEwic0MgWF1HX/Kc8S",
-	"OoSwvotnttHjqg55qMQwNk+bG2MVbvcJweqZR6iWs8T6nNdzRLN7TtitBvA2Lv1yIamLPv6hs/5d+cMf",
-	"tEn13GSIyQirnwS5a1CwMj1dXHPqDnEzpVIIbekpf4WrRRAuTMES8bxBfIXyxHN8MeRjicInhYwyJ/6M",
-	"XxD5JkHiT+TsrWdb5O2dDNd0PknR7PXPJQ0R/Fc0fJjV06yxCul8MYdpqS7XIkem6GuGoclI0gDIPzbb",
-	"+cchUh7hvWYOapRKCF/Mezj2GLzrs2duPc9ACm8eUcZN6dmWiEkQMcjQGL4xdMdB0fAioXSxR6A0nZkJ",
-	"8xHexm1wslWSvLBo5ovtRJoWEfBu4WhZFrKAhw0No6J3Vt9jzffM6dGZk72SWWF11u/bplF/xcjY+f+I",
-	"jN/TqT9tpMyEflc7tTlm2nHNRY2ACZSL+i5fx18lECTZfsrDDCUkujwctG+7mYWarutu2rWyiWDGRxix",
-	"0JLsxw5411UcTN+0KQw5wp8Qgf4KxyCWDWPFwx5LhbDOY9Olbzah/TBWQNjoexYR/7TcjNZys/O7uxn1",
-	"nKx87iuPN/OhxKy/z1S+KNwwpRWhkQQazlrkxFiMb08VVJs6z5GBZaU7R0GBs0vHmeK+63nXX+Djuw/7",
-	"Qk3tSXM8iBQOUBQeyhzQX+HrvVOgk3sz5dInfledJZN/zCmz3zd88b0F+BgYYW3Ypb6VoYKm7p/xNUvM",
-	"FJwBOqvSCZL50FKpahobvTIdalsSxVzUjQxUarWlWQOHyPNvIOzbLN8UWwvtDmf6qQLE5mmCOESB1o9A",
-	"IYVDOF7he1HWSdRnAe/a5RM+1sBwbfMlqnns1PmE/GMGAEufnbhF5/NoiPWAQ0jLhvfasafnrQ6fluf9",
-	"nqNKvPAVj0ckT6pg/hkc+moT+uLZ9wokQK7npTE3c1AYtMvQjf0kvD2yGZki3GBm/dl8AGn1mTwSZ0Z1",
-	"npjGz/f/PYn/O0Zt1BMzt1rAkk1R2ywir5tjVC/7eqvSFNlj4/NVTCdAZMqvSkcxampngKp75x+12S8L",
-	"K2w8N9OL5gM/0zHw8jgCU8SOKWr7nQqXDmZbQAxd67KZtEdpOpvXvX0Tum3bwK2RV0Dqa+THLO1h6vyY",
-	"ZePZjUHha4xuaTOrfvv59v8CAAD//w==",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

@@ -154,6 +154,9 @@ func (e *Edge) answerError(err error, c echo.Context) {
 		e.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed",
 			slog.String("id", state.client.RequestID), slog.String("route", c.Path()), slog.Any("err", err))
 	}
+	if errors.Is(err, password.ErrBusy) {
+		e.metrics.refused.Inc()
+	}
 	header := c.Response().Header()
 	if row.challenge != "" {
 		header.Set("WWW-Authenticate", row.challenge)

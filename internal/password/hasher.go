@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,12 +17,19 @@ var ErrBusy = errors.New("too many passwords are being hashed")
 type Hasher struct {
 	turns chan struct{}
 	wait  time.Duration
+	calls atomic.Int64 // running and waiting
 }
 
 // NewHasher makes a hasher of at most atOnce hashes at once, for each of which a call waits no longer than wait.
 // With atOnce 0 every call ends in ErrBusy. More hashes than processors take more memory and finish no sooner.
 func NewHasher(atOnce int, wait time.Duration) *Hasher {
 	return &Hasher{turns: make(chan struct{}, atOnce), wait: wait}
+}
+
+// Load is how many hashes run just now, and how many calls wait for their turn.
+func (h *Hasher) Load() (running, waiting int) {
+	running = len(h.turns)
+	return running, max(0, int(h.calls.Load())-running) // the two may change in between
 }
 
 // Hash is the package's Hash when its turn comes. Errors: ErrBusy.
@@ -50,6 +58,8 @@ func (h *Hasher) inTurn(ctx context.Context, do func()) error {
 	if err := ctx.Err(); err != nil { // of a free turn and an ended context, select would take either
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
+	h.calls.Add(1)
+	defer h.calls.Add(-1)
 	longest := time.NewTimer(h.wait)
 	defer longest.Stop()
 	select {

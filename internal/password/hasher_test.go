@@ -110,3 +110,37 @@ func TestWaitingEnds(t *testing.T) {
 		t.Errorf("the turn was not given back: %v", err)
 	}
 }
+
+func TestLoad(t *testing.T) {
+	h := NewHasher(1, time.Hour)
+	expect := func(running, waiting int) {
+		t.Helper()
+		deadline := time.Now().Add(10 * time.Second)
+		for {
+			isRunning, isWaiting := h.Load()
+			if isRunning == running && isWaiting == waiting {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d run and %d wait, not %d and %d", isRunning, isWaiting, running, waiting)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	expect(0, 0)
+	release := make(chan struct{})
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			if err := h.inTurn(t.Context(), func() { <-release }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	expect(1, 2)
+	release <- struct{}{}
+	expect(1, 1)
+	close(release)
+	all.Wait()
+	expect(0, 0)
+}
