@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"gorm.io/gorm"
@@ -23,10 +22,6 @@ import (
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/token"
 )
-
-// hashingWait is how long a request waits for a processor to hash its password on. Who logs in waits that long;
-// in a longer queue the first would have given up when their turn comes.
-const hashingWait = 2 * time.Second
 
 // installation is everything a running server consists of, wired.
 type installation struct {
@@ -56,7 +51,7 @@ func openDatabase(ctx context.Context, c *config) (*gorm.DB, error) {
 }
 
 // install wires the rooms together over an open database.
-func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*installation, error) {
+func install(ctx context.Context, c *config, db *gorm.DB, hasher *password.Hasher, log *slog.Logger) (*installation, error) {
 	secrets, err := secretsOf(c)
 	if err != nil {
 		return nil, err
@@ -71,7 +66,6 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 	}
 	outbox := mail.NewOutbox(db, sender, log, time.Now)
 	access := token.NewAccessTokens(keys, c.publicURL, c.audience, c.accessTokenTTL, time.Now)
-	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashingWait)
 	authority := auth.New(db, access, token.NewRefreshCodec(secrets), outbox, hasher, auth.Settings{
 		SessionLifetime: c.sessionTTL, IdleLifetime: c.refreshTokenTTL, RefreshGrace: c.refreshGrace,
 		ResetTokenLifetime: c.resetTokenTTL, PublicURL: c.publicURL,

@@ -14,7 +14,7 @@ const blockBytes = 1024
 // Argon2's compression function G (RFC 9106, section 3.5) is where the time of a hash goes. The one of
 // golang.org/x/crypto/argon2 is written in the vector instructions of the processors that have them, and is not
 // exported; it is taken from there by name, because the exported functions cannot be: they compute in goroutines
-// of their own, and in memory that is fresh for each hash.
+// of their own, which a thread of low priority does not hold, and in memory that is fresh for each hash.
 //
 // Nobody promises that these names stay. go.mod pins the module; a version without them does not link, and one
 // in which they mean something else fails the tests, which hold every hash against argon2.Key and argon2.IDKey.

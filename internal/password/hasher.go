@@ -11,9 +11,13 @@ import (
 // ErrBusy says that a hash did not get its turn in time. Nothing was done; the same call may succeed later.
 var ErrBusy = errors.New("too many passwords are being hashed")
 
-// Hasher hashes and verifies a bounded number of passwords at once. A hash takes a core and its memory for as
-// long as it runs, and anybody may ask for one by logging in: without a bound, a flood of logins takes the
-// machine's memory, and each of them waits for all the others.
+// Hasher hashes and verifies a bounded number of passwords at once, and on Linux on threads of the lowest
+// priority. A hash takes a core and its memory for as long as it runs, and anybody may ask for one by logging in:
+// without a bound, a flood of logins takes the machine's memory, and each of them waits for all the others; with
+// the priority of other work, it takes the machine's processors from requests that hash nothing.
+//
+// A thread that hashes holds one of Go's processors (runtime.GOMAXPROCS) whether it runs or not. A program that
+// wants the others to go on has as many more of them as hash at once.
 type Hasher struct {
 	turns chan *memory
 	wait  time.Duration
@@ -76,7 +80,7 @@ func (h *Hasher) inTurn(ctx context.Context, do func(*memory)) error {
 		return ErrBusy
 	}
 	defer func() { h.turns <- m }()
-	do(m)
+	atLowPriority(func() { do(m) })
 	return nil
 }
 
