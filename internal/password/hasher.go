@@ -87,8 +87,9 @@ func (h *Hasher) inTurn(ctx context.Context, do func(*memory)) error {
 // memory is what one hash after another is computed in: fresh memory would cost a hash a tenth of its time. It is
 // the garbage collector's to take between two hashes, so that a server where nobody logs in gives it back.
 //
-// What a hash leaves there is not overwritten. With two passes or more it tells a guess from the password no
-// cheaper than the stored hash does, and whoever reads this process's memory finds the passwords themselves.
+// What a hash leaves there is not overwritten. With two passes or more, to hold a guess against it takes at least
+// half of what it takes to hold it against the stored hash, and whoever reads this process's memory finds the
+// passwords themselves.
 type memory struct {
 	kept weak.Pointer[[]block]
 }
