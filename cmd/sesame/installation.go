@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"gorm.io/gorm"
@@ -24,10 +23,6 @@ import (
 	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
 )
-
-// hashingWait is how long a request waits for a processor to hash its password on. Who logs in waits that long;
-// in a longer queue the first would have given up when their turn comes.
-const hashingWait = 2 * time.Second
 
 // installation is everything a running server consists of, wired.
 type installation struct {
@@ -58,7 +53,7 @@ func openDatabase(ctx context.Context, c *config) (*gorm.DB, error) {
 }
 
 // install wires the rooms together over an open database.
-func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*installation, error) {
+func install(ctx context.Context, c *config, db *gorm.DB, hasher *password.Hasher, log *slog.Logger) (*installation, error) {
 	secrets, err := secretsOf(c)
 	if err != nil {
 		return nil, err
@@ -73,7 +68,6 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 	}
 	outbox := mail.NewOutbox(db, sender, log, time.Now)
 	access := token.NewAccessTokens(keys, c.publicURL, c.audience, c.accessTokenTTL, time.Now)
-	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashingWait)
 	var limits *throttle.Throttle
 	if c.throttle {
 		limits = throttle.New(db, secrets[0], time.Now)
