@@ -21,7 +21,6 @@ func BenchmarkFlood(b *testing.B) {
 	for _, engine := range databasetest.Engines {
 		b.Run(string(engine), func(b *testing.B) {
 			in, benchtime := install(b, engine), benchtimeOf(b)
-			in.server.talks = true // of each login that had to wait too long
 			sessions := in.logIn(b)
 			authenticating := posting(b, in.address, func(i int) []byte {
 				return post("/auth", "Authorization: Bearer "+sessions[i].accessToken+"\r\n", "")

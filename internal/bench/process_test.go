@@ -25,7 +25,6 @@ type process struct {
 	cmd    *exec.Cmd
 	output bytes.Buffer
 	exited chan struct{} // closed once it is gone, its output complete
-	talks  bool          // is to leave with words
 }
 
 // start runs a binary at most until the end of the benchmark.
@@ -72,7 +71,7 @@ func (p *process) awaitReady(b *testing.B, address string) {
 	b.Fatalf("%s is not ready after %s", p.cmd.Path, startTimeout)
 }
 
-// stop ends the process, which has to leave with status 0 and, unless it talks, without a word. To stop it twice is to stop it
+// stop ends the process, which has to leave with status 0 and without a word. To stop it twice is to stop it
 // once.
 func (p *process) stop(b *testing.B) {
 	b.Helper()
@@ -88,7 +87,7 @@ func (p *process) stop(b *testing.B) {
 		}
 		<-p.exited
 	}
-	if state := p.cmd.ProcessState; !state.Success() || p.output.Len() > 0 && !p.talks {
+	if state := p.cmd.ProcessState; !state.Success() || p.output.Len() > 0 {
 		b.Errorf("%s: %s\n%s", p.cmd.Path, state, &p.output)
 	}
 }
