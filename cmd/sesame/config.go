@@ -34,6 +34,8 @@ type config struct {
 	auditRetention       time.Duration
 	throttle             bool
 	trustedProxies       httpapi.Proxies
+	corsOrigins          httpapi.Origins
+	profiling            bool
 	logFormat            string
 	logLevel             slog.Level
 }
@@ -49,7 +51,7 @@ type setting struct {
 var settings = []setting{
 	{name: "SESAME_ADDR", fallback: "127.0.0.1:8080", help: "where the API listens",
 		set: func(c *config, v string) error { c.addr = v; return checkAddress(v) }},
-	{name: "SESAME_ADMIN_ADDR", fallback: "127.0.0.1:8081", help: "where `/livez` and `/readyz` listen; keep clients away from it",
+	{name: "SESAME_ADMIN_ADDR", fallback: "127.0.0.1:8081", help: "where `/livez`, `/readyz` and `/metrics` listen; keep clients away from it",
 		set: func(c *config, v string) error { c.adminAddr = v; return checkAddress(v) }},
 	{name: "SESAME_PUBLIC_URL", help: "where clients reach the API: the issuer of tokens and the beginning of mailed links; empty: `http://` and `SESAME_ADDR`, if that is a loopback address",
 		set: func(c *config, v string) error { c.publicURL = strings.TrimRight(v, "/"); return nil }},
@@ -106,6 +108,10 @@ var settings = []setting{
 		set: func(c *config, v string) error { c.throttle = v == "on"; return oneOf(v, "on", "off") }},
 	{name: "SESAME_TRUSTED_PROXIES", help: "comma-separated addresses and CIDRs of the proxies whose `X-Forwarded-For` tells the client's address; empty: the peer is the client",
 		set: func(c *config, v string) (err error) { c.trustedProxies, err = httpapi.ParseProxies(v); return err }},
+	{name: "SESAME_CORS_ORIGINS", help: "comma-separated origins whose pages may call the API from a browser, such as `https://app.example.com`; empty: none but its own",
+		set: func(c *config, v string) (err error) { c.corsOrigins, err = httpapi.ParseOrigins(v); return err }},
+	{name: "SESAME_PPROF", fallback: "off", help: "`on` adds `/debug/pprof/` to the admin listener",
+		set: func(c *config, v string) error { c.profiling = v == "on"; return oneOf(v, "on", "off") }},
 	{name: "SESAME_LOG_FORMAT", help: "`text` or `json`; empty: text on a terminal, else JSON",
 		set: func(c *config, v string) error { c.logFormat = v; return oneOf(v, "", "text", "json") }},
 	{name: "SESAME_LOG_LEVEL", fallback: "info", help: "`debug`, `info`, `warn` or `error`",
@@ -200,4 +206,13 @@ func (c *config) together(given map[string]string) []error {
 		fault("SESAME_SESSION_TTL: must not be shorter than SESAME_REFRESH_TOKEN_TTL")
 	}
 	return faults
+}
+
+// warnings is what is allowed and may not be meant.
+func (c *config) warnings() []string {
+	host, _, err := net.SplitHostPort(c.adminAddr)
+	if c.profiling && (err != nil || !isLoopback(host)) {
+		return []string{"SESAME_PPROF is on and SESAME_ADMIN_ADDR is not a loopback address: whoever reaches it can slow the server down"}
+	}
+	return nil
 }

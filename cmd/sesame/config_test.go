@@ -57,7 +57,7 @@ func TestConfigurationFaults(t *testing.T) {
 		"SESAME_ADDR=8080", "SESAME_ADMIN_ADDR=8080", "SESAME_PUBLIC_URL=http://auth.example.com", "SESAME_DATABASE_URL=mysql://u:canary@h/x",
 		"SESAME_SECRET=canary!", "SESAME_SIGNING_ALGORITHM=none", "SESAME_SMTP_URL_FILE=" + filepath.Join(folder, "nothing"), "SESAME_MAIL_FROM=nobody",
 		"SESAME_ACCESS_TOKEN_TTL=15", "SESAME_REFRESH_TOKEN_TTL=1s", "SESAME_SESSION_TTL=-1h", "SESAME_REFRESH_GRACE=1h", "SESAME_RESET_TOKEN_TTL=0s",
-		"SESAME_LOG_FORMAT=xml", "SESAME_THROTTLE=maybe", "SESAME_TRUSTED_PROXIES=10.0.0.1,proxy", "SESAME_LOG_LEVEL=loud", "SESAME_COLOUR=x", "SESAME_ADDR_FILE=x", "SESAME_SECRET_FILE=" + file, "SESAME_TEST_ANYTHING=x", "OTHER=x",
+		"SESAME_LOG_FORMAT=xml", "SESAME_THROTTLE=maybe", "SESAME_TRUSTED_PROXIES=10.0.0.1,proxy", "SESAME_CORS_ORIGINS=*,https://App.example.com/", "SESAME_PPROF=yes", "SESAME_LOG_LEVEL=loud", "SESAME_COLOUR=x", "SESAME_ADDR_FILE=x", "SESAME_SECRET_FILE=" + file, "SESAME_TEST_ANYTHING=x", "OTHER=x",
 	}, "serve")
 	if status != 2 || stdout != "" {
 		t.Errorf("status %d, %q", status, stdout)
@@ -68,6 +68,7 @@ func TestConfigurationFaults(t *testing.T) {
 		"SESAME_SMTP_URL_FILE: open", "SESAME_MAIL_FROM: must be an address", "SESAME_ACCESS_TOKEN_TTL: must be a duration", "SESAME_REFRESH_TOKEN_TTL: must be between",
 		"SESAME_SESSION_TTL: must be between", "SESAME_REFRESH_GRACE: must be between 0s and 10m0s", "SESAME_RESET_TOKEN_TTL: must be between", "SESAME_LOG_FORMAT: must be one of text, json",
 		"SESAME_THROTTLE: must be one of on, off", `SESAME_TRUSTED_PROXIES: "proxy" is neither an address nor a CIDR`,
+		`SESAME_CORS_ORIGINS: "*": must be an origin, such as https://app.example.com; "https://App.example.com/": browsers send it as https://app.example.com`, "SESAME_PPROF: must be one of on, off",
 		"SESAME_LOG_LEVEL: must be one of", "SESAME_COLOUR: there is no such setting", "SESAME_ADDR_FILE: there is no such setting", "SESAME_SECRET_FILE: SESAME_SECRET is set too",
 	} {
 		if !strings.Contains(stderr, words) {
@@ -90,6 +91,25 @@ func TestConfigurationThatDoesNotFit(t *testing.T) {
 	} {
 		if status, _, stderr := run(t, environment, "serve"); status != 2 || !strings.Contains(stderr, words) {
 			t.Errorf("status %d, without %q:\n%s", status, words, stderr)
+		}
+	}
+}
+
+// Profiles where others may reach them are told of. That is the admin listener's only danger that is switched on.
+func TestWarnings(t *testing.T) {
+	for _, test := range []struct {
+		address, profiling string
+		warns              bool
+	}{
+		{"127.0.0.1:8081", "on", false}, {"localhost:8081", "on", false}, {"[::1]:8081", "on", false},
+		{"0.0.0.0:8081", "on", true}, {":8081", "on", true}, {"10.0.0.1:8081", "on", true}, {"0.0.0.0:8081", "off", false},
+	} {
+		c, err := load([]string{"SESAME_ADMIN_ADDR=" + test.address, "SESAME_PPROF=" + test.profiling})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.warnings(); len(got) > 0 != test.warns {
+			t.Errorf("%+v: %q", test, got)
 		}
 	}
 }

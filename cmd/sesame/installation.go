@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"gorm.io/gorm"
@@ -25,15 +24,12 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// hashingWait is how long a request waits for a processor to hash its password on. Who logs in waits that long;
-// in a longer queue the first would have given up when their turn comes.
-const hashingWait = 2 * time.Second
-
 // installation is everything a running server consists of, wired.
 type installation struct {
 	outbox    *mail.Outbox
 	keys      *token.Keyring
 	authority *auth.Authority
+	metrics   *httpapi.Metrics
 	api       http.Handler
 }
 
@@ -57,7 +53,7 @@ func openDatabase(ctx context.Context, c *config) (*gorm.DB, error) {
 }
 
 // install wires the rooms together over an open database.
-func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*installation, error) {
+func install(ctx context.Context, c *config, db *gorm.DB, hasher *password.Hasher, log *slog.Logger) (*installation, error) {
 	secrets, err := secretsOf(c)
 	if err != nil {
 		return nil, err
@@ -72,7 +68,6 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 	}
 	outbox := mail.NewOutbox(db, sender, log, time.Now)
 	access := token.NewAccessTokens(keys, c.publicURL, c.audience, c.accessTokenTTL, time.Now)
-	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashingWait)
 	var limits *throttle.Throttle
 	if c.throttle {
 		limits = throttle.New(db, secrets[0], time.Now)
@@ -81,11 +76,18 @@ func install(ctx context.Context, c *config, db *gorm.DB, log *slog.Logger) (*in
 		SessionLifetime: c.sessionTTL, IdleLifetime: c.refreshTokenTTL, RefreshGrace: c.refreshGrace,
 		ResetTokenLifetime: c.resetTokenTTL, AuditRetention: c.auditRetention, PublicURL: c.publicURL,
 	}, time.Now)
-	handler, err := httpapi.New(authority, keys, httpapi.Settings{PublicURL: c.publicURL, TrustedProxies: c.trustedProxies}, log)
+	pools, err := database.Pools(db)
 	if err != nil {
 		return nil, err
 	}
-	return &installation{outbox: outbox, keys: keys, authority: authority, api: handler}, nil
+	metrics := httpapi.NewMetrics(hasher, outbox, pools)
+	handler, err := httpapi.New(authority, keys, metrics, httpapi.Settings{
+		PublicURL: c.publicURL, TrustedProxies: c.trustedProxies, CORSOrigins: c.corsOrigins,
+	}, log)
+	if err != nil {
+		return nil, err
+	}
+	return &installation{outbox: outbox, keys: keys, authority: authority, metrics: metrics, api: handler}, nil
 }
 
 // openKeyring opens the signing keys and tells a wrong secret in words.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,12 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/httpapi"
+	"github.com/sesame-auth/sesame/internal/password"
 )
+
+// hashingWait is how long a request waits for a processor to hash its password on. Who logs in waits that long;
+// in a longer queue the first would have given up when their turn comes.
+const hashingWait = 2 * time.Second
 
 // purgeEvery is how often expired rows are deleted.
 const purgeEvery = time.Hour
@@ -48,7 +54,9 @@ func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (
 		return err
 	}
 	defer func() { err = errors.Join(err, database.Close(db)) }()
-	in, err := install(ctx, c, db, log)
+	hasher, restore := newHasher()
+	defer restore()
+	in, err := install(ctx, c, db, hasher, log)
 	if err != nil {
 		return err
 	}
@@ -59,7 +67,11 @@ func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (
 		}
 		return database.Migrated(ctx, db)
 	}
-	api, admin := httpapi.NewServer(in.api, log), httpapi.NewServer(httpapi.NewAdmin(ready, log), log)
+	for _, warning := range c.warnings() {
+		log.Warn(warning)
+	}
+	api := httpapi.NewServer(in.api, log)
+	admin := httpapi.NewServer(httpapi.NewAdmin(ready, in.metrics, c.profiling, log), log)
 	apiListener, err := listen(ctx, "SESAME_ADDR", c.addr)
 	if err != nil {
 		return err
@@ -85,6 +97,15 @@ func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (
 		return errors.Join(api.Shutdown(bounded), admin.Shutdown(bounded))
 	})
 	return group.Wait()
+}
+
+// newHasher makes a hasher of as many passwords at once as Go has processors, which is as many as the machine has
+// or the container may use, and gives Go that many more, for hashing not to take those of the requests. Go then no
+// longer follows a limit that changes: neither would the hasher. restore undoes it.
+func newHasher() (hasher *password.Hasher, restore func()) {
+	processors := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(2 * processors)
+	return password.NewHasher(processors, hashingWait), func() { runtime.GOMAXPROCS(processors) }
 }
 
 func untilClosed(err error) error {

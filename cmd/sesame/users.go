@@ -8,6 +8,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/password"
 )
 
 // usersCommand manages accounts in the database. Running instances read it on every call, so what a command did
@@ -45,7 +46,8 @@ func withAuthority(command *cobra.Command, environment []string, work func(*auth
 	if err != nil {
 		return err
 	}
-	in, err := install(command.Context(), c, db, newLogger(c, command.ErrOrStderr()))
+	hasher := password.NewHasher(1, hashingWait) // a command hashes one password
+	in, err := install(command.Context(), c, db, hasher, newLogger(c, command.ErrOrStderr()))
 	if err != nil {
 		return errors.Join(err, database.Close(db))
 	}

@@ -5,20 +5,29 @@ package api
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/runtime"
 )
+
+// Defines values for AnyOrigin.
+const (
+	AnyOriginAsterisk AnyOrigin = "*"
+)
+
+// Valid indicates whether the value is a known member of the AnyOrigin enum.
+func (e AnyOrigin) Valid() bool {
+	switch e {
+	case AnyOriginAsterisk:
+		return true
+	default:
+		return false
+	}
+}
 
 // Defines values for JWKAlg.
 const (
@@ -160,6 +169,11 @@ func (e TokenType) Valid() bool {
 		return false
 	}
 }
+
+// AnyOrigin Every origin
+//
+// Example: *
+type AnyOrigin string
 
 // CacheControl A Cache-Control directive
 //
@@ -310,7 +324,7 @@ type RegisterInput struct {
 	// Name How the user wants to be called
 	Name string `json:"name"`
 
-	// Password 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor made of the name, the address or the name of this service with no more than four characters beside them.
+	// Password 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor one of these with digits and signs added, with letters swapped for signs, reversed or repeated, nor made of the name, the address or the name of this service with no more than four characters beside them.
 	Password string `json:"password"`
 }
 
@@ -645,7 +659,8 @@ type GetJWKSResponseObject interface {
 }
 
 type GetJWKS200ResponseHeaders struct {
-	CacheControl CacheControl
+	AccessControlAllowOrigin AnyOrigin
+	CacheControl             CacheControl
 }
 
 type GetJWKS200JSONResponse struct {
@@ -660,6 +675,7 @@ func (response GetJWKS200JSONResponse) VisitGetJWKSResponse(w http.ResponseWrite
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Access-Control-Allow-Origin", fmt.Sprint(response.Headers.AccessControlAllowOrigin))
 	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -1867,191 +1883,4 @@ func (sh *strictHandler) ResetPassword(ctx echo.Context, params ResetPasswordPar
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
 	return nil
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7Fz7bttGl3+VAXeBfsHSsmTHji3jA9ZxnVaxk7ixU3/dNrBH5JE0ETmjzAwtq4WBfZp9sH2SxTkzpEiR",
-	"luVLNm2R/lHEIjk8c66/cxn+EUQqnSgJ0pqg+0cA1zydJED//pknIuZWKPmKiwRi/M1kacr1LOgGh1eg",
-	"Z2zAs8QybpmSEQRhcMWTDPDGSMUQdPFvv8bFwC0SBjFYLpKgG5yNgGn4nIGxLFZgmFSWpdxGI2ZHwCIl",
-	"reaR3WPAo5F/lTAsEcZC3ArCALRW2gTdX/8IUjCGD/GVwtCiQtPLJkpICzroBusTbsxU6Ti4+RgGQhrL",
-	"keZukGnZzTIRd9ud3Z0234K17ajTX3sxaLfXduIOX9scbEZbfDfuwIsXQRgYy21mgu7zdjsMrLAJLvLe",
-	"7wO3QJsOwsDOJnhpZO2ku77e2XjRarfarU53p73TXp9o1U8gNet1Ft3chME58PFJTnCF8ci1fCuMNjvI",
-	"DO11kflT4OOLYtcLjC+WQDZzIQ3jLBpxZDhoZkfcsohL3E4fGL4gZCaLRozTjSgalcwfQGk8NUvz7RNP",
-	"eRTBxPJ+Aisztrr9G+TqCHgMmrT7PVg9W9sfkHL8EcRgIi0mKIagG5xCpGRsmFVsygWyYKA0kFZKuLbM",
-	"6hn7x/tXB2y302mHzECED7JOu7XR2nyGmunsKOhuhEGhjV2rMwgDE40g5fjSf9cwCLrBv63PjXDdXTXr",
-	"ngSnDOfna/uZHYG0IuIW6gSjRKMRTxKQQ3Ckbb/YKpFWpSp4CVyDZhp4kv7zt8CA4Sn8FoSMTOqfvwVC",
-	"kl5eWDUG+VsQPHQbBzlRTgAazERJ4xzMSx57s3FKKy1I+iefTBLcqFAyF+d/fDK40aqHSnkyUDpddE1v",
-	"lWWvT9+9bTCJ4omLvopnizaBv6FJocIpCbQIoyWYkOzD2au1HTYVdsRiYayQkWVjmJkvofsvkRIkQwOP",
-	"76X1CztEps89zG3Sypm6XvP5+Pxqkj5xFDg5V7XzJY9zRx/chMGBk/SZUsdcD+H+wi8J1D94YZW6SGi1",
-	"W2RKF8mxSdbZZkfi5VPJrbO5IDerFMtpWU1o9V08BduXbx9f0cPYKHlyiFb/KDkIv9IFOZBFIRjQV6CZ",
-	"i28t1rOGJWrIRty4SM8zAyyTMVEoDPPv+86wXEBPJKytspHlu2c5zasJa2GrTyGpfY9u1ID44diFK58p",
-	"9YbLmXeT5lEiQuVKuZxd6Hy1qpQ0sCn+D9UX72PcWkgn1rTYmZ4xPuRCMj5w8ACJdDHS01yKp8yF2aey",
-	"r43ducjOFmlbWWr13T+Rid3Ktj02RRQ15YaZrJ8KayEmlXegCiRLlBpDzLgNlkGTJtL83evlW4m8D5Jf",
-	"cZFQyHiMsmSldZqN2aNDTeBcWMNibnmfGwiZ0uhy1BXoRPEYLX6uQGaktE1mT2bPJed7BulEaa5FMmNV",
-	"+ldTkfIzT+V/q8zi0kxBs08ZZQrTPVSFkZBDUhIejaWaJhAPCc0/mUKYbDJR2kL8BmLBz4gVj9KMYsGL",
-	"FFe8IO42hd0U99lHJkiLiYMP/GtIQ5eVX4uve7J4vLUQjz2i85BwVV1o3OVTh2WkK4Yo4Rr9gKnxpIS/",
-	"SBMOeDSCA5d91bOAfUbX1/wNLBYa4f8VVLD/JOsnIgpZyq/X+BD+udluz9lirBZySCitQO4N71nMSObJ",
-	"xyppRuPrlBwInRYwtaR489z+WA1VZjERjcCYQZbgkxOtJqCt8DlBfvMi0efojEd8MgGJyexAaTYBNSn7",
-	"h5yam3K282ux5MfiRtX/BBFh2VcYt+sveydhHtJ5Dn73mLAUAUDYEWjGmS9PoMfkbMI1TwEtN2zefm5P",
-	"XDJIuUgYj2MNxlTrHHTpvoyhpUcqiTGYa2iS0Jy8xvTzcwZ6VtlDfYWcyDoJGEGFJCRBtuFS2N1259ke",
-	"w2g6I4EVl4U1kAweJzmlh8rmRYaenGR2Qe8cI7sBj/l/+p9bkUrrrPU3NnHFSyhHSTyKVCYx3mOSxm3Q",
-	"9Q+HQcqvj0EO7Sjobmw9v2tn7qmmfb0+P2qyWGf1mLA63r7Y6ryYlwee7zH8cae9+YIY/e7o5FlVC3ky",
-	"DLrB4enG1nYQBpG+CrrByZr7ayxiJOGoN5te/fBhcvbz2ez6zU+b/WmvBz99yOKBvjgYH7/5dHDY2T08",
-	"+H7tAz5jqYp4EIRBZmijYhiEwXXQDQY7m+9eb36/cf2q83K4c5X1d+0xdIY/vvn95xfbsHOWmd3s5Mer",
-	"9z8f4kK4zPXFq8Pf32e76eb2j8dvL2wG21u7x28n/zrfnhzMTq0Y//LpqHfe2+LtuvRoZ02yUxIYT4ZK",
-	"CztKXWKC7BOG6mFUCUAeySxFieSsOYy/P90vSWau/sS0xspNpp2P9kvlfD2MN7a2OruNixHPmxYbw+w7",
-	"TKuytD/RQlov7u3NnWdNNklyuH2dAU9FMitvEyX27uikkSiS5C2LMSOG0pRWQoE3LXLdvMQ1i5TSsZDc",
-	"OoiJ9jQdqQTKuu2VN0RngmB0+3mmk6Z937LrWeUt5UX22OEBU5KYsdw2kaVO2rgZx5WQ1MyJ7RarPQXb",
-	"ZLivz4/YKdgmq91asNExzFw1/O9jrB9r5uo2ucink0IFDAkp9MXaKRjLBkIb9LnCQmruQm7oP28KCXGt",
-	"+awuYaShSYzHaijkfWIJhtW8yh9ESiNgYyOlDbA+JpJ6xozlE5eRPDLqkD5jhhpx0shSxOm0N543hvx5",
-	"B6L+lqKFUAtud63cGMxKr2ti7TsJZyKFMzUG2WAnkqkJ/5xhHj4G6RoYU6XHJm9NzVHp5ueNtRfT/VX+",
-	"q+5lp7O7EQapkMXmGniWI/9mnDXFVGiqlRz6BsLzrRfPWuytzwNtvWIQqRQM6/NojOITtlW1+a/XaLsX",
-	"Gv2zt9wWjcuxdaUc7wBvvZmzu24q84qmM0FKiMGpZU1/cl4vLnM4l005p3Aq41PJnA0rOTqXutyQQvfc",
-	"A51Fv1eWWpMLEIXxe3JCzGI9kP/XmhfRWi/2NUHGZZxfdqWR76gUXAbEmRZNfMl1oIkMd63wQ1RlcaYr",
-	"UgQbW7u7tE33l9Mitz7q6dDVWr1eNcIXIWmjZSlSIauJUOsrLDUEzofAeB8TWIclFxel1pKrhSObBuL6",
-	"TrYsOFJfiXE7KVhWqGbo1Lok1CZHW1br1bhBubRWQ81T6pmaqUDfomQJ7TU5qFo3brFjTc7jwnJ0+WHR",
-	"k4w0xCCt4Ikp/cqpJuAalqWfNQw0mFHD7wZs8atU9mKgMklUgR2p+AJ/4kmipkRqU5/p1kpYU6W91iAp",
-	"Vxs/lsNTE6dqSvbebYuiYRPe0KXrqH0//fDLQbJlftjc2f/0Xl2cvPoc/yijPMydvt3/3l6/iU96V9vP",
-	"T45myU/tH9Rub3K+f9hLfzy6+nz09vqXszcduIaxqDvL6svqmu+vu9AcsoFWKbtMECpdIpC/LD9vLpti",
-	"7nK1r7y/SaXfwxBjmW7iVF8oDM5aWdfgJ7CYq7OT/EDo9C54Fi6BeJKnSM9+zNmxuoKEk+d/MPAjihvR",
-	"BdKfGdDM8FnuDlNfKSnxlLpgMkt8m8D18+vpar7x5dhPRsBSpRcB5cbO4pJhcL0GnzOerFnk+HwyI3wg",
-	"lN0/Pej1HIza2tzo7DHOYpVyREmSKaqwJYCsNKxPJSO2v5bwPiTm2QMKMLkYF4n8UU3nfJ9yackF9oFF",
-	"PMndXAkNt+8EkLeD7h1cubOxw9CNu9qhCR2izwdxDOtntj6fY0I2hollcM0jm8yYa7zOGNfQYj1f/vPD",
-	"PkpCzu1UGVwsTZUsJG5CJpVmKY+L25AxLuEqpKWLC+4mYSjeiwhcmJOKlMY1pAcq05UtgBExWWPaalCr",
-	"Ev927nINJLOwnmHM1XuZv3CTJY212A+GCtv5faWaNFUIUBtW8S73cxo3X6TcPad2GVzEDd9aYPVLNPPS",
-	"wNIya8kPYipxBZL1yWyr7rDuB5dnpxKmhc6G6AAIpWYJkC+5zEV3+UgFW5qz5kNcDTFRZmkfNJLiG+kL",
-	"U2MFWu00YVUKdWeNQDP3Rw4P+XSYzC+vBW6/2Go/K0Ez16WpghD/W4OuuCh9i8JhamOMUJJJADdAxyNL",
-	"cNYqNlQeE5bKykRlDlNg9nrU/yES78TrVx9+73Xeip7ppXbyXwe97Z54nh3j3/L9VoR/p6/aRxuTzfjg",
-	"9W4LNtutaCNxi0+EBtOTQXcXve2XREII9QpB5DyrF5jLe6xrghFDCTF7fX7mSwLt7Z1nYdE0vdzP7Ehp",
-	"8TtBwi7zPbX//e//udxjV6DFAGOb86rWlVqdhg/Bvj4/Ol0FT1W41qRQiaLiRF2rCKw6RCfVlCnpcqNC",
-	"pYsoK6Tdfh7cpdfLkeQ7qvDsMat5DB565G0hmsuccEEmReQZxu0DsGVFpstd4twKF71CWeQLuyqvX+Z7",
-	"k//4YJq6ZftyDoMw27aGqalE1AeAf1Yt7Ikj0NOA0eXgE5GiSgWN0cyC7oAnBh6MEjGD03nJswb6ngzk",
-	"3QOGNEn6HJJIuTc3wg1/PWQLScRXxxn7bKgBrJDDJwUZCwy6CQMDUaaFnZ3irX6AmFwh+kcaAKYLQTfo",
-	"L8SukbUTN4gh5KBBW/dPekQ6CZfPpxowjGHkSrnkQ0iBStuJiEC6NlfOuQkNXWy02igPnfg3mu76+nQ6",
-	"bXG63FJ6uO6fNevHvYPDt6eH9My88hTsV9+9f9ILwuAKtHF0dlptd7+agOQTEXSDzVa7tUm41o6IJeut",
-	"KSTJ2liqqVz/NB2bVj7JM2xqL53lAYOqiD6alH28mfednrXYK7DRiHHqtHlEdTkW8WVud/TId8YX+0Li",
-	"3hhgUirLoceiaOI912VlZOWSUcmFZqpR/YgRPYSGP7hoFizMkG+020ummRqmmP6mPbLVppJ8l/GWoaR5",
-	"G9VU588qIroLIDgpp3yG7hGTzhWGjx54tqA8DHVDm9py6tD0VKE269Wp57JvCbq/fgxLJwkqXcVB1TDQ",
-	"v/Ah6lJwRO1AXGide2c0Uaapm0vMMWw6Um6WxWG5edQqY6sWoxwTbSgH1VwDnQhgHLMbRdmSnlEQCplR",
-	"jLOEJqRCmibyFRqqdLoJo1gYjLpxHiARwQ0gsbgUUkCrEZJSElrs1GXs3ju4Izi4CiR8hkTTgESZ6EQM",
-	"wIoUck/iXYhzFRj7r8CES6Bq3ewrx14ea/tfM5yuptI5DGiwUH+J+U04LlLIwqiWT87dhMHzdueRo/yN",
-	"BfVKN3ExDUiFMQQBipJ+yBy0jd04sDWFEtMAnIxdZ/FJmoKdUggtEzY/OAbxPcb7G7b/FHOfHyT3mdzi",
-	"fG/T+a5lQ761+x/s+/CpzbufKk+VL/jLKgr79eNNxYHmSltCVRCT1pbc56lTjLILXR/QdN5aucTT7FLf",
-	"cJEYdHxCjp2fIn/nDpbM6z9iUKlPog7yIo1qsbN55BLuUcNTl1w6F5s/iN44GnE5dF10atp751kstk9z",
-	"J9qRdKVE7FZUSYy+XkLdy1VnEX1ABGNfqnh2Pxe3ZGZxNQVuGou8qaYzGKNvar5446G+uLdMNGEhWuUD",
-	"GbqS8vlXJemnqWtXr4gcysPGDaaajxbkziNk0xFQQ0Fp8iq3E+w88AqWWDr9iI90VjDDxYNz9NzWKubb",
-	"cAYAH97YvfvhxSNIX83TVBxLIaEFnFNyK/tOIBW3Qk3H253JuwmVjeZ4S8beLbhkxcOASpWpxfYlyyRl",
-	"XLlOoNa6IZ+COlqqDsAQ0bk34I+JGLupw8ID9WcWnNcpfkKAVXchNHn2JTzHvRqVq5lfaUpuJddyT5j3",
-	"96wpr8ZaX51v8GnE9IWjEw9xVE+ELqtDHFVwWYq15SjOYuV7lC7bVCW3W3yxgA6WCvlFsOW8uTmpf5vg",
-	"ARCzzIO/AsL8FqTuF6Qof0+8Y16Gdl3WfntcOpQeQ+aBqRi6qwzW+O+wuOkxTPiTBO8U1pRi1az61PzM",
-	"sVt5KpKExSpkPKGCAh11wLVkntAhhA19PHONHl91KEIlhrF52twYq3C7jwhWX3i8aTVLrM9gfYlodsfp",
-	"t6cBvI1LP19K6rIPc9i8f1f9KAdvUj0/GUIZ4eLnOm4b4luYbC6vOfUHrIUxGcSu9FS8wtcimFRUsEQ8",
-	"T4ivVJ74El/zeF+h8FEho8qJP+PXPb5KkPgTOXvn2ZZ5ey/DNVtMUjR7/TPNYwT/Cxo+yOtpzliV9r5Y",
-	"wrRSl2uxV1T0pUFlNtQ8AvaPzXbx4YZMJngvzUENMw3xs3kPxx1R93323K0XGUjpzUMuJJWeXYmYRYmA",
-	"HI3hG2N/VBMNL1HGlnsExvIZTX8P8TbpgpOrkhSFRZr9pS0bqxKQ3dKxrzxkgYwbGkZl72y+xZpvmdOD",
-	"Myd3JbfCxVm/r5tG/RUjY+f/IzJ+S6f+tJEyF/pt7dTmmOnGNZc1AsZQLer7fB1/1cCQZPeZDRpKmNjq",
-	"cNCe62aWarq+u+nWyieChRxixEJLch8ikF1fcaC+aVMY8oQ/IgL9FY4orBrGygcxVgphnYemS19tQvt+",
-	"rIC40fcsI/5xuRmv5WZnt3cz6jlZ9UxWEW/mQ4l5f1+YYlG4FsYaxhMNPJ612DFZDMWcelPnS2RgeenO",
-	"U1Di7Mpxprzvet71F/gw7v2+HlN7ko7usNIBitJDuQP6K3xZdwp8fGemXPn87lNnyewfc8rctweffWsB",
-	"PgRGOBv2qe/CUEFT9498zQozBaeAzqpygmQ+tFSpmqakV9ShdiVRzEX9yMBCrbYya+ARefF9gj2X5VOx",
-	"tdTu8KafGUBsnk0Qhxiw9gEopHQIJyh9y8k5ifos4G27fMSHFASuTV+JmsdOW0zIP2QAsPJJiBt0Pg+G",
-	"WPc4hLRqeK8de/qy1eGT6rzfl6gSL33FwxHJoyqYfwaH/rQJfflc+gIkQK4XpTE/c1AatMvRjftcO4Gr",
-	"SUJFuP7M+bP5ANLTZ/JIHI3qPDKNn+//WxL/d4zaqCc0t1rCkk1RmxbRV80xaj//sqqxHNnj4vNlysfA",
-	"dCYvK0cxampHQNW/84/a7JeDFS6e0/QifXxnOgJZHUcQhrkxReu+IeHTwXwLiKFrXTZKe4zls3ndO6TQ",
-	"7doGfo2iAlJfozhm6Q5TF8csG89u9EtfSvRL06z6zceb/wsAAP//",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

@@ -16,6 +16,21 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for AnyOrigin.
+const (
+	AnyOriginAsterisk AnyOrigin = "*"
+)
+
+// Valid indicates whether the value is a known member of the AnyOrigin enum.
+func (e AnyOrigin) Valid() bool {
+	switch e {
+	case AnyOriginAsterisk:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JWKAlg.
 const (
 	JWKAlgES256 JWKAlg = "ES256"
@@ -156,6 +171,11 @@ func (e TokenType) Valid() bool {
 		return false
 	}
 }
+
+// AnyOrigin Every origin
+//
+// Example: *
+type AnyOrigin string
 
 // CacheControl A Cache-Control directive
 //
@@ -306,7 +326,7 @@ type RegisterInput struct {
 	// Name How the user wants to be called
 	Name string `json:"name"`
 
-	// Password 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor made of the name, the address or the name of this service with no more than four characters beside them.
+	// Password 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor one of these with digits and signs added, with letters swapped for signs, reversed or repeated, nor made of the name, the address or the name of this service with no more than four characters beside them.
 	Password string `json:"password"`
 }
 
@@ -511,7 +531,7 @@ type ClientInterface interface {
 
 	// GetJWKS Public keys of access tokens
 	//
-	// The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows.
+	// The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows. The keys are public: pages of every origin may read them, whatever origins the server lists for the other operations.
 	//
 	// Corresponds with GET /.well-known/jwks.json (the `GetJWKS` operationId).
 	GetJWKS(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -634,7 +654,7 @@ type ClientInterface interface {
 
 // GetJWKS Public keys of access tokens
 //
-// The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows.
+// The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows. The keys are public: pages of every origin may read them, whatever origins the server lists for the other operations.
 //
 // Corresponds with GET /.well-known/jwks.json (the `GetJWKS` operationId).
 func (c *Client) GetJWKS(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1257,7 +1277,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetJWKSWithResponse Public keys of access tokens
 	//
-	// The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows.
+	// The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows. The keys are public: pages of every origin may read them, whatever origins the server lists for the other operations.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1384,7 +1404,8 @@ type ClientWithResponsesInterface interface {
 
 // GetJWKSResponse200Headers the declared response headers of an HTTP 200 response for GetJWKS
 type GetJWKSResponse200Headers struct {
-	CacheControl CacheControl
+	AccessControlAllowOrigin AnyOrigin
+	CacheControl             CacheControl
 }
 
 type GetJWKSResponse struct {
@@ -2111,7 +2132,7 @@ func (r ResetPasswordResponse) ContentType() string {
 
 // GetJWKSWithResponse Public keys of access tokens
 //
-// The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows.
+// The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows. The keys are public: pages of every origin may read them, whatever origins the server lists for the other operations.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2352,6 +2373,13 @@ func ParseGetJWKSResponse(rsp *http.Response) (*GetJWKSResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetJWKSResponse200Headers
+		if values := rsp.Header.Values("Access-Control-Allow-Origin"); len(values) > 0 {
+			var value AnyOrigin
+			if err := runtime.BindStyledParameterWithOptions("simple", "Access-Control-Allow-Origin", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AccessControlAllowOrigin = value
+		}
 		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
 			var value CacheControl
 			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

@@ -49,22 +49,17 @@ type Authority struct {
 	settings Settings
 	clock    func() time.Time
 
-	// absent is the hash of a password nobody has. An unknown address is checked against it, so that it
-	// takes as long as a known one: its cost is today's, as every user's is after a login. Users without a
-	// password have it, too.
+	// absent is a hash that no password matches. An unknown address is checked against it, so that it takes as
+	// long as a known one: its cost is today's, as every user's is after a login. Users without a password have
+	// it, too.
 	absent string
 }
 
 // New makes an authority over a migrated database. With limits nil, nothing is limited.
 func New(db *gorm.DB, access *token.AccessTokens, refresh token.RefreshCodec, outbox *mail.Outbox, hasher *password.Hasher, limits *throttle.Throttle, settings Settings, clock func() time.Time) *Authority {
-	unguessable, _ := token.NewOneTime()
-	nobody, err := password.Accept(unguessable)
-	if err != nil {
-		panic(err) // 43 characters of base64url are a password
-	}
 	return &Authority{
 		db: db, access: access, refresh: refresh, outbox: outbox, hasher: hasher, throttle: limits, settings: settings, clock: clock,
-		absent: password.Hash(nobody),
+		absent: password.Unmatched(),
 	}
 }
 

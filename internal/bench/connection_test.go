@@ -45,24 +45,28 @@ func post(path, header, body string) []byte {
 // ask sends a request and returns the body of the answer, which is valid until the next. An answer of
 // another status than the one wanted is an error.
 func (c *connection) ask(request []byte, want int) ([]byte, error) {
+	status, err := c.exchange(request)
+	if err == nil && status != want {
+		err = fmt.Errorf("the answer is a %d, not a %d: %s", status, want, c.body)
+	}
+	return c.body, err
+}
+
+// exchange sends a request and reads the answer, whatever its status is.
+func (c *connection) exchange(request []byte) (status int, err error) {
 	if err := c.conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
-		return nil, err
+		return 0, err
 	}
 	if _, err := c.conn.Write(request); err != nil {
-		return nil, err
+		return 0, err
 	}
 	status, length, err := c.readHeader()
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	c.body = slices.Grow(c.body[:0], length)[:length]
-	if _, err := io.ReadFull(c.answers, c.body); err != nil {
-		return nil, err
-	}
-	if status != want {
-		return nil, fmt.Errorf("the answer is a %d, not a %d: %s", status, want, c.body)
-	}
-	return c.body, nil
+	_, err = io.ReadFull(c.answers, c.body)
+	return status, err
 }
 
 // readHeader reads of an answer all but the body.

@@ -13,8 +13,8 @@
 //     verifies, validates and logs nothing;
 //   - for /auth/refresh-tokens, a bare handler that changes one row of a session in one transaction through
 //     GORM, on a condition, and makes no token;
-//   - for /auth/login, the rate at which this machine checks passwords on all its processors, with neither
-//     HTTP nor database: floor-hash/s.
+//   - for /auth/login, the rate at which golang.org/x/crypto/argon2 makes hashes on all processors of this
+//     machine, with neither HTTP nor database: floor-hash/s.
 //
 // The handlers are in the folder floor. They too are a process of their own, under the same load.
 //
@@ -26,6 +26,13 @@
 // Commits are as durable as the disk and PostgreSQL's configuration make them, the floor's as the server's.
 // Where that is not at all, the log says so: the PostgreSQL that make bench starts does not sync, as a
 // throwaway's may, and TMPDIR may be in memory. Logins and refreshes are then faster than in production.
+//
+// BenchmarkFlood measures what a flood of logins does to others. While 200 connections log in with wrong passwords,
+// each as fast as it is answered, 16 others send POST /auth a hundred times a second. p50-ms, p99-ms and max-ms are
+// of the latter, from when each was due; quiet-p50-ms and quiet-p99-ms are the same without the flood. Of the flood,
+// logins/s are those that were told that the password is wrong, ratio is their share of floor-hash/s, and growth-MiB
+// is, on Linux, how far the server's memory rose at most above that of its start. A login may be told that there are
+// too many; any other answer fails the benchmark. It wants -benchtime 10s for a p99 of a thousand requests.
 //
 // BenchmarkStart measures start-ms, from the start of the process on an existing SQLite data folder until
 // /readyz answers 200 (the median), and on Linux idle-MiB, the resident memory a second later.

@@ -22,6 +22,8 @@ type installation struct {
 	engine      databasetest.Engine
 	databaseURL string
 	address     string // of the API
+	server      *process
+	idleMiB     float64 // the memory of the server before its first request, where there is a measure of it
 }
 
 // install starts a Sesame of the benchmark's own.
@@ -35,7 +37,9 @@ func install(b *testing.B, engine databasetest.Engine) *installation {
 		secret := base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text()))
 		environment = append(environment, "SESAME_DATABASE_URL="+in.databaseURL, "SESAME_SECRET="+secret)
 	}
-	start(b, environment, "sesame", "serve").awaitReady(b, admin)
+	in.server = start(b, environment, "sesame", "serve")
+	in.server.awaitReady(b, admin)
+	in.idleMiB = in.server.memoryMiB(b, "VmRSS")
 	in.forEachUser(b, func(i int, c *connection) error {
 		_, err := c.ask(post("/auth/register", "", fmt.Sprintf(`{"name":"User %d","email":%q,"password":%q,"confirm":%q}`,
 			i, emailOf(i), userPassword, userPassword)), 201)

@@ -65,6 +65,35 @@ func (l *load) repeat(call caller, from, until time.Time) error {
 	return nil
 }
 
+// pace has the callers call in turn, each every interval, and measures each call from when it was due: one that
+// is late makes those behind it late.
+func (l *load) pace(callers []caller, every, window time.Duration) error {
+	from := time.Now()
+	each := make([]load, len(callers))
+	var group errgroup.Group
+	for i, call := range callers {
+		first := from.Add(every * time.Duration(i) / time.Duration(len(callers)))
+		group.Go(func() error {
+			for due := first; due.Before(from.Add(window)); due = due.Add(every) {
+				time.Sleep(time.Until(due))
+				if err := call(); err != nil {
+					return err
+				}
+				each[i].took = append(each[i].took, time.Since(due))
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, one := range each {
+		l.took, l.calls = append(l.took, one.took...), l.calls+float64(len(one.took))
+	}
+	l.window += window
+	return nil
+}
+
 // perSecond is the rate of calls.
 func (l *load) perSecond() float64 { return l.calls / l.window.Seconds() }
 
@@ -81,10 +110,7 @@ type comparison struct{ floor, server load }
 // compare measures both in turns, each for as long as -benchtime says.
 func compare(b *testing.B, floor, server []caller) *comparison {
 	b.Helper()
-	benchtime, err := time.ParseDuration(flag.Lookup("test.benchtime").Value.String())
-	if err != nil {
-		b.Fatal("-benchtime must be a duration, such as 3s: what is measured is time, not a number of requests")
-	}
+	benchtime := benchtimeOf(b)
 	var c comparison
 	for b.Loop() { // once: it takes longer than -benchtime
 		for left := benchtime; left > 0; left -= turn {
@@ -100,6 +126,16 @@ func compare(b *testing.B, floor, server []caller) *comparison {
 		b.Fatal("nothing ended while it was measured: give -benchtime more")
 	}
 	return &c
+}
+
+// benchtimeOf is how long -benchtime says that one thing is to be measured.
+func benchtimeOf(b *testing.B) time.Duration {
+	b.Helper()
+	benchtime, err := time.ParseDuration(flag.Lookup("test.benchtime").Value.String())
+	if err != nil {
+		b.Fatal("-benchtime must be a duration, such as 3s: what is measured is time, not a number of requests")
+	}
+	return benchtime
 }
 
 // report has the figures printed. floorUnit is the floor's rate; only requests have latencies like the

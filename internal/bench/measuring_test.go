@@ -43,6 +43,33 @@ func TestLoadCountsTheEndsInPart(t *testing.T) {
 	}
 }
 
+// A call that is due while another one lasts is late, and its lateness counts.
+func TestPace(t *testing.T) {
+	var l load
+	calls := 0
+	slowAtFirst := func() error {
+		if calls++; calls == 1 {
+			time.Sleep(35 * time.Millisecond)
+		}
+		return nil
+	}
+	if err := l.pace([]caller{slowAtFirst}, 10*time.Millisecond, 100*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if calls != 10 || len(l.took) != 10 {
+		t.Fatalf("%d calls, of which %d are counted", calls, len(l.took))
+	}
+	for i, least := range []time.Duration{35 * time.Millisecond, 25 * time.Millisecond, 15 * time.Millisecond} {
+		if l.took[i] < least {
+			t.Errorf("call %d took %s from when it was due, at least %s", i, l.took[i], least)
+		}
+	}
+	failing := func() error { return errors.ErrUnsupported }
+	if err := l.pace([]caller{failing}, time.Millisecond, time.Millisecond); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a failed call: %v", err)
+	}
+}
+
 func TestPercentile(t *testing.T) {
 	var l load
 	for i := range 1000 {

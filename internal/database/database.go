@@ -9,11 +9,15 @@
 //   - what Transaction returned without an error is durable;
 //   - many writers at once wait for each other instead of failing.
 //
+// A deadline cuts a statement off where it stands, with one exception: on SQLite a read ends between two rows, and
+// a row that takes long to find is found first (the driver does not interrupt it). Reads therefore have an index.
+//
 // Times are written in UTC with microseconds, the finest both engines keep.
 package database
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -57,6 +61,18 @@ func open(ctx context.Context, dialector gorm.Dialector) (*gorm.DB, error) {
 func Ping(ctx context.Context, db *gorm.DB) error {
 	var one int
 	return plain(db.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error)
+}
+
+// Pools are the connection pools behind db by their names, to be asked for their figures.
+func Pools(db *gorm.DB) (map[string]*sql.DB, error) {
+	if pool, ok := db.ConnPool.(*sqlitePool); ok {
+		return map[string]*sql.DB{"writer": pool.writer, "readers": pool.readers}, nil
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return nil, fmt.Errorf("pools of the database: %w", err)
+	}
+	return map[string]*sql.DB{"postgres": pool}, nil
 }
 
 // Close ends every connection. What is under way is waited for.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/http/pprof" // it also registers with http.DefaultServeMux, which nothing serves
 	"time"
 )
 
@@ -12,9 +13,10 @@ import (
 const readyTimeout = 2 * time.Second
 
 // NewAdmin is the handler of the admin listener: /livez, 200 while the process serves, and /readyz, 200 while
-// ready returns nil and 503 otherwise, for load balancers. It is not part of the contract and must not be
-// reachable by clients.
-func NewAdmin(ready func(context.Context) error, log *slog.Logger) http.Handler {
+// ready returns nil and 503 otherwise, for load balancers; /metrics for Prometheus; with profiling, /debug/pprof/
+// for `go tool pprof`. It is not part of the contract and must not be reachable by clients: a profile slows the
+// server down for as long as it takes.
+func NewAdmin(ready func(context.Context) error, metrics *Metrics, profiling bool, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		tell(w, http.StatusOK, "alive")
@@ -29,6 +31,15 @@ func NewAdmin(ready func(context.Context) error, log *slog.Logger) http.Handler 
 		}
 		tell(w, http.StatusOK, "ready")
 	})
+	mux.Handle("GET /metrics", metrics.handler(log))
+	if profiling {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // also every profile that has a name
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return mux
 }
 

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
@@ -30,6 +31,9 @@ func TestBusyHashing(t *testing.T) {
 			if answer.Status != http.StatusServiceUnavailable || answer.Code() != "unavailable" || answer.Header.Get("Retry-After") != "2" {
 				t.Errorf("%s: %d %v %s", name, answer.Status, answer.Header, answer.Raw)
 			}
+		}
+		if strings.Contains(busy.Log.String(), "request failed") {
+			t.Error("a flood of logins would flood the log")
 		}
 		busy.ExpectLive(t, session)
 		if answer := idle.Reset(t, resetToken, "an even better horse"); answer.Status != http.StatusOK {

@@ -28,34 +28,40 @@ const (
 
 // Edge is the API over HTTP.
 type Edge struct {
-	problems problems
-	log      *slog.Logger
-	secure   bool // the public URL is https
-	proxies  Proxies
-	warned   sync.Once // of a proxy that is not trusted
+	problems  problems
+	validator *validator
+	metrics   *Metrics
+	log       *slog.Logger
+	secure    bool // the public URL is https
+	proxies   Proxies
+	warned    sync.Once // of a proxy that is not trusted
 }
 
 // Settings are where the edge stands.
 type Settings struct {
 	PublicURL      string // where clients reach it, without a trailing slash
 	TrustedProxies Proxies
+	CORSOrigins    Origins
 }
 
 // New is the handler of the whole API and of the pages beside it.
-func New(authority *auth.Authority, keys *token.Keyring, settings Settings, log *slog.Logger) (http.Handler, error) {
-	edge := &Edge{
-		problems: problems{publicURL: settings.PublicURL}, log: log,
-		secure: isHTTPS(settings.PublicURL), proxies: settings.TrustedProxies,
-	}
-	validate, err := newValidator(authority)
+func New(authority *auth.Authority, keys *token.Keyring, metrics *Metrics, settings Settings, log *slog.Logger) (http.Handler, error) {
+	validator, err := newValidator(authority)
 	if err != nil {
 		return nil, err
+	}
+	edge := &Edge{
+		problems: problems{publicURL: settings.PublicURL}, validator: validator, metrics: metrics, log: log,
+		secure: isHTTPS(settings.PublicURL), proxies: settings.TrustedProxies,
 	}
 	router := echo.New()
 	router.HTTPErrorHandler = edge.answerError
 	router.IPExtractor = echo.ExtractIPDirect() // Echo would believe X-Forwarded-For
 	router.Pre(edge.receive)
-	router.Use(validate.middleware)
+	if len(settings.CORSOrigins) > 0 {
+		router.Use(settings.CORSOrigins.allow(validator.isOperation))
+	}
+	router.Use(validator.middleware)
 
 	api.RegisterHandlers(router, api.NewStrictHandler(&Server{authority: authority, keys: keys}, nil))
 	mountPages(router, edge.problems)

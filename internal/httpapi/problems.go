@@ -150,7 +150,10 @@ func (e *Edge) answerError(err error, c echo.Context) {
 	}
 	state := stateOf(c.Request().Context())
 	row, document := e.problems.of(err, state.client.RequestID)
-	if row.status >= http.StatusInternalServerError {
+	switch {
+	case errors.Is(err, password.ErrBusy): // what a flood is answered must not flood the log
+		e.metrics.refused.Inc()
+	case row.status >= http.StatusInternalServerError:
 		e.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed",
 			slog.String("id", state.client.RequestID), slog.String("route", c.Path()), slog.Any("err", err))
 	}

@@ -22,11 +22,13 @@ const (
 )
 
 // receive is the first to see a request and the last to see its answer: it names it, sets the headers every
-// answer has, bounds its body and its time, catches panics, and logs it. The query is never logged: it may
+// answer has, bounds its body and its time, catches panics, counts it, and logs it. The query is never logged: it may
 // hold a reset token.
 func (e *Edge) receive(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
+		e.metrics.inHand.Inc()
+		defer e.metrics.inHand.Dec()
 		r, header := c.Request(), c.Response().Header()
 		state := &requestState{client: e.client(r, uuid.Must(uuid.NewV7()).String())}
 		e.warnOfProxy(r)
@@ -48,12 +50,14 @@ func (e *Edge) receive(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := e.guarded(next, c); err != nil {
 			c.Error(err)
 		}
+		took := time.Since(started)
+		e.metrics.answered(e.validator.operationOf(r.Method, c.Path()), c.Response().Status, took)
 		e.log.LogAttrs(ctx, slog.LevelInfo, "request",
 			slog.String("id", state.client.RequestID),
 			slog.String("method", r.Method),
 			slog.String("route", c.Path()),
 			slog.Int("status", c.Response().Status),
-			slog.Duration("took", time.Since(started)),
+			slog.Duration("took", took),
 			slog.String("client", state.client.Address))
 		return nil
 	}
@@ -67,6 +71,7 @@ func (e *Edge) guarded(next echo.HandlerFunc, c echo.Context) (err error) {
 		case http.ErrAbortHandler:
 			panic(cause)
 		default:
+			e.metrics.panics.Inc()
 			err = fmt.Errorf("panic (%T): %s", cause, debug.Stack())
 		}
 	}()

@@ -87,7 +87,8 @@ func (s *Server) GetJWKS(context.Context, api.GetJWKSRequestObject) (api.GetJWKS
 	for _, key := range s.keys.Public() {
 		set.Keys = append(set.Keys, toAPIJWK(key))
 	}
-	return api.GetJWKS200JSONResponse{Body: set, Headers: api.GetJWKS200ResponseHeaders{CacheControl: jwksCaching}}, nil
+	headers := api.GetJWKS200ResponseHeaders{CacheControl: jwksCaching, AccessControlAllowOrigin: api.AnyOriginAsterisk}
+	return api.GetJWKS200JSONResponse{Body: set, Headers: headers}, nil
 }
 
 func toAPIUser(user *auth.User) api.User {

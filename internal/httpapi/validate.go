@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/labstack/echo/v4"
 
+	sesame "github.com/sesame-auth/sesame"
 	"github.com/sesame-auth/sesame/gen/api"
 	"github.com/sesame-auth/sesame/internal/auth"
 )
@@ -26,7 +27,7 @@ type validator struct {
 }
 
 func newValidator(authority *auth.Authority) (*validator, error) {
-	contract, err := api.GetSpec()
+	contract, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPI)
 	if err != nil {
 		return nil, fmt.Errorf("load contract: %w", err)
 	}
@@ -50,6 +51,19 @@ func newValidator(authority *auth.Authority) (*validator, error) {
 		},
 	}
 	return v, nil
+}
+
+func (v *validator) isOperation(method, path string) bool {
+	_, is := v.routes[method+path]
+	return is
+}
+
+// operationOf is the operationId of what is at a route, otherOperation if the contract does not have it.
+func (v *validator) operationOf(method, path string) string {
+	if route, is := v.routes[method+path]; is {
+		return route.Operation.OperationID
+	}
+	return otherOperation
 }
 
 // middleware lets through what the contract allows. What is not an operation of the contract passes; the

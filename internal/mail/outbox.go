@@ -84,6 +84,31 @@ func (o *Outbox) Wake() {
 	}
 }
 
+// Backlog is what the outbox holds.
+type Backlog struct {
+	Letters int64         // not sent
+	Due     int64         // of these, not waiting for another try, nor in a worker's hand
+	Oldest  time.Duration // since the oldest of them was written; 0 if there is none
+}
+
+// Backlog counts what waits, in one statement.
+func (o *Outbox) Backlog(ctx context.Context) (Backlog, error) {
+	now := o.now()
+	var oldest []struct {
+		Backlog
+		CreatedAt time.Time
+	}
+	err := o.db.WithContext(ctx).Model(&outboxRow{}).
+		Select("created_at, (SELECT COUNT(*) FROM outbox) AS letters, (SELECT COUNT(*) FROM outbox WHERE due_at <= ?) AS due", now).
+		Order("id"). // of UUIDv7 the oldest is first
+		Limit(1).Find(&oldest).Error
+	if err != nil || len(oldest) == 0 {
+		return Backlog{}, err
+	}
+	oldest[0].Oldest = max(0, now.Sub(oldest[0].CreatedAt)) // another instance's clock may be ahead
+	return oldest[0].Backlog, nil
+}
+
 // first reads the row that is due first, nil if the outbox is empty.
 func (o *Outbox) first(ctx context.Context) (*outboxRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)

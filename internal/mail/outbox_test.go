@@ -177,3 +177,34 @@ func TestBackoff(t *testing.T) {
 		want = min(2*want, 15*time.Minute)
 	}
 }
+
+// TestBacklog: what failed and waits for another try still counts as unsent.
+func TestBacklog(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		o := newOffice(t, engine, &mailServer{})
+		expect := func(want Backlog) {
+			t.Helper()
+			if got, err := o.Backlog(t.Context()); err != nil || got != want {
+				t.Errorf("%+v, %v, want %+v", got, err, want)
+			}
+		}
+		expect(Backlog{})
+		enqueue(t, o.Outbox, "ada@example.org")
+		o.clock.advance(time.Minute)
+		enqueue(t, o.Outbox, "grace@example.org", "alan@example.org")
+		o.clock.advance(time.Second)
+		expect(Backlog{Letters: 3, Due: 3, Oldest: 61 * time.Second})
+		first, err := o.first(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if claimed, err := o.claim(t.Context(), first, o.now().Add(lease)); !claimed || err != nil {
+			t.Fatal(claimed, err)
+		}
+		expect(Backlog{Letters: 3, Due: 2, Oldest: 61 * time.Second})
+		if err := o.remove(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		expect(Backlog{Letters: 2, Due: 2, Oldest: time.Second})
+	})
+}

@@ -48,15 +48,8 @@ type argon2Hash struct {
 	salt, sum         []byte
 }
 
-func (h argon2Hash) derive(prepared string, length uint32) []byte {
-	if h.variant == argon2i {
-		return argon2.Key([]byte(prepared), h.salt, h.passes, h.memoryKiB, h.parallelism, length)
-	}
-	return argon2.IDKey([]byte(prepared), h.salt, h.passes, h.memoryKiB, h.parallelism, length)
-}
-
-func (h argon2Hash) matches(prepared string) bool {
-	return subtle.ConstantTimeCompare(h.derive(prepared, uint32(len(h.sum))), h.sum) == 1 //nolint:gosec // bounded by maxHashBytes
+func (h argon2Hash) matches(prepared string, m *memory) bool {
+	return subtle.ConstantTimeCompare(h.derive(prepared, uint32(len(h.sum)), m), h.sum) == 1 //nolint:gosec // bounded by maxHashBytes
 }
 
 // String is the PHC string.

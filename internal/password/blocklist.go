@@ -13,8 +13,9 @@ import (
 // service is a word that everybody thinks of here.
 const service = "sesame"
 
-// common is a list of the most common passwords of at least MinLength code points, folded, one a line: what
-// leaks of passwords showed most often (see blocklist/NOTICE).
+// common is a list of the most common passwords, folded, one a line, in the order of their canonical forms: what
+// leaks of passwords showed most often (see blocklist/NOTICE). Those shorter than MinLength are there for isVariant.
+// It is searched as it lies in the binary: nothing is prepared at start, and nothing of it is on the heap.
 //
 //go:embed blocklist/passwords.txt
 var common string
@@ -23,11 +24,33 @@ var common string
 // a letter that Unicode keeps for the sake of older encodings (NFKC), as the full-width ones.
 func Fold(text string) string { return norm.NFKC.String(strings.ToLower(norm.NFKC.String(text))) }
 
-// isCommon tells whether a folded password is on the list. Reading it through takes a tenth of a
-// millisecond, where a hash takes tens of milliseconds, and nothing is prepared at start.
+// isCommon tells whether a folded password is on the list.
 func isCommon(folded string) bool {
-	line := folded + "\n"
-	return strings.HasPrefix(common, line) || strings.Contains(common, "\n"+line)
+	canonical := Canonical(folded)
+	for line := range strings.Lines(listFrom(canonical)) {
+		switch entry := strings.TrimSuffix(line, "\n"); {
+		case entry == folded:
+			return true
+		case Canonical(entry) != canonical:
+			return false
+		}
+	}
+	return false
+}
+
+// listFrom is the list from the first entry on whose canonical form is not before this one.
+func listFrom(canonical string) string {
+	from, to := 0, len(common) // where lines begin
+	for from < to {
+		begin := strings.LastIndexByte(common[:(from+to)/2], '\n') + 1
+		entry, _, _ := strings.Cut(common[begin:], "\n")
+		if Canonical(entry) < canonical {
+			from = begin + len(entry) + 1
+		} else {
+			to = begin
+		}
+	}
+	return common[from:]
 }
 
 const (

@@ -19,7 +19,7 @@ func TestVerifyForeign(t *testing.T) {
 		"$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc": "password",
 	} {
 		for attempt, want := range map[string]bool{password: true, password + "x": false, "": false} {
-			if got, err := Verify(attempt, hash); got != want || err != nil {
+			if got, err := hasher.Verify(t.Context(), attempt, hash); got != want || err != nil {
 				t.Errorf("%q for %s: %v, %v", attempt, hash, got, err)
 			}
 		}
@@ -37,7 +37,7 @@ func TestBcryptDoesNotTruncate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for attempt, want := range map[string]bool{long: true, long + "8": false, long[:71]: false} {
-		if got, err := Verify(attempt, string(hash)); got != want || err != nil {
+		if got, err := hasher.Verify(t.Context(), attempt, string(hash)); got != want || err != nil {
 			t.Errorf("%d bytes: %v, %v", len(attempt), got, err)
 		}
 	}
@@ -49,7 +49,7 @@ func TestBcryptIsBounded(t *testing.T) {
 		"$2a$15" + rest, "$2a$31" + rest, "$2a$99" + rest, "$2a$03" + rest, "$2a$-1" + rest, "$2a$5" + rest, "$2x$05" + rest, "$2$05" + rest, "$1a$05" + rest,
 		"$2a$05" + rest + "x", "$2a$05" + rest[:40], "$2a$05" + strings.Replace(rest, "Y", "%", 1), "$2a$05" + rest + "\n",
 	} {
-		if matches, err := Verify("U*U", hash); matches || !errors.Is(err, ErrHash) {
+		if matches, err := hasher.Verify(t.Context(), "U*U", hash); matches || !errors.Is(err, ErrHash) {
 			t.Errorf("%q: %v, %v", hash, matches, err)
 		}
 	}
@@ -61,7 +61,8 @@ func TestBcryptIsBounded(t *testing.T) {
 func TestOutdated(t *testing.T) {
 	const salt, sum = "MDEyMzQ1Njc4OWFiY2RlZg", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
 	for hash, want := range map[string]bool{
-		Hash(New{"today's"}): false,
+		hash("today's", new(memory)): false,
+		Unmatched():                  false,
 		fmt.Sprintf("$argon2id$v=19$m=19456,t=2,p=1$%s$%s", salt, sum):    false,
 		fmt.Sprintf("$argon2i$v=19$m=19456,t=2,p=1$%s$%s", salt, sum):     true,
 		fmt.Sprintf("$argon2id$v=19$m=19455,t=2,p=1$%s$%s", salt, sum):    true,
@@ -80,14 +81,14 @@ func TestOutdated(t *testing.T) {
 
 // A password that was accepted elsewhere is rehashed, though no new one could be like it.
 func TestRehash(t *testing.T) {
-	hash, err := Rehash("short")
+	hash, err := hasher.Rehash(t.Context(), "short")
 	if err != nil || Outdated(hash) {
 		t.Fatalf("%s, %v", hash, err)
 	}
-	if matches, err := Verify("short", hash); !matches || err != nil {
+	if matches, err := hasher.Verify(t.Context(), "short", hash); !matches || err != nil {
 		t.Errorf("%v, %v", matches, err)
 	}
-	if _, err := Rehash("\a"); !errors.Is(err, ErrCharacters) {
+	if _, err := hasher.Rehash(t.Context(), "\a"); !errors.Is(err, ErrCharacters) {
 		t.Error(err)
 	}
 }

@@ -15,35 +15,26 @@ import (
 // ErrHash says that a stored hash is not one that Verify can check: damaged, foreign or out of bounds.
 var ErrHash = errors.New("stored password hash is not valid")
 
-// Hash makes the PHC string of a password. Two hashes of one password differ by their salts.
-func Hash(password New) string { return hash(password.prepared) }
-
-// Rehash makes today's hash of a password that Verify has just matched. The policy is not asked: it is for new
-// passwords, and this one is its owner's already. Errors: ErrCharacters, which no matching password gives.
-func Rehash(password string) (string, error) {
-	prepared, err := prepare(password)
-	if err != nil {
-		return "", ErrCharacters
-	}
-	return hash(prepared), nil
+// Unmatched makes a hash of today's cost that no password matches: its 256 bits are not the hash of one, but
+// random. To verify against it takes as long as against a user's.
+func Unmatched() string {
+	unmatched := today()
+	unmatched.sum = make([]byte, hashBytes)
+	_, _ = rand.Read(unmatched.sum) // never fails (crypto/rand)
+	return unmatched.String()
 }
 
-func hash(prepared string) string {
-	today := argon2Hash{variant: argon2id, memoryKiB: memoryKiB, passes: passes, parallelism: parallelism, salt: make([]byte, saltBytes)}
-	_, _ = rand.Read(today.salt) // never fails (crypto/rand)
-	today.sum = today.derive(prepared, hashBytes)
-	return today.String()
+func hash(prepared string, m *memory) string {
+	made := today()
+	made.sum = made.derive(prepared, hashBytes, m)
+	return made.String()
 }
 
-// Verify tells whether password is the one that hash was made of. For one hash it takes the same time for
-// every password, acceptable by the policy or not. Errors: ErrHash.
-func Verify(password, hash string) (bool, error) {
-	stored, err := parse(hash)
-	if err != nil {
-		return false, err
-	}
-	prepared, unusable := prepare(password)
-	return stored.matches(prepared) && unusable == nil, nil
+// today is a new hash's parameters and salt.
+func today() argon2Hash {
+	h := argon2Hash{variant: argon2id, memoryKiB: memoryKiB, passes: passes, parallelism: parallelism, salt: make([]byte, saltBytes)}
+	_, _ = rand.Read(h.salt) // never fails (crypto/rand)
+	return h
 }
 
 // CheckHash tells whether hash is one that Verify can check. It hashes nothing. Errors: ErrHash, in words that
@@ -65,8 +56,8 @@ func Outdated(hash string) bool {
 
 // storedHash is a hash within bounds.
 type storedHash interface {
-	// matches computes the hash of prepared, whatever prepared is, and compares.
-	matches(prepared string) bool
+	// matches computes the hash of prepared, whatever prepared is, in m, and compares.
+	matches(prepared string, m *memory) bool
 }
 
 // longestHash is more than any hash within bounds takes.

@@ -39,7 +39,7 @@ func TestNoMoreThanTheMostAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range calls {
 		all.Go(func() {
-			if err := h.inTurn(t.Context(), func() {
+			if err := h.inTurn(t.Context(), func(*memory) {
 				now := running.Add(1)
 				if now > most {
 					t.Errorf("%d at once", now)
@@ -79,10 +79,10 @@ func TestWaitingEnds(t *testing.T) {
 	h := NewHasher(1, time.Hour)
 	held, release, ended := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
-		ended <- h.inTurn(t.Context(), func() { close(held); <-release })
+		ended <- h.inTurn(t.Context(), func(*memory) { close(held); <-release })
 	}()
 	<-held
-	never := func() { t.Error("out of turn") }
+	never := func(*memory) { t.Error("out of turn") }
 	impatient := &Hasher{turns: h.turns, wait: time.Nanosecond}
 	if err := impatient.inTurn(t.Context(), never); !errors.Is(err, ErrBusy) {
 		t.Errorf("waited too long: %v", err)
@@ -106,7 +106,41 @@ func TestWaitingEnds(t *testing.T) {
 		}
 	}
 	ran := false
-	if err := h.inTurn(t.Context(), func() { ran = true }); err != nil || !ran {
+	if err := h.inTurn(t.Context(), func(*memory) { ran = true }); err != nil || !ran {
 		t.Errorf("the turn was not given back: %v", err)
 	}
+}
+
+func TestLoad(t *testing.T) {
+	h := NewHasher(1, time.Hour)
+	expect := func(running, waiting int) {
+		t.Helper()
+		deadline := time.Now().Add(10 * time.Second)
+		for {
+			isRunning, isWaiting := h.Load()
+			if isRunning == running && isWaiting == waiting {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d run and %d wait, not %d and %d", isRunning, isWaiting, running, waiting)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	expect(0, 0)
+	release := make(chan struct{})
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			if err := h.inTurn(t.Context(), func(*memory) { <-release }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	expect(1, 2)
+	release <- struct{}{}
+	expect(1, 1)
+	close(release)
+	all.Wait()
+	expect(0, 0)
 }

@@ -21,7 +21,7 @@ func TestVerifyScryptAndPBKDF2(t *testing.T) {
 		"$scrypt$ln=4,r=1,p=3$++++////AQIDBA$Xy6zNIOBRjVSAxgihFIZBNJi0XamrQGGdyXF60X/uBKbWVFXoAQJvTan4L3bkJPxJpkMmeZv60rsv2X2Ji9m3g",
 	} {
 		for attempt, want := range map[string]bool{"correct horse": true, "correct horse ": false, "": false, "\a": false} {
-			if got, err := Verify(attempt, hash); got != want || err != nil {
+			if got, err := hasher.Verify(t.Context(), attempt, hash); got != want || err != nil {
 				t.Errorf("%q for %s: %v, %v", attempt, hash, got, err)
 			}
 		}
@@ -48,7 +48,7 @@ func TestVectorsOfRFC7914(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if hash := vector.hash(sum); !hash.matches(vector.password) || hash.matches(vector.password+"x") {
+		if hash := vector.hash(sum); !hash.matches(vector.password, nil) || hash.matches(vector.password+"x", nil) {
 			t.Errorf("%+v", hash)
 		}
 	}
@@ -74,7 +74,7 @@ func TestScryptAndPBKDF2AreBounded(t *testing.T) {
 		"$argon2id$v=19$m=64,t=1,p=1$c29t\nZXNhbHQ$" + sum, "$2a$" + strings.Repeat("0", longestHash), "{SSHA}c29tZXNhbHQ", "$5$c29tZXNhbHQ$", "$y$j9T$",
 	} {
 		allocated := testing.AllocsPerRun(1, func() {
-			if matches, err := Verify("password", hash); matches || !errors.Is(err, ErrHash) {
+			if matches, err := hasher.Verify(t.Context(), "password", hash); matches || !errors.Is(err, ErrHash) {
 				t.Errorf("%q: %v, %v", hash, matches, err)
 			}
 		})
@@ -101,7 +101,7 @@ func BenchmarkDearest(b *testing.B) {
 		b.Run(strings.SplitN(hash, "$", 4)[1], func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Verify("password", hash); err != nil {
+				if _, err := hasher.Verify(b.Context(), "password", hash); err != nil {
 					b.Fatal(err)
 				}
 			}

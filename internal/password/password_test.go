@@ -5,23 +5,27 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
+
+// hasher is the tests' of what has nothing to do with turns.
+var hasher = NewHasher(1, time.Hour)
 
 func TestAccept(t *testing.T) {
 	for password, want := range map[string]error{
-		"1234567":                         ErrTooShort,
-		"12345678":                        ErrCommon,
-		"1234 678":                        nil,
-		"🐎🔋📎🐎🔋📎🐎":                         ErrTooShort,
-		"🐎🔋📎🐎🔋📎🐎🔋":                        nil,
-		"        ":                        nil, // no composition rules
-		strings.Repeat("é", 128):          nil,
-		strings.Repeat("é", 129):          ErrTooLong,
-		strings.Repeat("e\u0301", 128):    nil, // composed, 128
-		"e\u0301e\u0301e\u0301e\u0301123": ErrTooShort,
-		"":                                ErrCharacters,
-		"tab\tin the middle":              ErrCharacters,
-		"bad \xff utf-8":                  ErrCharacters,
+		"1234567":                            ErrTooShort,
+		"12345678":                           ErrCommon,
+		"1234 678":                           nil,
+		"🐎🔋📎🐎🔋📎🐎":                            ErrTooShort,
+		"🐎🔋📎🐎🔋🐎📎🔋":                           nil,
+		"vxkwqzjp":                           nil, // no composition rules
+		"x" + strings.Repeat("é", 127):       nil,
+		"x" + strings.Repeat("é", 128):       ErrTooLong,
+		"x" + strings.Repeat("e\u0301", 127): nil, // composed, 128
+		"e\u0301e\u0301e\u0301e\u0301123":    ErrTooShort,
+		"":                                   ErrCharacters,
+		"tab\tin the middle":                 ErrCharacters,
+		"bad \xff utf-8":                     ErrCharacters,
 	} {
 		if _, err := Accept(password); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", password, err, want)
@@ -34,14 +38,14 @@ func TestHashAndVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, second := Hash(accepted), Hash(accepted)
+	first, second := hash(accepted.prepared, new(memory)), hash(accepted.prepared, new(memory))
 	if first == second || !strings.HasPrefix(first, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Errorf("%s and %s", first, second)
 	}
 	for password, want := range map[string]bool{
 		"correct horse \u00e9": true, "correct horse e\u0301": true, "correct horse e": false, "": false, "\a": false, "correct horse \u00e9 ": false,
 	} {
-		if got, err := Verify(password, first); got != want || err != nil {
+		if got, err := hasher.Verify(t.Context(), password, first); got != want || err != nil {
 			t.Errorf("%q: %v, %v", password, got, err)
 		}
 	}
@@ -49,16 +53,30 @@ func TestHashAndVerify(t *testing.T) {
 
 // What no password can be hashes like the empty text, and must not match its hash.
 func TestUnusablePasswordMatchesNothing(t *testing.T) {
-	empty := Hash(New{})
-	if got, err := Verify("\a", empty); got || err != nil {
+	empty := hash("", new(memory))
+	if got, err := hasher.Verify(t.Context(), "\a", empty); got || err != nil {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// Against what stands in for a user's hash where there is no user, a hash is computed, and in vain. It costs what
+// one of today costs (see TestOutdated), and no two are alike.
+func TestUnmatched(t *testing.T) {
+	one := Unmatched()
+	if other := Unmatched(); one == other || strings.Split(one, "$")[5] == strings.Split(other, "$")[5] {
+		t.Errorf("%s twice", one)
+	}
+	for _, password := range []string{"", "correct horse", one} {
+		if matches, err := hasher.Verify(t.Context(), password, one); matches || err != nil {
+			t.Errorf("%q: %v, %v", password, matches, err)
+		}
 	}
 }
 
 // The vector is from the reference implementation: echo -n password | argon2 somesalt -id -t 2 -m 16 -p 4 -l 24.
 func TestVerifyReference(t *testing.T) {
 	const hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
-	if got, err := Verify("password", hash); !got || err != nil {
+	if got, err := hasher.Verify(t.Context(), "password", hash); !got || err != nil {
 		t.Errorf("%v, %v", got, err)
 	}
 }
@@ -79,7 +97,7 @@ func TestVerifyIsBounded(t *testing.T) {
 		phc("m=65536,t=2,p=1", long, sum), phc("m=65536,t=2,p=1", salt, long), phc("m=65536,t=2,p=1", "c29tZXNhbHR", sum), phc("m=65536,t=2,p=1", salt, sum) + "$",
 	} {
 		allocated := testing.AllocsPerRun(1, func() {
-			if matches, err := Verify("password", hash); matches || !errors.Is(err, ErrHash) {
+			if matches, err := hasher.Verify(t.Context(), "password", hash); matches || !errors.Is(err, ErrHash) {
 				t.Errorf("%q: %v, %v", hash, matches, err)
 			}
 		})

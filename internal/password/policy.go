@@ -16,21 +16,22 @@ const (
 
 // The reasons a new password is refused. Each is an answer to the person who chose it.
 var (
-	ErrTooShort   = errors.New("the password is shorter than 8 characters")
-	ErrTooLong    = errors.New("the password is longer than 128 characters")
-	ErrCharacters = errors.New("the password contains a character that cannot be used, such as a control character")
-	ErrCommon     = errors.New("the password is one of the most common ones")
-	ErrPersonal   = errors.New("the password is too close to your name, your address or the name of this service")
+	ErrTooShort      = errors.New("the password is shorter than 8 characters")
+	ErrTooLong       = errors.New("the password is longer than 128 characters")
+	ErrCharacters    = errors.New("the password contains a character that cannot be used, such as a control character")
+	ErrCommon        = errors.New("the password is one of the most common ones")
+	ErrCommonVariant = errors.New("the password is a common one with characters added, swapped, reversed or repeated")
+	ErrPersonal      = errors.New("the password is too close to your name, your address or the name of this service")
 )
 
 // New is a password that the policy accepts for a new one, ready to be hashed.
 type New struct{ prepared string }
 
 // Accept tells whether password may become somebody's password: by its length, by its characters, and by how
-// soon it would be guessed. It must not be on the list of common ones, in whatever case, nor be made of the
-// name of this service or of context, which is what others know about the person: the name, the address. Nothing
-// is trimmed or cut off and no mixture of characters is demanded. Errors: ErrCharacters, ErrTooShort,
-// ErrTooLong, ErrCommon, ErrPersonal.
+// soon it would be guessed. It must not be on the list of common ones, in whatever case, nor be one of them with
+// the usual changes, nor be made of the name of this service or of context, which is what others know about the
+// person: the name, the address. Nothing is trimmed or cut off and no mixture of characters is demanded. Errors:
+// ErrCharacters, ErrTooShort, ErrTooLong, ErrCommon, ErrPersonal, ErrCommonVariant.
 func Accept(password string, context ...string) (New, error) {
 	prepared, err := prepare(password)
 	if err != nil {
@@ -47,6 +48,8 @@ func Accept(password string, context ...string) (New, error) {
 		return New{}, ErrCommon
 	case isPersonal(folded, context):
 		return New{}, ErrPersonal
+	case isVariant(folded):
+		return New{}, ErrCommonVariant
 	}
 	return New{prepared}, nil
 }

@@ -1,6 +1,6 @@
 // Package apitest runs a whole Sesame in the test's process: the real handler behind a real listener, over a
 // real database, mailing to a real SMTP server. Its client holds every answer against the contract, and at
-// the end of the test no secret that went over the wire may stand in the database or the log.
+// the end of the test no secret that went over the wire may stand in the database, the log or the metrics.
 package apitest
 
 import (
@@ -47,6 +47,7 @@ var Contract = sync.OnceValue(func() *contracttest.Contract {
 // Server is a running Sesame.
 type Server struct {
 	URL      string
+	AdminURL string       // of the admin listener
 	Client   *http.Client // checks answers
 	DB       *gorm.DB
 	Keys     *token.Keyring
@@ -65,6 +66,7 @@ type Options struct {
 	Hasher       *password.Hasher // nil: one whose calls wait for as long as a test takes
 	Throttle     bool             // limits are on; most tests come from one address more often than they allow
 	BehindProxy  bool             // the client is a trusted proxy: X-Forwarded-For tells whom it speaks for
+	CORSOrigins  string           // whose pages may call the API, separated by commas
 }
 
 // Start runs a server until the test ends.
@@ -116,25 +118,35 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 			t.Fatal(err)
 		}
 	}
-	handler, err := httpapi.New(s.Authority, keys, edge, log)
+	if edge.CORSOrigins, err = httpapi.ParseOrigins(options.CORSOrigins); err != nil {
+		t.Fatal(err)
+	}
+	pools, err := database.Pools(db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.serve(t, httpapi.NewServer(handler, log))
+	metrics := httpapi.NewMetrics(hasher, outbox, pools)
+	handler, err := httpapi.New(s.Authority, keys, metrics, edge, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := func(ctx context.Context) error { return database.Migrated(ctx, db) }
+	s.URL = serve(t, httpapi.NewServer(handler, log))
+	s.AdminURL = serve(t, httpapi.NewServer(httpapi.NewAdmin(ready, metrics, false, log), log))
 	s.Client = &http.Client{Transport: s.canaries.watch(Contract().Transport(t, string(engine)))}
 	s.runOutbox(t, outbox)
 	t.Cleanup(func() { s.canaries.check(t, s) })
 	return s
 }
 
-func (s *Server) serve(t testing.TB, server *http.Server) {
+// serve runs a server until the test ends and returns its URL.
+func serve(t testing.TB, server *http.Server) string {
 	t.Helper()
 	var config net.ListenConfig
 	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.URL = "http://" + listener.Addr().String()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
@@ -145,6 +157,7 @@ func (s *Server) serve(t testing.TB, server *http.Server) {
 			t.Error("the server ended by itself")
 		}
 	})
+	return "http://" + listener.Addr().String()
 }
 
 func (s *Server) runOutbox(t testing.TB, outbox *mail.Outbox) {

@@ -2,11 +2,15 @@ package apitest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -44,6 +48,39 @@ func (a Answer) Faults() []string {
 		faults = append(faults, fmt.Sprintf("%v: %v", place, fault["message"]))
 	}
 	return faults
+}
+
+// Metrics is what Prometheus would get.
+func (s *Server) Metrics(t testing.TB) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.AdminURL+"/metrics", nil) // t's has ended when the canaries are looked for
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(response.Body)
+	if err := errors.Join(err, response.Body.Close()); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("metrics: %d %s %v", response.StatusCode, text, err)
+	}
+	return string(text)
+}
+
+// Metric is the value of one series, named as Prometheus writes it; false if there is none.
+func (s *Server) Metric(t testing.TB, series string) (value float64, found bool) {
+	t.Helper()
+	for line := range strings.Lines(s.Metrics(t)) {
+		if text, is := strings.CutPrefix(line, series+" "); is {
+			value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return value, true
+		}
+	}
+	return 0, false
 }
 
 // Do sends a request with a body as it is, and headers in pairs.

@@ -134,12 +134,15 @@ func (c *canaries) dump(t testing.TB, s *Server) {
 func (c *canaries) check(t testing.TB, s *Server) {
 	t.Helper()
 	c.dump(t, s)
-	log := s.Log.String()
+	metrics, log := s.Metrics(t), s.Log.String()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for secret := range c.secrets {
 		if strings.Contains(c.dumped, secret) {
 			t.Errorf("a secret of the test stands in the database or in an error's body: %q", secret)
+		}
+		if strings.Contains(metrics, secret) {
+			t.Errorf("a secret of the test stands in the metrics: %q", secret)
 		}
 		if strings.Contains(log, secret) {
 			t.Errorf("a secret of the test stands in the log: %q", secret)

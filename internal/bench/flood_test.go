@@ -1,0 +1,93 @@
+package bench
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+)
+
+const (
+	flooding   = 200                    // connections that log in
+	floodStart = 3 * time.Second        // after which those that wait too long are answered
+	pacedEvery = 160 * time.Millisecond // for each connection: a hundred requests a second
+)
+
+func BenchmarkFlood(b *testing.B) {
+	for _, engine := range databasetest.Engines {
+		b.Run(string(engine), func(b *testing.B) {
+			in, benchtime := install(b, engine), benchtimeOf(b)
+			sessions := in.logIn(b)
+			authenticating := posting(b, in.address, func(i int) []byte {
+				return post("/auth", "Authorization: Bearer "+sessions[i].accessToken+"\r\n", "")
+			})
+			var quiet, floor, flooded load
+			var logins float64 // a second
+			for b.Loop() {     // once: it takes longer than -benchtime
+				if err := quiet.pace(authenticating, pacedEvery, benchtime); err != nil {
+					b.Fatal(err)
+				}
+				if err := floor.measure(hashing(), benchtime/2); err != nil {
+					b.Fatal(err)
+				}
+				logins = in.flood(b, benchtime, func() error { return flooded.pace(authenticating, pacedEvery, benchtime) })
+				if err := floor.measure(hashing(), benchtime/2); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(0, "ns/op") // not printed: an operation here is the whole measurement
+			b.ReportMetric(quiet.percentile(50), "quiet-p50-ms")
+			b.ReportMetric(quiet.percentile(99), "quiet-p99-ms")
+			b.ReportMetric(flooded.percentile(50), "p50-ms")
+			b.ReportMetric(flooded.percentile(99), "p99-ms")
+			b.ReportMetric(flooded.percentile(100), "max-ms")
+			b.ReportMetric(logins, "logins/s")
+			b.ReportMetric(floor.perSecond(), "floor-hash/s")
+			b.ReportMetric(logins/floor.perSecond(), "ratio")
+			if in.idleMiB > 0 {
+				b.ReportMetric(in.server.memoryMiB(b, "VmHWM")-in.idleMiB, "growth-MiB")
+			}
+		})
+	}
+}
+
+// flood has many log in with wrong passwords, and returns how many a second were told so while do ran. The only
+// other answers may be that there are too many.
+func (in *installation) flood(b *testing.B, window time.Duration, do func() error) float64 {
+	b.Helper()
+	var refused atomic.Int64
+	var over atomic.Bool
+	var group errgroup.Group
+	for i := range flooding {
+		c, wrong := dial(b, in.address), post("/auth/login", "", fmt.Sprintf(`{"email":%q,"password":"wrong"}`, emailOf(i%connections)))
+		group.Go(func() error {
+			for !over.Load() {
+				status, err := c.exchange(wrong)
+				switch {
+				case err != nil:
+					return err
+				case status == 401:
+					refused.Add(1)
+				case status != 429 && status != 503:
+					return fmt.Errorf("the answer to a login is a %d: %s", status, c.body)
+				}
+			}
+			return nil
+		})
+	}
+	time.Sleep(floodStart)
+	before := refused.Load()
+	err := do()
+	during := refused.Load() - before
+	over.Store(true)
+	for _, err := range []error{err, group.Wait()} {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	return float64(during) / window.Seconds()
+}

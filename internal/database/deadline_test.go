@@ -1,0 +1,68 @@
+package database_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+)
+
+// counting counts for minutes, and not for ever, should nothing stop it.
+const counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000000) "
+
+// A statement that its deadline cuts off is unavailable, not a fault. It ends soon after, nothing of its
+// transaction stays, and the next one finds the database as it was.
+func TestDeadlinePassesInAStatement(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		if err := db.Exec("CREATE TABLE numbers (i BIGINT)").Error; err != nil {
+			t.Fatal(err)
+		}
+		for name, statement := range map[string]func(tx *gorm.DB) error{
+			"a long write": func(tx *gorm.DB) error {
+				return tx.Exec(counting + "INSERT INTO numbers SELECT i FROM n").Error
+			},
+			"a read of many rows": func(tx *gorm.DB) error {
+				rows, err := tx.Raw(counting + "SELECT i FROM n").Rows()
+				if err != nil {
+					return err
+				}
+				last := 0
+				for rows.Next() && err == nil {
+					err = rows.Scan(&last)
+				}
+				return errors.Join(err, rows.Err(), rows.Close())
+			},
+		} {
+			started := time.Now()
+			short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			err := database.Transaction(short, db, func(tx *gorm.DB) error {
+				if err := tx.Create(newUser("a@example.com")).Error; err != nil {
+					return err
+				}
+				return statement(tx)
+			})
+			cancel()
+			if !errors.Is(err, database.ErrUnavailable) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if took := time.Since(started); took > 10*time.Second {
+				t.Errorf("%s took %s", name, took)
+			}
+			var users, numbers int64
+			if err := errors.Join(db.Model(&auth.User{}).Count(&users).Error, db.Table("numbers").Count(&numbers).Error); err != nil || users+numbers != 0 {
+				t.Errorf("%s left %d users and %d numbers, %v", name, users, numbers, err)
+			}
+		}
+		err := database.Transaction(t.Context(), db, func(tx *gorm.DB) error { return tx.Create(newUser("a@example.com")).Error })
+		if err != nil {
+			t.Errorf("after that: %v", err)
+		}
+	})
+}

@@ -1,0 +1,117 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+const (
+	allowedHeaders  = "Authorization, Content-Type"                 // a page may send them
+	exposedHeaders  = "Retry-After, WWW-Authenticate, X-Request-Id" // a page may read them
+	preflightMaxAge = "7200"                                        // seconds; there are browsers that keep nothing for longer
+)
+
+// Origins are the web origins whose pages may call the API and read its answers, each as a browser sends it
+// (RFC 6454, section 6.2). None: pages of the API's own origin only.
+type Origins []string
+
+// ParseOrigins reads origins, separated by commas. The error names every entry that no browser would send like
+// this, and how it would.
+func ParseOrigins(text string) (Origins, error) {
+	var origins Origins
+	var faults []string
+	for entry := range strings.SplitSeq(text, ",") {
+		entry = strings.TrimSpace(entry)
+		if entry == "" {
+			continue
+		}
+		sent, err := serializedOrigin(entry)
+		if err == nil && sent != entry {
+			err = fmt.Errorf("browsers send it as %s", sent)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Sprintf("%q: %v", entry, err))
+			continue
+		}
+		origins = append(origins, entry)
+	}
+	if len(faults) > 0 {
+		return nil, errors.New(strings.Join(faults, "; "))
+	}
+	return origins, nil
+}
+
+// serializedOrigin is the origin of a URL as browsers send it.
+func serializedOrigin(text string) (string, error) {
+	parsed, err := url.Parse(text)
+	switch {
+	case err != nil || parsed.Scheme == "" || parsed.Hostname() == "":
+		return "", errors.New("must be an origin, such as https://app.example.com")
+	case strings.Contains(text, "*"):
+		return "", errors.New("must be one origin; there are no wildcards")
+	case strings.ContainsFunc(parsed.Host, func(r rune) bool { return r > '~' }):
+		return "", errors.New("must have its host in ASCII, a domain in other letters by its A-labels (xn--…)")
+	}
+	host := strings.ToLower(parsed.Hostname())
+	if strings.Contains(host, ":") {
+		address, err := netip.ParseAddr(host)
+		if err != nil || address.Zone() != "" {
+			return "", errors.New("must have a name or an address as its host")
+		}
+		host = "[" + address.String() + "]"
+	}
+	origin := parsed.Scheme + "://" + host
+	if parsed.Port() == "" {
+		return origin, nil
+	}
+	port, err := strconv.ParseUint(parsed.Port(), 10, 16)
+	switch {
+	case err != nil:
+		return "", errors.New("must have a port up to 65535")
+	case parsed.Scheme == "https" && port == 443, parsed.Scheme == "http" && port == 80:
+		return origin, nil
+	}
+	return fmt.Sprintf("%s:%d", origin, port), nil
+}
+
+// allow is the server's side of CORS (Fetch Standard, section 3.3): it lets pages of the listed origins read every
+// answer, errors included, and answers their preflights, which are for operations of the contract.
+//
+// There is no Access-Control-Allow-Credentials: it is for cookies and the like, which a browser sends by itself.
+// Tokens travel in headers and bodies that a page must write, so a page that has none can do nothing here.
+func (o Origins) allow(isOperation func(method, path string) bool) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			r, header := c.Request(), c.Response().Header()
+			header.Add("Vary", "Origin") // also on what has no more of CORS: a cache must not show it to the listed
+			sent := r.Header.Values("Origin")
+			if len(sent) != 1 || !slices.Contains(o, sent[0]) {
+				return next(c)
+			}
+			header.Set("Access-Control-Allow-Origin", sent[0])
+			method := r.Header.Get("Access-Control-Request-Method")
+			if r.Method != http.MethodOptions || method == "" {
+				header.Set("Access-Control-Expose-Headers", exposedHeaders)
+				return next(c)
+			}
+			if _, found := c.Get(echo.ContextKeyHeaderAllow).(string); !found {
+				return next(c) // nothing is at this path
+			}
+			if !isOperation(method, c.Path()) {
+				return echo.MethodNotAllowedHandler(c)
+			}
+			header.Set("Access-Control-Allow-Methods", method)
+			header.Set("Access-Control-Allow-Headers", allowedHeaders)
+			header.Set("Access-Control-Max-Age", preflightMaxAge)
+			return c.NoContent(http.StatusNoContent)
+		}
+	}
+}

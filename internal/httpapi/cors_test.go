@@ -1,0 +1,233 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/password"
+)
+
+const listed = "https://app.example.com"
+
+// origins are what a browser, or somebody who plays one, may send, and whether it is listed.
+var origins = map[string]struct {
+	headers []string
+	listed  bool
+}{
+	"listed":             {[]string{"Origin", listed}, true},
+	"listed with port":   {[]string{"Origin", "http://localhost:3000"}, true},
+	"unlisted":           {[]string{"Origin", "https://evil.example"}, false},
+	"none":               {nil, false},
+	"null":               {[]string{"Origin", "null"}, false},
+	"empty":              {[]string{"Origin", ""}, false},
+	"a longer name":      {[]string{"Origin", listed + ".evil.example"}, false},
+	"another prefix":     {[]string{"Origin", "https://evil-app.example.com"}, false},
+	"a sub-domain":       {[]string{"Origin", "https://a.app.example.com"}, false},
+	"the parent":         {[]string{"Origin", "https://example.com"}, false},
+	"another port":       {[]string{"Origin", listed + ":8443"}, false},
+	"the default port":   {[]string{"Origin", listed + ":443"}, false},
+	"without its port":   {[]string{"Origin", "http://localhost"}, false},
+	"another scheme":     {[]string{"Origin", "http://app.example.com"}, false},
+	"upper case":         {[]string{"Origin", "https://APP.example.com"}, false},
+	"a slash behind":     {[]string{"Origin", listed + "/"}, false},
+	"two in one header":  {[]string{"Origin", listed + " https://evil.example"}, false},
+	"two, listed first":  {[]string{"Origin", listed, "Origin", "https://evil.example"}, false},
+	"two, listed second": {[]string{"Origin", "https://evil.example", "Origin", listed}, false},
+}
+
+// expectCORS holds what an answer says about who may read it against whether its origin is listed.
+func expectCORS(t *testing.T, name string, answer apitest.Answer, headers []string, listed bool) {
+	t.Helper()
+	want := map[string]string{"Access-Control-Allow-Origin": "", "Access-Control-Expose-Headers": ""}
+	if listed {
+		want["Access-Control-Allow-Origin"], want["Access-Control-Expose-Headers"] = headers[1], "Retry-After, WWW-Authenticate, X-Request-Id"
+	}
+	for header, value := range want {
+		if got := strings.Join(answer.Header.Values(header), "|"); got != value {
+			t.Errorf("%s: %d, %s is %q, want %q", name, answer.Status, header, got, value)
+		}
+	}
+	if answer.Header.Get("Vary") != "Origin" {
+		t.Errorf("%s: %d, Vary is %q", name, answer.Status, answer.Header.Get("Vary"))
+	}
+	for _, header := range []string{"Access-Control-Allow-Credentials", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age"} {
+		if answer.Header.Get(header) != "" {
+			t.Errorf("%s: %s is %q", name, header, answer.Header.Get(header))
+		}
+	}
+}
+
+// A page of a listed origin reads every answer, problems of every kind included; nobody else's reads any.
+func TestOriginsThatMayRead(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		options := apitest.Options{CORSOrigins: listed + ",http://localhost:3000"}
+		s := apitest.Start(t, engine, options)
+		tokens := s.Login(t, s.NewUser(t))
+		broken := apitest.StartOn(t, engine, s.DB, apitest.Options{CORSOrigins: options.CORSOrigins, WithoutKeys: true, Hasher: password.NewHasher(0, 0)})
+		limited := apitest.StartOn(t, engine, s.DB, apitest.Options{CORSOrigins: options.CORSOrigins, Throttle: true})
+		login := `{"email":"nobody@example.com","password":"a wrong password"}`
+		for range 10 {
+			limited.Do(t, http.MethodPost, "/auth/login", login, "Content-Type", asJSON)
+		}
+		for name, origin := range origins {
+			for _, test := range []struct {
+				status             int
+				on                 *apitest.Server
+				method, path, body string
+				headers            []string
+			}{
+				{200, s, "POST", "/auth", "", []string{"Authorization", "Bearer " + tokens.Access}},
+				{200, s, "GET", "/openapi.yaml", "", nil},
+				{400, s, "POST", "/auth/login", "{", []string{"Content-Type", asJSON}},
+				{401, s, "POST", "/auth", "", nil},
+				{401, s, "POST", "/auth/login", login, []string{"Content-Type", asJSON}},
+				{404, s, "GET", "/nothing", "", nil},
+				{405, s, "GET", "/auth", "", nil},
+				{413, s, "POST", "/auth/login", strings.Repeat(" ", 17<<10), []string{"Content-Type", asJSON}},
+				{415, s, "POST", "/auth/login", login, []string{"Content-Type", "text/plain"}},
+				{429, limited, "POST", "/auth/login", login, []string{"Content-Type", asJSON}},
+				{500, broken, "GET", "/.well-known/jwks.json", "", nil},
+				{503, broken, "POST", "/auth/login", login, []string{"Content-Type", asJSON}},
+			} {
+				answer := test.on.Do(t, test.method, test.path, test.body, append(test.headers, origin.headers...)...)
+				if answer.Status != test.status {
+					t.Fatalf("%s: %s %s: %d %s, want %d", name, test.method, test.path, answer.Status, answer.Raw, test.status)
+				}
+				expectCORS(t, name, answer, origin.headers, origin.listed)
+			}
+		}
+	})
+}
+
+// A preflight is answered for what the contract has, to a listed origin. What it then sends is let through.
+func TestPreflights(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{CORSOrigins: listed + ",http://localhost:3000"})
+		preflight := func(path, method string, origin []string) apitest.Answer {
+			return s.Do(t, http.MethodOptions, path, "", append([]string{"Access-Control-Request-Method", method, "Access-Control-Request-Headers", "authorization,content-type"}, origin...)...)
+		}
+		for name, origin := range origins {
+			for _, operation := range apitest.Contract().Operations() {
+				method, path, _ := strings.Cut(operation, " ")
+				answer := preflight(path, method, origin.headers)
+				if !origin.listed {
+					expectCORS(t, name, answer, origin.headers, false)
+					continue
+				}
+				if answer.Status != http.StatusNoContent || answer.Raw != "" {
+					t.Errorf("%s: %s answers %d %s", name, operation, answer.Status, answer.Raw)
+				}
+				for header, want := range map[string]string{
+					"Access-Control-Allow-Origin": origin.headers[1], "Access-Control-Allow-Methods": method, "Access-Control-Allow-Headers": "Authorization, Content-Type",
+					"Access-Control-Max-Age": "7200", "Access-Control-Allow-Credentials": "", "Vary": "Origin",
+				} {
+					if got := answer.Header.Get(header); got != want {
+						t.Errorf("%s: %s: %s is %q, want %q", name, operation, header, got, want)
+					}
+				}
+			}
+		}
+		for request, want := range map[string]int{
+			"DELETE /auth": 405, "GET /auth/login": 405, "OPTIONS /auth": 405, "post /auth": 405, "GET /openapi.yaml": 405, "GET /reset-password": 405,
+			"POST /nothing": 404, "POST /auth/nothing": 404, "POST *": 404, "GET /problems/x": 405,
+		} {
+			method, path, _ := strings.Cut(request, " ")
+			if path == "*" {
+				path = "/*"
+			}
+			answer := preflight(path, method, []string{"Origin", listed})
+			if answer.Status != want || answer.Header.Get("Access-Control-Allow-Methods") != "" || answer.Code() == "" {
+				t.Errorf("preflight of %s: %d %s %v", request, answer.Status, answer.Raw, answer.Header)
+			}
+		}
+		// OPTIONS of anybody else is no preflight.
+		if answer := s.Do(t, http.MethodOptions, "/auth", "", "Origin", listed); answer.Status != http.StatusNoContent || !strings.Contains(answer.Header.Get("Allow"), "POST") || answer.Header.Get("Access-Control-Allow-Methods") != "" {
+			t.Errorf("OPTIONS: %d %v", answer.Status, answer.Header)
+		}
+	})
+}
+
+// The public keys are everybody's, with the setting and without. Without it, nothing else says a word of CORS.
+func TestCORSIsOff(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		for name, origin := range origins {
+			for method, path := range map[string]string{"POST": "/auth", "GET": "/nothing", "PUT": "/auth/login", "OPTIONS": "/auth"} {
+				answer := s.Do(t, method, path, "", append([]string{"Access-Control-Request-Method", "POST"}, origin.headers...)...)
+				for header := range answer.Header {
+					if strings.HasPrefix(header, "Access-Control-") || header == "Vary" {
+						t.Errorf("%s: %s %s answers with %s", name, method, path, header)
+					}
+				}
+			}
+		}
+		on := apitest.StartOn(t, engine, s.DB, apitest.Options{CORSOrigins: listed})
+		for _, server := range []*apitest.Server{s, on} {
+			for name, origin := range origins {
+				answer := server.Do(t, http.MethodGet, "/.well-known/jwks.json", "", origin.headers...)
+				if got := answer.Header.Values("Access-Control-Allow-Origin"); answer.Status != http.StatusOK || len(got) != 1 || got[0] != "*" {
+					t.Errorf("%s: keys: %d, for %q", name, answer.Status, got)
+				}
+			}
+		}
+	})
+}
+
+func TestParseOrigins(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                             nil,
+		" , ":                          nil,
+		"https://app.example.com":      {"https://app.example.com"},
+		"http://a, https://b:8443 ,":   {"http://a", "https://b:8443"},
+		"http://127.0.0.1:3000":        {"http://127.0.0.1:3000"},
+		"http://[::1]:3000":            {"http://[::1]:3000"},
+		"capacitor://localhost":        {"capacitor://localhost"},
+		"https://xn--bcher-kva.ch":     {"https://xn--bcher-kva.ch"},
+		"https://a,https://a,http://a": {"https://a", "https://a", "http://a"},
+	} {
+		got, err := httpapi.ParseOrigins(text)
+		if err != nil || strings.Join(got, ",") != strings.Join(want, ",") {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+	for text, words := range map[string]string{
+		"*":                            "must be an origin, such as",
+		"null":                         "must be an origin, such as",
+		"app.example.com":              "must be an origin, such as",
+		"localhost:3000":               "must be an origin, such as",
+		"//app.example.com":            "must be an origin, such as",
+		"https://":                     "must be an origin, such as",
+		"https://:443":                 "must be an origin, such as",
+		"https://a b":                  "must be an origin, such as",
+		"file:///":                     "must be an origin, such as",
+		"https://*.example.com":        "there are no wildcards",
+		"https://*":                    "there are no wildcards",
+		"https://bücher.ch":            "must have its host in ASCII",
+		"https://a:65536":              "must have a port up to 65535",
+		"https://[::1%25eth0]":         "must have a name or an address",
+		"https://app.example.com/":     "browsers send it as https://app.example.com",
+		"https://app.example.com/x?y":  "browsers send it as https://app.example.com",
+		"https://u@app.example.com":    "browsers send it as https://app.example.com",
+		"https://App.Example.com":      "browsers send it as https://app.example.com",
+		"HTTPS://app.example.com":      "browsers send it as https://app.example.com",
+		"https://app.example.com:443":  "browsers send it as https://app.example.com",
+		"https://app.example.com:":     "browsers send it as https://app.example.com",
+		"http://app.example.com:080":   "browsers send it as http://app.example.com",
+		"https://app.example.com:0444": "browsers send it as https://app.example.com:444",
+		"http://[0::1]:3000":           "browsers send it as http://[::1]:3000",
+		"https://a?":                   "browsers send it as https://a",
+		"https://a#":                   "browsers send it as https://a",
+	} {
+		if got, err := httpapi.ParseOrigins("https://good.example," + text); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+	_, err := httpapi.ParseOrigins("https://a/,null,https://b")
+	if err == nil || !strings.Contains(err.Error(), "https://a/") || !strings.Contains(err.Error(), "null") || strings.Contains(err.Error(), "https://b") {
+		t.Errorf("not every fault, or too much: %v", err)
+	}
+}

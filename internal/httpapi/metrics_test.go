@@ -1,0 +1,202 @@
+package httpapi_test
+
+import (
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/password"
+)
+
+// answered is how many requests the metrics have, by "operation status".
+func answered(t *testing.T, s *apitest.Server) map[string]int {
+	t.Helper()
+	counted := make(map[string]int)
+	for line := range strings.Lines(s.Metrics(t)) {
+		labels, is := strings.CutPrefix(line, `sesame_http_request_duration_seconds_count{operation="`)
+		if !is {
+			continue
+		}
+		operation, rest, _ := strings.Cut(labels, `",status="`)
+		status, count, _ := strings.Cut(strings.TrimSpace(rest), `"} `)
+		number, err := strconv.Atoi(count)
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		counted[operation+" "+status] = number
+	}
+	return counted
+}
+
+func expectMetric(t *testing.T, s *apitest.Server, series string, want float64) {
+	t.Helper()
+	if got, found := s.Metric(t, series); !found || got != want {
+		t.Errorf("%s is %v (%v), want %v", series, got, found, want)
+	}
+}
+
+// The metrics count what was answered, by operation and status, and what was not one of the contract as one.
+func TestMetricsOfKnownTraffic(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{Throttle: true, CORSOrigins: listed})
+		address := s.NewUser(t)
+		tokens := s.Login(t, address)
+		for range 3 {
+			s.Authenticate(t, tokens.Access)
+		}
+		s.Authenticate(t, "x")
+		tokens = s.Refresh(t, tokens.Refresh)
+		s.Logout(t, tokens.Refresh)
+		for range 12 {
+			s.Post(t, "/auth/login", "email", address, "password", "a wrong password")
+		}
+		for _, path := range []string{"/nothing", "/auth/nothing", "/auth/login?token=canary", "/%22%7d%20canary"} {
+			s.Do(t, http.MethodGet, path, "")
+		}
+		s.Do(t, http.MethodHead, "/.well-known/jwks.json", "")
+		s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
+		s.Do(t, http.MethodOptions, "/auth", "", "Origin", listed, "Access-Control-Request-Method", "POST")
+		s.Do(t, "BREW", "/auth", "")
+		want := map[string]int{
+			"register 201": 1, "login 200": 1, "authenticate 200": 3, "authenticate 401": 1, "refreshTokens 200": 1, "logout 200": 1,
+			"login 401": 10, "login 429": 2, "getJWKS 200": 1, "other 404": 3, "other 405": 2, "other 200": 1, "other 204": 1,
+		}
+		if got := answered(t, s); !maps.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		expectMetric(t, s, `sesame_http_request_duration_seconds_bucket{operation="authenticate",status="200",le="+Inf"}`, 3)
+		if took, _ := s.Metric(t, `sesame_http_request_duration_seconds_sum{operation="login",status="200"}`); took <= 0 || took > 60 {
+			t.Errorf("a login took %v seconds", took)
+		}
+		metrics := s.Metrics(t)
+		for _, series := range []string{"go_goroutines ", "go_build_info{", "process_cpu_seconds_total ", "go_sql_open_connections{db_name="} {
+			if !strings.Contains(metrics, "\n"+series) {
+				t.Errorf("there is no %s", series)
+			}
+		}
+		for _, private := range []string{"canary", address, "127.0.0.1"} {
+			if strings.Contains(metrics, private) {
+				t.Errorf("the metrics tell %s", private)
+			}
+		}
+		for _, series := range []string{"sesame_http_requests_in_hand", "sesame_http_panics_total", "sesame_hashing_refused_total", "sesame_hashing_running", "sesame_hashing_waiting"} {
+			expectMetric(t, s, series, 0)
+		}
+	})
+}
+
+// The operator's page names every metric of ours, and no other.
+func TestMetricsOfThePage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := make(map[string]bool)
+	for _, name := range regexp.MustCompile(`sesame_\w+`).FindAllString(string(page), -1) {
+		named[strings.TrimSuffix(name, "_count")] = true
+	}
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		s.NewUser(t) // a histogram without a request is not told
+		told := make(map[string]bool)
+		for _, match := range regexp.MustCompile(`(?m)^# TYPE (sesame_\w+) `).FindAllStringSubmatch(s.Metrics(t), -1) {
+			told[match[1]] = true
+		}
+		if !maps.Equal(told, named) {
+			t.Errorf("the page names %v, the server %v", slices.Sorted(maps.Keys(named)), slices.Sorted(maps.Keys(told)))
+		}
+	})
+}
+
+// What fails is counted by its cause: a panic, a hash that did not get its turn, a database that is gone.
+func TestMetricsOfFailures(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{WithoutKeys: true, Hasher: password.NewHasher(0, 0)})
+		for range 2 {
+			s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
+		}
+		s.Register(t, "busy@example.com")
+		s.CloseDatabase(t)
+		s.Forgot(t, "nobody@example.com")
+		want := map[string]int{"getJWKS 500": 2, "register 503": 1, "forgotPassword 503": 1}
+		if got := answered(t, s); !maps.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		expectMetric(t, s, "sesame_http_panics_total", 2)
+		expectMetric(t, s, "sesame_hashing_refused_total", 1)
+		expectMetric(t, s, "sesame_http_requests_in_hand", 0)
+		if _, found := s.Metric(t, "sesame_outbox_letters"); found || !strings.Contains(s.Log.String(), "sesame_outbox_letters") {
+			t.Error("letters are told, or why they are not is not")
+		}
+	})
+}
+
+func TestMetricsOfTheOutbox(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		for _, series := range []string{"sesame_outbox_letters", "sesame_outbox_due_letters", "sesame_outbox_oldest_seconds"} {
+			expectMetric(t, s, series, 0)
+		}
+		now := time.Now().UTC()
+		insert := "INSERT INTO outbox (id, kind, address, attempts, due_at, created_at) VALUES (?, 'x', 'ada@example.com', 3, ?, ?)"
+		if err := s.DB.Exec(insert, "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77", now.Add(time.Hour), now.Add(-time.Hour)).Error; err != nil {
+			t.Fatal(err)
+		}
+		expectMetric(t, s, "sesame_outbox_letters", 1)
+		expectMetric(t, s, "sesame_outbox_due_letters", 0)
+		if age, _ := s.Metric(t, "sesame_outbox_oldest_seconds"); age < 3599 || age > 3660 {
+			t.Errorf("the oldest letter is %v seconds old", age)
+		}
+	})
+}
+
+func TestRequestInHandIsCounted(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		body, rest := io.Pipe()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/auth/login", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", asJSON)
+		ended := make(chan apitest.Answer)
+		go func() { ended <- s.Send(t, request) }()
+		if _, err := rest.Write([]byte("{")); err != nil {
+			t.Fatal(err)
+		}
+		deadline := time.Now().Add(10 * time.Second)
+		for inHand := 0.0; inHand != 1; inHand, _ = s.Metric(t, "sesame_http_requests_in_hand") {
+			if time.Now().After(deadline) {
+				t.Fatal("the request in hand is not counted")
+			}
+		}
+		if err := rest.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if answer := <-ended; answer.Status != http.StatusBadRequest {
+			t.Errorf("%d %s", answer.Status, answer.Raw)
+		}
+		expectMetric(t, s, "sesame_http_requests_in_hand", 0)
+	})
+}
+
+// What the admin listener has is nowhere on the API's.
+func TestAPIHasNothingOfTheAdmin(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		for _, path := range []string{"/metrics", "/livez", "/readyz", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
+			if answer := s.Do(t, http.MethodGet, path, ""); answer.Status != http.StatusNotFound || answer.Code() != "not_found" {
+				t.Errorf("%s: %d %s", path, answer.Status, answer.Raw)
+			}
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package password
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestVariantsAreRefused(t *testing.T) {
+	for rule, passwords := range map[string][]string{
+		"digits and signs behind":    {"Password1!", "qwerty2024", "Summer2025!", "dragon1987", "monkey!!", "football99", "abc123!!", "Welcome@2024!", "bank2024!", "tasmania123456"},
+		"digits and signs before":    {"123iloveyou", "!!dragon", "2024-summer", "!tasmania#2024"},
+		"letters swapped":            {"Adm1nistrator", "D1ct10nary", "dict|onary", "$uperm4n", "7rustno1", "f0o7b@l1", "f00tba!l"},
+		"both":                       {"P@ssw0rd123", "P@ssw0rd2024!", "S3cur1ty!", "ｐ４ｓｓｗｏｒｄ９９"},
+		"digits with others beside":  {"12345678!", "qpw112233", "x7777777x", "123456äö"},
+		"reversed":                   {"1drowssap", "nogardkcalb", "drow$s4p"},
+		"repeated":                   {"dragondragon", "Dr4g0nDr4g0n", "passwordpasswordpass", "monkeymonkey12", "12341234", "winterwinterwinter"},
+		"up to three, whatever they": {"abcabcabc", "aaaaaaaaaaaa", "        ", "zzzzzz99", "密码密码密码密码", "🐎🔋📎🐎🔋📎🐎🔋", strings.Repeat("é", MaxLength)},
+	} {
+		for _, password := range passwords {
+			if _, err := Accept(password); !errors.Is(err, ErrCommonVariant) {
+				t.Errorf("%s: %q: %v", rule, password, err)
+			}
+		}
+	}
+	for _, listed := range []string{"passw0rd", "letmein1", "passwordpassword"} {
+		if _, err := Accept(listed); !errors.Is(err, ErrCommon) {
+			t.Errorf("%q: %v", listed, err)
+		}
+	}
+}
+
+// What is beside the usual, by one step each where a rule has a bound, and what people are advised to choose.
+func TestGoodPasswordsAreAccepted(t *testing.T) {
+	for _, password := range []string{
+		"tasmania1234567", "1234tasmania567", "bank20245!", "112233qpwz", "7e571983", "tasmaniatasm", "78364521", "11223397", "83715926!?", "dragonmonkey", "dragonx12", "x8372951", "f4c31d07",
+		"a1b2c3d4e5f6", "dragon dragon", "abcdeabcde", "dragonä1987",
+		"correct horse battery staple", "correcthorsebatterystaple", "the dragon sleeps", "letmein please", "my password is long",
+		"xK9#mQ2v", "q7Rt+0Zp", "tL4/WcVx9w", "Ermintrude1944", "Björn1987", "søndagsmorgen", "Frühling2024", "Αθήνα2024", "пароль хорош", "我家的猫很喜欢吃鱼",
+		"🐎🔋📎🧷🐎🔋🧷📎", "3.14159265358979", "2026-11-23 10:00",
+	} {
+		if _, err := Accept(password); err != nil {
+			t.Errorf("%q: %v", password, err)
+		}
+	}
+}
+
+// Neither chance nor several words make a common password. The list is fixed and so is the seed.
+func TestRandomPasswordsAreAccepted(t *testing.T) {
+	const each = 5000
+	random := rand.New(rand.NewPCG(1, 2))
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	alphabets := []string{
+		letters, letters + "234567", letters + "0123456789", letters + strings.ToUpper(letters) + "0123456789+/",
+		letters + strings.ToUpper(letters) + "0123456789!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~", "abcčdefghiíjklmnňoóprřsštťuúůvyýzž0123456789", "абвгдежзийклмнопрстуфхцчшщъыьэюя",
+	}
+	list := strings.Fields(common)
+	for i := range each {
+		alphabet := []rune(alphabets[i%len(alphabets)])
+		password := make([]rune, 10+random.IntN(11))
+		for at := range password {
+			password[at] = alphabet[random.IntN(len(alphabet))]
+		}
+		words := make([]string, 4)
+		for at := range words {
+			words[at] = list[random.IntN(len(list))]
+		}
+		for _, good := range []string{string(password), strings.Join(words, []string{" ", "-", ""}[i%3])} {
+			if _, err := Accept(good); err != nil {
+				t.Errorf("%q: %v", good, err)
+			}
+		}
+	}
+}
+
+// The rules are worth having: of the listed passwords that are not only letters nor only digits, most are told from
+// the rest of the list when a tenth is taken out of it.
+func TestVariantsOfAReducedList(t *testing.T) {
+	whole := common
+	t.Cleanup(func() { common = whole })
+	var rest, mixed []string
+	for i, entry := range strings.Fields(whole) {
+		if i%10 != 0 || len(entry) < MinLength {
+			rest = append(rest, entry)
+		} else if letters, digits := count(entry); letters < len(entry) && digits < len(entry) {
+			mixed = append(mixed, entry)
+		}
+	}
+	common = strings.Join(rest, "\n") + "\n"
+	missed := slices.DeleteFunc(slices.Clone(mixed), isVariant)
+	if len(mixed) < 400 || len(missed)*5 > len(mixed) {
+		t.Errorf("%d of %d are missed: %q", len(missed), len(mixed), missed)
+	}
+}
+
+func FuzzAccept(f *testing.F) {
+	for _, password := range []string{"P@ssw0rd2024!", "correct horse battery staple", "😀😀😀😀1234", "\ufdfa\ufdfa\ufdfa\ufdfa\ufdfa\ufdfa\ufdfa\ufdfa", "\xff", strings.Repeat("1", 128)} {
+		f.Add(password, "Ada Lovelace")
+	}
+	f.Fuzz(func(t *testing.T, password, name string) {
+		accepted, err := Accept(password, name)
+		again, err2 := Accept(password, name)
+		if accepted != again || !errors.Is(err2, err) {
+			t.Errorf("%v, then %v", err, err2)
+		}
+		if err != nil {
+			return
+		}
+		if _, err := Accept(accepted.prepared, name); err != nil {
+			t.Errorf("its prepared form: %v", err)
+		}
+		if prepared, err := prepare(accepted.prepared); err != nil || prepared != accepted.prepared {
+			t.Errorf("prepared twice: %q, %v", prepared, err)
+		}
+		if isEntry(Canonical(Fold(accepted.prepared))) {
+			t.Error("an entry with letters swapped is accepted")
+		}
+	})
+}
+
+// The work is bounded by the longest password, of the characters that fold to the most.
+func TestWorkIsBounded(t *testing.T) {
+	for _, password := range []string{
+		strings.Repeat("\ufdfa", MaxLength), "1" + strings.Repeat("!?", 63) + "1", strings.Repeat("!", 3) + strings.Repeat("ab", 60) + "c???",
+		"123" + strings.Repeat("password", 15) + "xy456",
+	} {
+		if allocated := testing.AllocsPerRun(3, func() { _, _ = Accept(password) }); allocated > 5000 {
+			t.Errorf("%q: %v allocations", password, allocated)
+		}
+	}
+}
