@@ -236,3 +236,13 @@ func TestForgotTellsNothing(t *testing.T) {
 		}
 	})
 }
+
+// A password does not expire.
+func TestPasswordsDoNotExpire(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		address := s.NewUser(t)
+		s.Clock.Advance(5 * 365 * 24 * time.Hour)
+		s.ExpectLive(t, s.Login(t, address))
+	})
+}
