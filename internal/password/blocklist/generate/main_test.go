@@ -31,9 +31,9 @@ func pack(t *testing.T, name, content string) (archive []byte, integrity string)
 }
 
 func TestGenerate(t *testing.T) {
-	archive, itsIntegrity := pack(t, dictionary, `["second ONE","short","first one","Second One","1234567","ｆｕｌｌｗｉｄｔｈ"]`)
+	archive, itsIntegrity := pack(t, dictionary, `["second ONE","short","first one","Second One","1234567","abc","ｆｕｌｌｗｉｄｔｈ"]`)
 	list, err := generate(archive, itsIntegrity)
-	if want := "second one\nfirst one\nfullwidth\n"; err != nil || string(list) != want {
+	if want := "first one\nfullwidth\n1234567\nsecond one\nshort\n"; err != nil || string(list) != want {
 		t.Errorf("%q, %v", list, err)
 	}
 	if list, err := generate(archive, integrity); err == nil {
