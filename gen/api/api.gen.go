@@ -20,69 +20,51 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
-// Defines values for JWKAlg.
+// Defines values for Curve.
 const (
-	JWKAlgES256 JWKAlg = "ES256"
-	JWKAlgEdDSA JWKAlg = "EdDSA"
+	CurveEd25519 Curve = "Ed25519"
+	CurveP256    Curve = "P-256"
 )
 
-// Valid indicates whether the value is a known member of the JWKAlg enum.
-func (e JWKAlg) Valid() bool {
+// Valid indicates whether the value is a known member of the Curve enum.
+func (e Curve) Valid() bool {
 	switch e {
-	case JWKAlgES256:
+	case CurveEd25519:
 		return true
-	case JWKAlgEdDSA:
+	case CurveP256:
 		return true
 	default:
 		return false
 	}
 }
 
-// Defines values for JWKCrv.
+// Defines values for KeyType.
 const (
-	JWKCrvEd25519 JWKCrv = "Ed25519"
-	JWKCrvP256    JWKCrv = "P-256"
+	KeyTypeEC  KeyType = "EC"
+	KeyTypeOKP KeyType = "OKP"
 )
 
-// Valid indicates whether the value is a known member of the JWKCrv enum.
-func (e JWKCrv) Valid() bool {
+// Valid indicates whether the value is a known member of the KeyType enum.
+func (e KeyType) Valid() bool {
 	switch e {
-	case JWKCrvEd25519:
+	case KeyTypeEC:
 		return true
-	case JWKCrvP256:
+	case KeyTypeOKP:
 		return true
 	default:
 		return false
 	}
 }
 
-// Defines values for JWKKty.
+// Defines values for KeyUse.
 const (
-	JWKKtyEC  JWKKty = "EC"
-	JWKKtyOKP JWKKty = "OKP"
+	KeyUseSig KeyUse = "sig"
 )
 
-// Valid indicates whether the value is a known member of the JWKKty enum.
-func (e JWKKty) Valid() bool {
+// Valid indicates whether the value is a known member of the KeyUse enum.
+func (e KeyUse) Valid() bool {
 	switch e {
-	case JWKKtyEC:
-		return true
-	case JWKKtyOKP:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for JWKUse.
-const (
-	JWKUseSig JWKUse = "sig"
-)
-
-// Valid indicates whether the value is a known member of the JWKUse enum.
-func (e JWKUse) Valid() bool {
-	switch e {
-	case JWKUseSig:
+	case KeyUseSig:
 		return true
 	default:
 		return false
@@ -146,6 +128,24 @@ func (e ProblemCode) Valid() bool {
 	}
 }
 
+// Defines values for SigningAlgorithm.
+const (
+	SigningAlgorithmES256 SigningAlgorithm = "ES256"
+	SigningAlgorithmEdDSA SigningAlgorithm = "EdDSA"
+)
+
+// Valid indicates whether the value is a known member of the SigningAlgorithm enum.
+func (e SigningAlgorithm) Valid() bool {
+	switch e {
+	case SigningAlgorithmES256:
+		return true
+	case SigningAlgorithmEdDSA:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TokenType.
 const (
 	TokenTypeBearer TokenType = "Bearer"
@@ -174,26 +174,41 @@ type Challenge = string
 // Confirmation Example: {"message":"Logout successful"}
 type Confirmation struct {
 	// Message What happened, for people
+	//
+	// Example: Logout successful
 	Message string `json:"message"`
 }
+
+// Curve The curve of a key
+//
+// Example: P-256
+type Curve string
 
 // Fault One fault of a request; it has either a pointer or a parameter
 //
 // Example: {"message":"must be an email address","pointer":"/email"}
 type Fault struct {
 	// Message What must hold there
+	//
+	// Example: must be an email address
 	Message string `json:"message"`
 
 	// Parameter The query parameter
+	//
+	// Example: token
 	Parameter *string `json:"parameter,omitempty"`
 
 	// Pointer Where in the body (RFC 6901); empty for the body itself
+	//
+	// Example: /email
 	Pointer *string `json:"pointer,omitempty"`
 }
 
 // ForgotPasswordInput Example: {"email":"ada@example.com"}
 type ForgotPasswordInput struct {
 	// Email The address of the account
+	//
+	// Example: ada@example.com
 	Email string `json:"email"`
 }
 
@@ -201,54 +216,72 @@ type ForgotPasswordInput struct {
 //
 // Example: {"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 type JWK struct {
-	// Alg The one algorithm this key is used with
-	Alg JWKAlg `json:"alg"`
+	// Alg The one algorithm a key is used with
+	//
+	// Example: ES256
+	Alg SigningAlgorithm `json:"alg"`
 
-	// Crv The curve
-	Crv JWKCrv `json:"crv"`
+	// Crv The curve of a key
+	//
+	// Example: P-256
+	Crv Curve `json:"crv"`
 
 	// Kid The key's thumbprint (RFC 7638)
+	//
+	// Example: oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U
 	Kid string `json:"kid"`
 
-	// Kty The key's family
-	Kty JWKKty `json:"kty"`
+	// Kty The family of a key (RFC 7518, section 6.1; RFC 8037, section 2)
+	//
+	// Example: EC
+	Kty KeyType `json:"kty"`
 
 	// Use The key signs
-	Use JWKUse `json:"use"`
+	//
+	// Example: sig
+	Use KeyUse `json:"use"`
 
 	// X The x coordinate, or the whole public key for OKP, in base64url
+	//
+	// Example: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU
 	X string `json:"x"`
 
 	// Y The y coordinate, in base64url; EC only
+	//
+	// Example: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0
 	Y *string `json:"y,omitempty"`
 }
-
-// JWKAlg The one algorithm this key is used with
-type JWKAlg string
-
-// JWKCrv The curve
-type JWKCrv string
-
-// JWKKty The key's family
-type JWKKty string
-
-// JWKUse The key signs
-type JWKUse string
 
 // JWKSet A JWK Set (RFC 7517, section 5)
 //
 // Example: {"keys":[{"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}
 type JWKSet struct {
 	// Keys Public keys only, the newest first
+	//
+	// Example: [{"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]
 	Keys []JWK `json:"keys"`
 }
+
+// KeyType The family of a key (RFC 7518, section 6.1; RFC 8037, section 2)
+//
+// Example: EC
+type KeyType string
+
+// KeyUse The key signs
+//
+// Example: sig
+type KeyUse string
 
 // LoginInput Example: {"email":"ada@example.com","password":"correct horse battery staple"}
 type LoginInput struct {
 	// Email The address of the account, in any case
+	//
+	// Example: ada@example.com
 	Email string `json:"email"`
 
 	// Password The password of the account
+	//
+	// Example: correct horse battery staple
 	Password string `json:"password"`
 }
 
@@ -267,21 +300,33 @@ type Problem struct {
 	Code ProblemCode `json:"code"`
 
 	// Detail This problem, in a sentence
+	//
+	// Example: The request does not match the contract; each fault is listed.
 	Detail string `json:"detail"`
 
 	// Errors Each fault of a request that is not valid
+	//
+	// Example: [{"message":"must be an email address","pointer":"/email"}]
 	Errors *[]Fault `json:"errors,omitempty"`
 
 	// Instance The id of the request, as in the X-Request-Id header and in the server's log
+	//
+	// Example: urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
 	Instance string `json:"instance"`
 
 	// Status The status of the answer
+	//
+	// Example: 400
 	Status int `json:"status"`
 
 	// Title The kind of problem, in short
+	//
+	// Example: Request not valid
 	Title string `json:"title"`
 
 	// Type A page about this kind of problem, with cause and fix
+	//
+	// Example: http://127.0.0.1:8080/problems/validation_failed
 	Type string `json:"type"`
 }
 
@@ -293,30 +338,44 @@ type ProblemCode string
 // RefreshTokenInput Example: {"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki"}
 type RefreshTokenInput struct {
 	// RefreshToken A refresh token, from `login` or `refreshTokens`
+	//
+	// Example: AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki
 	RefreshToken string `json:"refreshToken"`
 }
 
 // RegisterInput Example: {"bio":"Wrote the first program","confirm":"correct horse battery staple","email":"ada@example.com","name":"Ada Lovelace","password":"correct horse battery staple"}
 type RegisterInput struct {
 	// Bio What the user says of themself
+	//
+	// Example: Wrote the first program
 	Bio *string `json:"bio,omitempty"`
 
 	// Confirm The password once more
+	//
+	// Example: correct horse battery staple
 	Confirm string `json:"confirm"`
 
 	// Email The address of the account, in ASCII (RFC 5321; a domain in other letters by its A-labels)
+	//
+	// Example: ada@example.com
 	Email string `json:"email"`
 
 	// Name How the user wants to be called
+	//
+	// Example: Ada Lovelace
 	Name string `json:"name"`
 
 	// Password 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor one of these with digits and signs added, with letters swapped for signs, reversed or repeated, nor made of the name, the address or the name of this service with no more than four characters beside them.
+	//
+	// Example: correct horse battery staple
 	Password string `json:"password"`
 }
 
 // Registered Example: {"message":"User registered successfully","user":{"bio":"Wrote the first program","email":"ada@example.com","name":"Ada Lovelace"}}
 type Registered struct {
 	// Message What happened, for people
+	//
+	// Example: User registered successfully
 	Message string `json:"message"`
 
 	// User An account, as its owner sees it
@@ -328,6 +387,8 @@ type Registered struct {
 // ResetPasswordInput Example: {"password":"an even better horse battery"}
 type ResetPasswordInput struct {
 	// Password The new password, by the rules of `register`
+	//
+	// Example: an even better horse battery
 	Password string `json:"password"`
 }
 
@@ -335,6 +396,11 @@ type ResetPasswordInput struct {
 //
 // Example: 2
 type Seconds = int
+
+// SigningAlgorithm The one algorithm a key is used with
+//
+// Example: ES256
+type SigningAlgorithm string
 
 // TokenType How the access token is sent (RFC 6750)
 //
@@ -346,12 +412,18 @@ type TokenType string
 // Example: {"accessToken":"eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln","expiresIn":900,"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki","tokenType":"Bearer"}
 type Tokens struct {
 	// AccessToken A signed JWT (RFC 9068), sent as `Authorization: Bearer …`; verify it with the keys of `getJWKS`
+	//
+	// Example: eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln
 	AccessToken string `json:"accessToken"`
 
 	// ExpiresIn How long the access token is valid from now on, in seconds
+	//
+	// Example: 900
 	ExpiresIn int64 `json:"expiresIn"`
 
 	// RefreshToken Opaque; traded once for the next pair of tokens at `refreshTokens`
+	//
+	// Example: AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki
 	RefreshToken string `json:"refreshToken"`
 
 	// TokenType How the access token is sent (RFC 6750)
@@ -365,18 +437,26 @@ type Tokens struct {
 // Example: {"bio":"Wrote the first program","email":"ada@example.com","name":"Ada Lovelace"}
 type User struct {
 	// Bio What the user says of themself
+	//
+	// Example: Wrote the first program
 	Bio *string `json:"bio"`
 
 	// Email The address of the account, in lower case
+	//
+	// Example: ada@example.com
 	Email string `json:"email"`
 
 	// Name How the user wants to be called
+	//
+	// Example: Ada Lovelace
 	Name string `json:"name"`
 }
 
 // Welcome Example: {"message":"Welcome, Ada Lovelace","user":{"bio":"Wrote the first program","email":"ada@example.com","name":"Ada Lovelace"}}
 type Welcome struct {
 	// Message A greeting, for people
+	//
+	// Example: Welcome, Ada Lovelace
 	Message *string `json:"message,omitempty"`
 
 	// User An account, as its owner sees it
@@ -1874,96 +1954,99 @@ func (sh *strictHandler) ResetPassword(ctx echo.Context, params ResetPasswordPar
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7Fz7cts2l38VDHdn+mWWliU7vsnzzazi2oliJ3Fjp/66bcaGyCMJEQkwAGhZ7Xhmn2YfbJ9k5wAgxZtl",
-	"2ZY3bSf9oxOLJHhwrr9zAf/wAhEnggPXyuv+4cENjZMIzL9/phELqWaCH1EWQYi/qTSOqZx5Xe/wGuSM",
-	"DGkaaUI1ETwAz/euaZQC3hiIELwu/u3WuBzaRXwvBE1Z5HW98zEQCV9TUJqEAhThQpOY6mBM9BhIILiW",
-	"NND7BGgwdq9iikRMaQhbnu+BlEIqr/vrH14MStERvpIpsyiT5mWJYFyD9LreekKVmgoZereffY9xpSnS",
-	"3PVSybtpysJuu7O326ZbsLYddAZrO8N2e2037NC1zeFmsEX3wg7s7Hi+pzTVqfK6L9tt39NMR7jIR7cP",
-	"3ILZtOd7epbgpbHWSXd9vbOx02q32q1Od7e9215PpBhEEKv1Ootub33vAujkNCO4xHjkWrYVYjY7TJXZ",
-	"a5X5U6CTy3zXFcbnSyCbKeOKUBKMKTIcJNFjqklAOW5nAARf4BOVBmNCzY0oGhHNH0BprJql2fYNT2kQ",
-	"QKLpIIKlGVve/i1ydQw0BGm0+yNoOVvrDY1y/OGFoALJEhSD1/XOIBA8VEQLMqUMWTAUEoxWcrjRRMsZ",
-	"+cfHowOy1+m0faIgwAdJp93aaG2+QM20duR1N3wv18aulin4ngrGEFN86b9LGHpd79/W50a4bq+qdUeC",
-	"VYaLi7VeqsfANQuohjrBKNFgTKMI+Agsads7WwXSylR5r4BKkEQCjeJ//uYpUDSG3zyfGJP6528e40Yv",
-	"L7WYAP/N8x67jYOMKCsACSoRXFkH84qGzmys0nIN3PyTJkmEG2WCZ+L8jy8KN1r2UDGNhkLGVdf0Xmjy",
-	"9uzD+waTyJ+4HIhwVrUJ/A1NChVOcDCLELMEYZx8Oj9a2yVTpsckZEozHmgygZl6Dt1/hZQgGRJo+CCt",
-	"r+wQmT73MHdJK2Pqes3n4/PLSfrUUmDlXNbOVzTMHL1363sHVtLnQpxQOYKHC78gUPfgpRbiMjKr3SFT",
-	"c9E4Nk462+SYvVqV3DqbFblpIUhGy3JCq+9iFWxfvH18RR9jI6fRIVr9k+TA3EqXxoFUhaBAXoMkNr61",
-	"SF8rEokRGVNlIz1NFZCUh4ZCpoh73w+KZAJakbC2ikaW7Z5kNC8nrMpWVyGpnkM3Ymj4YdmFK58L8Y7y",
-	"mXOT6kkiQuWKKZ9dymy1spQkkCn+D9UX7yNUa4gTrVrkXM4IHVHGCR1aeIBE2hjpaC7EU2LD7Krsa2Nv",
-	"LrLzKm1LS62++xWZ2J1s2ydTRFFTqohKBzHTGkKj8hZUASeREBMICdXeImjSRJq7e714qyHvE6fXlEUm",
-	"ZDxFWdLCOs3G7NChNOCcaUVCqumAKvCJkOhyxDXISNAQLX6uQGospI5mK7PngvM9hzgRkkoWzUiZ/uVU",
-	"pPjMqvxvmVmUqylI8iU1mcJ0H1VhzPjIKAkNJlxMIwhHBs2vTCFUmiRCagjfQcjouWHFkzQjX/AyxhUv",
-	"DXebwm6M+xwgE7jGxMEF/jWkoUuKr8XXrSweb1XisUN0DhIuqwuNu1x1WEa6QggiKtEPqBpPCvjLaMIB",
-	"DcZwYLOvehbQI+b6mruBhEwi/L+GEvZP0kHEAp/E9GaNjuCfm+32nC1KS8ZHBqXlyL3hPdWMZJ58LJNm",
-	"NL5O8CGTcQ5TC4o3z+1PxEikGhPRAJQaphE+mUiRgNTM5QTZzVWiL9AZj2mSAMdkdigkSUAkRf+QUXNb",
-	"zHZ+zZf8nN8oBl8gMFj2CON2/WUfOMxDOs3A7z5h2kQAYHoMklDiyhPoMSlJqKQxoOX6zdvP7IlyAjFl",
-	"EaFhKEGpcp3DXHooY8zSYxGFGMwlNEloTl5j+vk1BTkr7aG+QkZknQSMoIwbJGFsw6awe+3Oi32C0XRm",
-	"BJZfZlpBNHya5IQcCZ0VGfo8SXVF7ywjux4N6X+6n1uBiOusdTc2ccVJKENJNAhEyjHeY5JGtdd1D/te",
-	"TG9OgI/02OtubL28b2f2qaZ9vb04brJYa/WYsFre7mx1dublgZf7BH/cbW/uGEZ/OD59UdZCGo28rnd4",
-	"trG17fleIK+9rne6Zv+asBBJOO7PptevPyXnP5/Pbt79tDmY9vvw06c0HMrLg8nJuy8Hh529w4Mf1z7h",
-	"M9pUEQ8830uV2Sgbeb5343W94e7mh7ebP27cHHVejXav08GePoHO6M2733/e2Ybd81Ttpadvrj/+fIgL",
-	"4TI3l0eHv39M9+LN7Tcn7y91Cttbeyfvk39dbCcHszPNJr98Oe5f9Ldouy49s7Mm2QkOhEYjIZkexzYx",
-	"QfYxZephphKAPOJpjBLJWHMY/njWK0hmrv6GaY2Vm1RaH+2Wyvh6GG5sbXX2GhczPG9abAKzHzCtSuNB",
-	"IhnXTtzbm7svmmzSyOHudYY0ZtGsuE2U2Ifj00aijCTvWIwoNuKqsBIKvGmRm+YlbkgghAwZp9pCTLSn",
-	"6VhEUNRtp7w+OhMEo9svUxk17fuOXc9Kbykusk8OD4jghhmLbRNZaqWNm7Fc8Y2aWbHdYbVnoJsM9+3F",
-	"MTkD3WS1WxUbncDMVsP/Psb6uWaudpNVPp3mKqCMkHxXrJ2C0mTIpEKfyzTE6j7khv7zNpcQlZLO6hJG",
-	"GprEeCJGjD8klmBYzar8XiAkAjYyFlIBGWAiKWdEaZrYjOSJUcfoM2aoATUaWYg4nfbGy8aQP+9A1N+S",
-	"txBqwe2+lRuDWeF1Taz9wOGcxXAuJsAb7IQTkdCvKebhE+C2gTEVcqKy1tQclW5+3VjbmfaW+a+8l93O",
-	"3obvxYznm2vgWYb8m3HWFFOhqRR85BoIL7d2XrTIe5cH6nrFIBAxKDKgwQTFx3SrbPPfrtH2IDT6Z2+5",
-	"VY3LsnWpHO8Ab72ds7tuKvOKpjVBkxCDVcua/mS8ri5zOJdNMaewKuNSyYwNSzk6m7rcGoXu2wc6Vb9X",
-	"lFqTC2C58TtyfMxiHZD/15oT0Vo/dDVBQnmYXbalkR9MKbgIiFPJmviS6UATGfZa7odMlcWaLosRbGzt",
-	"7Zlt2r+sFtn1UU9Httbq9KoRvjBuNlqUoilkNRGqXYWlhsDpCAgdYAJrsWR1UdNasrVwZNOQ3dzLlooj",
-	"dZUYu5OcZblq+latC0JtcrRFtV6OGyaXlmIkaWx6pmrK0LcIXkB7TQ6q1o2rdqyN87jUFF2+n/ckAwkh",
-	"cM1opAq/UlMTsA3Lws8ShhLUuOF3BTr/lQt9ORQpN1SBHovwEn+iUSSmhtSmPtOdlbCmSnutQVKsNn4u",
-	"hqcmTtWU7KPdlomGTXhDFq6j9v30+peDaEu93tztffkoLk+PvoZveJCFubP3vR/1zbvwtH+9/fL0eBb9",
-	"1H4t9vrJRe+wH785vv56/P7ml/N3HbiBCas7y/LL6prvrtvQ7JOhFDG5ihAqXSGQvyo+r66aYu5itS+9",
-	"v0mlP8IIY5ls4tSACQzOUmjb4DdgMVNnK/khk/F98MxfAPE4jZGeXkjJibiGiBrP/2jgZyhuRBdIf6pA",
-	"EkVnmTuMXaWkwFPTBeNp5NoEtp9fT1ezjS/GfjwAEgtZBZQbu9Ulfe9mDb6mNFrTyPH5ZIb/SCjbOzvo",
-	"9y2M2trc6OwTSkIRU0RJnAhTYYsAWanIwJSMSG8togOI1ItHFGAyMVaJfCOmc75PKdfGBQ6ABDTK3FwB",
-	"DbfvBZB3g+5dXLmzsUvQjdvaofItos8GcRQZpLo+n6N8MoFEE7ihgY5mxDZeZ4RKaJG+K/+5YR/BIeN2",
-	"LBQuFseC5xJXPuFCFu5SkA1FjJDHGLpMqo+ig9CFtUwQakqTBEITMsxdPpFwDVJBiK5AQgJU41P4jpiG",
-	"OSnIfJvU5Roh8wv2JqYMpmCBI4gLo5i26T0UqSyxCRQLjcXHrQbVLcho9z73Y/TCr2cxcxNa5JPs9Epj",
-	"vfeTMsXz7L5C3dtUIVDjlvFgD3NMt89SUp9TuwiS4obvLOK6JZp5qWBhKbfgazFduQZOBkYjyy637msX",
-	"Z8Acprld+OhkDBJOIzD+6ioT3dUTFWxhXpwNijXEXZ7GA5BIimvWVybTckTcacLDJpyeN4LZzOdZzOVS",
-	"bmN+Wb1xe2er/aIA/2wnqAx03G8NumKRwB0Kh+mTUkxwwgHskB4NtPE7WpCRcLizULo2VGZQCGZvx4PX",
-	"AfvA3h59+r3fec/6qh/r5L8O+tt99jI9wb/5x60A/46P2scbyWZ48HavBZvtVrAR2cUTJkH1udfdQ4/+",
-	"nGgL4WQuiIxn9SJ2cY91TUBXCyF5e3Huyg7t7d0Xft6Yveqleiwk+93Azi5xfbv//e//udon1yDZEOOn",
-	"9aralnOtho9Av704PlsGs5W41qRQkTAFkLpWGUBsUSMXUyK4zb9ylc4jOeN6+6V3n14vRqsfTBVpn2hJ",
-	"Q3DwJms9mdnPhDJjUoY8Rah+BH4tyXSxS5xbYdUrFEVe2VVx/SLfm/zHJ9XUkevxOdTCjF4rIqYckSUA",
-	"/lm2sBVHoNUA3sUAF9GoiJkZ1Zl53SGNFDwaiWKWKLOyag1YrgxIPgCGNEn6AqJA2Dc3wg133SeVROWb",
-	"44weGUkAzfhopSCjwqBb31MQpJLp2Rne6oaUjStE/2iGjM0Fr+sNKrFrrHVihz0YHzZoa++0b0g3wqXz",
-	"yQkMYxi5YsrpCGIw5fOIBcBtKy3jXGIGOzZabZSHjNwbVXd9fTqdtqi53BJytO6eVesn/YPD92eH5pl5",
-	"dcvrld/dO+17vocA3NLZabXt/SIBThPmdb3NVru1aXCtHhuWrLemEEVrEy6mfP3LdKJa2bTQqKmFdZ4F",
-	"DFOpdNGk6OPVvLf1okWOQAdjQk03zyGqqwkLrzK7M4/8oFxB0TfcmwAkhdIfeiwTTZznuiqNxVwRU9Yx",
-	"c9uofoYRfYSGr2008ypz6hvt9oKJqYZJqb9pH265ySfXybxj8GneqlXlGbeSiO4DCFbKMZ2he8TEdokB",
-	"p0eeXygOXN2aTW1ZdWh6Kleb9fJkddG3eN1fP/uF0wqlzuWwbBjoX+gIdck7Ni1HXGidOmeUCNXUMTbM",
-	"UWQ6FnZexmK5edQqYqsWMTmmydkdqKYSzKkDQjG7ESZbkjMThHyiBKEkMlNYvplYclUgU021U0whUxh1",
-	"wyxAIoIbQqRxKaTArGaQlODQImc2Y3fewR7zwVUgojMk2gxhFImO2BA0iyHzJM6FWFeBsf8alL8AqtbN",
-	"vnS05qm2/y3D6XIqncGABgt1l4jbhOWiCVkY1bLpvFvfe9nuPPG4QGPRvtSxrKYBMVPKQIC8beATC21D",
-	"O3KsVa7EZsiOh7Z7uZLGY6cQQouEzQ+nQfiAIwQN21/FbOknTl0mV50hbjpDtmiQuHb/o30fPrV5/1PF",
-	"yfWKvyyjsF8/35YcaKa0BVQFodHagvs8s4pRdKHrQzMBuFYs8TS71HeURQodH+MT66eMv7OHV+b1HzYs",
-	"1SdRB2meRrXI+TxyMfuoorFNLq2LzR5EbxyMKR/ZTr0ZDHDOM1+sZ2ZbpCXpWrDQriiiEExttu7lyvOO",
-	"LiCC0q9EOHuYi1swF7mcAjeNXt6W0xmM0bc1X7zxWF/cXyQaPxetcIEMXUnxjK3g5qepbYkviRyKA80N",
-	"ppqNL2TOwyfTMZimhZDGq9xNsPXAS1hi4YQlPtJZwgyrh/PMc1vLmG/DOQN8eGPv/oerx5y+macpOZZc",
-	"QhWcU3ArPSuQklsxjc27ncmHxJSN5niLh84t2GTFwYBSlalFepyk3GRcmU6g1tpBopw6s1QdgCGis2/A",
-	"HyM2sZONuQcazDRYr5P/hACr7kLMdNtzeI4HNUOXM7/CJN5SruWBMO/vWVNejrWuOt/g0wzTK8czHuOo",
-	"VoQuy4MiZXBZiLXFKE5C4fqgNtsUBbebfxXBHF5l/Fmw5by5mdS/f/AIiFnkwV8BYX4PUg8LUiZ/j5xj",
-	"XoR2bdZ+d1w65A5DZoEpH+wrDe+4b73YCTVM+KMI72RaFWLVrPzU/FyzXXnKooiEwic0MgWF1HX/Kc8S",
-	"OoSwvotnttHjqg55qMQwNk+bG2MVbvcJweqZR6iWs8T6nNdzRLN7TtitBvA2Lv1yIamLPv6hs/5d+cMf",
-	"tEn13GSIyQirnwS5a1CwMj1dXHPqDnEzpVIIbekpf4WrRRAuTMES8bxBfIXyxHN8MeRjicInhYwyJ/6M",
-	"XxD5JkHiT+TsrWdb5O2dDNd0PknR7PXPJQ0R/Fc0fJjV06yxCul8MYdpqS7XIkem6GuGoclI0gDIPzbb",
-	"+cchUh7hvWYOapRKCF/Mezj2GLzrs2duPc9ACm8eUcZN6dmWiEkQMcjQGL4xdMdB0fAioXSxR6A0nZkJ",
-	"8xHexm1wslWSvLBo5ovtRJoWEfBu4WhZFrKAhw0No6J3Vt9jzffM6dGZk72SWWF11u/bplF/xcjY+f+I",
-	"jN/TqT9tpMyEflc7tTlm2nHNRY2ACZSL+i5fx18lECTZfsrDDCUkujwctG+7mYWarutu2rWyiWDGRxix",
-	"0JLsxw5411UcTN+0KQw5wp8Qgf4KxyCWDWPFwx5LhbDOY9Olbzah/TBWQNjoexYR/7TcjNZys/O7uxn1",
-	"nKx87iuPN/OhxKy/z1S+KNwwpRWhkQQazlrkxFiMb08VVJs6z5GBZaU7R0GBs0vHmeK+63nXX+Djuw/7",
-	"Qk3tSXM8iBQOUBQeyhzQX+HrvVOgk3sz5dInfledJZN/zCmz3zd88b0F+BgYYW3Ypb6VoYKm7p/xNUvM",
-	"FJwBOqvSCZL50FKpahobvTIdalsSxVzUjQxUarWlWQOHyPNvIOzbLN8UWwvtDmf6qQLE5mmCOESB1o9A",
-	"IYVDOF7he1HWSdRnAe/a5RM+1sBwbfMlqnns1PmE/GMGAEufnbhF5/NoiPWAQ0jLhvfasafnrQ6fluf9",
-	"nqNKvPAVj0ckT6pg/hkc+moT+uLZ9wokQK7npTE3c1AYtMvQjf0kvD2yGZki3GBm/dl8AGn1mTwSZ0Z1",
-	"npjGz/f/PYn/O0Zt1BMzt1rAkk1R2ywir5tjVC/7eqvSFNlj4/NVTCdAZMqvSkcxampngKp75x+12S8L",
-	"K2w8N9OL5gM/0zHw8jgCU8SOKWr7nQqXDmZbQAxd67KZtEdpOpvXvX0Tum3bwK2RV0Dqa+THLO1h6vyY",
-	"ZePZjUHha4xuaTOrfvv59v8CAAD//w==",
+	"7H37ctu2tverYPh9M23m0LJkxzd5OnMc104UO4kbO/XuaTM2RC5JiEiAAUDLascz52nOg50nOYMFkOJN",
+	"smwrO2kn+489sUjisq6/dQH6lxeIOBEcuFZe9y8PbmmcRID//pVGLKSaCX5MWQSh+U2lcUzl1Ot6Rzcg",
+	"p2RA00gTqongAXi+d0OjFMyLgQjB65q/3RhXAzuI74WgKYu8rncxAiLhcwpKk1CAIlxoElMdjIgeAQkE",
+	"15IGep8ADUZuKqZIxJSGsOX5HkgppPK6v//lxaAUHZopmcJBmcTJEsG4Bul1vfWEKjURMvTuPvoe40pT",
+	"s+aul0reTVMWdtudvd023YK17aDTX9sZtNtru2GHrm0ONoMtuhd2YGfH8z2lqU6V133ebvueZjoyg7x3",
+	"+zBbwE17vqeniXk00jrprq93NnZa7Va71enutnfb64kU/QhitV4n0d2d710CHZ9lCy4R3lAt2wrBzQ5S",
+	"hXutEn8CdHyV77pC+HwIQ2bKuCKUBCNqCA6S6BHVJKDcbKcPxEzgE5UGI0LxRcMaEc0+MNxYNUmz7SNN",
+	"aRBAomk/gqUJW97+naHqCGgIEqX7PWg5XTsYoHD85YWgAskSwwav651DIHioiBZkQpkhwUBIQKnkcKuJ",
+	"llPy4/vjQ7LX6bR9oiAwH5JOu7XR2nxmJNPqkdfd8L1cGrtapuB7KhhBTM2k/1/CwOt6/299poTr9qla",
+	"d0uwwnB5uXaQ6hFwzQKqob5gw9FgRKMI+BDs0rZ3tgpLK6/KewFUgiQSaBT/9IenQNEY/vB8gir10x8e",
+	"4yiXV1qMgf/heY/dxmG2KMsACSoRXFkD84KGTm2s0HINHP9JkyQyG2WCZ+z8j0/KbLRsoWIaDYSMq6bp",
+	"rdDk9fm7tw0qkX9x1RfhtKoT5jejUkbgBAcchOAQhHHy4eJ4bZdMmB6RkCnNeKDJGKbqS8j+C7MSswwJ",
+	"NHyQ1Fd2aIg+szDzuJURdb1m8833y3H6zK7A8rksnS9omBl67873Di2nL4Q4pXIID2d+gaHuwystxFWE",
+	"o83hKT5Ew8ZJZ5ucsBer4ltns8I3LQTJ1rIc0+q7WAXZF2/fTNEzvpHT6Mho/ZP4wNxIV2hAqkxQIG9A",
+	"EuvfWqSnFYnEkIyosp6epgpIykNcIVPEzfeDIhmDVsSsraKSZbsn2ZqXY1Zlq6vg1IFDN2KA9LDkMiNf",
+	"CPGG8qkzk+pJLDLCFVM+vZLZaGUuSSAT839GfM17hGoNcaJVi1zIKaFDyjihAwsPzCKtj3RrLvhTYt3s",
+	"qvRrY2/Gsovq2pbmWn33K1KxuWTbJxODoiZUEZX2Y6Y1hCjyFlQBJ5EQYwgJ1d4iaNK0NPf2evFVXN4H",
+	"Tm8oi9BlPEVY0sI4zcrs0KFEcM60IiHVtE8V+ERIY3LEDchI0NBo/EyA1EhIHU1Xps8F43sBcSIklSya",
+	"kvL6lxOR4jersr9lYlGuJiDJpxQjhcm+EYUR40MUEhqMuZhEEA4Rza9MIFSaJEJqCN9AyOgFkuJJkpEP",
+	"eBWbEa+Quk1uNzb77BsicG0CB+f418wauqQ4rZluZf54q+KPHaJzkHBZWWjc5ardsllXCEFEpbEDqkaT",
+	"Av5CSTikwQgObfRVjwIOCD5fcy+QkEkD/2+ghP2TtB+xwCcxvV2jQ/hps92ekUVpyfgQUVqO3BvmqUYk",
+	"s+BjmTCjcTrBB0zGOUwtCN4stj8VQ5FqE4gGoNQgjcyXiRQJSM1cTJC9XF30pTHGI5okwE0wOxCSJCCS",
+	"qLzi+gy1td4VY6Hf8wk/5i+K/icILNJN5c28aM08Ms6TmiDCrIGnsRnvbG1ja9vzvaNwY2urs2fGnS0v",
+	"e1gj37HBD/WZ3nGYQQuagfB9wjR6ImB6BJJQ4tIkxnJTklBJYzAWxG9mQ6bXlBOIKYsIDUMJSpXzLfjo",
+	"oQzCoUciCg2okGXeLJi2Ro/ZHhqp/zkFOW3eqIchb+OY2d7qKzcAgHEEQqjaNgLfa3ee7RMDBqYob/lj",
+	"phVEg9KsjlxPkbZjIYdCZ2mTHk9SXdEkO0fXoyH9T/dzKxBxnUnuxSbSOaJnuI8GgUi5Lu2lOrzvmZCU",
+	"aq/rZbuM6e0p8KEeed2Nref37dp+1bTn15cnTfbJ2jijWZYVO1udnVky5Pk+MT/utjd3kC/vTs6elWWd",
+	"RkOv6x2dW20L5E1B98YsNEs46U0nNy8/JBe/Xkxv3/yy2Z/0evDLhzQcyKvD8embT4dHnb2jw5/XPphv",
+	"NOZMDz3fSxVulA0937v1ut5gd/Pd682fN26POy+Guzdpf0+fQmf46s2fv+5sw+5FqvbSs1c37389MgOZ",
+	"YW6vjo/+fJ/uxZvbr07fXukUtrf2Tt8m/7rcTg6n55qNf/t00rvsbdF2nbO4s3tST2zIGR8eREMhmR6h",
+	"eCAJ7kn1oLG7cwRqEp0xTH8wEV8a9xPJuHa82d7cLWenHkbbmp4isRev9QSmF86fIz/uffuDwpdvmzd2",
+	"SwIhZMg41Rb+Gs2YjEQERUl0ouYbS2GA8vbzVEaljT9MFmobnzavblpaXXHyfXJ0SASPpqVVPES+7tNc",
+	"wwsrPYZ4lto+CqGVkzk6fQ66Sa1fX56Qc9BNOr1V0eAxTG1l4J+jyh9rymw3WaXTWS5yCpnru8T1BJQm",
+	"AyZVyVr/s0jke0xDrO7TaOM27nLRo1LSaV10DXGb5DMzHo3KNqCxiT8zYJeL6u5MVLdbnZkDmv288ayA",
+	"ApF4707OyvAPf62pvTNP80wuUWzIVWFsw43SsJY9tXFPxZDxh8AIA7uykpUXCGmiDzISUgHpU60N5FKa",
+	"Jja8fiLgQENG+ZQEVME96KMANjrtjeeNcHFWaquvIK+VLcA8C7d7/xIaAU9hXU1y+I7DBYvhAvFq3Vpy",
+	"IhL6OQWCgNaW9CZCjlVWrJ0tfvPzxtrO5GCZ/5X3stvZ2/C9mPF8cw3EzWLhZsQ/Aa7JRAo+dCW151s7",
+	"z1rkrcuM6HoOLRAxKNKnwdjIANOtsuX/eqXnB8VF33oRuqqhlqxLZT0Ozat3M3LXdWqW47d6jCkiqIrl",
+	"k7lUE8WMbdUVHc0GKAbKVvpcniajaNFzPoH3y7gpG9XfoYb17AedqtcqilGT8WK52XKb8glVWbD6rzUn",
+	"M2u90KXtCeVh9thmL3/Aak2JMw8V1zz+SyVr4ksmzk0bsM9y24sp1OJiUAViesti49629vaQXPYvqx52",
+	"NsOEoS2rOIVpdJiMI8GK4ok569L+F2jabFO6ESQckIQOgdC+SLWtdtWmxBqzLYoZZgzYbWnyB+vyffSv",
+	"OB+Xz7VEynmTq7NvTUFB7pqcU9EULEdozMhJMZQ0xs4LNWFG0wUvQJemvdVq+tW+F1S6K01tWifrbAgk",
+	"hMA1o5Eq/Eox73eV5YCynyUMJKhRw+8KdP4rF/pqIFKOqwI9EuGV+YlGkZjgUpuq1XPz6U31ulqZtViz",
+	"KGG6JkrVJPS93RYiiCagJwvPjej+8vK3w2hLvdzcPfj0XlydHX8OX/Eggwbnbw9+1rdvwrPezfbzs5Np",
+	"9Ev7pdjrJZcHR7341cnN55O3t79dvOnALYxZ3cGUJ6urjXtu4YxPBlLE5DoyGPXahNzXxe/VdUljVrrw",
+	"BgC0WJ9KG2vSlfcwNC5LNrGgz4RBSlJo23+E8VumJ1akBkzG9yPQ+aCd0xiJFFJyKm4gouiGHw3lccWN",
+	"UM+sP1UgiaLTzKDHtUzo/L0W6I6FfJ5GrtJpW5Jq8p0TZzGq5wGQWFSyzQ8A9Bu71bl973YNPqc0WtOG",
+	"fbMuNP+Rkc7B+WGvZwHy1uZGZ59QEoqYGvzLicAsfgRmiYr0Mb9MDtYi2odIPVtxajaTl+oGXonJjMET",
+	"yjUa8T6QgEbW/BT0sSxqpeCofW88MT9Y2zVTdjZ2ifFQtqihfBslZp2KivRTXW9gVD4ZQ6IJ3NJAR1Ni",
+	"O1OmhEpokZ6rS7huSMEhY1EslBksjgXP5Un5hAtZeEtB1jU2NIwxLh1DcsNvCJ27z7inJjRJIERviG/5",
+	"RMINSAWhsXISEqDafGXmiGmYL8VwxWZ6cjGS+QP7ElOI6FjgFsQFir3tChqIVJbIBIqFqIdx6ymKUWDm",
+	"7n2WEiXLr0e/M01eZD5tH2BjxeqDwjJk9l6hvoe5TyOzyxjbh9nQu1UXJ+/ZRU1Rsm0tCjHMmHOrTG6I",
+	"ZqIrWFhrKvgPExPdACd9lPGy4NT9x+JcDIdJrmm+sXUY2aQRoNm8zqhT9v8LF/A0kV2YocmaeBvQDE/j",
+	"PkizZtdIVekazkOYTlMAUyvRNNLKmCCaveLykUxhNzcagGK+8TyrOv98flBJOp7PqTkjoGnOhGbOwMJp",
+	"l4FC85NVfbZ3ttrFhKdtFSjP7H6bN7Wao0eUKFCKCU44gO3ipoFGu6sFGQoXUhSqfbjKDOXC9PWo/zJg",
+	"79jr4w9/9jpvWU/1Yp3812Fvu8eep6fmb/5+KzB/x8ftk41kMzx8vdeCzXYr2Ijs4AmToHrc6+4Zj/Yl",
+	"gbRvK9aWERnN6nW/4h7r4mhcDYTk9eWFy8K1t3ef+XnnzvVBqkdCsj8xougS19jxv//9P9f75AYkGxjQ",
+	"Yb2Ktmlnq49D0K8vT87L6rgKCt+HwUs8aBLPSGB2sS6jGDnZ8IKLCRHc5gDqWoqczeET43r7uXef4i4O",
+	"ct5hwnafaElDcMA0axzAgwcJZWgzcLGKUP0thT0lQVzsdWamo2pPi3JaIVdx/CJ7myzvB9XUqHHAZ6Ca",
+	"KoTJYsJNQAJg/iybhRWjgX9fnLQ4LjKxiYgZNqlOve6ARgoeHZdEYoLtjffWYGphxpcPKx6ANZtE6BKi",
+	"QNglNWJK99wnlWm/Opg8IEMJoBkfzkWS89b+NAhZIeGd7ykIUsn09Ny86k79oOsw/gRP7eADr+v1K75+",
+	"pHViuycZHzQoysFZDzeHckFnrYjG7RtPH1NOhxADlukiFgC3JdKMtgl2Sm602oZjMnIzqu76+mQyaVF8",
+	"3BJyuO6+VeunvcOjt+dH+M0sh+wdlOc+OOt5vmcCNrvOTqtt3xcJcJowr+ttttqtTQxv9AhJst6aQBSt",
+	"jbmY8PVPk7FqZe23w6Y+iIvMwWJ1wnnfohdTswaJZy1yDDoYOfTn8PL1mIXXmTrjJz8ol/73kXpjgKSQ",
+	"bjfGEv2lM5rXpT7Ta4IZTjwIZQQUCdEzwP+l9f5e5eDXRru9oAW5ofX4H9rMsVwrsWuHmdNJPOsvUuWm",
+	"8RKL7oNAlssxnRrLOoZEL9Ex/MgDgcUO5jvc1JYVh6avcrFZLx9VKtoWr/v7R79w/K/U/jIoK4axL3Ro",
+	"ZMk7wfYOM9A6dcYoEaqp7QiJo8hkJGwHp8W+M2dYRI8tgkE65nhcEEIl4DE+Qk3sKjAUlVP0Xz5RglAS",
+	"YdOxj623LieJhQXbjhsyZZx5mPldg1EHEGkzlFkBjoboUHBokXOb4XHWwZ6bNaNARLEtBYPC4qIjNgDN",
+	"YsgsiTMh1lQY2HEDyl8A7etqXzqr+lTd/5oOdzmRzoBCg4a6R8RtwlIRXZbxalm7+53vPW93nnj+rrF+",
+	"VWp4qAY6MVMKQUJeQfOJRdWhPcOjVS7E2C3OQ1tWX0nfQqfgQosLm532hvABZ/Iatr+KwxofOHWRb/VQ",
+	"TtOh7EUnc2rvP9r2ma827/+qeBSsYi/LKOz3j3clA5oJbQFVQYhSWzCf51YwiiZ0fYAN6GvFBF6zSX1D",
+	"WaSM4WN8bO0U2jt7GnSW3WODUj7byCDNI7gWuZh5LmY/VTS2AbM1sdmHxhoHI8qHtoUE+4qc8cwHO8AG",
+	"SWmXdCNYaEcUUQiYy69buXK7vXOIoPQLEU4fZuIWtOUvJ8BNnf935YDH+Oi7mi3eeKwt7i1ijZ+zVjhH",
+	"ZkxJ8dIKwfGniW1gWRI5FE8INahq1pORGQ+fTEaAlTEh0arMX7C1wEtoYuHKAvNJZwk1rJ52x++2llHf",
+	"hoN75uONvfs/rp4b/mqWpmRYcg5VcE7BrBxYhpTMCtb45xuTdwmmwmZ4i4fOLNhgxcGAUuasRQ44STlG",
+	"XJlMGKm1fYj56nCoOgAziM7OYH6M2Ni21ecWqD/VYK1O/pMBWHUTgh22X8JyPKh8v5z6FbqBlzItD4R5",
+	"/8wc/HKkddWMBpuGRK+cd3yMoVoRuiz3TJXBZcHXFr04CYWrm9toUxTMbn7NEN4GwfgXwZazYnhSv1Do",
+	"ERCzSIO/A8L87qQe5qQwfo+cYV6Edm3UPt8vHXGHITPHlLfhlvrY3OVpttPTBPxRZN5kWhV81bT81eyi",
+	"EDvyhEURCYVPaIQJhdR1i1CeBXQGwvrOn9lSlss65K7SuLFZ2Nzoq8x2n+CsvnA34XKaWG95/BLe7J4j",
+	"66sBvI1DP1+41EW3aemsJlm+SYs2iZ7rJMKIsHrH1rye2crhi+KYE3crClMqhdCmnvIpXC6CcIEJS4Pn",
+	"EfEV0hNf4gqu96UVPslllCnxLV7J9VWcxDdk7K1lW2TtHQ/XdN550mz1LyQNDfivSPggy6dZZRXS2WIO",
+	"k1JerkWOMemLRw7IUNIAyI+b7fy2pZRH5l1shxumEsJnsxqOvVfG9Q5kZj2PQAozDynjmHq2KWISRAwy",
+	"NGZmDN0FBUbxIqF0sUagNJ3ieZCheY1b52SzJHliEVvtbQejFhHwbuE8dOaygIcNBaOidVbffc33yOnR",
+	"kZN9kmlhtVny64ZRf0fP2Pl3eMbv4dQ36ykzps8rpzb7TNuMu6gQMIZyUt/F6+ZXCcQs2d6NhU0JiS73",
+	"HO3bamYhp+uqm3asrDGc8aHxWEaT7PU7vOsyDlg3bXJDbuFP8EB/h4M7y7qx4vGkpVxY57Hh0ldr1H8Y",
+	"KSBstD2LFv+02IzWYrOL+dWMekxWPgKZ+5tZP2RW32cqHxRumdKK0EgCDactcooa49tTKNWizpeIwLLU",
+	"nVtBgbJL+5nivutx19/gNvuHXbVW+xLPoJHCOZrCR5kB+jtchz8BOr43Ui7dmb/qKJn8OFuZvTD42fcS",
+	"4GNghNVhF/pWmgqaqn9oa5boKTgHY6xK54NmTUulrGmMcoUVapsSNbGoaxmo5GpLvQYOkedXqOzbKB+T",
+	"rYVyh1P9VIHB5mlicIgCrR+BQgpHrLzCnYbWSNR7Aeft8gl3vTAzNt6WOPOdOm/Of0wDYOnWmjtjfB4N",
+	"sR5wxGxZ91471PZls8Nn5X6/L5ElXjjF4xHJkzKY34JBX21AX7wGogIJDNXz1JjrOSg02mXoxv43VuwR",
+	"3wiTcP2ptWezBqTVR/Jmcdiq88Qwfrb/70H8P9FrGznBvtUClmzy2jiIvGn2UQfZdehKU0Me65+vYzoG",
+	"IlN+XTqKURM7BKpuzr9qvV8WVlh/jt2LeD/YZAS83I7AFLFtitpe2eLCwWwLBkPXqmwY9ihNp7O8t4+u",
+	"25YN3Bh5BqQ+Rn4s1R6+z4+lNp7d6BfuB3ZDY6/63ce7/wsAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
