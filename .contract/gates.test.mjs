@@ -1,0 +1,186 @@
+// Proves the gates: plants one breach after another in a copy of openapi.yaml and expects the rule that is for it.
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { after, test } from "node:test";
+
+const contract = readFileSync("openapi.yaml", "utf8");
+const folder = mkdtempSync(join(tmpdir(), "gates-"));
+after(() => rmSync(folder, { recursive: true }));
+
+// replace changes the first place where text stands, and wants there to be one.
+function replace(text, replacement, document = contract) {
+  assert.ok(document.includes(text), `openapi.yaml has no ${JSON.stringify(text)}`);
+  return document.replace(text, () => replacement);
+}
+
+// By the rule that has to find it, and where it reaches several places, by the place.
+const redocly = {
+  "struct": replace("title: Authentication API", "titel: Authentication API"),
+  "no-unresolved-refs": replace("schemas/Welcome\"", "schemas/Welcomed\""),
+  "no-unused-components": replace("  schemas:\n", "  schemas:\n    Unused: {type: string, example: none}\n"),
+  "security-defined": replace("      security: []\n", ""),
+  "operation-operationId": replace("      operationId: login\n", ""),
+  "operation-operationId-unique": replace("operationId: login", "operationId: logout"),
+  "operation-summary": replace("      summary: User login\n", ""),
+  "operation-description": replace("      description: >-\n        Opens a session", "      x-note: >-\n        Opens a session"),
+  "operation-tag-defined": replace("tags: [Keys]", "tags: [Locks]"),
+  "tag-description": replace("    description: Register, and come back", "    x-note: Register, and come back"),
+  "parameter-description": replace("          description: The token of the mailed link\n", ""),
+  "no-schema-type-mismatch": replace("      type: object\n      description: An account", "      type: string\n      description: An account"),
+  "no-invalid-media-type-examples": replace("expiresIn: 900\n", "expiresIn: 900\n                undocumented: 1\n"),
+  "no-invalid-schema-examples": replace("lower case\n          example: ada@example.com", "lower case\n          example: ada"),
+  "no-invalid-parameter-examples": replace("          example: 3q2", "          example: \"\" # 3q2"),
+  "scalar-property-missing-example": replace("          example: Welcome, Ada Lovelace\n", ""),
+};
+const problem = "            application/problem+json:\n              schema:\n                $ref: \"#/components/schemas/Problem\"";
+const spectral = {
+  "oas3-valid-media-example": replace("example: 2\n", "example: 0\n"),
+  "operation-id-camel-case": replace("operationId: refreshTokens", "operationId: refresh_tokens"),
+  "operation-one-tag none": replace("      tags: [Sessions]\n", ""),
+  "operation-one-tag empty": replace("tags: [Sessions]", "tags: []"),
+  "operation-one-tag two": replace("tags: [Sessions]", "tags: [Sessions, Keys]"),
+  "status-listed": replace("        \"503\":", "        default:"),
+  "error-is-problem other": replace(problem, problem.replace("problem+json", "json")),
+  "error-is-problem both": replace(problem, `${problem.replace("problem+json", "json")}\n${problem}`),
+  "error-is-problem empty": replace("$ref: \"#/components/responses/InternalError\"", "description: A fault of the server"),
+  "problem-is-error": replace("            application/json:\n              schema:\n                $ref: \"#/components/schemas/Welcome\"", problem),
+  "problem-schema": replace(problem, problem.replace("Problem\"", "Fault\"")),
+  "schema-name": contract.replaceAll("Confirmation", "LogoutRESPONSE"),
+  "schema-named body": replace("$ref: \"#/components/schemas/LoginInput\"", "{type: object}"),
+  "schema-named answer": replace("$ref: \"#/components/schemas/Tokens\"", "{type: object}"),
+  "schema-named parameter": replace("$ref: \"#/components/schemas/OneTimeToken\"", "type: string"),
+  "schema-named header": replace("$ref: \"#/components/schemas/Seconds\"", "type: integer"),
+  "property-named enum": replace("$ref: \"#/components/schemas/KeyUse\"", "{type: string, enum: [sig]}"),
+  "property-named object": replace("          $ref: \"#/components/schemas/User\"", "          {type: object, description: A user, example: {}}"),
+  "property-named fields": replace("          $ref: \"#/components/schemas/User\"", "          {description: A user, properties: {}}"),
+  "property-named items": replace("            $ref: \"#/components/schemas/JWK\"", "            type: object"),
+  "property-described property": replace("          description: A greeting, for people\n", ""),
+  "property-described header": replace("      description: Seconds to wait", "      x-note: Seconds to wait"),
+  "example media type": replace("              example:\n                message: Logout successful\n", ""),
+  "example schema": replace("      description: An opaque token that works once\n      example: 3q2", "      description: An opaque token that works once\n      x-note: 3q2"),
+  "example array": replace("          example: *keys\n", ""),
+  "example parameter": replace("          example: 3q2", "          x-note: 3q2"),
+  "example header": replace("      example: 2\n", ""),
+};
+
+// plant writes each breach to a file that is called by it.
+function plant(breaches) {
+  return Object.entries(breaches).map(([breach, document]) => {
+    assert.notEqual(document, contract, breach);
+    const file = join(folder, `${breach.replaceAll(" ", "-")}.yaml`);
+    writeFileSync(file, document);
+    return file;
+  });
+}
+
+// run answers what a linter prints on standard output, and wants it to fail.
+function run(linter, ...args) {
+  const ran = spawnSync(`.contract/node_modules/.bin/${linter}`, args, { encoding: "utf8", maxBuffer: 1 << 26 });
+  assert.equal(ran.status, 1, ran.stderr);
+  return ran.stdout;
+}
+
+function expectEach(breaches, found) {
+  const missed = Object.keys(breaches).filter((breach) => !found.includes(`${breach.replaceAll(" ", "-")}.yaml ${breach.split(" ")[0]}`));
+  assert.deepEqual(missed, [], `not found; found: ${found}`);
+}
+
+test("Redocly finds each breach", () => {
+  const output = run("redocly", "lint", "--config", ".contract/redocly.yaml", "--format", "github-actions", "--max-problems", "10000", ...plant(redocly));
+  const errors = output.matchAll(/^::error title=([^,]+),file=([^,]+),/gm);
+  expectEach(redocly, Array.from(errors, ([, rule, file]) => `${basename(file)} ${rule}`));
+});
+
+test("Spectral finds each breach", () => {
+  const output = run("spectral", "lint", "--quiet", "--ruleset", ".contract/spectral.yaml", "--format", "json", ...plant(spectral));
+  const errors = JSON.parse(output).filter((problem) => problem.severity === 0);
+  expectEach(spectral, errors.map((problem) => `${basename(problem.source)} ${problem.code}`));
+});
+
+test("a breaking change is found, and can be meant", async (t) => {
+  const compare = join(process.cwd(), ".contract/compare");
+  const repository = mkdtempSync(join(folder, "repository-"));
+  // What a hook of git sets would lead to the repository that it runs for.
+  const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_")));
+  const env = { ...own, GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" };
+  const git = (...args) => execFileSync("git", ["-c", "user.name=gates", "-c", "user.email=gates@example.com", ...args], { cwd: repository, env, stdio: "pipe" });
+
+  // compared writes both files and answers what the gate says of them. What is new of the server does not count.
+  let news = 0;
+  const compared = (document, ...entries) => {
+    const old = "# Changelog\n\n## Unreleased\n\n### Contract\n\n- The old entry, of\n  two lines.\n";
+    writeFileSync(join(repository, "openapi.yaml"), document);
+    writeFileSync(join(repository, "CHANGELOG.md"), `${old}${entries.join("\n")}\n\n### Server\n\n- News ${++news}.\n`);
+    const ran = spawnSync(compare, { cwd: repository, env, encoding: "utf8" });
+    return `${ran.status} ${ran.stdout}${ran.stderr}`;
+  };
+
+  git("init", "--quiet");
+  git("commit", "--quiet", "--allow-empty", "--message=Begin");
+  assert.match(compared(contract), /^0 .*compared with nothing: there is neither/);
+  git("update-ref", "refs/remotes/origin/main", "HEAD");
+  assert.match(compared(contract), /^0 .*compared with nothing: there is none in/);
+
+  git("add", ".");
+  git("commit", "--quiet", "--message=Promise");
+  git("update-ref", "refs/remotes/origin/main", "HEAD");
+  const added = replace("  description: API for user", "  x-more: true\n  description: API for user");
+  assert.match(compared(`# A comment\n${contract}`), /^0 .*says what it says/);
+  assert.match(compared(added), /^1 .*no new entry under Contract/);
+  assert.match(compared(added, "- x-more."), /^0 .*breaks nothing/);
+
+  // What others added to origin/main since is not removed here.
+  git("commit", "--quiet", "--all", "--message=Add");
+  git("update-ref", "refs/remotes/origin/main", "HEAD");
+  git("reset", "--quiet", "--hard", "HEAD~1");
+  assert.match(compared(contract), /^0 .*says what it says/);
+
+  const broken = [
+    ["api-operation-id-removed", "operationId: logout", "operationId: leave"],
+    ["api-schema-removed", "    ForgotPasswordInput:", "    Forgotten:"],
+    ["api-path-removed-without-deprecation", "  /.well-known/jwks.json:", "  /.well-known/keys:"],
+    ["response-non-success-status-removed", "        \"429\":\n          $ref: \"#/components/responses/TooManyRequests\"\n", ""],
+    ["response-optional-property-removed", "        parameter:\n          type: string\n          description: The query parameter\n          example: token\n", ""],
+    ["response-property-enum-value-added", "        - unavailable\n", "        - unavailable\n        - teapot\n"],
+    ["request-property-became-required", "required: [name, email, password, confirm]", "required: [name, email, password, confirm, bio]"],
+  ];
+  await t.test("every kind", () => {
+    const document = broken.reduce((document, [, text, replacement]) => replace(text, replacement, document), contract.replace("schemas/ForgotPasswordInput", "schemas/Forgotten"));
+    const output = compared(document, "- A new entry.");
+    assert.match(output, /^1 .*breaks clients/);
+    for (const [kind] of broken) assert.ok(output.includes(`[${kind}]`), `${kind} is not found: ${output}`);
+  });
+
+  const renamed = replace("operationId: authenticate", "operationId: whoAmI");
+  await t.test("an entry covers what it quotes", () => {
+    assert.match(compared(renamed, "- **Breaking**: `POST /auth` is\n  `whoAmI` (`api-operation-id-removed`)."), /^0 /);
+    assert.match(compared(renamed,
+      "- `POST /auth` is `whoAmI` (`api-operation-id-removed`).", // not marked
+      "- **Breaking**: `whoAmI`.", // not the kind
+      "- **Breaking**: `POST /auth/login` (`api-operation-id-removed`).", // another
+    ), /^1 .*breaks clients/);
+    const another = replace("operationId: login", "operationId: enter");
+    assert.match(compared(another, "- **Breaking**: `POST /auth` (`api-operation-id-removed`)."), /^1 .*breaks clients/); // the beginning of another
+    const everywhere = replace("        - unavailable\n", "        - unavailable\n        - teapot\n");
+    assert.match(compared(everywhere, "- **Breaking**: `teapot` is a `code` (`response-property-enum-value-added`)."), /^0 /);
+  });
+
+  await t.test("the newest release counts, and its entries are used up", () => {
+    assert.match(compared(renamed, "- **Breaking**: `whoAmI` (`api-operation-id-removed`)."), /^0 /);
+    git("commit", "--quiet", "--all", "--message=Break");
+    git("tag", "v1.0.0");
+    git("commit", "--quiet", "--allow-empty", "--message=Try");
+    git("tag", "v1.1.0-rc.1");
+    assert.match(compared(renamed, "- **Breaking**: `whoAmI` (`api-operation-id-removed`)."), /^0 .*in v1\.0\.0/);
+    const again = replace("operationId: whoAmI", "operationId: me", renamed);
+    assert.match(compared(again, "- **Breaking**: `whoAmI` (`api-operation-id-removed`).", "- me."), /^1 .*breaks clients of v1\.0\.0/);
+  });
+
+  await t.test("a repository that git does not open is no empty one", () => {
+    rmSync(join(repository, ".git/HEAD"));
+    assert.match(compared(contract), /^128 fatal/);
+  });
+});
