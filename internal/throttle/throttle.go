@@ -106,6 +106,9 @@ func (t *Throttle) Reserve(ctx context.Context, charges ...Charge) (*Reservation
 			return reservation, nil
 		case !t.inHand.wait(ctx, refused.budgets, seen):
 			t.inHand.leave(budgets)
+			if ctx.Err() != nil {
+				return nil, fmt.Errorf("reserve: %w: %w", database.ErrUnavailable, ctx.Err()) // nobody knows yet
+			}
 			return nil, &ThrottledError{RetryAfter: t.learn(refused)}
 		}
 	}

@@ -250,7 +250,7 @@ func TestHonestAttemptsWaitForEachOther(t *testing.T) {
 		go func() { _, err := k.Reserve(impatient, charge(ten, "ada")); results <- err }()
 		cancel()
 		var throttled *throttle.ThrottledError
-		if err := <-results; !errors.As(err, &throttled) && !errors.Is(err, database.ErrUnavailable) {
+		if err := <-results; !errors.Is(err, database.ErrUnavailable) {
 			t.Errorf("impatient: %v", err)
 		}
 		lone := charge(throttle.Limit{Name: "lone", Burst: 1, Per: time.Hour}, "x")
@@ -403,5 +403,20 @@ func TestRefusalIsRemembered(t *testing.T) {
 		}
 		one.advance(90 * time.Second)
 		one.spend(t, 1, ada) // not a moment later than it was told
+	})
+}
+
+// What attempts in hand may give back is not remembered as spent, though another budget refused the attempt.
+func TestBudgetInHandIsNotSpent(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		k := newKit(t, engine)
+		ada, grace := charge(ten, "ada"), charge(ten, "grace")
+		k.spend(t, 10, ada)
+		k.spend(t, 9, grace)
+		held := k.pass(t, 1, grace)
+		k.refuse(t, ada, grace)
+		k.refund(t, held)
+		k.spend(t, 1, grace)
+		k.refuse(t, grace)
 	})
 }
