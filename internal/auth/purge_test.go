@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
@@ -47,8 +48,11 @@ func TestPurge(t *testing.T) {
 			}
 		}
 		clock := func() time.Time { return now }
-		authority := &Authority{db: db, clock: clock, throttle: throttle.New(db, token.Secret("the secret of a test, 32 bytes.."), clock)}
+		authority := &Authority{db: db, clock: clock, settings: Settings{AuditRetention: time.Hour}, throttle: throttle.New(db, token.Secret("the secret of a test, 32 bytes.."), clock)}
 		if err := db.Exec("INSERT INTO throttle (tat, key) VALUES (?, ?), (?, ?)", now.UnixMicro(), []byte("over"), now.UnixMicro()+1, []byte("live")).Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := audit.Record(db, audit.Event{At: now.Add(-time.Hour - time.Microsecond), Detail: "over"}, audit.Event{At: now.Add(-time.Hour), Detail: "live"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := authority.Purge(t.Context()); err != nil {
@@ -62,7 +66,10 @@ func TestPurge(t *testing.T) {
 		if err := db.Find(&tokens).Error; err != nil {
 			t.Fatal(err)
 		}
-		var networks, budgets []string
+		var networks, budgets, events []string
+		if err := db.Model(&audit.Event{}).Pluck("detail", &events).Error; err != nil || !slices.Equal(events, []string{"live"}) {
+			t.Errorf("events left: %v, %v", events, err)
+		}
 		if err := db.Model(&KnownNetwork{}).Pluck("pseudonym", &networks).Error; err != nil || !slices.Equal(networks, []string{"live"}) {
 			t.Errorf("networks left: %v, %v", networks, err)
 		}
