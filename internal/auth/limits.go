@@ -11,6 +11,8 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
@@ -46,6 +48,15 @@ func (a *Authority) reserve(ctx context.Context, attempt audit.Event, charges ..
 		}
 	}
 	return reservation, err
+}
+
+// settle ends the reservation of an attempt that ended in err. One that did not get its turn to hash has told nobody
+// anything, so it costs nothing; should the database be out of reach too, its price stays.
+func (a *Authority) settle(ctx context.Context, reservation *throttle.Reservation, err error) {
+	if reservation != nil && errors.Is(err, password.ErrBusy) {
+		_ = database.Transaction(ctx, a.db, reservation.Refund)
+	}
+	reservation.End()
 }
 
 // reserveLogin pays for one login. The limits are held against the address as typed, whether or not it has an

@@ -23,18 +23,18 @@ import (
 // a wrong password shows it: whoever hides that would have to know the cost before the user.
 //
 // An attempt is paid for before anything is hashed, so that guesses at once do not outrun the limits. Whoever
-// knew the password gets the price back.
+// knew the password gets the price back, and so does who waited for a hash in vain.
 //
 // A hash that is outdated is replaced where the session is opened. Of logins at once one replaces it; the
 // others find that the hash they checked is gone, and check again.
-func (a *Authority) Login(ctx context.Context, address, plain string, client Client) (*Tokens, error) {
+func (a *Authority) Login(ctx context.Context, address, plain string, client Client) (tokens *Tokens, err error) {
 	attempt := a.attempt(audit.Login, nil, client)
 	attempt.Email, _ = NormalizeAddress(address) // what is no address is not recorded: it may be a password
 	reservation, err := a.reserveLogin(ctx, address, attempt)
 	if err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
-	defer reservation.End()
+	defer func() { a.settle(ctx, reservation, err) }()
 	for range loginAttempts {
 		user, refusal, err := a.checkPassword(ctx, address, plain)
 		if err != nil {

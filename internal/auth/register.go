@@ -19,7 +19,7 @@ type Registration struct {
 
 // Register makes an account. Errors: ErrAddress, ErrAddressTaken, *WeakPasswordError, *ThrottledError,
 // password.ErrBusy. Each costs its network one of the attempts that all doors with a password share.
-func (a *Authority) Register(ctx context.Context, registration Registration, client Client) (*User, error) {
+func (a *Authority) Register(ctx context.Context, registration Registration, client Client) (user *User, err error) {
 	email, err := NormalizeAddress(registration.Email)
 	if err != nil {
 		return nil, err
@@ -34,13 +34,13 @@ func (a *Authority) Register(ctx context.Context, registration Registration, cli
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
-	reservation.End() // kept, also by those who succeed: each makes an account
+	defer func() { a.settle(ctx, reservation, err) }() // kept, also by those who succeed: each makes an account
 	hash, err := a.hasher.Hash(ctx, accepted)
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
 	account := User{Name: registration.Name, Bio: registration.Bio, Email: email, PasswordHash: hash}
-	user, err := a.insertUser(ctx, account, audit.Register, client)
+	user, err = a.insertUser(ctx, account, audit.Register, client)
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}

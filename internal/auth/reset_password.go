@@ -23,13 +23,13 @@ import (
 // token is used. Then one transaction takes the token away, which only one request can do, sets the
 // password, and raises the user's generation, which ends every session there is and every login still
 // hashing the old password. It opens no session: who reads the mail still has to log in.
-func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string, client Client) error {
+func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string, client Client) (err error) {
 	attempt := a.attempt(audit.ResetPassword, nil, client)
 	reservation, err := a.reserve(ctx, attempt, throttle.Charge{Limit: passwordsOfNetwork, Subject: throttle.Network(client.Address)})
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
-	defer reservation.End()
+	defer func() { a.settle(ctx, reservation, err) }()
 	user, err := a.resettable(ctx, resetToken)
 	if errors.Is(err, ErrInvalidReset) {
 		attempt.Detail = "the token is not known, used, or expired"

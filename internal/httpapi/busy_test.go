@@ -41,3 +41,34 @@ func TestBusyHashing(t *testing.T) {
 		}
 	})
 }
+
+// Who waited for a hash in vain has paid nothing.
+func TestBusyCostsNothing(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		idle := apitest.StartOn(t, engine, db, apitest.Options{Throttle: true})
+		address := idle.NewUser(t)
+		idle.Forgot(t, address)
+		resetToken := idle.ResetToken(t, idle.NextLetter(t))
+		busy := apitest.StartOn(t, engine, db, apitest.Options{Throttle: true, Hasher: password.NewHasher(0, 0)})
+		for range 20 {
+			for name, answer := range map[string]apitest.Answer{
+				"register": busy.Register(t, "busy@example.com"),
+				"login":    busy.Post(t, "/auth/login", "email", address, "password", apitest.Password),
+				"reset":    busy.Reset(t, resetToken, "an even better horse"),
+			} {
+				if answer.Status != http.StatusServiceUnavailable {
+					t.Fatalf("%s: %d %s", name, answer.Status, answer.Raw)
+				}
+			}
+		}
+		for range 10 {
+			if answer := idle.Post(t, "/auth/login", "email", address, "password", "not the password"); answer.Status != http.StatusUnauthorized {
+				t.Errorf("a guess afterwards: %d", answer.Status)
+			}
+		}
+		if answer := idle.Post(t, "/auth/login", "email", address, "password", "not the password"); answer.Status != http.StatusTooManyRequests {
+			t.Errorf("the eleventh: %d", answer.Status)
+		}
+	})
+}
