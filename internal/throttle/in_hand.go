@@ -16,6 +16,9 @@ type holders struct {
 	users   int // attempts that look at this, reservations included
 	held    int // reservations
 	refunds int // so far
+
+	refusal spentBudget // the last one
+	after   int         // how many refunds it came
 }
 
 func newInHand() inHand {
@@ -84,6 +87,33 @@ func (h *inHand) refunds(budgets []budget) map[string]int {
 		counts[string(b.key)] = h.budgets[string(b.key)].refunds
 	}
 	return counts
+}
+
+// refuse notes what the database has just refused.
+func (h *inHand) refuse(refused *refusal) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, b := range refused.budgets {
+		of := h.budgets[string(b.key)]
+		of.refusal, of.after = remembering(refused.free[i], refused.at), of.refunds
+	}
+}
+
+// refused is what the database would refuse again, as nothing was given back since, or nil. Of those who wait for a
+// refund, one takes it, one asks in vain, and the others are told here.
+func (h *inHand) refused(budgets []budget, now int64) *refusal {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	again := &refusal{at: now}
+	for _, b := range budgets {
+		if of := h.budgets[string(b.key)]; b.marker == nil && of.after == of.refunds && now < of.refusal.until {
+			again.budgets, again.free = append(again.budgets, b), append(again.free, of.refusal.free)
+		}
+	}
+	if len(again.budgets) == 0 {
+		return nil
+	}
+	return again
 }
 
 // none tells whether no reservation of a budget is in hand, here.

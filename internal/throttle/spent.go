@@ -21,6 +21,10 @@ type spent struct {
 
 type spentBudget struct{ free, until int64 } // when there is budget again; when to ask the database again
 
+func remembering(free, now int64) spentBudget {
+	return spentBudget{free: free, until: min(free, now+remembered.Microseconds())}
+}
+
 func (s *spent) remember(key []byte, free, now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -32,7 +36,7 @@ func (s *spent) remember(key []byte, free, now int64) {
 		}
 	}
 	if len(s.budgets) < mostRemembered {
-		s.budgets[string(key)] = spentBudget{free: free, until: min(free, now+remembered.Microseconds())}
+		s.budgets[string(key)] = remembering(free, now)
 	}
 }
 

@@ -126,9 +126,15 @@ func (t *Throttle) inTurn(ctx context.Context, budgets []budget) (*Reservation, 
 	if wait := t.spent.wait(budgets, t.now()); wait > 0 {
 		return nil, nil, &ThrottledError{RetryAfter: wait}
 	}
+	if refused := t.inHand.refused(budgets, t.now()); refused != nil {
+		return nil, refused, nil
+	}
 	reservation, refused, err := t.reserve(ctx, budgets)
 	if reservation != nil {
 		t.inHand.hold(budgets)
+	}
+	if refused != nil {
+		t.inHand.refuse(refused)
 	}
 	return reservation, refused, err
 }

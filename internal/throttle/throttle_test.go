@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -418,5 +419,45 @@ func TestBudgetInHandIsNotSpent(t *testing.T) {
 		k.refund(t, held)
 		k.spend(t, 1, grace)
 		k.refuse(t, grace)
+	})
+}
+
+// Of those who wait for a refund, not all ask the database at each.
+func TestWaitingAsksSeldom(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		k := newKit(t, engine)
+		ada := charge(ten, "ada")
+		var asked atomic.Int64
+		count := func(db *gorm.DB) {
+			if strings.Contains(db.Statement.SQL.String(), "INSERT INTO throttle") {
+				asked.Add(1)
+			}
+		}
+		if err := k.db.Callback().Row().Before("*").Register("count", count); err != nil {
+			t.Fatal(err)
+		}
+		held := k.pass(t, 10, ada)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		passed, done := make(chan struct{}, 50), make(chan struct{})
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				if reservation, err := k.Reserve(ctx, ada); err == nil {
+					passed <- struct{}{}
+					<-done
+					reservation.End()
+				}
+			})
+		}
+		k.refund(t, held)
+		<-passed
+		cancel()
+		close(done)
+		all.Wait()
+		// Besides the ten: one in vain for each state that the budget was in, and the one that passed.
+		if got := asked.Load(); got < 11 || got > 13 {
+			t.Errorf("asked %d times", got)
+		}
 	})
 }
