@@ -2,11 +2,13 @@ package sesame_test
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"go.yaml.in/yaml/v3"
 
 	sesame "github.com/sesame-auth/sesame"
 	"github.com/sesame-auth/sesame/internal/auth"
@@ -39,6 +41,20 @@ func TestContractIsValid(t *testing.T) {
 		if err := schema.Value.VisitJSON(schema.Value.Example, document.GetSchemaValidationOptions()...); err != nil {
 			t.Errorf("the example of schema %s: %v", name, err)
 		}
+	}
+}
+
+// In JSON it is the same document.
+func TestContractInJSON(t *testing.T) {
+	var fromYAML, fromJSON any
+	if err := yaml.Unmarshal(sesame.OpenAPI, &fromYAML); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(sesame.OpenAPIJSON, &fromJSON); err != nil { // which is YAML too
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(fromYAML, fromJSON) {
+		t.Error("gen/openapi.json is not openapi.yaml: run make generate")
 	}
 }
 
