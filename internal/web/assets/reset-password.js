@@ -36,10 +36,10 @@ function start() {
   return show(token ? choose : ask);
 }
 
-// blame says what is wrong with a field and goes there.
-function blame(field, words) {
+// blame says why a form did not work and goes to its field, which is at fault for what is a bad request.
+function blame(field, problem, words) {
   field.closest("section").querySelector(".fault").textContent = words;
-  field.setAttribute("aria-invalid", "true");
+  if (problem.status === 400) field.setAttribute("aria-invalid", "true");
   field.focus();
 }
 
@@ -123,7 +123,7 @@ onSubmit(choose, password, async () => {
   } else {
     unsure ||= problem.code === "unavailable";
     const words = fault(problem, "/password");
-    blame(password, words ? "The password " + words + "." : problem.detail);
+    blame(password, problem, words ? "The password " + words + "." : problem.detail);
   }
 });
 
@@ -134,7 +134,7 @@ onSubmit(ask, email, async () => {
     show(sent).focus();
     return;
   }
-  blame(email, fault(problem, "/email") ? "This is no email address. Enter it like this: ada@example.com" : problem.detail);
+  blame(email, problem, fault(problem, "/email") ? "This is no email address. Enter it like this: ada@example.com" : problem.detail);
 });
 
 reveal.addEventListener("click", () => mask(password.type === "text"));
