@@ -50,9 +50,10 @@ fuzz: ## Fuzz every parser, each for FUZZTIME (20s)
 
 # $(call generate_in,FOLDER): the configurations name their outputs from the folder the generator runs in. A
 # chain, so that the failure of a part is the failure of the whole.
-generate_in = go build -o .tools/oapi-codegen github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen && cd $(1) && \
+generate_in = go build -o .tools/ github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen ./internal/openapijson && cd $(1) && \
 	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/api.yaml" "$(CURDIR)/openapi.yaml" && \
-	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/client.yaml" "$(CURDIR)/openapi.yaml"
+	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/client.yaml" "$(CURDIR)/openapi.yaml" && \
+	"$(CURDIR)/.tools/openapijson" <"$(CURDIR)/openapi.yaml" >gen/openapi.json
 
 .PHONY: generate
 generate: ## Generate gen/ from openapi.yaml

@@ -1,10 +1,12 @@
 package sesame_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"go.yaml.in/yaml/v3"
 
 	sesame "github.com/sesame-auth/sesame"
 )
@@ -23,6 +25,20 @@ func load(t *testing.T) *openapi3.T {
 func TestContractIsValid(t *testing.T) {
 	if err := load(t).Validate(t.Context(), openapi3.DisableExamplesValidation(), openapi3.EnableSchemaFormatValidation(), openapi3.EnableSchemaPatternValidation()); err != nil {
 		t.Error(err)
+	}
+}
+
+// In JSON it is the same document.
+func TestContractInJSON(t *testing.T) {
+	var fromYAML, fromJSON any
+	if err := yaml.Unmarshal(sesame.OpenAPI, &fromYAML); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(sesame.OpenAPIJSON, &fromJSON); err != nil { // which is YAML too
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(fromYAML, fromJSON) {
+		t.Error("gen/openapi.json is not openapi.yaml: run make generate")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/mail"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/httpapi"
 	"github.com/sesame-auth/sesame/internal/token"
+	"github.com/sesame-auth/sesame/internal/web"
 )
 
 // config is what the environment says. This file is the only one that reads the environment.
@@ -25,6 +27,8 @@ type config struct {
 	reloadKeys           time.Duration
 	algorithm            token.Algorithm
 	publicURL, audience  string
+	resetURL             string
+	brand                web.Brand
 	smtpURL, mailFrom    string
 	accessTokenTTL       time.Duration
 	refreshTokenTTL      time.Duration
@@ -55,6 +59,12 @@ var settings = []setting{
 		set: func(c *config, v string) error { c.adminAddr = v; return checkAddress(v) }},
 	{name: "SESAME_PUBLIC_URL", help: "where clients reach the API: the issuer of tokens and the beginning of mailed links; empty: `http://` and `SESAME_ADDR`, if that is a loopback address",
 		set: func(c *config, v string) error { c.publicURL = strings.TrimRight(v, "/"); return nil }},
+	{name: "SESAME_RESET_URL", help: "a page of yours that reset links lead to, with `#token=…` behind it; empty: `/reset-password` of the public URL",
+		set: func(c *config, v string) error { c.resetURL = v; return nil }},
+	{name: "SESAME_BRAND_NAME", fallback: "Sesame", help: "the service's name, on pages and in mails",
+		set: func(c *config, v string) error { c.brand.Name = v; return web.CheckName(v) }},
+	{name: "SESAME_BRAND_COLOR", fallback: web.DefaultColor, help: "the color of buttons and links on pages, as `#rrggbb`; dark enough for white letters",
+		set: func(c *config, v string) error { c.brand.Color = v; return web.CheckColor(v) }},
 	{name: "SESAME_DATA_DIR", fallback: "./sesame-data", help: "folder of the SQLite database, its secret, and mails when there is no SMTP server",
 		set: func(c *config, v string) (err error) { c.dataDir, err = filepath.Abs(v); return err }},
 	{name: "SESAME_DATABASE_URL", secret: true, help: "`postgres://…`; empty: SQLite in the data folder",
@@ -187,6 +197,11 @@ func (c *config) together(given map[string]string) []error {
 	} else if err := checkPublicURL(c.publicURL); err != nil {
 		fault("SESAME_PUBLIC_URL: %w", err)
 	}
+	if c.resetURL == "" {
+		c.resetURL = c.publicURL + "/reset-password"
+	} else if err := checkPublicURL(c.resetURL); err != nil {
+		fault("SESAME_RESET_URL: %w", err)
+	}
 	if c.audience == "" {
 		c.audience = c.publicURL
 	}
@@ -206,6 +221,20 @@ func (c *config) together(given map[string]string) []error {
 		fault("SESAME_SESSION_TTL: must not be shorter than SESAME_REFRESH_TOKEN_TTL")
 	}
 	return faults
+}
+
+// mailFolder is where mails become files when there is no mail server.
+func (c *config) mailFolder() string { return filepath.Join(c.dataDir, "mail") }
+
+// mailbox is the folder whose mails are shown in a browser, empty for none. Whoever sees them can open every account,
+// so it is for one case only: no mail server, and nobody but this machine reaches the API.
+func (c *config) mailbox() string {
+	host, _, err := net.SplitHostPort(c.addr)
+	public, urlErr := url.Parse(c.publicURL)
+	if c.smtpURL != "" || err != nil || urlErr != nil || !isLoopback(host) || !isLoopback(public.Hostname()) {
+		return ""
+	}
+	return c.mailFolder()
 }
 
 // warnings is what is allowed and may not be meant.

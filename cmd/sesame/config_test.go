@@ -57,7 +57,7 @@ func TestConfigurationFaults(t *testing.T) {
 		"SESAME_ADDR=8080", "SESAME_ADMIN_ADDR=8080", "SESAME_PUBLIC_URL=http://auth.example.com", "SESAME_DATABASE_URL=mysql://u:canary@h/x",
 		"SESAME_SECRET=canary!", "SESAME_SIGNING_ALGORITHM=none", "SESAME_SMTP_URL_FILE=" + filepath.Join(folder, "nothing"), "SESAME_MAIL_FROM=nobody",
 		"SESAME_ACCESS_TOKEN_TTL=15", "SESAME_REFRESH_TOKEN_TTL=1s", "SESAME_SESSION_TTL=-1h", "SESAME_REFRESH_GRACE=1h", "SESAME_RESET_TOKEN_TTL=0s",
-		"SESAME_LOG_FORMAT=xml", "SESAME_THROTTLE=maybe", "SESAME_TRUSTED_PROXIES=10.0.0.1,proxy", "SESAME_CORS_ORIGINS=*,https://App.example.com/", "SESAME_PPROF=yes", "SESAME_LOG_LEVEL=loud", "SESAME_COLOUR=x", "SESAME_ADDR_FILE=x", "SESAME_SECRET_FILE=" + file, "SESAME_TEST_ANYTHING=x", "OTHER=x",
+		"SESAME_LOG_FORMAT=xml", "SESAME_THROTTLE=maybe", "SESAME_TRUSTED_PROXIES=10.0.0.1,proxy", "SESAME_CORS_ORIGINS=*,https://App.example.com/", "SESAME_PPROF=yes", "SESAME_LOG_LEVEL=loud", "SESAME_COLOUR=x", "SESAME_RESET_URL=https://app.example.com/reset#token=", "SESAME_BRAND_NAME=two\nlines", "SESAME_BRAND_COLOR=#7fb4ff", "SESAME_ADDR_FILE=x", "SESAME_SECRET_FILE=" + file, "SESAME_TEST_ANYTHING=x", "OTHER=x",
 	}, "serve")
 	if status != 2 || stdout != "" {
 		t.Errorf("status %d, %q", status, stdout)
@@ -69,6 +69,8 @@ func TestConfigurationFaults(t *testing.T) {
 		"SESAME_SESSION_TTL: must be between", "SESAME_REFRESH_GRACE: must be between 0s and 10m0s", "SESAME_RESET_TOKEN_TTL: must be between", "SESAME_LOG_FORMAT: must be one of text, json",
 		"SESAME_THROTTLE: must be one of on, off", `SESAME_TRUSTED_PROXIES: "proxy" is neither an address nor a CIDR`,
 		`SESAME_CORS_ORIGINS: "*": must be an origin, such as https://app.example.com; "https://App.example.com/": browsers send it as https://app.example.com`, "SESAME_PPROF: must be one of on, off",
+		"SESAME_RESET_URL: must have no user, query or fragment", "SESAME_BRAND_NAME: must be a name of one line",
+		"SESAME_BRAND_COLOR: must be darker: white letters on it have a contrast of 2.1:1",
 		"SESAME_LOG_LEVEL: must be one of", "SESAME_COLOUR: there is no such setting", "SESAME_ADDR_FILE: there is no such setting", "SESAME_SECRET_FILE: SESAME_SECRET is set too",
 	} {
 		if !strings.Contains(stderr, words) {
@@ -84,10 +86,11 @@ func TestConfigurationThatDoesNotFit(t *testing.T) {
 	for words, environment := range map[string][]string{
 		"SESAME_SECRET: must be set with PostgreSQL":                            {"SESAME_DATABASE_URL=postgres://h/x"},
 		"SESAME_PUBLIC_URL: must be set":                                        {"SESAME_ADDR=0.0.0.0:8080"},
+		"SESAME_RESET_URL: must be https":                                       {"SESAME_RESET_URL=http://app.example.com/reset"},
 		"SESAME_PUBLIC_URL: must have no user, query or fragment":               {"SESAME_PUBLIC_URL=https://h/?x=y"},
 		"SESAME_MAIL_FROM: must be set with SESAME_SMTP_URL":                    {"SESAME_SMTP_URL=smtps://h"},
 		"SESAME_SESSION_TTL: must not be shorter than SESAME_REFRESH_TOKEN_TTL": {"SESAME_SESSION_TTL=1h"},
-		"needs at least 32": {"SESAME_SECRET=" + secretOfTests[:40]},
+		"needs at least 32":                                                     {"SESAME_SECRET=" + secretOfTests[:40]},
 	} {
 		if status, _, stderr := run(t, environment, "serve"); status != 2 || !strings.Contains(stderr, words) {
 			t.Errorf("status %d, without %q:\n%s", status, words, stderr)
@@ -110,6 +113,34 @@ func TestWarnings(t *testing.T) {
 		}
 		if got := c.warnings(); len(got) > 0 != test.warns {
 			t.Errorf("%+v: %q", test, got)
+		}
+	}
+}
+
+// The mails are shown where they are files and nobody but this machine reaches the API, and nowhere else.
+func TestMailboxIsLocal(t *testing.T) {
+	local := []string{"SESAME_DATA_DIR=/nowhere"}
+	for _, test := range []struct {
+		environment []string
+		shown       bool
+	}{
+		{nil, true},
+		{[]string{"SESAME_PUBLIC_URL=http://localhost:8080"}, true},
+		{[]string{"SESAME_ADDR=[::1]:8080"}, true},
+		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com"}, false},
+		{[]string{"SESAME_PUBLIC_URL=https://127.0.0.1.example.com"}, false},
+		{[]string{"SESAME_ADDR=0.0.0.0:8080", "SESAME_PUBLIC_URL=http://127.0.0.1:8080"}, false},
+		{[]string{"SESAME_ADDR=:8080", "SESAME_PUBLIC_URL=http://127.0.0.1:8080"}, false},
+		{[]string{"SESAME_SMTP_URL=smtp://127.0.0.1:25?tls=off", "SESAME_MAIL_FROM=a@example.com"}, false},
+	} {
+		c, err := load(append(local, test.environment...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said strings.Builder
+		announce(&said, c)
+		if (c.mailbox() == "/nowhere/mail") != test.shown || strings.Contains(said.String(), "/dev/mail") != test.shown {
+			t.Errorf("%v: %q\n%s", test.environment, c.mailbox(), &said)
 		}
 	}
 }

@@ -74,7 +74,8 @@ func install(ctx context.Context, c *config, db *gorm.DB, hasher *password.Hashe
 	}
 	authority := auth.New(db, access, token.NewRefreshCodec(secrets), outbox, hasher, limits, auth.Settings{
 		SessionLifetime: c.sessionTTL, IdleLifetime: c.refreshTokenTTL, RefreshGrace: c.refreshGrace,
-		ResetTokenLifetime: c.resetTokenTTL, AuditRetention: c.auditRetention, PublicURL: c.publicURL,
+		ResetTokenLifetime: c.resetTokenTTL, AuditRetention: c.auditRetention,
+		ResetURL: c.resetURL, Product: c.brand.Name,
 	}, time.Now)
 	pools, err := database.Pools(db)
 	if err != nil {
@@ -83,6 +84,7 @@ func install(ctx context.Context, c *config, db *gorm.DB, hasher *password.Hashe
 	metrics := httpapi.NewMetrics(hasher, outbox, pools)
 	handler, err := httpapi.New(authority, keys, metrics, httpapi.Settings{
 		PublicURL: c.publicURL, TrustedProxies: c.trustedProxies, CORSOrigins: c.corsOrigins,
+		Brand: c.brand, ResetURL: c.resetURL, Mailbox: c.mailbox(),
 	}, log)
 	if err != nil {
 		return nil, err
@@ -152,7 +154,7 @@ func makeSecret(path string) error {
 
 func senderOf(c *config) (mail.Sender, error) {
 	if c.smtpURL == "" {
-		return mail.NewFolder(filepath.Join(c.dataDir, "mail"), c.mailFrom)
+		return mail.NewFolder(c.mailFolder(), c.mailFrom)
 	}
 	sender, err := mail.NewSMTP(c.smtpURL, c.mailFrom, nil)
 	if err != nil {

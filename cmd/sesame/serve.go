@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -126,16 +125,20 @@ func listen(ctx context.Context, setting, address string) (net.Listener, error) 
 
 // announce tells a newcomer where everything is.
 func announce(out io.Writer, c *config) {
-	data, mails := c.dataDir, filepath.Join(c.dataDir, "mail")
+	data, mails := c.dataDir, c.mailFolder()
 	if c.databaseURL != "" {
 		data = "PostgreSQL"
 	}
 	if c.smtpURL != "" {
 		mails = "sent by SMTP"
 	}
+	if c.mailbox() != "" {
+		mails = fmt.Sprintf("%s/dev/mail, from %s", c.publicURL, mails)
+	}
 	_, _ = fmt.Fprintf(out, `Sesame is ready.
 
   API       %[1]s
+  docs      %[1]s/docs
   contract  %[1]s/openapi.yaml
   keys      %[1]s/.well-known/jwks.json
   health    http://%[2]s/readyz

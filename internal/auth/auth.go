@@ -34,7 +34,8 @@ type Settings struct {
 	RefreshGrace       time.Duration // a token just traded may be presented again for this long; 0: never
 	ResetTokenLifetime time.Duration
 	AuditRetention     time.Duration // events older than this are purged
-	PublicURL          string        // of this installation, without a trailing slash; reset links begin with it
+	ResetURL           string        // the page where a password is reset; links to it end in #token=…
+	Product            string        // the service's name, as letters have it
 }
 
 // Authority answers the questions of this package from the database. It is safe for concurrent use, in

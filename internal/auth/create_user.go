@@ -41,7 +41,7 @@ func (a *Authority) CreateUser(ctx context.Context, account NewUser) (*User, err
 	}
 	hash := a.absent
 	if account.Password != nil {
-		accepted, err := password.Accept(*account.Password, account.Name, email)
+		accepted, err := password.Accept(*account.Password, account.Name, email, a.settings.Product)
 		if err != nil {
 			return nil, &WeakPasswordError{Reason: err}
 		}

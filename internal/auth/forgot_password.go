@@ -85,7 +85,7 @@ func (a *Authority) composeReset(ctx context.Context, address string) (*mail.Mes
 		return nil, err
 	}
 	letter, err := mail.ResetPassword(mail.ResetPasswordData{
-		To: user.Email, Name: user.Name, Link: link, ValidFor: a.settings.ResetTokenLifetime,
+		To: user.Email, Name: user.Name, Link: link, ValidFor: a.settings.ResetTokenLifetime, Product: a.settings.Product,
 	})
 	return &letter, err
 }
@@ -95,5 +95,5 @@ func (a *Authority) composeReset(ctx context.Context, address string) (*mail.Mes
 // themselves: it reaches no log and no Referer.
 func (a *Authority) newResetLink(tx *gorm.DB, user uuid.UUID) (string, error) {
 	token, err := newOneTimeToken(tx, user, PurposeResetPassword, a.now(), a.settings.ResetTokenLifetime)
-	return a.settings.PublicURL + "/reset-password#token=" + token, err
+	return a.settings.ResetURL + "#token=" + token, err
 }

@@ -24,7 +24,7 @@ func (a *Authority) Register(ctx context.Context, registration Registration, cli
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := password.Accept(registration.Password, registration.Name, email)
+	accepted, err := password.Accept(registration.Password, registration.Name, email, a.settings.Product)
 	if err != nil {
 		return nil, &WeakPasswordError{Reason: err}
 	}

@@ -38,7 +38,7 @@ func (a *Authority) ResetPassword(ctx context.Context, resetToken, plain string,
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
-	accepted, err := password.Accept(plain, user.Name, user.Email)
+	accepted, err := password.Accept(plain, user.Name, user.Email, a.settings.Product)
 	if err != nil {
 		return &WeakPasswordError{Reason: err}
 	}
@@ -94,6 +94,6 @@ func (a *Authority) composePasswordChanged(ctx context.Context, address string) 
 	if err != nil || user == nil {
 		return nil, err
 	}
-	letter, err := mail.PasswordChanged(mail.PasswordChangedData{To: user.Email, Name: user.Name, When: user.UpdatedAt})
+	letter, err := mail.PasswordChanged(mail.PasswordChangedData{To: user.Email, Name: user.Name, When: user.UpdatedAt, Product: a.settings.Product})
 	return &letter, err
 }

@@ -21,7 +21,7 @@ func (a *Authority) SetPassword(ctx context.Context, id uuid.UUID, plain string)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	accepted, err := password.Accept(plain, user.Name, user.Email)
+	accepted, err := password.Accept(plain, user.Name, user.Email, a.settings.Product)
 	if err != nil {
 		return &WeakPasswordError{Reason: err}
 	}

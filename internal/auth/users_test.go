@@ -26,7 +26,7 @@ func newAuthority(t *testing.T, engine databasetest.Engine) *Authority {
 	t.Helper()
 	return &Authority{
 		db: databasetest.New(t, engine), clock: func() time.Time { return noon }, absent: "nobody's",
-		settings: Settings{SessionLifetime: time.Hour, IdleLifetime: time.Hour, ResetTokenLifetime: time.Minute, PublicURL: "https://auth.example.test"},
+		settings: Settings{SessionLifetime: time.Hour, IdleLifetime: time.Hour, ResetTokenLifetime: time.Minute, ResetURL: "https://auth.example.test/reset-password"},
 	}
 }
 

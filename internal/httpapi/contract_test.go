@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -97,7 +98,7 @@ func TestLifeThroughTheGeneratedClient(t *testing.T) {
 	})
 }
 
-// Every code of the contract has a page, which the type of its problems points to.
+// Every code of the contract has a page, which the type of its problems points to, with the status they have.
 func TestEveryProblemHasAPage(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := apitest.Start(t, engine, apitest.Options{})
@@ -105,10 +106,44 @@ func TestEveryProblemHasAPage(t *testing.T) {
 		if len(codes) < 10 {
 			t.Fatalf("codes: %v", codes)
 		}
+		index := s.Do(t, http.MethodGet, "/problems", "")
 		for _, code := range codes {
+			if !strings.Contains(index.Raw, `href="problems/`+code+`"`) {
+				t.Errorf("the index has no %s", code)
+			}
 			page := s.Do(t, http.MethodGet, "/problems/"+code, "")
-			if page.Status != http.StatusOK || !strings.Contains(page.Raw, code) || strings.Contains(page.Raw, "<p></p>") {
+			status := regexp.MustCompile(`status [45]\d\d( or [45]\d\d)*</p>`)
+			if page.Status != http.StatusOK || !strings.Contains(page.Raw, code) || strings.Contains(page.Raw, "<p></p>") || !status.MatchString(page.Raw) {
 				t.Errorf("%s: %d %s", code, page.Status, page.Raw)
+			}
+		}
+		if links := strings.Count(index.Raw, `href="problems/`); links != len(codes) {
+			t.Errorf("the index has %d kinds, the contract %d codes", links, len(codes))
+		}
+	})
+}
+
+// The contract is served as it stands, in both forms, and not twice to who has it.
+func TestContractIsServed(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := apitest.Start(t, engine, apitest.Options{})
+		for path, want := range map[string]struct {
+			media   string
+			content []byte
+		}{
+			"/openapi.yaml": {"application/yaml", sesame.OpenAPI},
+			"/openapi.json": {"application/json", sesame.OpenAPIJSON},
+		} {
+			first := s.Do(t, http.MethodGet, path, "")
+			if first.Status != http.StatusOK || first.Raw != string(want.content) || first.Header.Get("Content-Type") != want.media {
+				t.Errorf("%s: %d, %d bytes, %v", path, first.Status, len(first.Raw), first.Header)
+			}
+			tag := first.Header.Get("ETag")
+			if again := s.Do(t, http.MethodGet, path, "", "If-None-Match", tag); again.Status != http.StatusNotModified || again.Raw != "" || again.Header.Get("ETag") != tag {
+				t.Errorf("%s with %s: %d %s", path, tag, again.Status, again.Raw)
+			}
+			if other := s.Do(t, http.MethodGet, path, "", "If-None-Match", `"another"`); other.Status != http.StatusOK || other.Raw != first.Raw {
+				t.Errorf("%s with another tag: %d", path, other.Status)
 			}
 		}
 	})

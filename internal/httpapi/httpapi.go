@@ -12,7 +12,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	sesame "github.com/sesame-auth/sesame"
 	"github.com/sesame-auth/sesame/gen/api"
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/token"
@@ -42,6 +41,9 @@ type Settings struct {
 	PublicURL      string // where clients reach it, without a trailing slash
 	TrustedProxies Proxies
 	CORSOrigins    Origins
+	Brand          web.Brand
+	ResetURL       string // the page where people reset their password
+	Mailbox        string // the folder of the mails that /dev/mail shows to whoever asks; empty: there is no /dev/mail
 }
 
 // New is the handler of the whole API and of the pages beside it.
@@ -64,31 +66,10 @@ func New(authority *auth.Authority, keys *token.Keyring, metrics *Metrics, setti
 	router.Use(validator.middleware)
 
 	api.RegisterHandlers(router, api.NewStrictHandler(&Server{authority: authority, keys: keys}, nil))
-	mountPages(router, edge.problems)
+	if err := mountPages(router, settings); err != nil {
+		return nil, err
+	}
 	return router, nil
-}
-
-// mountPages serves what is not an operation of the contract: the contract itself, and pages for people.
-func mountPages(router *echo.Echo, problems problems) {
-	router.GET("/openapi.yaml", func(c echo.Context) error {
-		return c.Blob(http.StatusOK, "application/yaml", sesame.OpenAPI)
-	})
-	pages := echo.WrapHandler(web.Handler())
-	for _, path := range web.Paths() {
-		router.GET(path, pages)
-	}
-	router.GET("/problems/:code", problems.page)
-	for _, route := range router.Routes() { // RFC 9110, section 9.1: what has GET has HEAD
-		if route.Method == http.MethodGet {
-			router.HEAD(route.Path, func(c echo.Context) error { return headOf(router, c) })
-		}
-	}
-}
-
-// headOf runs the GET handler; net/http leaves the body out.
-func headOf(router *echo.Echo, c echo.Context) error {
-	router.Router().Find(http.MethodGet, c.Request().URL.Path, c)
-	return c.Handler()(c)
 }
 
 // NewServer is the http.Server for a handler of this package, with every time-out set.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,15 +22,12 @@ const retryAfter = 2
 
 var errNoToken = errors.New("no access token")
 
-// problem is one row of the table from errors to answers.
-type problem struct {
-	err       error
+// answer is one row of the table from errors to answers.
+type answer struct {
+	matches   func(error) bool
 	status    int
 	code      api.ProblemCode
-	title     string
-	detail    string
-	fix       string // for the page about it
-	challenge string // WWW-Authenticate
+	challenge string // WWW-Authenticate; empty: none
 }
 
 const (
@@ -37,106 +35,62 @@ const (
 	invalidToken = realm + `, error="invalid_token"`
 )
 
-// known is every problem there is. The last row is what no other row is for.
-var known = []problem{
-	{err: auth.ErrAddressTaken, status: 400, code: api.ProblemCodeEmailTaken, title: "Address already registered",
-		detail: "An account with this address exists already. Log in, or reset its password.",
-		fix:    "Log in with the address, or request a password reset for it."},
-	{err: auth.ErrAddress, status: 400, code: api.ProblemCodeValidationFailed, title: "Request not valid",
-		detail: "The request does not match the contract; each fault is listed.",
-		fix:    "Read the errors of the problem: each names a place in the request and what must hold there."},
-	{err: auth.ErrInvalidCredentials, status: 401, code: api.ProblemCodeInvalidCredentials, title: "Address or password not accepted", challenge: realm,
-		detail: "The address and the password do not belong to an account that can log in.",
-		fix:    "Check the spelling of both, or request a password reset. Which of the two is wrong is not told, on purpose."},
-	{err: errNoToken, status: 401, code: api.ProblemCodeInvalidAccessToken, title: "Access token not accepted", challenge: realm,
-		detail: "The access token is missing, malformed, expired, or its session has ended.",
-		fix:    "Send an access token in one Authorization header: Bearer, a space, the token. If it has expired, refresh it; if that is refused too, log in."},
-	{err: auth.ErrInvalidAccess, status: 401, code: api.ProblemCodeInvalidAccessToken, title: "Access token not accepted", challenge: invalidToken,
-		detail: "The access token is missing, malformed, expired, or its session has ended.",
-		fix:    "Refresh the access token; if that is refused too, log in."},
-	{err: auth.ErrInvalidRefresh, status: 401, code: api.ProblemCodeInvalidRefreshToken, title: "Refresh token not accepted", challenge: realm,
-		detail: "The refresh token was not issued by this server, or it no longer opens its session.",
-		fix:    "Log in. If this happens to a client that did nothing odd, somebody else may have used its refresh token, and the session was ended to be safe."},
-	{err: auth.ErrForeignRefresh, status: 400, code: api.ProblemCodeInvalidRefreshToken, title: "Refresh token not accepted",
-		detail: "The refresh token was not issued by this server, or it no longer opens its session.",
-		fix:    "Log out with a refresh token that this server issued. Any one of the session will do."},
-	{err: auth.ErrInvalidReset, status: 401, code: api.ProblemCodeInvalidResetToken, title: "Reset link not accepted", challenge: realm,
-		detail: "The reset token is unknown, expired, already used, or replaced by a newer one.",
-		fix:    "Use the newest mail, or request another one. A link works once, and for a short time."},
-	{err: errMalformed, status: 400, code: api.ProblemCodeMalformedBody, title: "Body not readable",
-		detail: "The body is not one JSON value in UTF-8 with distinct keys.",
-		fix:    "Send one JSON object: UTF-8, every name once, no NUL, nothing after the closing brace."},
-	{err: errBodyReading, status: 400, code: api.ProblemCodeMalformedBody, title: "Body not readable",
-		detail: "The body did not arrive whole.",
-		fix:    "Send the request again."},
-	{err: errTooLarge, status: 413, code: api.ProblemCodeContentTooLarge, title: "Body too large",
-		detail: "The body is larger than 16 KiB.",
-		fix:    "Send less. No valid request comes near this size."},
-	{err: errNotJSON, status: 415, code: api.ProblemCodeUnsupportedMediaType, title: "Body is not JSON",
-		detail: "The body must be sent as Content-Type: application/json.",
-		fix:    "Send JSON in UTF-8, say so in the Content-Type header, and do not compress it."},
-	{err: echo.ErrNotFound, status: 404, code: api.ProblemCodeNotFound, title: "Not found",
-		detail: "There is nothing at this path.",
-		fix:    "Compare the path with the contract, /openapi.yaml."},
-	{err: echo.ErrMethodNotAllowed, status: 405, code: api.ProblemCodeMethodNotAllowed, title: "Method not allowed",
-		detail: "This path does not take this method; the Allow header lists those it takes.",
-		fix:    "Use a method of the Allow header."},
-	{err: database.ErrUnavailable, status: 503, code: api.ProblemCodeUnavailable, title: "Temporarily unavailable",
-		detail: "The server cannot reach its database, or is overloaded. Try again shortly.",
-		fix:    "Try again after the seconds of the Retry-After header. Nothing was acknowledged, so trying again is safe."},
-	{err: password.ErrBusy, status: 503, code: api.ProblemCodeUnavailable, title: "Temporarily unavailable",
-		detail: "The server cannot reach its database, or is overloaded. Try again shortly.",
-		fix:    "Try again after the seconds of the Retry-After header. Nothing was acknowledged, so trying again is safe."},
-	{err: nil, status: 500, code: api.ProblemCodeInternalError, title: "Internal error",
-		detail: "The server failed. Its log has the cause under this problem's instance.",
-		fix:    "Tell the operator of the server the instance of the problem: the log has the cause under it."},
+// answers is the table: the first row that matches counts, and the last one matches everything.
+var answers = []answer{
+	{as[*invalidRequestError], http.StatusBadRequest, api.ProblemCodeValidationFailed, ""},
+	{is(auth.ErrAddress), http.StatusBadRequest, api.ProblemCodeValidationFailed, ""},
+	{is(errMalformed), http.StatusBadRequest, api.ProblemCodeMalformedBody, ""},
+	{is(errBodyReading), http.StatusBadRequest, api.ProblemCodeMalformedBody, ""},
+	{as[*auth.WeakPasswordError], http.StatusBadRequest, api.ProblemCodeWeakPassword, ""},
+	{is(auth.ErrAddressTaken), http.StatusBadRequest, api.ProblemCodeEmailTaken, ""},
+	{is(auth.ErrInvalidCredentials), http.StatusUnauthorized, api.ProblemCodeInvalidCredentials, realm},
+	{is(errNoToken), http.StatusUnauthorized, api.ProblemCodeInvalidAccessToken, realm},
+	{is(auth.ErrInvalidAccess), http.StatusUnauthorized, api.ProblemCodeInvalidAccessToken, invalidToken},
+	{is(auth.ErrInvalidRefresh), http.StatusUnauthorized, api.ProblemCodeInvalidRefreshToken, realm},
+	{is(auth.ErrForeignRefresh), http.StatusBadRequest, api.ProblemCodeInvalidRefreshToken, ""},
+	{is(auth.ErrInvalidReset), http.StatusUnauthorized, api.ProblemCodeInvalidResetToken, realm},
+	{is(echo.ErrNotFound), http.StatusNotFound, api.ProblemCodeNotFound, ""},
+	{is(web.ErrNotFound), http.StatusNotFound, api.ProblemCodeNotFound, ""},
+	{is(echo.ErrMethodNotAllowed), http.StatusMethodNotAllowed, api.ProblemCodeMethodNotAllowed, ""},
+	{is(errTooLarge), http.StatusRequestEntityTooLarge, api.ProblemCodeContentTooLarge, ""},
+	{is(errNotJSON), http.StatusUnsupportedMediaType, api.ProblemCodeUnsupportedMediaType, ""},
+	{as[*auth.ThrottledError], http.StatusTooManyRequests, api.ProblemCodeTooManyRequests, ""},
+	{is(database.ErrUnavailable), http.StatusServiceUnavailable, api.ProblemCodeUnavailable, ""},
+	{is(password.ErrBusy), http.StatusServiceUnavailable, api.ProblemCodeUnavailable, ""},
+	{func(error) bool { return true }, http.StatusInternalServerError, api.ProblemCodeInternalError, ""},
 }
 
-var weakPassword = problem{status: 400, code: api.ProblemCodeWeakPassword, title: "Password not acceptable",
-	detail: "The password is not one that may be chosen.",
-	fix:    "Choose another password. The problem's detail says what is wrong with this one."}
+// is and as match as errors.Is and errors.As do.
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
 
-var tooManyRequests = problem{status: 429, code: api.ProblemCodeTooManyRequests, title: "Too many attempts",
-	detail: "There were too many attempts. Try again after the seconds of the Retry-After header.",
-	fix:    "Wait for the seconds of the Retry-After header. Attempts in between are refused without being looked at."}
+func as[T error](err error) bool {
+	var target T
+	return errors.As(err, &target)
+}
 
 // problems writes problem documents whose type is a page under the public URL.
 type problems struct{ publicURL string }
 
-func (p problems) of(err error, id string) (problem, api.Problem) {
-	var row problem
-	var faults []api.Fault
+func (p problems) of(err error, id string) (answer, api.Problem) {
+	row := answers[slices.IndexFunc(answers, func(a answer) bool { return a.matches(err) })]
+	kind := kindOf(row.code)
+	document := api.Problem{
+		Type: p.publicURL + "/problems/" + string(row.code), Title: kind.title, Status: row.status,
+		Detail: kind.detail, Code: row.code, Instance: "urn:uuid:" + id,
+	}
 	var invalid *invalidRequestError
 	var weak *auth.WeakPasswordError
-	var throttled *auth.ThrottledError
 	switch {
 	case errors.As(err, &invalid):
-		row, faults = find(auth.ErrAddress), invalid.faults
+		document.Errors = &invalid.faults
 	case errors.As(err, &weak):
-		row = weakPassword
-		row.detail = sentence(weak.Reason.Error())
-	case errors.As(err, &throttled):
-		row = tooManyRequests
-	default:
-		row = find(err)
-	}
-	document := api.Problem{
-		Type: p.publicURL + "/problems/" + string(row.code), Title: row.title, Status: row.status,
-		Detail: row.detail, Code: row.code, Instance: "urn:uuid:" + id,
-	}
-	if len(faults) > 0 {
-		document.Errors = &faults
+		document.Detail = sentence(weak.Reason.Error())
+	case errors.Is(err, errBodyReading):
+		document.Detail = "The body did not arrive whole."
 	}
 	return row, document
-}
-
-func find(err error) problem {
-	for _, row := range known {
-		if row.err != nil && errors.Is(err, row.err) {
-			return row
-		}
-	}
-	return known[len(known)-1]
 }
 
 func sentence(words string) string {
@@ -173,15 +127,4 @@ func (e *Edge) answerError(err error, c echo.Context) {
 	if err := c.Echo().JSONSerializer.Serialize(c, document, ""); err != nil {
 		e.log.Error("answer not written", "id", state.client.RequestID, "err", err)
 	}
-}
-
-// page is what the type of a problem points to.
-func (p problems) page(c echo.Context) error {
-	code := api.ProblemCode(c.Param("code"))
-	for _, row := range append([]problem{weakPassword, tooManyRequests}, known...) {
-		if row.code == code {
-			return web.Problem(c.Response(), web.ProblemPage{Code: string(code), Title: row.title, Status: row.status, Detail: row.detail, Fix: row.fix})
-		}
-	}
-	return echo.ErrNotFound
 }

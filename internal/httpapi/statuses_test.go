@@ -1,8 +1,10 @@
 package httpapi_test
 
 import (
+	"cmp"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -177,6 +179,7 @@ func TestMethodsAndPaths(t *testing.T) {
 func TestHeadersOfEveryAnswer(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := apitest.Start(t, engine, apitest.Options{WithoutKeys: true})
+		s.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		answers := map[string]apitest.Answer{
 			"201":  s.Register(t, "headers@example.com"),
 			"400":  s.Register(t, "headers@example.com"),
@@ -188,14 +191,19 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 			"500":  s.Do(t, http.MethodGet, "/.well-known/jwks.json", ""),
 			"page": s.Do(t, http.MethodGet, "/reset-password", ""),
 			"type": s.Do(t, http.MethodGet, "/problems/weak_password", ""),
-			"file": s.Do(t, http.MethodGet, "/assets/reset-password.js", ""),
+			"docs": s.Do(t, http.MethodGet, "/docs", ""),
+			"file": s.Do(t, http.MethodGet, stylesheet(t, s), ""),
 			"spec": s.Do(t, http.MethodGet, "/openapi.yaml", ""),
+			"json": s.Do(t, http.MethodGet, "/openapi.json", ""),
+			"303":  s.Do(t, http.MethodGet, "/.well-known/change-password", ""),
 		}
+		caching := map[string]string{"file": "public, max-age=31536000, immutable", "spec": "no-cache", "json": "no-cache"}
+		shared := map[string]string{"spec": "*", "json": "*"}
 		for name, answer := range answers {
 			for header, want := range map[string]string{
 				"X-Content-Type-Options":    "nosniff",
 				"Referrer-Policy":           "no-referrer",
-				"Cache-Control":             "no-store",
+				"Cache-Control":             cmp.Or(caching[name], "no-store"),
 				"Strict-Transport-Security": "max-age=63072000; includeSubDomains", // the public URL is https
 			} {
 				if got := answer.Header.Get(header); got != want {
@@ -209,9 +217,19 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 			if len(answer.Header.Get("X-Request-Id")) != 36 {
 				t.Errorf("%s: no X-Request-Id", name)
 			}
-			if answer.Header.Get("Access-Control-Allow-Origin") != "" || answer.Header.Get("Server") != "" {
+			if answer.Header.Get("Access-Control-Allow-Origin") != shared[name] || answer.Header.Get("Server") != "" {
 				t.Errorf("%s: headers nobody asked for: %v", name, answer.Header)
 			}
 		}
 	})
+}
+
+// stylesheet is the path of an asset.
+func stylesheet(t *testing.T, s *apitest.Server) string {
+	t.Helper()
+	path := regexp.MustCompile(`/?assets/page[^"]+`).FindString(s.Do(t, http.MethodGet, "/reset-password", "").Raw)
+	if path == "" {
+		t.Fatal("the page has no style sheet")
+	}
+	return "/" + path
 }

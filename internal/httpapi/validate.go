@@ -27,7 +27,7 @@ type validator struct {
 }
 
 func newValidator(authority *auth.Authority) (*validator, error) {
-	contract, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPI)
+	contract, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPIJSON)
 	if err != nil {
 		return nil, fmt.Errorf("load contract: %w", err)
 	}

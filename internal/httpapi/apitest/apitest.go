@@ -25,6 +25,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
+	"github.com/sesame-auth/sesame/internal/web"
 )
 
 func init() { password.TestingOnlyWeaken() }
@@ -93,7 +94,7 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 	outbox := mail.NewOutbox(db, sender, log, s.Clock.Now)
 	settings := auth.Settings{
 		SessionLifetime: 720 * time.Hour, IdleLifetime: 336 * time.Hour, RefreshGrace: 30 * time.Second,
-		ResetTokenLifetime: 30 * time.Minute, AuditRetention: 30 * 24 * time.Hour, PublicURL: PublicURL,
+		ResetTokenLifetime: 30 * time.Minute, AuditRetention: 30 * 24 * time.Hour, ResetURL: PublicURL + "/reset-password", Product: "Sesame",
 	}
 	if options.RefreshGrace != 0 {
 		settings.RefreshGrace = max(0, options.RefreshGrace)
@@ -112,7 +113,7 @@ func StartOn(t testing.TB, engine databasetest.Engine, db *gorm.DB, options Opti
 	if options.WithoutKeys {
 		keys = nil
 	}
-	edge := httpapi.Settings{PublicURL: PublicURL}
+	edge := httpapi.Settings{PublicURL: PublicURL, ResetURL: settings.ResetURL, Brand: web.Brand{Name: "Sesame", Color: web.DefaultColor}}
 	if options.BehindProxy {
 		if edge.TrustedProxies, err = httpapi.ParseProxies("127.0.0.1"); err != nil {
 			t.Fatal(err)

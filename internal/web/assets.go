@@ -1,0 +1,87 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+
+	swaggerui "github.com/swaggest/swgui/v5/static"
+)
+
+// foreignAssets are those of Swagger UI that the docs need. They come compressed.
+var foreignAssets = []string{"swagger-ui.css.gz", "swagger-ui-bundle.js.gz"}
+
+var mediaTypes = map[string]string{
+	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+}
+
+// asset is a file that pages load. Its path has a digest of its content, so that it can be kept for ever.
+type asset struct {
+	path, mediaType string
+	content         []byte
+	compressed      bool // with gzip
+}
+
+// loadAssets are the assets by name, those that have the brand's color in it.
+func loadAssets(brand Brand) (map[string]asset, error) {
+	assets := make(map[string]asset)
+	entries, err := files.ReadDir("assets")
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		content, err := files.ReadFile("assets/" + entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		assets[entry.Name()] = newAsset(entry.Name(), bytes.ReplaceAll(content, []byte(DefaultColor), []byte(brand.Color)))
+	}
+	for _, name := range foreignAssets {
+		content, err := swaggerui.FS.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("swagger ui: %w", err)
+		}
+		name, _ = strings.CutSuffix(name, ".gz")
+		foreign := newAsset(name, content)
+		foreign.compressed = true
+		assets[name] = foreign
+	}
+	return assets, nil
+}
+
+func newAsset(name string, content []byte) asset {
+	digest := sha256.Sum256(content)
+	extension := path.Ext(name)
+	return asset{
+		path:      "assets/" + strings.TrimSuffix(name, extension) + "." + hex.EncodeToString(digest[:8]) + extension,
+		mediaType: mediaTypes[extension], content: content,
+	}
+}
+
+// serve is a Page.
+func (a asset) serve(w http.ResponseWriter, r *http.Request) error {
+	header := w.Header()
+	header.Set("Content-Type", a.mediaType)
+	header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	var content io.Reader = bytes.NewReader(a.content)
+	if a.compressed {
+		header.Set("Vary", "Accept-Encoding")
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			header.Set("Content-Encoding", "gzip")
+		} else {
+			plain, err := gzip.NewReader(content)
+			if err != nil {
+				return err
+			}
+			content = plain
+		}
+	}
+	_, _ = io.Copy(w, content) // a browser that hung up needs no more of it
+	return nil
+}
