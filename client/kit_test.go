@@ -33,7 +33,10 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Unlock()
 	if instead != nil {
 		if response, err, done := instead(r); done {
-			return response, errors.Join(err, r.Body.Close())
+			if r.Body != nil {
+				err = errors.Join(err, r.Body.Close())
+			}
+			return response, err
 		}
 	}
 	if "http://"+r.URL.Host != w.server {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sesame-auth/sesame/client"
@@ -139,8 +140,12 @@ func TestFailedRefreshKeepsTheSession(t *testing.T) {
 				s.expire()
 				before := s.tokens(t)
 				s.wire.answerRefreshes(test.answer)
+				began := time.Now()
 				_, err := s.Authenticate(t.Context())
 				test.check(t, err)
+				if took := time.Since(began); took > 15*time.Second {
+					t.Errorf("the caller waited for %v", took)
+				}
 				if s.wire.refreshes() != test.sent || s.tokens(t) != before {
 					t.Errorf("%d refreshes were sent; kept: %v", s.wire.refreshes(), s.tokens(t) == before)
 				}
@@ -149,6 +154,50 @@ func TestFailedRefreshKeepsTheSession(t *testing.T) {
 			})
 		})
 	}
+}
+
+// All who wait for a refresh share its failure: a server that is down is not asked again by each.
+func TestFailureIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		w := &wire{sent: make(map[string]int)}
+		w.instead = func(r *http.Request) (*http.Response, error, bool) {
+			if r.URL.Path == "/auth/refresh-tokens" {
+				<-goOn
+				return problem(r, http.StatusServiceUnavailable, "unavailable", "60"), nil, true
+			}
+			response := problem(r, http.StatusUnauthorized, "invalid_access_token", "")
+			response.Header.Set("WWW-Authenticate", `Bearer realm="sesame", error="invalid_token"`)
+			return response, nil, true
+		}
+		store := &client.Memory{}
+		c, err := client.New(client.Config{Server: "https://auth.example.test", Store: store, Transport: w})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = store.Update(t.Context(), func(client.Tokens) (client.Tokens, error) {
+			return client.Tokens{AccessToken: "a", RefreshToken: "r", RefreshAt: time.Now().Add(time.Hour)}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				_, err := c.Authenticate(t.Context())
+				var problem *client.Problem
+				if !errors.As(err, &problem) || problem.Code != "unavailable" {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait() // all are answered 401, and wait for the one refresh
+		close(goOn)
+		wg.Wait()
+		if w.refreshes() != 1 {
+			t.Errorf("%d refreshes were sent", w.refreshes())
+		}
+	})
 }
 
 // Ahead of expiry there is still a token to go on with, and one failure is enough for a while.
@@ -210,6 +259,7 @@ func TestRefreshOutlivesItsFirstCaller(t *testing.T) {
 		s.expire()
 		arrived, goOn := make(chan struct{}), make(chan struct{})
 		s.wire.answerRefreshes(func(r *http.Request) (*http.Response, error) {
+			s.wire.answerRefreshes(nil)
 			close(arrived)
 			<-goOn
 			return s.wire.base.RoundTrip(r)
@@ -227,8 +277,8 @@ func TestRefreshOutlivesItsFirstCaller(t *testing.T) {
 		if err := <-second; err != nil {
 			t.Errorf("the second: %v", err)
 		}
-		if s.rotations(t) != 1 {
-			t.Errorf("rotated %d times", s.rotations(t))
+		if s.wire.refreshes() != 1 || s.rotations(t) != 1 {
+			t.Errorf("%d refreshes were sent and %d made", s.wire.refreshes(), s.rotations(t))
 		}
 		s.server.ExpectLive(t, apitest.Tokens{Access: s.tokens(t).AccessToken, Refresh: s.tokens(t).RefreshToken})
 	})
