@@ -1,4 +1,4 @@
-# `make` lists the targets. run, build and generate need nothing but Go; .ci/setup installs the rest.
+# `make` lists the targets. run and build need nothing but Go; .ci/setup installs the rest.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
@@ -26,9 +26,17 @@ build: ## Build the static binary ./sesame
 	CGO_ENABLED=0 go build -trimpath -o sesame ./cmd/sesame
 
 .PHONY: test
-test: ## Run every test on both engines with the race detector; or some: make test ARGS='-run X ./internal/auth'
-	.ci/setup
+test: client-modules ## Run every test on both engines with the race detector; or some: make test ARGS='-run X ./internal/auth'
 	$(with_postgres) go test -race -timeout 20m $(or $(ARGS),./...)
+
+# The TypeScript client's, also what generates its types. npm writes its hidden lock file last.
+.PHONY: client-modules
+client-modules:
+	.ci/setup
+	$(MAKE) client/typescript/node_modules/.package-lock.json
+
+client/typescript/node_modules/.package-lock.json: client/typescript/package-lock.json
+	cd client/typescript && npm ci --no-audit --no-fund
 
 .PHONY: bench
 bench: ## Run the benchmarks; or some: make bench ARGS='-bench Login -benchtime 10s'
@@ -53,10 +61,11 @@ fuzz: ## Fuzz every parser, each for FUZZTIME (20s)
 generate_in = go build -o .tools/ github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen ./internal/openapijson && cd $(1) && \
 	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/api.yaml" "$(CURDIR)/openapi.yaml" && \
 	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/client.yaml" "$(CURDIR)/openapi.yaml" && \
-	"$(CURDIR)/.tools/openapijson" <"$(CURDIR)/openapi.yaml" >gen/openapi.json
+	"$(CURDIR)/.tools/openapijson" <"$(CURDIR)/openapi.yaml" >gen/openapi.json && \
+	"$(CURDIR)/client/typescript/node_modules/.bin/openapi-typescript" "$(CURDIR)/openapi.yaml" --output gen/typescript/openapi.d.ts >/dev/null
 
 .PHONY: generate
-generate: ## Generate gen/ from openapi.yaml
+generate: client/typescript/node_modules/.package-lock.json ## Generate gen/ from openapi.yaml; needs Go and npm
 	$(call generate_in,.)
 
 # npm only fetches; the generator holds the package against its integrity.
@@ -71,7 +80,7 @@ check: check-generated lint vet check-contract check-modules vulnerabilities ## 
 
 # Untracked files count, ignored ones too: what builds here must build from a fresh clone.
 .PHONY: check-generated
-check-generated: ## Check that gen/ is committed, and is what openapi.yaml generates
+check-generated: client/typescript/node_modules/.package-lock.json ## Check that gen/ is committed, and is what openapi.yaml generates
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	($(call generate_in,"$$folder")) || exit; \
 	untracked=$$(git ls-files --others gen) || exit; \
@@ -132,4 +141,4 @@ vulnerabilities: ## Look for known vulnerabilities; REQUIRE_VULNCHECK=1: fail wh
 
 .PHONY: clean
 clean: ## Remove what was built and fetched; sesame-data/ stays
-	rm -rf sesame artifacts .tools .contract/node_modules
+	rm -rf sesame artifacts .tools .contract/node_modules client/typescript/node_modules client/typescript/dist client/typescript/build

@@ -189,7 +189,7 @@ func TestSettingsOfTheREADME(t *testing.T) {
 		}
 		fmt.Fprintf(&table, "| %s | %s | %s |\n", name, fallback, s.help)
 	}
-	_, rest, _ := strings.Cut(block(t, "<!-- settings: a test holds this table against the program -->"), "|---|---|---|\n")
+	_, rest, _ := strings.Cut(block(t, "README.md", "<!-- settings: a test holds this table against the program -->"), "|---|---|---|\n")
 	got, _, _ := strings.Cut(rest, "\n\n")
 	if got+"\n" != table.String() {
 		t.Errorf("the README's table should be\n%s", &table)

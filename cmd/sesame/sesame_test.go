@@ -165,15 +165,16 @@ func (p *process) shell(t *testing.T, script string) string {
 	return string(output)
 }
 
-func block(t *testing.T, mark string) string {
+// block is what follows a mark in a document of the repository.
+func block(t *testing.T, document, mark string) string {
 	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
+	content, err := os.ReadFile(filepath.Join("../..", document))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, found := strings.Cut(string(readme), mark+"\n")
+	_, rest, found := strings.Cut(string(content), mark+"\n")
 	if !found {
-		t.Fatalf("the README has no %s", mark)
+		t.Fatalf("%s has no %s", document, mark)
 	}
 	return rest
 }

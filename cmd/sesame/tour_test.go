@@ -22,7 +22,7 @@ import (
 
 // The README's tour runs as it stands, and says what a reader would see.
 func TestTourOfTheREADME(t *testing.T) {
-	script, _, _ := strings.Cut(strings.TrimPrefix(block(t, "<!-- tour: a test runs this block as it stands -->"), "```sh\n"), "```")
+	script, _, _ := strings.Cut(strings.TrimPrefix(block(t, "README.md", "<!-- tour: a test runs this block as it stands -->"), "```sh\n"), "```")
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		p := newProcess(t, engine)
 		p.start(t)

@@ -42,7 +42,7 @@ var importRules = []struct {
 		"status codes, headers and wire types are internal/httpapi's; the domain returns its own values and errors"},
 	{"the server's generated code stays at the edge", []string{module + "/gen/api"}, exceptBelow("internal/httpapi"),
 		"what the contract generates is satisfied in one place, internal/httpapi"},
-	{"the generated client is for tests", []string{module + "/gen/client"}, exceptBelow(),
+	{"clients are for others", []string{module + "/client", module + "/gen/client"}, exceptBelow("client"),
 		"the server does not call itself; a client in it would ship unused"},
 }
 
@@ -74,6 +74,22 @@ func TestImports(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who imports the public client takes with it what it imports.
+func TestPublicClientImports(t *testing.T) {
+	for _, f := range handWritten(t) {
+		if f.test || !isBelow(f.folder, "client") {
+			continue
+		}
+		for _, spec := range f.syntax.Imports {
+			imported := importPath(spec)
+			if domain, _, _ := strings.Cut(imported, "/"); strings.Contains(domain, ".") && imported != module+"/gen/client" {
+				t.Errorf("%s imports %s: the client needs the standard library and what the contract generates; every "+
+					"module beyond would be one of its users' as well", f.at(spec), imported)
+			}
+		}
 	}
 }
 

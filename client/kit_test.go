@@ -1,0 +1,177 @@
+package client_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sesame-auth/sesame/client"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+)
+
+func TestMain(m *testing.M) { databasetest.Main(m) }
+
+// wire is the way to the server: it counts what goes over it, and can answer instead.
+type wire struct {
+	server  string
+	base    http.RoundTripper // to the server: holds its answers against the contract
+	mu      sync.Mutex
+	sent    map[string]int                                      // by path
+	instead func(r *http.Request) (*http.Response, error, bool) // nil: nothing is answered here
+}
+
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.mu.Lock()
+	w.sent[r.URL.Path]++
+	instead := w.instead
+	w.mu.Unlock()
+	if instead != nil {
+		if response, err, done := instead(r); done {
+			if r.Body != nil {
+				err = errors.Join(err, r.Body.Close())
+			}
+			return response, err
+		}
+	}
+	if "http://"+r.URL.Host != w.server {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	return w.base.RoundTrip(r)
+}
+
+func (w *wire) refreshes() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sent["/auth/refresh-tokens"]
+}
+
+// answerRefreshes has every refresh answered like this from now on; nil: by the server.
+func (w *wire) answerRefreshes(answer func(r *http.Request) (*http.Response, error)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.instead = func(r *http.Request) (*http.Response, error, bool) {
+		if answer == nil || r.URL.Path != "/auth/refresh-tokens" {
+			return nil, nil, false
+		}
+		response, err := answer(r)
+		return response, err, true
+	}
+}
+
+// problem is an answer with a problem document.
+func problem(r *http.Request, status int, code, retryAfter string) *http.Response {
+	document := `{"type":"https://auth.example.test/problems/` + code + `","title":"T","status":500,"detail":"D","code":"` + code + `","instance":"urn:uuid:1"}`
+	header := http.Header{"Content-Type": {"application/problem+json"}}
+	if retryAfter != "" {
+		header.Set("Retry-After", retryAfter)
+	}
+	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(document)), Request: r}
+}
+
+// session is a client that is logged in to a server of its own.
+type session struct {
+	*client.Client
+	server *apitest.Server
+	wire   *wire
+	store  *client.Memory
+	email  string
+}
+
+func login(t *testing.T, engine databasetest.Engine) *session {
+	t.Helper()
+	s := &session{server: apitest.Start(t, engine, apitest.Options{}), store: &client.Memory{}}
+	s.email = s.server.NewUser(t)
+	s.wire = &wire{server: s.server.URL, base: s.server.Client.Transport, sent: make(map[string]int)}
+	s.Client = s.another(t)
+	if err := s.Login(t.Context(), s.email, apitest.Password); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// another is another client that shares the store.
+func (s *session) another(t *testing.T, origins ...string) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Config{Server: s.server.URL, Origins: origins, Store: s.store, Transport: s.wire})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (s *session) tokens(t *testing.T) client.Tokens {
+	t.Helper()
+	tokens, err := s.store.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens
+}
+
+func (s *session) change(t *testing.T, change func(*client.Tokens)) {
+	t.Helper()
+	err := s.store.Update(t.Context(), func(tokens client.Tokens) (client.Tokens, error) {
+		change(&tokens)
+		return tokens, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// expire lets the access token expire for the server, which is then the first to notice.
+func (s *session) expire() { s.server.Clock.Advance(16 * time.Minute) }
+
+// rotations is how often the server has traded the session's refresh token.
+func (s *session) rotations(t *testing.T) int64 {
+	t.Helper()
+	var counter int64 // that of a new session is 1
+	if err := s.server.DB.Table("sessions").Select("counter").Take(&counter).Error; err != nil {
+		t.Fatal(err)
+	}
+	return counter - 1
+}
+
+// service is another server that takes the access token, and tells what it was sent.
+func (s *session) service(t *testing.T) (url string, seen func() []*http.Request) {
+	t.Helper()
+	var mu sync.Mutex
+	var requests []*http.Request
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		requests = append(requests, r)
+		mu.Unlock()
+		body, err := io.ReadAll(r.Body)
+		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		switch {
+		case err != nil:
+			t.Error(err)
+		case s.server.Authenticate(t, token).Status != http.StatusOK: //nolint:contextcheck // t's is meant
+			w.Header().Set("WWW-Authenticate", `Bearer realm="service", error="invalid_token"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		default:
+			_, _ = w.Write(body)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, func() []*http.Request {
+		mu.Lock()
+		defer mu.Unlock()
+		return requests
+	}
+}
+
+func isProblem(t *testing.T, err error, status int, code client.ProblemCode) client.Problem {
+	t.Helper()
+	var problem *client.Problem
+	if !errors.As(err, &problem) || problem.Status != status || problem.Code != code {
+		t.Fatalf("%#v, want %d %s", err, status, code)
+	}
+	return *problem
+}

@@ -1,0 +1,7 @@
+export type { components, operations, paths } from "./openapi.js";
+export { Problem } from "./problem.js";
+export type { Fault, ProblemCode } from "./problem.js";
+export { Session } from "./session.js";
+export type { SessionOptions } from "./session.js";
+export { memory } from "./tokens.js";
+export type { Tokens, TokenStorage } from "./tokens.js";
