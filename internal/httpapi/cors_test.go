@@ -151,7 +151,7 @@ func TestPreflights(t *testing.T) {
 	})
 }
 
-// The public keys are everybody's, with the setting and without. Without it, nothing else says a word of CORS.
+// The public keys, and what leads to them, are everybody's, with the setting and without. Without it, nothing else says a word of CORS.
 func TestCORSIsOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := apitest.Start(t, engine, apitest.Options{})
@@ -168,9 +168,11 @@ func TestCORSIsOff(t *testing.T) {
 		on := apitest.StartOn(t, engine, s.DB, apitest.Options{CORSOrigins: listed})
 		for _, server := range []*apitest.Server{s, on} {
 			for name, origin := range origins {
-				answer := server.Do(t, http.MethodGet, "/.well-known/jwks.json", "", origin.headers...)
-				if got := answer.Header.Values("Access-Control-Allow-Origin"); answer.Status != http.StatusOK || len(got) != 1 || got[0] != "*" {
-					t.Errorf("%s: keys: %d, for %q", name, answer.Status, got)
+				for _, path := range []string{"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"} {
+					answer := server.Do(t, http.MethodGet, path, "", origin.headers...)
+					if got := answer.Header.Values("Access-Control-Allow-Origin"); answer.Status != http.StatusOK || len(got) != 1 || got[0] != "*" {
+						t.Errorf("%s: %s: %d, for %q", name, path, answer.Status, got)
+					}
 				}
 			}
 		}
