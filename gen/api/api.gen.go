@@ -226,6 +226,11 @@ type ForgotPasswordInput struct {
 	Email string `json:"email"`
 }
 
+// GrantType A grant type of OAuth (RFC 7591, section 2)
+//
+// Example: authorization_code
+type GrantType = string
+
 // JWK A public key (RFC 7517, section 4; RFC 8037 for OKP)
 //
 // Example: {"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
@@ -406,10 +411,32 @@ type ResetPasswordInput struct {
 	Password string `json:"password"`
 }
 
+// ResponseType A response type of OAuth (RFC 6749, section 3.1.1)
+//
+// Example: code
+type ResponseType = string
+
 // Seconds A number of seconds
 //
 // Example: 2
 type Seconds = int
+
+// ServerMetadata Metadata of an authorization server (RFC 8414, section 2)
+//
+// Example: {"grant_types_supported":[],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
+type ServerMetadata struct {
+	// GrantTypesSupported None, as there is no token endpoint of OAuth; users log in with `login`
+	GrantTypesSupported []GrantType `json:"grant_types_supported"`
+
+	// Issuer The public URL, which is the `iss` of access tokens
+	Issuer string `json:"issuer"`
+
+	// JwksUri Where `getJWKS` is
+	JwksUri string `json:"jwks_uri"`
+
+	// ResponseTypesSupported None, as there is no authorization endpoint
+	ResponseTypesSupported []ResponseType `json:"response_types_supported"`
+}
 
 // SigningAlgorithm The one algorithm a key is used with
 //
@@ -494,6 +521,11 @@ type ContentTooLarge = Problem
 // Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type InternalError = Problem
 
+// Metadata Metadata of an authorization server (RFC 8414, section 2)
+//
+// Example: {"grant_types_supported":[],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
+type Metadata = ServerMetadata
+
 // TooManyRequests What went wrong (RFC 9457). Nothing that was submitted comes back in it.
 //
 // Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
@@ -538,6 +570,12 @@ type ServerInterface interface {
 	// GetJWKS Public keys of access tokens
 	// (GET /.well-known/jwks.json)
 	GetJWKS(ctx echo.Context) error
+	// GetAuthorizationServerMetadata Metadata of the server
+	// (GET /.well-known/oauth-authorization-server)
+	GetAuthorizationServerMetadata(ctx echo.Context) error
+	// GetOpenIDConfiguration Metadata of the server, where OpenID Connect has it
+	// (GET /.well-known/openid-configuration)
+	GetOpenIDConfiguration(ctx echo.Context) error
 	// Authenticate Welcome authenticated user
 	// (POST /auth)
 	Authenticate(ctx echo.Context) error
@@ -572,6 +610,24 @@ func (w *ServerInterfaceWrapper) GetJWKS(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetJWKS(ctx)
+	return err
+}
+
+// GetAuthorizationServerMetadata converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAuthorizationServerMetadata(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAuthorizationServerMetadata(ctx)
+	return err
+}
+
+// GetOpenIDConfiguration converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOpenIDConfiguration(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOpenIDConfiguration(ctx)
 	return err
 }
 
@@ -702,6 +758,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/auth/forgot-password", wrapper.ForgotPassword, options.OperationMiddlewares["forgotPassword"]...)
 	router.POST(options.BaseURL+"/auth/reset-password", wrapper.ResetPassword, options.OperationMiddlewares["resetPassword"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetJWKS, options.OperationMiddlewares["getJWKS"]...)
+	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetAuthorizationServerMetadata, options.OperationMiddlewares["getAuthorizationServerMetadata"]...)
+	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 
 }
 
@@ -710,6 +768,16 @@ type BadRequestApplicationProblemPlusJSONResponse Problem
 type ContentTooLargeApplicationProblemPlusJSONResponse Problem
 
 type InternalErrorApplicationProblemPlusJSONResponse Problem
+
+type MetadataResponseHeaders struct {
+	AccessControlAllowOrigin AnyOrigin
+	CacheControl             CacheControl
+}
+type MetadataJSONResponse struct {
+	Body ServerMetadata
+
+	Headers MetadataResponseHeaders
+}
 
 type TooManyRequestsResponseHeaders struct {
 	RetryAfter Seconds
@@ -767,6 +835,84 @@ type GetJWKS500ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetJWKS500ApplicationProblemPlusJSONResponse) VisitGetJWKSResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuthorizationServerMetadataRequestObject struct {
+}
+
+type GetAuthorizationServerMetadataResponseObject interface {
+	VisitGetAuthorizationServerMetadataResponse(w http.ResponseWriter) error
+}
+
+type GetAuthorizationServerMetadata200JSONResponse struct{ MetadataJSONResponse }
+
+func (response GetAuthorizationServerMetadata200JSONResponse) VisitGetAuthorizationServerMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Access-Control-Allow-Origin", fmt.Sprint(response.Headers.AccessControlAllowOrigin))
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuthorizationServerMetadata500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetAuthorizationServerMetadata500ApplicationProblemPlusJSONResponse) VisitGetAuthorizationServerMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenIDConfigurationRequestObject struct {
+}
+
+type GetOpenIDConfigurationResponseObject interface {
+	VisitGetOpenIDConfigurationResponse(w http.ResponseWriter) error
+}
+
+type GetOpenIDConfiguration200JSONResponse struct{ MetadataJSONResponse }
+
+func (response GetOpenIDConfiguration200JSONResponse) VisitGetOpenIDConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Access-Control-Allow-Origin", fmt.Sprint(response.Headers.AccessControlAllowOrigin))
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenIDConfiguration500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetOpenIDConfiguration500ApplicationProblemPlusJSONResponse) VisitGetOpenIDConfigurationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -1606,6 +1752,12 @@ type StrictServerInterface interface {
 	// GetJWKS Public keys of access tokens
 	// (GET /.well-known/jwks.json)
 	GetJWKS(ctx context.Context, request GetJWKSRequestObject) (GetJWKSResponseObject, error)
+	// GetAuthorizationServerMetadata Metadata of the server
+	// (GET /.well-known/oauth-authorization-server)
+	GetAuthorizationServerMetadata(ctx context.Context, request GetAuthorizationServerMetadataRequestObject) (GetAuthorizationServerMetadataResponseObject, error)
+	// GetOpenIDConfiguration Metadata of the server, where OpenID Connect has it
+	// (GET /.well-known/openid-configuration)
+	GetOpenIDConfiguration(ctx context.Context, request GetOpenIDConfigurationRequestObject) (GetOpenIDConfigurationResponseObject, error)
 	// Authenticate Welcome authenticated user
 	// (POST /auth)
 	Authenticate(ctx context.Context, request AuthenticateRequestObject) (AuthenticateResponseObject, error)
@@ -1658,6 +1810,52 @@ func (sh *strictHandler) GetJWKS(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetJWKSResponseObject); ok {
 		return validResponse.VisitGetJWKSResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAuthorizationServerMetadata operation middleware
+func (sh *strictHandler) GetAuthorizationServerMetadata(ctx echo.Context) error {
+	var request GetAuthorizationServerMetadataRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAuthorizationServerMetadata(ctx.Request().Context(), request.(GetAuthorizationServerMetadataRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAuthorizationServerMetadata")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAuthorizationServerMetadataResponseObject); ok {
+		return validResponse.VisitGetAuthorizationServerMetadataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetOpenIDConfiguration operation middleware
+func (sh *strictHandler) GetOpenIDConfiguration(ctx echo.Context) error {
+	var request GetOpenIDConfigurationRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOpenIDConfiguration(ctx.Request().Context(), request.(GetOpenIDConfigurationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOpenIDConfiguration")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOpenIDConfigurationResponseObject); ok {
+		return validResponse.VisitGetOpenIDConfigurationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -164,6 +164,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/.well-known/oauth-authorization-server": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metadata of the server
+         * @description The issuer of access tokens and the address of its keys, for frameworks that are configured with the issuer alone (RFC 8414). Readable for pages of every origin. The server grants nothing by OAuth, so both lists are empty: without them, a client would have to take them for the defaults of the RFC.
+         */
+        get: operations["getAuthorizationServerMetadata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.well-known/openid-configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metadata of the server, where OpenID Connect has it
+         * @description What `getAuthorizationServerMetadata` answers, for frameworks that look for an issuer's metadata only here. The server is no OpenID Provider: it issues no ID tokens.
+         */
+        get: operations["getOpenIDConfiguration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -464,6 +504,41 @@ export interface components {
          */
         SigningAlgorithm: "ES256" | "EdDSA";
         /**
+         * @description Metadata of an authorization server (RFC 8414, section 2)
+         * @example {
+         *       "issuer": "http://127.0.0.1:8080",
+         *       "jwks_uri": "http://127.0.0.1:8080/.well-known/jwks.json",
+         *       "response_types_supported": [],
+         *       "grant_types_supported": []
+         *     }
+         */
+        ServerMetadata: {
+            /**
+             * Format: uri
+             * @description The public URL, which is the `iss` of access tokens
+             */
+            issuer: string;
+            /**
+             * Format: uri
+             * @description Where `getJWKS` is
+             */
+            jwks_uri: string;
+            /** @description None, as there is no authorization endpoint */
+            response_types_supported: components["schemas"]["ResponseType"][];
+            /** @description None, as there is no token endpoint of OAuth; users log in with `login` */
+            grant_types_supported: components["schemas"]["GrantType"][];
+        };
+        /**
+         * @description A response type of OAuth (RFC 6749, section 3.1.1)
+         * @example code
+         */
+        ResponseType: string;
+        /**
+         * @description A grant type of OAuth (RFC 7591, section 2)
+         * @example authorization_code
+         */
+        GrantType: string;
+        /**
          * @description What went wrong (RFC 9457). Nothing that was submitted comes back in it.
          * @example {
          *       "type": "http://127.0.0.1:8080/problems/validation_failed",
@@ -573,6 +648,25 @@ export interface components {
         Seconds: number;
     };
     responses: {
+        /** @description The metadata */
+        Metadata: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                "Access-Control-Allow-Origin": components["headers"]["Access-Control-Allow-Origin"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "issuer": "http://127.0.0.1:8080",
+                 *       "jwks_uri": "http://127.0.0.1:8080/.well-known/jwks.json",
+                 *       "response_types_supported": [],
+                 *       "grant_types_supported": []
+                 *     }
+                 */
+                "application/json": components["schemas"]["ServerMetadata"];
+            };
+        };
         /** @description Bad request */
         BadRequest: {
             headers: {
@@ -683,6 +777,16 @@ export interface components {
     parameters: never;
     requestBodies: never;
     headers: {
+        /**
+         * @description How long the answer may be kept
+         * @example public, max-age=300
+         */
+        "Cache-Control": components["schemas"]["CacheControl"];
+        /**
+         * @description Pages of which origins may read the answer (Fetch Standard, section 3.3.3)
+         * @example *
+         */
+        "Access-Control-Allow-Origin": components["schemas"]["AnyOrigin"];
         /**
          * @description The challenge (RFC 6750, section 3)
          * @example Bearer realm="sesame", error="invalid_token"
@@ -1106,16 +1210,8 @@ export interface operations {
             /** @description The public keys */
             200: {
                 headers: {
-                    /**
-                     * @description How long the answer may be kept
-                     * @example public, max-age=300
-                     */
-                    "Cache-Control": components["schemas"]["CacheControl"];
-                    /**
-                     * @description Pages of which origins may read the answer (Fetch Standard, section 3.3.3)
-                     * @example *
-                     */
-                    "Access-Control-Allow-Origin": components["schemas"]["AnyOrigin"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    "Access-Control-Allow-Origin": components["headers"]["Access-Control-Allow-Origin"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1137,6 +1233,32 @@ export interface operations {
                     "application/json": components["schemas"]["JWKSet"];
                 };
             };
+            500: components["responses"]["InternalError"];
+        };
+    };
+    getAuthorizationServerMetadata: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Metadata"];
+            500: components["responses"]["InternalError"];
+        };
+    };
+    getOpenIDConfiguration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Metadata"];
             500: components["responses"]["InternalError"];
         };
     };

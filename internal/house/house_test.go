@@ -110,6 +110,30 @@ func TestShippedPackages(t *testing.T) {
 	}
 }
 
+// TestVerifyStandsAlone: services import package verify, and with it everything it imports.
+func TestVerifyStandsAlone(t *testing.T) {
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./verify")
+	list.Dir, list.Stderr = root, os.Stderr
+	output, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	if got := strings.TrimSpace(string(output)); got != module+"/verify" {
+		t.Errorf("verify depends on more than the standard library:\n%s", got)
+	}
+}
+
+// TestExamples: an example shows what is open to everybody.
+func TestExamples(t *testing.T) {
+	for _, f := range handWritten(t) {
+		for _, spec := range f.syntax.Imports {
+			if imported := importPath(spec); isBelow(f.folder, "examples") && isBelow(imported, module) && imported != module+"/verify" {
+				t.Errorf("%s imports %s, which no service can or should", f.at(spec), imported)
+			}
+		}
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	readers := []string{"Environ", "Getenv", "LookupEnv", "ExpandEnv"}
 	for _, f := range handWritten(t) {

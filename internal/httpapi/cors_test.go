@@ -151,7 +151,8 @@ func TestPreflights(t *testing.T) {
 	})
 }
 
-// The public keys and the contract are everybody's, with the setting and without. Without it, nothing else says a word of CORS.
+// The contract, the public keys, and what leads to them, are everybody's, with the setting and without. Without it,
+// nothing else says a word of CORS.
 func TestCORSIsOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := apitest.Start(t, engine, apitest.Options{})
@@ -168,7 +169,7 @@ func TestCORSIsOff(t *testing.T) {
 		on := apitest.StartOn(t, engine, s.DB, apitest.Options{CORSOrigins: listed})
 		for _, server := range []*apitest.Server{s, on} {
 			for name, origin := range origins {
-				for _, path := range []string{"/.well-known/jwks.json", "/openapi.yaml", "/openapi.json"} {
+				for _, path := range []string{"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/openapi.yaml", "/openapi.json"} {
 					answer := server.Do(t, http.MethodGet, path, "", origin.headers...)
 					if got := answer.Header.Values("Access-Control-Allow-Origin"); answer.Status != http.StatusOK || len(got) != 1 || got[0] != "*" {
 						t.Errorf("%s: %s: %d, for %q", name, path, answer.Status, got)

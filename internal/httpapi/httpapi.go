@@ -65,7 +65,7 @@ func New(authority *auth.Authority, keys *token.Keyring, metrics *Metrics, setti
 	}
 	router.Use(validator.middleware)
 
-	api.RegisterHandlers(router, api.NewStrictHandler(&Server{authority: authority, keys: keys}, nil))
+	api.RegisterHandlers(router, api.NewStrictHandler(&Server{authority: authority, keys: keys, publicURL: settings.PublicURL}, nil))
 	if err := mountPages(router, settings); err != nil {
 		return nil, err
 	}

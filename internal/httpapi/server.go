@@ -14,11 +14,12 @@ import (
 type Server struct {
 	authority *auth.Authority
 	keys      *token.Keyring
+	publicURL string
 }
 
 var _ api.StrictServerInterface = (*Server)(nil)
 
-// jwksCaching is how long a JWK Set may be kept.
+// jwksCaching is how long a JWK Set, or what leads to it, may be kept.
 var jwksCaching = fmt.Sprintf("public, max-age=%d", int(token.JWKSMaxAge.Seconds()))
 
 // Authenticate greets the bearer, whom the contract's security scheme has authenticated.
@@ -89,6 +90,28 @@ func (s *Server) GetJWKS(context.Context, api.GetJWKSRequestObject) (api.GetJWKS
 	}
 	headers := api.GetJWKS200ResponseHeaders{CacheControl: jwksCaching, AccessControlAllowOrigin: api.AnyOriginAsterisk}
 	return api.GetJWKS200JSONResponse{Body: set, Headers: headers}, nil
+}
+
+// GetAuthorizationServerMetadata tells frameworks where the keys are.
+func (s *Server) GetAuthorizationServerMetadata(context.Context, api.GetAuthorizationServerMetadataRequestObject) (api.GetAuthorizationServerMetadataResponseObject, error) {
+	return api.GetAuthorizationServerMetadata200JSONResponse{MetadataJSONResponse: s.metadata()}, nil
+}
+
+// GetOpenIDConfiguration tells the same where they look for it.
+func (s *Server) GetOpenIDConfiguration(context.Context, api.GetOpenIDConfigurationRequestObject) (api.GetOpenIDConfigurationResponseObject, error) {
+	return api.GetOpenIDConfiguration200JSONResponse{MetadataJSONResponse: s.metadata()}, nil
+}
+
+// metadata is RFC 8414's, section 2, with nothing in it that is not true of this server. Section 3.2 would have empty
+// lists left out; but one of these is required, and the other's absence stands for two grants.
+func (s *Server) metadata() api.MetadataJSONResponse {
+	return api.MetadataJSONResponse{
+		Body: api.ServerMetadata{
+			Issuer: s.publicURL, JwksUri: s.publicURL + "/.well-known/jwks.json",
+			ResponseTypesSupported: []api.ResponseType{}, GrantTypesSupported: []api.GrantType{},
+		},
+		Headers: api.MetadataResponseHeaders{CacheControl: jwksCaching, AccessControlAllowOrigin: api.AnyOriginAsterisk},
+	}
 }
 
 func toAPIUser(user *auth.User) api.User {

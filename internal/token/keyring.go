@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"crypto"
 	"crypto/cipher"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/verify"
 )
 
 const (
@@ -138,10 +140,10 @@ func (k *Keyring) signing() *key {
 }
 
 // byKid is the key a token names. The database is asked for one that is not known, at most once a second:
-// another instance may have made it a moment ago.
-func (k *Keyring) byKid(ctx context.Context, kid string) (*key, bool) {
+// another instance may have made it a moment ago. Errors: verify.ErrToken.
+func (k *Keyring) byKid(ctx context.Context, kid string) (crypto.PublicKey, error) {
 	if key, known := k.find(kid); known {
-		return key, true
+		return key.public, nil
 	}
 	k.lookUp.Lock()
 	defer k.lookUp.Unlock()
@@ -151,7 +153,10 @@ func (k *Keyring) byKid(ctx context.Context, kid string) (*key, bool) {
 		defer cancel()
 		_ = k.Reload(ctx) // the token is refused, as it would be had nobody asked; Run tells of the fault
 	}
-	return k.find(kid)
+	if key, known := k.find(kid); known {
+		return key.public, nil
+	}
+	return nil, verify.ErrToken
 }
 
 func (k *Keyring) find(kid string) (*key, bool) {

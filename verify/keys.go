@@ -1,0 +1,197 @@
+package verify
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// fetchEvery bounds how often the issuer is asked, whatever tokens come.
+	fetchEvery = time.Second
+	// fetchTimeout bounds how long that takes.
+	fetchTimeout = 5 * time.Second
+	// defaultMaxAge and longestMaxAge are how long keys are kept where the answer does not say, and where it says more.
+	defaultMaxAge, longestMaxAge = 5 * time.Minute, time.Hour
+	// maxStale is how long keys count that cannot be fetched again; see the package's comment.
+	maxStale = time.Hour
+	// maxKeySet is the longest answer that is read, in bytes.
+	maxKeySet = 64 << 10
+)
+
+// keySet holds the keys of an issuer, fetched when they are needed.
+type keySet struct {
+	url    string
+	client http.Client
+	now    func() time.Time
+
+	mu      sync.Mutex
+	keys    map[string]crypto.PublicKey // by kid
+	fetched time.Time                   // when keys were
+	maxAge  time.Duration
+	asked   time.Time
+	asking  chan struct{} // closed when the request under way has an end; nil: none is
+	failed  error         // of the last request
+}
+
+func newKeySet(url string, transport http.RoundTripper, now func() time.Time) *keySet {
+	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // keys are the issuer's, from its place
+	return &keySet{url: url, client: http.Client{Transport: transport, Timeout: fetchTimeout, CheckRedirect: refuse}, now: now}
+}
+
+// find is the KeyFunc of New.
+func (s *keySet) find(ctx context.Context, kid string) (crypto.PublicKey, error) {
+	s.mu.Lock()
+	key, known := s.keys[kid]
+	if known && s.age() < s.maxAge {
+		s.mu.Unlock()
+		return key, nil
+	}
+	if s.asking == nil && s.now().Sub(s.asked).Abs() >= fetchEvery {
+		s.asked, s.asking = s.now(), make(chan struct{})
+		go s.fetch(context.WithoutCancel(ctx)) // for every token that waits
+	}
+	asking, usable := s.asking, known && s.failed != nil && s.age() < maxStale
+	s.mu.Unlock()
+	if asking != nil && !usable { // in an outage, what is known does not wait for it to end
+		select {
+		case <-asking:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch key, known := s.keys[kid]; {
+	case known && s.age() < maxStale:
+		return key, nil
+	case s.failed != nil:
+		return nil, s.failed
+	}
+	return nil, refused("kid")
+}
+
+// age is how long ago the keys were fetched. A clock that was set back makes them no younger.
+func (s *keySet) age() time.Duration { return s.now().Sub(s.fetched).Abs() }
+
+// fetch asks the issuer for its keys. On an error the keys stay as they were.
+func (s *keySet) fetch(ctx context.Context) {
+	keys, maxAge, err := s.request(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed = err; err == nil {
+		s.keys, s.maxAge, s.fetched = keys, maxAge, s.now()
+	}
+	close(s.asking)
+	s.asking = nil
+}
+
+func (s *keySet) request(ctx context.Context) (map[string]crypto.PublicKey, time.Duration, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	request.Header.Set("Accept", "application/json")
+	response, err := s.client.Do(request)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { _ = response.Body.Close() }() // it was read
+	if response.StatusCode != http.StatusOK {
+		return nil, 0, fmt.Errorf("%s answered %s", s.url, response.Status)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxKeySet+1))
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(body) > maxKeySet {
+		return nil, 0, fmt.Errorf("%s answered more than %d bytes", s.url, maxKeySet)
+	}
+	keys, err := parseKeySet(body)
+	return keys, maxAgeOf(response.Header), err
+}
+
+// parseKeySet reads a JWK Set (RFC 7517, section 5). Keys of other kinds than Sesame's are passed over, as it asks for.
+func parseKeySet(body []byte) (map[string]crypto.PublicKey, error) {
+	var set struct {
+		Keys []struct{ Kty, Crv, X, Y, Kid, Alg, Use string }
+	}
+	if err := json.Unmarshal(body, &set); err != nil {
+		return nil, fmt.Errorf("read the keys: %w", err)
+	}
+	keys := make(map[string]crypto.PublicKey)
+	for _, jwk := range set.Keys {
+		x, err := base64url.DecodeString(jwk.X)
+		if err != nil || jwk.Kid == "" || jwk.Use != "sig" {
+			continue
+		}
+		switch jwk.Kty + " " + jwk.Crv + " " + jwk.Alg {
+		case "EC P-256 ES256":
+			y, err := base64url.DecodeString(jwk.Y)
+			if err != nil || len(x) != 32 || len(y) != 32 {
+				continue
+			}
+			point := append(append([]byte{4}, x...), y...) // uncompressed (SEC 1, section 2.3.3)
+			if key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point); err == nil {
+				keys[jwk.Kid] = key
+			}
+		case "OKP Ed25519 EdDSA":
+			if len(x) == ed25519.PublicKeySize {
+				keys[jwk.Kid] = ed25519.PublicKey(x)
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("read the keys: there is none of Sesame's")
+	}
+	return keys, nil
+}
+
+// maxAgeOf is how long an answer may be kept (RFC 9111, section 5.2.2).
+func maxAgeOf(header http.Header) time.Duration {
+	maxAge := defaultMaxAge
+	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+		switch name {
+		case "no-store", "no-cache":
+			return 0
+		case "max-age":
+			if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+				maxAge = min(time.Duration(seconds)*time.Second, longestMaxAge)
+			}
+		}
+	}
+	return maxAge
+}
+
+// checkIssuer refuses what could not be the iss of a token, and keys that would travel unprotected.
+func checkIssuer(issuer string) error {
+	parsed, err := url.Parse(issuer)
+	switch {
+	case err != nil || parsed.Hostname() == "" || parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "":
+		return errors.New("must be a URL, such as https://auth.example.com")
+	case strings.HasSuffix(issuer, "/"):
+		return errors.New("must have no slash at its end, as the iss of tokens has none")
+	case parsed.Scheme == "https", parsed.Scheme == "http" && isLoopback(parsed.Hostname()):
+		return nil
+	}
+	return errors.New("must be https, but on a loopback address")
+}
+
+func isLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
+}
