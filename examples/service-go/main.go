@@ -5,6 +5,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"log"
@@ -28,7 +29,7 @@ func main() {
 	mux := http.NewServeMux()
 	mux.Handle("GET /whoami", verifier.Middleware(http.HandlerFunc(whoami)))
 
-	listener, err := net.Listen("tcp", *addr)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", *addr)
 	if err != nil {
 		log.Fatal(err)
 	}
