@@ -1701,8 +1701,6 @@ type GetAuthorizationServerMetadataResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Metadata
-	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
-	ApplicationproblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetAuthorizationServerMetadataResponse200Headers
 }
@@ -1710,11 +1708,6 @@ type GetAuthorizationServerMetadataResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r GetAuthorizationServerMetadataResponse) GetJSON200() *Metadata {
 	return r.JSON200
-}
-
-// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
-func (r GetAuthorizationServerMetadataResponse) GetApplicationproblemJSON500() *InternalError {
-	return r.ApplicationproblemJSON500
 }
 
 // GetBody returns the raw response body bytes
@@ -1757,8 +1750,6 @@ type GetOpenIDConfigurationResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Metadata
-	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
-	ApplicationproblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetOpenIDConfigurationResponse200Headers
 }
@@ -1766,11 +1757,6 @@ type GetOpenIDConfigurationResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r GetOpenIDConfigurationResponse) GetJSON200() *Metadata {
 	return r.JSON200
-}
-
-// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
-func (r GetOpenIDConfigurationResponse) GetApplicationproblemJSON500() *InternalError {
-	return r.ApplicationproblemJSON500
 }
 
 // GetBody returns the raw response body bytes
@@ -2788,13 +2774,6 @@ func ParseGetAuthorizationServerMetadataResponse(rsp *http.Response) (*GetAuthor
 		}
 		response.JSON200 = &dest
 
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
-		var dest InternalError
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationproblemJSON500 = &dest
-
 	}
 
 	switch {
@@ -2840,13 +2819,6 @@ func ParseGetOpenIDConfigurationResponse(rsp *http.Response) (*GetOpenIDConfigur
 			return nil, err
 		}
 		response.JSON200 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
-		var dest InternalError
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationproblemJSON500 = &dest
 
 	}
 

@@ -1246,7 +1246,6 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["Metadata"];
-            500: components["responses"]["InternalError"];
         };
     };
     getOpenIDConfiguration: {
@@ -1259,7 +1258,6 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["Metadata"];
-            500: components["responses"]["InternalError"];
         };
     };
 }

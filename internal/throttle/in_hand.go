@@ -89,13 +89,14 @@ func (h *inHand) refunds(budgets []budget) map[string]int {
 	return counts
 }
 
-// refuse notes what the database has just refused.
-func (h *inHand) refuse(refused *refusal) {
+// refuse notes what the database refused. seen are the refunds from before it was asked: one that came in between
+// may be what it did not see.
+func (h *inHand) refuse(refused *refusal, seen map[string]int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, b := range refused.budgets {
 		of := h.budgets[string(b.key)]
-		of.refusal, of.after = remembering(refused.free[i], refused.at), of.refunds
+		of.refusal, of.after = remembering(refused.free[i], refused.at), seen[string(b.key)]
 	}
 }
 

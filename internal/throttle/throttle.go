@@ -129,12 +129,13 @@ func (t *Throttle) inTurn(ctx context.Context, budgets []budget) (*Reservation, 
 	if refused := t.inHand.refused(budgets, t.now()); refused != nil {
 		return nil, refused, nil
 	}
+	seen := t.inHand.refunds(budgets)
 	reservation, refused, err := t.reserve(ctx, budgets)
 	if reservation != nil {
 		t.inHand.hold(budgets)
 	}
 	if refused != nil {
-		t.inHand.refuse(refused)
+		t.inHand.refuse(refused, seen)
 	}
 	return reservation, refused, err
 }
