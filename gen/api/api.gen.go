@@ -426,15 +426,23 @@ type Seconds = int
 // Example: {"grant_types_supported":[],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
 type ServerMetadata struct {
 	// GrantTypesSupported None, as there is no token endpoint of OAuth; users log in with `login`
+	//
+	// Example: []
 	GrantTypesSupported []GrantType `json:"grant_types_supported"`
 
 	// Issuer The public URL, which is the `iss` of access tokens
+	//
+	// Example: http://127.0.0.1:8080
 	Issuer string `json:"issuer"`
 
 	// JwksUri Where `getJWKS` is
+	//
+	// Example: http://127.0.0.1:8080/.well-known/jwks.json
 	JwksUri string `json:"jwks_uri"`
 
 	// ResponseTypesSupported None, as there is no authorization endpoint
+	//
+	// Example: []
 	ResponseTypesSupported []ResponseType `json:"response_types_supported"`
 }
 

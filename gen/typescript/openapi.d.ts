@@ -516,16 +516,24 @@ export interface components {
             /**
              * Format: uri
              * @description The public URL, which is the `iss` of access tokens
+             * @example http://127.0.0.1:8080
              */
             issuer: string;
             /**
              * Format: uri
              * @description Where `getJWKS` is
+             * @example http://127.0.0.1:8080/.well-known/jwks.json
              */
             jwks_uri: string;
-            /** @description None, as there is no authorization endpoint */
+            /**
+             * @description None, as there is no authorization endpoint
+             * @example []
+             */
             response_types_supported: components["schemas"]["ResponseType"][];
-            /** @description None, as there is no token endpoint of OAuth; users log in with `login` */
+            /**
+             * @description None, as there is no token endpoint of OAuth; users log in with `login`
+             * @example []
+             */
             grant_types_supported: components["schemas"]["GrantType"][];
         };
         /**
