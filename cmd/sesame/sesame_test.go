@@ -53,6 +53,9 @@ var secretOfTests = base64.StdEncoding.EncodeToString([]byte("a secret of thirty
 func newProcess(t *testing.T, engine databasetest.Engine, environment ...string) *process {
 	t.Helper()
 	p := &process{api: freeAddress(t), admin: freeAddress(t), folder: t.TempDir()}
+	for p.admin == p.api { // both were free
+		p.admin = freeAddress(t)
+	}
 	p.environment = append([]string{"SESAME_ADDR=" + p.api, "SESAME_ADMIN_ADDR=" + p.admin, "HOME=" + p.folder, "PATH=" + os.Getenv("PATH")}, environment...)
 	p.database = "sqlite:" + filepath.Join(p.folder, "sesame-data", "sesame.db")
 	if engine == databasetest.Postgres {
