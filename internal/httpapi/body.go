@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -50,14 +51,14 @@ func declaresJSON(header http.Header) bool {
 		len(header.Values("Content-Type")) == 1 && header.Get("Content-Encoding") == ""
 }
 
-// checkJSON refuses what readers of JSON disagree about (RFC 8259, sections 4, 8.1 and 8.2): names that
-// occur twice, text that is not UTF-8, halves of surrogate pairs, anything after the value; and NUL, which
-// PostgreSQL does not store. Errors: errMalformed.
+// checkJSON refuses what readers of JSON disagree about (RFC 8259, sections 4, 6, 8.1 and 8.2): names that
+// occur twice, numbers that no double holds, text that is not UTF-8, halves of surrogate pairs, anything after
+// the value; and NUL, which PostgreSQL does not store. Errors: errMalformed.
 func checkJSON(body []byte) error {
 	decoder := jsontext.NewDecoder(bytes.NewReader(body)) // strict unless told otherwise
 	for {
 		token, err := decoder.ReadToken()
-		if err != nil || decoder.StackDepth() > maxDepth || token.Kind() == '"' && strings.ContainsRune(token.String(), 0) {
+		if err != nil || decoder.StackDepth() > maxDepth || !readAlike(token) {
 			return errMalformed
 		}
 		if decoder.StackDepth() == 0 {
@@ -68,4 +69,15 @@ func checkJSON(body []byte) error {
 		return errMalformed
 	}
 	return nil
+}
+
+func readAlike(token jsontext.Token) bool {
+	switch token.Kind() {
+	case '"':
+		return !strings.ContainsRune(token.String(), 0)
+	case '0': // any number
+		_, err := strconv.ParseFloat(token.String(), 64)
+		return err == nil
+	}
+	return true
 }

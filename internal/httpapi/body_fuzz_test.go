@@ -12,7 +12,7 @@ import (
 
 // Two readers of JSON that differ in what they let pass agree about every body that checkJSON lets through.
 func FuzzCheckJSON(f *testing.F) {
-	for _, seed := range []string{`{"a":"b"}`, `{"a":1,"a":2}`, `{"a":"\u0000"}`, `{"a":"\ud800"}`, "{\"a\":\"\xff\"}", `{}{}`, `[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]`, ` "x" `, `nul`, ``} {
+	for _, seed := range []string{`{"a":"b"}`, `{"a":1,"a":2}`, `{"a":"\u0000"}`, `{"a":"\ud800"}`, "{\"a\":\"\xff\"}", `{}{}`, `[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]`, ` "x" `, `nul`, `1e700`, `-0`, ``} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -33,6 +33,8 @@ func TestFaultsOfRegistration(t *testing.T) {
 					"/email: must have at most 254 characters", "/name: must have at most 100 characters", "/password: must have at most 128 characters"}},
 			"confirm differs, and more": {`{"name":"Ada","email":"nobody","password":"canary-password","confirm":"canary-passwore"}`,
 				[]string{"/confirm: must equal password", "/email: must be an email address"}},
+			"confirm differs, beside what the contract does not know": {`{"x":[1e308],"name":"Ada","email":"a@example.com","password":"canary-password","confirm":"canary-passwore"}`,
+				[]string{"/confirm: must equal password"}},
 			"names in another case": {`{"Name":"Ada","EMAIL":"a@example.com","Password":"canary-password","CONFIRM":"canary-password"}`,
 				[]string{"/confirm: is required", "/email: is required", "/name: is required", "/password: is required"}},
 		} {

@@ -24,7 +24,7 @@ var kinds = []kind{
 		fix:    "Read the errors of the problem: each names a place in the request and what must hold there."},
 	{code: api.ProblemCodeMalformedBody, title: "Body not readable",
 		detail: "The body is not one JSON value in UTF-8 with distinct keys.",
-		why:    "It did not arrive whole, or two readers of JSON might not agree about it: a name occurs twice, a text is not UTF-8 or holds NUL, something follows the value, or it nests too deep.",
+		why:    "It did not arrive whole, or two readers of JSON might not agree about it: a name occurs twice, a text is not UTF-8 or holds NUL, a number is too large for a double, something follows the value, or it nests too deep.",
 		fix:    "Send one JSON object: UTF-8, every name once, no NUL, nothing after the closing brace."},
 	{code: api.ProblemCodeWeakPassword, title: "Password not acceptable",
 		detail: "The password is not one that may be chosen.",

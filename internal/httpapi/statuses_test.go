@@ -46,6 +46,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 				"not UTF-8":                       {`{"x":"` + "\xff" + `",` + body[1:], asJSON, 400, "malformed_body"},
 				"half a surrogate":                {`{"x":"\ud800",` + body[1:], asJSON, 400, "malformed_body"},
 				"NUL":                             {`{"x":"a\u0000b",` + body[1:], asJSON, 400, "malformed_body"},
+				"a number no double holds":        {`{"x":1e700,` + body[1:], asJSON, 400, "malformed_body"},
 				"too deep":                        {`{"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `,` + body[1:], asJSON, 400, "malformed_body"},
 				"too large":                       {`{"x":"` + strings.Repeat("a", 16<<10) + `",` + body[1:], asJSON, 413, "content_too_large"},
 				"a form":                          {"email=a", "application/x-www-form-urlencoded", 415, "unsupported_media_type"},
