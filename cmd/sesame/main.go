@@ -43,6 +43,7 @@ func realMain(ctx context.Context, args, environment []string, stdout, stderr io
 		keysCommand(environment),
 		usersCommand(environment),
 		auditCommand(environment),
+		contractTestCommand(),
 		configCommand(environment),
 		openapiCommand(),
 		healthcheckCommand(environment),

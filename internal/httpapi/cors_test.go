@@ -112,21 +112,21 @@ func TestPreflights(t *testing.T) {
 		}
 		for name, origin := range origins {
 			for _, operation := range apitest.Contract().Operations() {
-				method, path, _ := strings.Cut(operation, " ")
+				method, path := operation.Method, operation.Path
 				answer := preflight(path, method, origin.headers)
 				if !origin.listed {
 					expectCORS(t, name, answer, origin.headers, false)
 					continue
 				}
 				if answer.Status != http.StatusNoContent || answer.Raw != "" {
-					t.Errorf("%s: %s answers %d %s", name, operation, answer.Status, answer.Raw)
+					t.Errorf("%s: %s answers %d %s", name, operation.ID, answer.Status, answer.Raw)
 				}
 				for header, want := range map[string]string{
 					"Access-Control-Allow-Origin": origin.headers[1], "Access-Control-Allow-Methods": method, "Access-Control-Allow-Headers": "Authorization, Content-Type",
 					"Access-Control-Max-Age": "7200", "Access-Control-Allow-Credentials": "", "Vary": "Origin",
 				} {
 					if got := answer.Header.Get(header); got != want {
-						t.Errorf("%s: %s: %s is %q, want %q", name, operation, header, got, want)
+						t.Errorf("%s: %s: %s is %q, want %q", name, operation.ID, header, got, want)
 					}
 				}
 			}

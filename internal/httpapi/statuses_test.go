@@ -154,7 +154,7 @@ func TestMethodsAndPaths(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := apitest.Start(t, engine, apitest.Options{})
 		for _, operation := range apitest.Contract().Operations() {
-			method, path, _ := strings.Cut(operation, " ")
+			method, path := operation.Method, operation.Path
 			for _, other := range []string{"GET", "PUT", "PATCH", "DELETE", "POST", "PROPFIND"} {
 				if other == method {
 					continue

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+)
+
+// A server as it is configured by default is the contract's, through a proxy too, and the command says so.
+func TestContractTest(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		p := newProcess(t, engine)
+		p.start(t)
+		args := contractTestArguments(t, p, func(http.Header) {})
+		path, err := binary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		linker := "env -C " + p.folder + " " + strings.Join(p.environment, " ") + " " + path + " users reset-link"
+		status, out, fault := run(t, nil, append(args, "--reset-link", linker)...)
+		if status != 0 || fault != "" || !strings.Contains(out, "\nok  resetting a password\nok  limits on guessing\n") || strings.Contains(out, "not tried") {
+			t.Errorf("exit status %d, %s\n%s", status, fault, out)
+		}
+		_, account, _ := strings.Cut(out, "An account was made: ")
+		if account = strings.TrimSpace(account); p.user(t, account) == nil || !strings.HasSuffix(account, "@conformance.example") {
+			t.Errorf("the account is %q", account)
+		}
+	})
+}
+
+// What a proxy spoils is found, and a program that gives no link is named.
+func TestContractTestFails(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		p := newProcess(t, engine, "SESAME_THROTTLE=off")
+		p.start(t)
+		args := contractTestArguments(t, p, func(header http.Header) { header.Del("WWW-Authenticate") })
+		status, out, fault := run(t, nil, args...)
+		if status != 1 || !strings.Contains(fault, "WWW-Authenticate") || !strings.Contains(fault, "401 Unauthorized") || !strings.Contains(out, "authenticate ") {
+			t.Errorf("a breach: exit status %d, %s\n%s", status, fault, out)
+		}
+		args = contractTestArguments(t, p, func(http.Header) {})
+		for name, linker := range map[string]string{"no link": "true", "no such program": "/nonexistent/program", "a program that fails": "false"} {
+			status, _, fault := run(t, nil, append(args, "--reset-link", linker)...)
+			if status != 1 || !strings.Contains(fault, "--reset-link: ") {
+				t.Errorf("%s: exit status %d, %s", name, status, fault)
+			}
+		}
+		if status, out, fault := run(t, nil, args...); status != 0 || !strings.Contains(out, "was not tried") || !strings.Contains(out, "SESAME_THROTTLE is off") {
+			t.Errorf("without a link, without limits: exit status %d, %s\n%s", status, fault, out)
+		}
+		if _, err := p.end(t, syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		args[2] = "http://" + p.api
+		if status, out, fault := run(t, nil, args...); status != 1 || out != "" || !strings.Contains(fault, "connection refused") {
+			t.Errorf("nobody there: exit status %d, %s\n%s", status, fault, out)
+		}
+	})
+}
+
+// contractTestArguments are the command's for a proxy of the server that spoils the headers of answers.
+func contractTestArguments(t *testing.T, p *process, spoil func(http.Header)) []string {
+	t.Helper()
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: p.api})
+	proxy.ModifyResponse = func(response *http.Response) error {
+		spoil(response.Header)
+		return nil
+	}
+	server := httptest.NewServer(proxy)
+	t.Cleanup(server.Close)
+	return []string{"contract-test", "--url", server.URL + "/", "--email-domain", "conformance.example"}
+}
+
+func TestContractTestIsCalledWrongly(t *testing.T) {
+	for name, args := range map[string][]string{
+		"nothing":             {},
+		"no domain":           {"--url", "http://127.0.0.1:1"},
+		"a password in clear": {"--url", "http://auth.example.com", "--email-domain", "example.com"},
+		"no URL":              {"--url", "auth.example.com", "--email-domain", "example.com"},
+		"no such domain":      {"--url", "http://127.0.0.1:1", "--email-domain", "ada@example.com"},
+		"an argument":         {"--url", "http://127.0.0.1:1", "--email-domain", "example.com", "more"},
+	} {
+		status, out, fault := run(t, nil, append([]string{"contract-test"}, args...)...)
+		if status != 2 || out != "" || fault == "" {
+			t.Errorf("%s: exit status %d, %q, %q", name, status, fault, out)
+		}
+	}
+}

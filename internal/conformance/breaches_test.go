@@ -1,0 +1,284 @@
+package conformance_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+)
+
+// exchange is a request, and the answer to it as a proxy may change it.
+type exchange struct {
+	call, bearer, asked string // METHOD path, the access token, the body
+	status              int
+	header              http.Header
+	body                string
+}
+
+// proxy stands before a server, lets every request through and changes what is answered.
+func proxy(t *testing.T, to string, change func(*exchange)) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		request, err := http.NewRequestWithContext(r.Context(), r.Method, to+r.RequestURI, strings.NewReader(string(asked)))
+		if err != nil {
+			t.Error(err)
+		}
+		request.Header = r.Header
+		response, err := http.DefaultTransport.RoundTrip(request)
+		if err != nil {
+			return // the client has gone, or is told so by what it does not get
+		}
+		answered, err := io.ReadAll(response.Body)
+		if err := errors.Join(err, response.Body.Close()); err != nil {
+			t.Error(err)
+		}
+		e := &exchange{
+			call: r.Method + " " + r.URL.Path, bearer: strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), asked: string(asked),
+			status: response.StatusCode, header: response.Header, body: string(answered),
+		}
+		change(e)
+		maps.Copy(w.Header(), e.header)
+		w.Header().Set("Content-Length", strconv.Itoa(len(e.body)))
+		w.WriteHeader(e.status)
+		_, _ = io.WriteString(w, e.body)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// breach is what a proxy does to some of the answers, while checking what the suite finds it, and what it says.
+type breach struct {
+	change        func(*exchange)
+	check, reason string
+}
+
+// breaches are of answers that are not the contract's, or not what must follow from the ones before.
+func breaches() map[string]breach {
+	return map[string]breach{
+		"another status of the contract's":      {status("POST /auth/logout", 200, 400), "logging out", "Content-Type"},
+		"a status that is not the contract's":   {status("POST /auth/register", 201, 200), "registering", "status"},
+		"an error of the server":                {status("POST /auth", 200, 500), "registrations", "Content-Type"},
+		"a page of the proxy":                   {body("GET /auth/nothing", "<h1>Not found</h1>"), "methods and paths", "invalid character"},
+		"another media type":                    {header("POST /auth/register", "Content-Type", "text/plain"), "bodies", "Content-Type"},
+		"an error as plain JSON":                {header("GET /auth/nothing", "Content-Type", "application/json"), "methods and paths", "problem+json"},
+		"a field more":                          {swap("POST /auth/register", `{"message":"User`, `{"id":7,"message":"User`), "registering", `"id" is unsupported`},
+		"a field more, within":                  {swap("POST /auth", `"name":`, `"role":"admin","name":`), "registrations", `/user: property "role" is unsupported`},
+		"a field less":                          {swap("POST /auth/login", `,"tokenType":"Bearer"`, ``), "registrations", `"tokenType" is missing`},
+		"a field of another type":               {swap("POST /auth/login", `"expiresIn":900`, `"expiresIn":"900"`), "registrations", "/expiresIn: value must be an integer"},
+		"a code that clients do not know":       {swap("POST /auth/register", "weak_password", "bad_password"), "registrations", "/code: value is not one of"},
+		"another code that they know":           {swap("POST /auth/register", "weak_password", "email_taken"), "registrations", "code must be weak_password"},
+		"no challenge":                          {header("POST /auth", "WWW-Authenticate", ""), "access tokens", "WWW-Authenticate"},
+		"a challenge that leaves out the fault": {header("POST /auth", "WWW-Authenticate", `Bearer realm="sesame"`), "access tokens", "token is at fault"},
+		"a challenge with a fault of nothing": {header("POST /auth", "WWW-Authenticate", `Bearer realm="sesame", error="invalid_token"`),
+			"access tokens", "no fault to tell"},
+		"no Retry-After":         {header("POST /auth/login", "Retry-After", ""), "limits", "Retry-After"},
+		"a Retry-After in words": {header("POST /auth/login", "Retry-After", "soon"), "limits", "Retry-After"},
+		"no Allow":               {header("", "Allow", ""), "methods and paths", "Allow must name"},
+		"another Allow":          {header("", "Allow", "OPTIONS"), "methods and paths", "Allow must name"},
+		"no request id":          {header("", "X-Request-Id", ""), "which contract", "X-Request-Id must be"},
+		"another request id": {header("", "X-Request-Id", "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"),
+			"methods and paths", "instance must be"},
+		"no nosniff":             {header("POST /auth/login", "X-Content-Type-Options", ""), "bodies", "X-Content-Type-Options"},
+		"a referrer":             {header("POST /auth/login", "Referrer-Policy", "origin"), "bodies", "Referrer-Policy"},
+		"no policy":              {header("POST /auth/login", "Content-Security-Policy", ""), "bodies", "Content-Security-Policy"},
+		"frames":                 {header("POST /auth/login", "Content-Security-Policy", "default-src 'none'"), "bodies", "Content-Security-Policy"},
+		"answers that are kept":  {header("POST /auth/login", "Cache-Control", "public, max-age=60"), "bodies", "Cache-Control must"},
+		"errors that are kept":   {header("GET /auth/nothing", "Cache-Control", "public, max-age=60"), "methods and paths", "Cache-Control must"},
+		"keys that are not kept": {header("GET /.well-known/jwks.json", "Cache-Control", ""), "keys", "Cache-Control"},
+		"keys for no other page": {header("GET /.well-known/jwks.json", "Access-Control-Allow-Origin", ""), "keys", "Access-Control-Allow-Origin"},
+
+		"another contract":      {swap("GET /openapi.yaml", "1.0.0", "1.0.1"), "which contract", "sesame of its version"},
+		"no key":                {body("GET /.well-known/jwks.json", `{"keys":[]}`), "keys", "there must be a key"},
+		"a private key":         {swap("GET /.well-known/jwks.json", `"kid":`, `"d":"x","kid":`), "keys", `"d" is unsupported`},
+		"another key":           {swap("GET /.well-known/jwks.json", `"kid":"`, `"kid":"x`), "access tokens", "a service must be able to verify"},
+		"keys elsewhere":        {swap("GET /.well-known/oauth-authorization-server", `/.well-known/jwks.json"`, `/jwks.json"`), "keys", "jwks_uri must be"},
+		"two kinds of metadata": {swap("GET /.well-known/openid-configuration", `"issuer":"https`, `"issuer":"http`), "keys", "must be the same"},
+
+		"an address as it was typed":            {swap("POST /auth/register", `"email":"c`, `"email":"C`), "registering", "in lower case"},
+		"another name":                          {swap("POST /auth/register", `"name":"Conformance"`, `"name":"admin"`), "registering", "the name must be"},
+		"a password in a success":               {echo("POST /auth/register", 201, `"name":"Conformance"`, "password", `"name":%`), "registering", "name must be|come back"},
+		"a password in a refusal":               {swap("POST /auth/register", "is required", "is required, not short"), "registrations", "must not come back"},
+		"one fault at a time":                   {oneFault, "registrations", "every fault must be named"},
+		"an account in a refusal":               {echo("POST /auth/login", 401, "The address", "email", "%"), "registrations|logging in", "alike|come back"},
+		"who has an account":                    {telling("POST /auth/login", 401), "logging in", "alike"},
+		"who has an account, by forgotPassword": {telling("POST /auth/forgot-password", 202), "forgotten", "alike"},
+		"another user":                          {swap("POST /auth", "conformance-", "somebody-"), "access tokens", "who logged in"},
+		"a parameter that is not named":         {swap("POST /auth/reset-password", `"parameter":"token"`, `"parameter":"t"`), "resetting", "parameter must be named"},
+		"POST /auth from a cache":               {cache("POST /auth"), "refreshing", "over for its access token"},
+		"refreshes from a cache":                {cache("POST /auth/refresh-tokens"), "refreshing", "status must be 401"},
+		"a token that does not rotate":          {stuck, "refreshing", "another refresh token"},
+		"a second successor":                    {branch(), "refreshing", "one successor"},
+		"a session that outlives reuse":         {revive("POST /auth/refresh-tokens", 401), "refreshing", "over for its refresh token"},
+		"a session that outlives logout":        {revive("POST /auth/logout", 200), "logging out", "over for its refresh token"},
+		"a session that outlives a reset":       {revive("POST /auth/reset-password", 200), "resetting", "over for its refresh token"},
+		"POST /auth after a logout":             {cacheAfter("POST /auth/logout", "POST /auth"), "logging out", "over for its access token"},
+		"POST /auth after a reset":              {cacheAfter("POST /auth/reset-password", "POST /auth"), "resetting", "over for its access token"},
+		"a password that outlives a reset":      {cacheAfter("POST /auth/reset-password", "POST /auth/login"), "resetting", "status must be 401"},
+		"a link that works twice":               {again("POST /auth/reset-password"), "resetting", "status must be 401"},
+		"no limit, but a refusal of 400":        {status("POST /auth/login", 429, 400), "limits", ""},
+	}
+}
+
+// on calls change for the answers to one call, METHOD path, or to all.
+func on(call string, change func(*exchange)) func(*exchange) {
+	return func(e *exchange) {
+		if call == "" || call == e.call {
+			change(e)
+		}
+	}
+}
+
+func status(call string, from, to int) func(*exchange) {
+	return on(call, func(e *exchange) {
+		if e.status == from {
+			e.status = to
+		}
+	})
+}
+
+// header replaces a header where there is one; empty: there is none any more.
+func header(call, name, value string) func(*exchange) {
+	return on(call, func(e *exchange) {
+		if e.header.Get(name) == "" {
+			return
+		}
+		if e.header.Set(name, value); value == "" {
+			e.header.Del(name)
+		}
+	})
+}
+
+func body(call, content string) func(*exchange) {
+	return on(call, func(e *exchange) { e.body = content })
+}
+
+func swap(call, from, to string) func(*exchange) {
+	return on(call, func(e *exchange) { e.body = strings.Replace(e.body, from, to, 1) })
+}
+
+// member is a text of a JSON object.
+func member(object, name string) string {
+	var members map[string]any
+	_ = json.Unmarshal([]byte(object), &members) // what is none has none
+	text, _ := members[name].(string)
+	return text
+}
+
+// echo puts what was asked, in place of %, where from stands in answers of a status.
+func echo(call string, status int, from, asked, to string) func(*exchange) {
+	return on(call, func(e *exchange) {
+		if e.status == status {
+			text, err := json.Marshal(member(e.asked, asked))
+			if err != nil {
+				panic(err)
+			}
+			if !strings.Contains(to, ":") { // within a text
+				text = text[1 : len(text)-1]
+			}
+			e.body = strings.Replace(e.body, from, strings.Replace(to, "%", string(text), 1), 1)
+		}
+	})
+}
+
+// oneFault leaves out all faults but the first.
+func oneFault(e *exchange) {
+	if first, _, several := strings.Cut(e.body, "},{"); several && e.call == "POST /auth/register" {
+		e.body = first + `}],"instance":"urn:uuid:` + e.header.Get("X-Request-Id") + `","status":400,"title":"T","type":"http://x.example"}`
+		e.body = `{"code":"validation_failed","detail":"D",` + e.body[strings.Index(e.body, `"errors"`):]
+	}
+}
+
+// telling marks the answers to an address that has an account.
+func telling(call string, status int) func(*exchange) {
+	known := make(map[string]bool)
+	return func(e *exchange) {
+		email := strings.ToLower(member(e.asked, "email"))
+		if e.status == http.StatusCreated {
+			known[email] = true
+		}
+		if e.call == call && e.status == status && known[email] {
+			e.header.Set("X-Known", "yes")
+		}
+	}
+}
+
+// cache answers what was asked before as it was answered then.
+func cache(call string) func(*exchange) { return cacheAfter("", call) }
+
+// cacheAfter does so once another call has succeeded.
+func cacheAfter(after, call string) func(*exchange) {
+	kept, begun := make(map[string]exchange), after == ""
+	return func(e *exchange) {
+		if e.call == after && e.status == http.StatusOK {
+			begun = true
+		}
+		if e.call != call {
+			return
+		}
+		key := e.bearer + e.asked
+		if before, is := kept[key]; is && begun {
+			e.status, e.header, e.body = before.status, before.header, before.body
+		} else if e.status == http.StatusOK {
+			kept[key] = *e
+		}
+	}
+}
+
+// again answers a call that has succeeded once as if it always did.
+func again(call string) func(*exchange) {
+	var first *exchange
+	return on(call, func(e *exchange) {
+		if first != nil {
+			e.status, e.header, e.body = first.status, first.header, first.body
+		} else if e.status == http.StatusOK {
+			first = &exchange{status: e.status, header: e.header, body: e.body}
+		}
+	})
+}
+
+// revive answers the live refresh token of a session with the tokens it has, once a call was answered with a status.
+func revive(after string, status int) func(*exchange) {
+	live, begun := make(map[string]exchange), false
+	return func(e *exchange) {
+		token := member(e.asked, "refreshToken")
+		if before, is := live[token]; is && begun && e.call == "POST /auth/refresh-tokens" {
+			e.status, e.header, e.body = before.status, before.header, before.body
+			return
+		}
+		begun = begun || e.call == after && e.status == status
+		if next := member(e.body, "refreshToken"); next != "" {
+			delete(live, token)
+			live[next] = *e
+		}
+	}
+}
+
+// stuck answers a refresh with the refresh token it was asked with.
+func stuck(e *exchange) {
+	if e.call == "POST /auth/refresh-tokens" && e.status == http.StatusOK {
+		e.body = strings.Replace(e.body, member(e.body, "refreshToken"), member(e.asked, "refreshToken"), 1)
+	}
+}
+
+// branch answers a refresh token that comes again with another successor.
+func branch() func(*exchange) {
+	seen := make(map[string]bool)
+	return on("POST /auth/refresh-tokens", func(e *exchange) {
+		if token := member(e.asked, "refreshToken"); e.status == http.StatusOK && seen[token] {
+			e.body = strings.Replace(e.body, member(e.body, "refreshToken"), apitest.Password, 1)
+		} else {
+			seen[token] = true
+		}
+	})
+}

@@ -1,0 +1,178 @@
+package conformance_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/conformance"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+)
+
+func TestMain(m *testing.M) { databasetest.Main(m) }
+
+// target is a server, of which an operator makes the links.
+func target(s *apitest.Server, url string) conformance.Target {
+	return conformance.Target{URL: url, Domain: "conformance.example", ResetLink: func(ctx context.Context, address string) (string, error) {
+		user, err := s.Authority.FindUser(ctx, address)
+		if err != nil {
+			return "", err
+		}
+		return s.Authority.ResetLink(ctx, user.ID)
+	}}
+}
+
+// The server is the contract's, with limits and without, with a grace and without one; the report has every answer
+// that does not take a fault of the server.
+func TestServerConforms(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		for name, options := range map[string]apitest.Options{"": {Throttle: true}, "without limits, without a grace": {RefreshGrace: -1}} {
+			s := apitest.Start(t, engine, options)
+			to := target(s, s.URL)
+			to.Transport = s.Client.Transport // which looks for its secrets in the database and the log
+			var held []string
+			report, err := conformance.Run(t.Context(), to, func(check string) { held = append(held, check) })
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if len(held) != 13 || len(report.Accounts) != 1 || (len(report.Notes) == 0) != options.Throttle {
+				t.Errorf("%s: held %q, accounts %q, notes %q", name, held, report.Accounts, report.Notes)
+			}
+			var table bytes.Buffer
+			if err := report.WriteTable(&table); err != nil {
+				t.Fatal(err)
+			}
+			for _, operation := range apitest.Contract().Operations() {
+				for _, status := range operation.Statuses {
+					limited := status == http.StatusTooManyRequests
+					seen := len(report.Took(operation.ID, status)) > 0
+					if want := status < 500 && !limited || limited && options.Throttle && operation.ID == "login"; seen != want {
+						t.Errorf("%s: %s %d: seen %v, want %v\n%s", name, operation.ID, status, seen, want, table.String())
+					}
+				}
+			}
+			if lines := strings.Count(table.String(), "\n"); lines != 1+len(apitest.Contract().Operations()) {
+				t.Errorf("the table:\n%s", table.String())
+			}
+		}
+	})
+}
+
+// Every breach is found, where it is, and told in words.
+func TestBreaches(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		open := apitest.Start(t, engine, apitest.Options{})
+		for name, breach := range breaches() {
+			s := open
+			if breach.check == "limits" { // which one run uses up
+				s = apitest.Start(t, engine, apitest.Options{Throttle: true})
+			}
+			var secrets []string
+			change := func(e *exchange) {
+				for _, name := range []string{"accessToken", "refreshToken"} {
+					secrets = append(secrets, member(e.body, name))
+				}
+				secrets = append(secrets, member(e.asked, "password"), e.bearer)
+				breach.change(e)
+			}
+			_, err := conformance.Run(t.Context(), target(s, proxy(t, s.URL, change)), func(string) {})
+			var found *conformance.Breach
+			if !errors.As(err, &found) {
+				t.Errorf("%s: no breach, but %v", name, err)
+				continue
+			}
+			if !hasOne(found.Check, breach.check) || !hasOne(found.Reason, breach.reason) {
+				t.Errorf("%s: while checking %q, want %q: %s, want %q", name, found.Check, breach.check, found.Reason, breach.reason)
+			}
+			for _, secret := range secrets {
+				if len(secret) > len("password123") && !strings.Contains(breach.reason, "come back") && strings.Contains(err.Error(), secret) {
+					t.Errorf("%s: a secret is told: %v", name, err)
+				}
+			}
+		}
+	})
+}
+
+// hasOne tells whether a text has one of several in it, separated by bars.
+func hasOne(text, several string) bool {
+	return slices.ContainsFunc(strings.Split(several, "|"), func(one string) bool { return strings.Contains(text, one) })
+}
+
+// A limit that is met on the way is sat out, if that does not take long.
+func TestLimitsAreSatOut(t *testing.T) {
+	s := apitest.Start(t, databasetest.SQLite, apitest.Options{})
+	for seconds, finds := range map[string]bool{"1": true, "61": false} {
+		met := false
+		change := on("POST /auth/forgot-password", func(e *exchange) {
+			if e.status == http.StatusAccepted && !met {
+				met = true
+				e.status, e.body = http.StatusTooManyRequests, `{"type":"http://x.example","title":"T","status":429,"detail":"D","code":"too_many_requests","instance":"urn:uuid:`+
+					e.header.Get("X-Request-Id")+`"}`
+				e.header.Set("Content-Type", "application/problem+json")
+				e.header.Set("Retry-After", seconds)
+			}
+		})
+		report, err := conformance.Run(t.Context(), target(s, proxy(t, s.URL, change)), func(string) {})
+		var throttled *conformance.ThrottledError
+		if errors.As(err, &throttled) == finds || finds && err != nil {
+			t.Errorf("Retry-After %s: %v", seconds, err)
+		}
+		if len(report.Took("forgotPassword", 429)) != 1 {
+			t.Errorf("Retry-After %s: the 429 is not in the report", seconds)
+		}
+	}
+}
+
+// What is no answer is no breach, and said without what the request held.
+func TestWhatIsNoBreach(t *testing.T) {
+	s := apitest.Start(t, databasetest.SQLite, apitest.Options{})
+	broken := errors.New("no mailbox")
+	ended, cancel := context.WithCancel(t.Context())
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	for name, test := range map[string]struct {
+		ctx    context.Context
+		target conformance.Target
+		want   error
+	}{
+		"nobody there": {t.Context(), target(s, closed.URL), syscall.ECONNREFUSED},
+		"no link": {t.Context(), conformance.Target{URL: s.URL, Domain: "conformance.example",
+			ResetLink: func(context.Context, string) (string, error) { return "", broken }}, broken},
+		"interrupted": {ended, target(s, proxy(t, s.URL, on("POST /auth/logout", func(*exchange) { cancel() }))), context.Canceled},
+		"cut off": {t.Context(), target(s, proxy(t, s.URL, func(e *exchange) {
+			if strings.HasPrefix(e.asked, `{"password"`) {
+				panic(http.ErrAbortHandler)
+			}
+		})), io.EOF},
+	} {
+		_, err := conformance.Run(test.ctx, test.target, func(string) {})
+		var breach *conformance.Breach
+		if !errors.Is(err, test.want) || errors.As(err, &breach) || strings.Contains(err.Error(), "token=") {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+	}
+}
+
+// A deployment may be below a path of its host.
+func TestDeploymentBelowAPath(t *testing.T) {
+	s := apitest.Start(t, databasetest.SQLite, apitest.Options{})
+	to, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	below := httptest.NewServer(http.StripPrefix("/id", httputil.NewSingleHostReverseProxy(to)))
+	defer below.Close()
+	if _, err := conformance.Run(t.Context(), target(s, below.URL+"/id"), func(string) {}); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,143 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+
+	sesame "github.com/sesame-auth/sesame"
+)
+
+// Contract is openapi.yaml with every object closed. The document leaves them open, so that a field can be added
+// without breaking a client; here nothing undocumented slips out.
+type Contract struct {
+	document *openapi3.T
+	routes   map[string]*routers.Route // by method and path
+}
+
+// Operation is one of the contract.
+type Operation struct {
+	ID, Method, Path string
+	HasBody          bool
+	Statuses         []int // documented, in order
+}
+
+// Load reads the contract.
+func Load() (*Contract, error) {
+	document, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPIJSON)
+	if err != nil {
+		return nil, fmt.Errorf("load contract: %w", err)
+	}
+	for _, schema := range document.Components.Schemas {
+		if schema.Value.Type.Is("object") {
+			closed := false
+			schema.Value.AdditionalProperties = openapi3.AdditionalProperties{Has: &closed}
+		}
+	}
+	c := &Contract{document: document, routes: make(map[string]*routers.Route)}
+	for path, item := range document.Paths.Map() {
+		for method, operation := range item.Operations() {
+			c.routes[method+path] = &routers.Route{Spec: document, Path: path, PathItem: item, Method: method, Operation: operation}
+		}
+	}
+	return c, nil
+}
+
+// Operations lists the operations, by path.
+func (c *Contract) Operations() []Operation {
+	var operations []Operation
+	for _, route := range c.routes {
+		operation := Operation{ID: route.Operation.OperationID, Method: route.Method, Path: route.Path, HasBody: route.Operation.RequestBody != nil}
+		for status := range route.Operation.Responses.Map() {
+			number, err := strconv.Atoi(status)
+			if err != nil {
+				panic(err) // the contract lists statuses one by one; its linter holds it to that
+			}
+			operation.Statuses = append(operation.Statuses, number)
+		}
+		slices.Sort(operation.Statuses)
+		operations = append(operations, operation)
+	}
+	slices.SortFunc(operations, func(a, b Operation) int { return strings.Compare(a.Path, b.Path) })
+	return operations
+}
+
+// ProblemCodes lists the codes a problem may have.
+func (c *Contract) ProblemCodes() []string {
+	var codes []string
+	for _, code := range c.document.Components.Schemas["ProblemCode"].Value.Enum {
+		codes = append(codes, fmt.Sprint(code))
+	}
+	return codes
+}
+
+// OperationAt is the operationId of what is at a path, empty if the contract does not have it.
+func (c *Contract) OperationAt(method, path string) string {
+	if route, documented := c.routes[method+path]; documented {
+		return route.Operation.OperationID
+	}
+	return ""
+}
+
+// Check judges the answer to a request of path: the status must be documented, and headers and body be what the
+// contract says of it. An error beside the operations must be a problem document. What it returns says in words what
+// is wrong, a fault a line.
+func (c *Contract) Check(path string, response *http.Response, body []byte) error {
+	route, documented := c.routes[response.Request.Method+path]
+	if !documented {
+		return c.checkBeside(response, body)
+	}
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: response.Request, Route: route},
+		Status:                 response.StatusCode,
+		Header:                 response.Header,
+		Options:                &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+	}
+	return inWords(openapi3filter.ValidateResponse(context.Background(), input.SetBodyBytes(body)))
+}
+
+func (c *Contract) checkBeside(response *http.Response, body []byte) error {
+	if response.StatusCode < 400 || response.Request.Method == http.MethodHead {
+		return nil
+	}
+	if media := response.Header.Get("Content-Type"); media != "application/problem+json" {
+		return fmt.Errorf("an error is %q, not application/problem+json", media)
+	}
+	value, err := openapi3filter.RegisteredBodyDecoder("application/json")(bytes.NewReader(body), response.Header, nil, nil)
+	if err != nil {
+		return err
+	}
+	return inWords(c.document.Components.Schemas["Problem"].Value.VisitJSON(value, openapi3.MultiErrors()))
+}
+
+// inWords leaves out what the validator adds to its errors: the whole schema, and the value, which may be a token.
+func inWords(err error) error {
+	if err == nil {
+		return nil
+	}
+	if several, are := err.(openapi3.MultiError); are { //nolint:errorlint // one wrapped is its wrapper's to tell
+		var faults []error
+		for _, one := range several {
+			faults = append(faults, inWords(one))
+		}
+		return errors.Join(faults...)
+	}
+	var response *openapi3filter.ResponseError
+	if errors.As(err, &response) && response.Err != nil {
+		return fmt.Errorf("%s: %w", response.Reason, inWords(response.Err))
+	}
+	var schema *openapi3.SchemaError
+	if errors.As(err, &schema) {
+		return fmt.Errorf("/%s: %s", strings.Join(schema.JSONPointer(), "/"), schema.Reason)
+	}
+	return err
+}
