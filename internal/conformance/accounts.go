@@ -58,7 +58,6 @@ func checkLogin(s *suite) {
 	wrong := s.refuse(http.StatusUnauthorized, "invalid_credentials", login(s.account.email, unknown.password))
 	nobody := s.refuse(http.StatusUnauthorized, "invalid_credentials", login(unknown.email, unknown.password))
 	s.hold(alike(wrong, nobody), "an unknown address and a wrong password must be answered alike")
-	s.hold(!strings.Contains(string(wrong.raw), s.account.email), "what was submitted must not come back")
 	s.refuse(http.StatusUnauthorized, "invalid_credentials", login(s.account.email, s.account.password+" "))
 	s.expect(http.StatusOK, login(strings.ToUpper(s.account.email), s.account.password))
 	s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/login", "email", s.account.email, "password", nil))

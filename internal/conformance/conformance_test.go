@@ -103,6 +103,35 @@ func TestBreaches(t *testing.T) {
 	})
 }
 
+// No answer of a whole run goes by unnoticed: turned into its opposite, each one is a breach.
+func TestEveryAnswerCounts(t *testing.T) {
+	s := apitest.Start(t, databasetest.SQLite, apitest.Options{})
+	run := func(url string) error {
+		_, err := conformance.Run(t.Context(), target(s, url), func(string) {})
+		return err
+	}
+	var calls []string
+	if err := run(proxy(t, s.URL, func(e *exchange) { calls = append(calls, e.call) })); err != nil || len(calls) < 100 {
+		t.Fatalf("%d answers, %v", len(calls), err)
+	}
+	for turned, call := range calls {
+		if call == "GET /openapi.yaml" {
+			continue // which need not be there
+		}
+		n := 0
+		err := run(proxy(t, s.URL, func(e *exchange) {
+			if n == turned {
+				turn(e)
+			}
+			n++
+		}))
+		var found *conformance.Breach
+		if !errors.As(err, &found) {
+			t.Errorf("answer %d, to %s: %v", turned, call, err)
+		}
+	}
+}
+
 // hasOne tells whether a text has one of several in it, separated by bars.
 func hasOne(text, several string) bool {
 	return slices.ContainsFunc(strings.Split(several, "|"), func(one string) bool { return strings.Contains(text, one) })
