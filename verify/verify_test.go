@@ -101,6 +101,9 @@ func encode(t testing.TB, members, changes map[string]any) string {
 	return string(text)
 }
 
+// base64urlAlphabet is RFC 4648's, section 5. The last digit of 64 bytes holds four bits that are none of theirs.
+const base64urlAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
 // Every claim and every member of the header is held against its one right value and type.
 func TestVerifyRefuses(t *testing.T) {
 	for _, algorithm := range []string{"ES256", "EdDSA"} {
@@ -124,29 +127,30 @@ func TestVerifyRefuses(t *testing.T) {
 			genuine := with(nil, nil)
 			parts := strings.Split(genuine, ".")
 			refused := map[string]string{
-				"header twice alg":   k.sign(t, `{"alg":"none",`+head[1:], body),
-				"header twice typ":   k.sign(t, `{"typ":"at+jwt",`+head[1:], body),
-				"header Alg":         k.sign(t, strings.Replace(head, `"alg"`, `"Alg"`, 1), body),
-				"header trailing":    k.sign(t, head+"{}", body),
-				"header no object":   k.sign(t, `["alg"]`, body),
-				"header null":        k.sign(t, `null`, body),
-				"claims twice exp":   k.sign(t, head, `{"exp":1,`+body[1:]),
-				"claims Exp":         k.sign(t, head, strings.Replace(body, `"exp"`, `"Exp"`, 1)),
-				"claims no object":   k.sign(t, head, `[]`),
-				"claims trailing":    k.sign(t, head, body+body),
-				"claims not UTF-8":   k.sign(t, head, strings.Replace(body, "{", "{\"\xff\":1,", 1)),
-				"a line break more":  genuine + "\n",
-				"longer than 8 KiB":  with(nil, map[string]any{"pad": strings.Repeat("a", verify.MaxToken)}),
-				"empty":              "",
-				"three times empty":  "..",
-				"two parts":          parts[0] + "." + parts[1],
-				"four parts":         genuine + "." + parts[2],
-				"JSON serialization": `{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`,
-				"no signature":       parts[0] + "." + parts[1] + ".",
-				"padding":            genuine + "=",
-				"another's kid":      with(map[string]any{"kid": "other"}, nil),
-				"another's key":      key{algorithm: algorithm, kid: "kid", private: newKey(t, algorithm, "").private}.token(t, from.URL, now),
-				"the other's alg":    with(map[string]any{"alg": other.algorithm}, nil),
+				"header twice alg":         k.sign(t, `{"alg":"none",`+head[1:], body),
+				"header twice typ":         k.sign(t, `{"typ":"at+jwt",`+head[1:], body),
+				"header Alg":               k.sign(t, strings.Replace(head, `"alg"`, `"Alg"`, 1), body),
+				"header trailing":          k.sign(t, head+"{}", body),
+				"header no object":         k.sign(t, `["alg"]`, body),
+				"header null":              k.sign(t, `null`, body),
+				"claims twice exp":         k.sign(t, head, `{"exp":1,`+body[1:]),
+				"claims Exp":               k.sign(t, head, strings.Replace(body, `"exp"`, `"Exp"`, 1)),
+				"claims no object":         k.sign(t, head, `[]`),
+				"claims trailing":          k.sign(t, head, body+body),
+				"claims not UTF-8":         k.sign(t, head, strings.Replace(body, "{", "{\"\xff\":1,", 1)),
+				"a line break more":        genuine + "\n",
+				"longer than 8 KiB":        with(nil, map[string]any{"pad": strings.Repeat("a", verify.MaxToken)}),
+				"empty":                    "",
+				"three times empty":        "..",
+				"two parts":                parts[0] + "." + parts[1],
+				"four parts":               genuine + "." + parts[2],
+				"JSON serialization":       `{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`,
+				"no signature":             parts[0] + "." + parts[1] + ".",
+				"padding":                  genuine + "=",
+				"a bit that no byte holds": genuine[:len(genuine)-1] + string(base64urlAlphabet[strings.IndexByte(base64urlAlphabet, genuine[len(genuine)-1])^1]),
+				"another's kid":            with(map[string]any{"kid": "other"}, nil),
+				"another's key":            key{algorithm: algorithm, kid: "kid", private: newKey(t, algorithm, "").private}.token(t, from.URL, now),
+				"the other's alg":          with(map[string]any{"alg": other.algorithm}, nil),
 			}
 			for name, value := range map[string][]any{
 				"alg": {nil, "none", "NoNe", "HS256", "RS256", "es256", 1, []string{algorithm}}, "typ": {nil, "JWT", "AT+JWT", "application/at+jwt", "at+jwt ", 1},
