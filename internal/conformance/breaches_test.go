@@ -126,6 +126,7 @@ func breaches() map[string]breach {
 		"POST /auth after a logout":             {cacheAfter("POST /auth/logout", "POST /auth"), "logging out", "over for its access token"},
 		"POST /auth after a reset":              {cacheAfter("POST /auth/reset-password", "POST /auth"), "resetting", "over for its access token"},
 		"a password that outlives a reset":      {cacheAfter("POST /auth/reset-password", "POST /auth/login"), "resetting", "status must be 401"},
+		"a password that the reset did not set": {refuseAfter("POST /auth/reset-password", "POST /auth/login"), "resetting", "status must be 200"},
 		"a link that works twice":               {again("POST /auth/reset-password"), "resetting", "status must be 401"},
 		"no limit, but a refusal of 400":        {status("POST /auth/login", 429, 400), "limits", ""},
 	}
@@ -241,6 +242,17 @@ func again(call string) func(*exchange) {
 	})
 }
 
+// refuseAfter refuses a call once another one has succeeded.
+func refuseAfter(after, call string) func(*exchange) {
+	begun := false
+	return func(e *exchange) {
+		begun = begun || e.call == after && e.status == http.StatusOK
+		if begun && e.call == call && e.status == http.StatusOK {
+			turn(e)
+		}
+	}
+}
+
 // revive answers the live refresh token of a session with the tokens it has, once a call was answered with a status.
 func revive(after string, status int) func(*exchange) {
 	live, begun := make(map[string]exchange), false
@@ -303,7 +315,7 @@ func turn(e *exchange) {
 	default:
 		e.status = http.StatusBadRequest
 		switch e.call {
-		case "POST /auth":
+		case "POST /auth", "POST /auth/login":
 			e.status = http.StatusUnauthorized
 			e.header.Set("WWW-Authenticate", `Bearer realm="sesame", error="invalid_token"`)
 		case "GET /.well-known/jwks.json":
