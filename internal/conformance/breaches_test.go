@@ -315,7 +315,7 @@ func turn(e *exchange) {
 	default:
 		e.status = http.StatusBadRequest
 		switch e.call {
-		case "POST /auth", "POST /auth/login":
+		case "POST /auth", "POST /auth/login", "POST /auth/refresh-tokens":
 			e.status = http.StatusUnauthorized
 			e.header.Set("WWW-Authenticate", `Bearer realm="sesame", error="invalid_token"`)
 		case "GET /.well-known/jwks.json":
