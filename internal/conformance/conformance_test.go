@@ -192,16 +192,26 @@ func TestWhatIsNoBreach(t *testing.T) {
 	}
 }
 
-// A deployment may be below a path of its host.
+// A deployment may be below a path of its host, and is then held to what an https one owes to browsers.
 func TestDeploymentBelowAPath(t *testing.T) {
 	s := apitest.Start(t, databasetest.SQLite, apitest.Options{})
 	to, err := url.Parse(s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	below := httptest.NewServer(http.StripPrefix("/id", httputil.NewSingleHostReverseProxy(to)))
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	below := httptest.NewTLSServer(http.StripPrefix("/id", proxy))
 	defer below.Close()
-	if _, err := conformance.Run(t.Context(), target(s, below.URL+"/id"), func(string) {}); err != nil {
+	deployed := target(s, below.URL+"/id")
+	deployed.Transport = below.Client().Transport
+	if _, err := conformance.Run(t.Context(), deployed, func(string) {}); err != nil {
 		t.Error(err)
+	}
+	proxy.ModifyResponse = func(response *http.Response) error {
+		response.Header.Del("Strict-Transport-Security")
+		return nil
+	}
+	if _, err := conformance.Run(t.Context(), deployed, func(string) {}); err == nil || !strings.Contains(err.Error(), "Strict-Transport-Security must") {
+		t.Errorf("without HSTS: %v", err)
 	}
 }
