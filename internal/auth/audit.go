@@ -36,7 +36,7 @@ func (a *Authority) success(kind audit.Kind, user *User, session *Session, clien
 
 // record writes an event that comes with no other change.
 func (a *Authority) record(ctx context.Context, event audit.Event) error {
-	return database.Transaction(ctx, a.db, func(tx *gorm.DB) error { return audit.Record(tx, event) })
+	return database.Statement(ctx, a.db, func(tx *gorm.DB) error { return audit.Record(tx, event) })
 }
 
 // recordOnce writes an event that a client can have again and again, unless one like it was written a short while

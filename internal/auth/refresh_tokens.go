@@ -32,42 +32,47 @@ func (a *Authority) RefreshTokens(ctx context.Context, refreshToken string, clie
 	}
 	now := a.now()
 	var session Session
+	var rotated bool
+	err = database.Statement(ctx, a.db, func(db *gorm.DB) (err error) {
+		rotated, err = rotate(db, presented, now, a.settings.IdleLifetime, &session)
+		return err
+	})
+	if err == nil && !rotated {
+		err = a.judgeRetired(ctx, presented, now, &session, client)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("refresh tokens: %w", err)
+	}
+	return a.issue(&session, presented.Counter+1)
+}
+
+// judgeRetired fills session if the authentic token, which rotate did not take, is of a client that raced itself, and
+// ends a session that two parties hold. Errors: ErrInvalidRefresh.
+func (a *Authority) judgeRetired(ctx context.Context, presented token.Refresh, now time.Time, session *Session, client Client) error {
 	var user *User
 	var outcome verdict
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
-		rotated, err := rotate(tx, presented, now, a.settings.IdleLifetime, &session)
-		if rotated || err != nil {
-			outcome = granted
+	err := database.Transaction(ctx, a.db, func(tx *gorm.DB) (err error) {
+		if user, err = load(tx, presented, session); err != nil {
 			return err
 		}
-		if user, err = load(tx, presented, &session); err != nil {
-			return err
-		}
-		outcome = a.judge(presented, &session, user, now)
-		if outcome == reused {
+		if outcome = a.judge(presented, session, user, now); outcome == reused {
 			// Returns nil although the request is refused: a rollback would let the thief go on.
-			return a.endReused(tx, user, &session, client)
+			return a.endReused(tx, user, session, client)
 		}
 		return nil
 	})
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("refresh tokens: %w", err)
-	case outcome == replayed:
-		if err := a.recordOnce(ctx, a.success(audit.Replay, user, &session, client), session.ID.String()); err != nil {
-			return nil, fmt.Errorf("refresh tokens: %w", err)
-		}
-		return a.issue(&session, presented.Counter+1)
-	case outcome == granted:
-		return a.issue(&session, presented.Counter+1)
-	default:
-		return nil, ErrInvalidRefresh
+		return err
+	case outcome != replayed:
+		return ErrInvalidRefresh
 	}
+	return a.recordOnce(ctx, a.success(audit.Replay, user, session, client), session.ID.String())
 }
 
 // rotate retires the presented token, if it is live, in favour of the next, and then fills session.
-func rotate(tx *gorm.DB, presented token.Refresh, now time.Time, idle time.Duration, session *Session) (bool, error) {
-	update := tx.Model(session).Clauses(clause.Returning{}).
+func rotate(db *gorm.DB, presented token.Refresh, now time.Time, idle time.Duration, session *Session) (bool, error) {
+	update := db.Model(session).Clauses(clause.Returning{}).
 		Where("id = ? AND counter = ? AND revoked_at IS NULL", presented.Session, presented.Counter).
 		Where("expires_at > ? AND idle_expires_at > ?", now, now).
 		Where("EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.generation = sessions.generation AND users.disabled_at IS NULL)").
@@ -107,7 +112,6 @@ type verdict int
 
 const (
 	refused verdict = iota
-	granted
 	replayed
 	reused
 )

@@ -11,7 +11,7 @@
 //
 //   - for /auth, a bare net/http handler that makes the same query through GORM, over the same rows, and
 //     verifies, validates and logs nothing;
-//   - for /auth/refresh-tokens, a bare handler that changes one row of a session in one transaction through
+//   - for /auth/refresh-tokens, a bare handler that changes one row of a session in one statement through
 //     GORM, on a condition, and makes no token;
 //   - for /auth/login, the rate at which golang.org/x/crypto/argon2 makes hashes on all processors of this
 //     machine, with neither HTTP nor database: floor-hash/s.

@@ -93,11 +93,28 @@ func Close(db *gorm.DB) error {
 // must not leave it unknown whether the commit took place. An error therefore means that nothing may be
 // acknowledged; after a lost connection the work may have been done all the same.
 func Transaction(ctx context.Context, db *gorm.DB, work func(tx *gorm.DB) error) error {
+	steady, release := steadied(ctx)
+	defer release()
+	return plain(db.WithContext(steady).Transaction(work)) // GORM leaves the errors of Raw as they are
+}
+
+// Statement is Transaction for work of one statement. PostgreSQL makes a transaction of it by itself, which saves the
+// ways there and back of BEGIN and COMMIT; the driver reports its end, like that of COMMIT. The one of SQLite may
+// not, and there is no way to save.
+func Statement(ctx context.Context, db *gorm.DB, work func(tx *gorm.DB) error) error {
+	if _, is := db.ConnPool.(*sqlitePool); is {
+		return Transaction(ctx, db, work)
+	}
+	steady, release := steadied(ctx)
+	defer release()
+	return plain(work(db.WithContext(steady)))
+}
+
+// steadied is ctx with its deadline and without its cancellation.
+func steadied(ctx context.Context) (context.Context, context.CancelFunc) {
 	steady := context.WithoutCancel(ctx)
 	if deadline, ok := ctx.Deadline(); ok {
-		var release context.CancelFunc
-		steady, release = context.WithDeadline(steady, deadline)
-		defer release()
+		return context.WithDeadline(steady, deadline)
 	}
-	return plain(db.WithContext(steady).Transaction(work)) // GORM leaves the errors of Raw as they are
+	return steady, func() {}
 }

@@ -68,7 +68,7 @@ func (h argon2Hash) run(initial [blake2b.Size]byte, length uint32, m *memory) []
 			binary.LittleEndian.PutUint64(bytes, binary.LittleEndian.Uint64(bytes)^word)
 		}
 	}
-	runtime.KeepAlive(held) // for m, which must find it again
+	runtime.KeepAlive(held) // for m, which must find it again, and because its blocks alone do not keep it mapped
 	tag := make([]byte, length)
 	hashTo(tag, last[:])
 	return tag

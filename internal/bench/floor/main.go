@@ -94,7 +94,7 @@ func (f floor) update(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	err = database.Transaction(r.Context(), f.db, func(tx *gorm.DB) error {
+	err = database.Statement(r.Context(), f.db, func(tx *gorm.DB) error {
 		update := tx.Model(&auth.Session{}).
 			Where("id = ? AND revoked_at IS NULL", sessionID).
 			Updates(map[string]any{"counter": gorm.Expr("counter + 1"), "rotated_at": now, "idle_expires_at": now.Add(time.Hour)})
