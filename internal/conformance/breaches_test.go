@@ -17,10 +17,11 @@ import (
 
 // exchange is a request, and the answer to it as a proxy may change it.
 type exchange struct {
-	call, bearer, asked string // METHOD path, the access token, the body
-	status              int
-	header              http.Header
-	body                string
+	call, query   string // METHOD path, and what is behind it
+	bearer, asked string // the access token, the body
+	status        int
+	header        http.Header
+	body          string
 }
 
 // proxy stands before a server, lets every request through and changes what is answered.
@@ -45,7 +46,8 @@ func proxy(t *testing.T, to string, change func(*exchange)) string {
 			t.Error(err)
 		}
 		e := &exchange{
-			call: r.Method + " " + r.URL.Path, bearer: strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), asked: string(asked),
+			call: r.Method + " " + r.URL.Path, query: r.URL.RawQuery,
+			bearer: strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), asked: string(asked),
 			status: response.StatusCode, header: response.Header, body: string(answered),
 		}
 		change(e)
@@ -189,8 +191,9 @@ func echo(call string, status int, from, asked, to string) func(*exchange) {
 // oneFault leaves out all faults but the first.
 func oneFault(e *exchange) {
 	if first, _, several := strings.Cut(e.body, "},{"); several && e.call == "POST /auth/register" {
-		e.body = first + `}],"instance":"urn:uuid:` + e.header.Get("X-Request-Id") + `","status":400,"title":"T","type":"http://x.example"}`
-		e.body = `{"code":"validation_failed","detail":"D",` + e.body[strings.Index(e.body, `"errors"`):]
+		_, faults, _ := strings.Cut(first, `"errors":`)
+		e.body = fmt.Sprintf(`{"type":"http://x.example","title":"T","status":400,"detail":"D","code":"validation_failed","instance":"urn:uuid:%s","errors":%s}]}`,
+			e.header.Get("X-Request-Id"), faults)
 	}
 }
 

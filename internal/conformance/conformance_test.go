@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -110,14 +111,18 @@ func TestEveryAnswerCounts(t *testing.T) {
 		_, err := conformance.Run(t.Context(), target(s, url), func(string) {})
 		return err
 	}
-	var calls []string
-	if err := run(proxy(t, s.URL, func(e *exchange) { calls = append(calls, e.call) })); err != nil || len(calls) < 100 {
-		t.Fatalf("%d answers, %v", len(calls), err)
+	var answers []exchange
+	if err := run(proxy(t, s.URL, func(e *exchange) { answers = append(answers, *e) })); err != nil || len(answers) < 100 {
+		t.Fatalf("%d answers, %v", len(answers), err)
 	}
-	for turned, call := range calls {
-		if call == "GET /openapi.yaml" {
-			continue // which need not be there
+	tried := map[string]bool{"GET /openapi.yaml": true} // which need not be there
+	for turned, answer := range answers {
+		// What is asked of one operation after the other is one line of the suite.
+		key := fmt.Sprint(answer.status, answer.query, answer.bearer, answer.asked)
+		if tried[key] || tried[answer.call] {
+			continue
 		}
+		tried[key] = answer.status >= 400
 		n := 0
 		err := run(proxy(t, s.URL, func(e *exchange) {
 			if n == turned {
@@ -127,7 +132,7 @@ func TestEveryAnswerCounts(t *testing.T) {
 		}))
 		var found *conformance.Breach
 		if !errors.As(err, &found) {
-			t.Errorf("answer %d, to %s: %v", turned, call, err)
+			t.Errorf("answer %d, to %s: %v", turned, answer.call, err)
 		}
 	}
 }

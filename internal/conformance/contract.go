@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -31,8 +32,10 @@ type Operation struct {
 	Statuses         []int // documented, in order
 }
 
-// Load reads the contract.
-func Load() (*Contract, error) {
+// Load reads the contract. It is the same for all: nothing changes it.
+var Load = sync.OnceValues(load)
+
+func load() (*Contract, error) {
 	document, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPIJSON)
 	if err != nil {
 		return nil, fmt.Errorf("load contract: %w", err)

@@ -14,7 +14,7 @@ func allocate(n int) *[]block {
 		blocks := make([]block, n)
 		return &blocks
 	}
-	blocks := unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(mapped))), n)
+	blocks := unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(mapped))), n) //nolint:gosec // n blocks are mapped, at the beginning of a page
 	held := &blocks
 	runtime.AddCleanup(held, func(mapped []byte) { _ = syscall.Munmap(mapped) }, mapped) // nothing it could fail at
 	return held

@@ -21,18 +21,17 @@ func TestMemoryIsBesideTheHeap(t *testing.T) {
 	}
 	for _, blocks := range held {
 		for i := range *blocks {
-			(*blocks)[i][0] = uint64(i) //nolint:gosec // an index
+			(*blocks)[i][0] = uint64(i)
 		}
 	}
 	runtime.ReadMemStats(&during)
-	if grown := int64(during.HeapSys) - int64(before.HeapSys); grown > each { //nolint:gosec // bytes
+	if grown := int64(during.HeapSys) - int64(before.HeapSys); grown > each {
 		t.Errorf("the heap grew by %d bytes", grown)
 	}
 	if grown := mappedBytes(t) - mapped; grown < times*each {
 		t.Errorf("%d bytes are mapped", grown)
 	}
-	runtime.KeepAlive(held)
-	held = nil
+	runtime.KeepAlive(held) // and no longer
 	for deadline := time.Now().Add(10 * time.Second); mappedBytes(t)-mapped > times*each/2; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d bytes stay mapped", mappedBytes(t)-mapped)
