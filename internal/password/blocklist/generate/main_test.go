@@ -6,7 +6,11 @@ import (
 	"compress/gzip"
 	"crypto/sha512"
 	"encoding/base64"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/sesame-auth/sesame/internal/password"
 )
 
 func pack(t *testing.T, name, content string) (archive []byte, integrity string) {
@@ -30,17 +34,32 @@ func pack(t *testing.T, name, content string) (archive []byte, integrity string)
 	return packed.Bytes(), "sha512-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-func TestGenerate(t *testing.T) {
-	archive, itsIntegrity := pack(t, dictionary, `["second ONE","short","first one","Second One","1234567","abc","ｆｕｌｌｗｉｄｔｈ"]`)
-	list, err := generate(archive, itsIntegrity)
-	if want := "first one\nfullwidth\n1234567\nsecond one\nshort\n"; err != nil || string(list) != want {
-		t.Errorf("%q, %v", list, err)
+func TestList(t *testing.T) {
+	archive, integrity := pack(t, "list.json", `["second ONE","short","first one","Second One","1234567","abc","ｆｕｌｌｗｉｄｔｈ"]`)
+	made, err := list(archive, source{integrity, "list.json"})
+	if want := "first one\nfullwidth\n1234567\nsecond one\nshort\n"; err != nil || string(made) != want {
+		t.Errorf("%q, %v", made, err)
 	}
-	if list, err := generate(archive, integrity); err == nil {
-		t.Errorf("another package made %q", list)
+}
+
+func TestFilter(t *testing.T) {
+	archive, integrity := pack(t, "list.txt", "Chester Dog\nshort\r\nch3ster d0g\nｌｅｎｇｔｈｅｎｅｄ\r\n")
+	made, err := filter(archive, source{integrity, "list.txt"})
+	want := []string{password.Fingerprint("lengthened"), password.Fingerprint("chester dog")} // swapped letters are one
+	slices.Sort(want)
+	if err != nil || string(made) != strings.Join(want, "") {
+		t.Errorf("%x, %v, want %x", made, err, want)
 	}
-	archive, itsIntegrity = pack(t, "package/README.md", "nothing")
-	if list, err := generate(archive, itsIntegrity); err == nil {
-		t.Errorf("a package without a dictionary made %q", list)
+}
+
+// A package that is another, or has no such file, makes nothing.
+func TestOtherPackages(t *testing.T) {
+	archive, integrity := pack(t, "list.json", `["password"]`)
+	for name, from := range map[string]source{"another package": {commonOnes.integrity, "list.json"}, "no such file": {integrity, "list.txt"}} {
+		for _, generate := range []func([]byte, source) ([]byte, error){list, filter} {
+			if made, err := generate(archive, from); err == nil {
+				t.Errorf("%s made %q", name, made)
+			}
+		}
 	}
 }
