@@ -21,7 +21,7 @@ var (
 	ErrCharacters    = errors.New("the password contains a character that cannot be used, such as a control character")
 	ErrCommon        = errors.New("the password is one of the most common ones")
 	ErrCommonVariant = errors.New("the password is a common one with characters added, swapped, reversed or repeated")
-	ErrBreached      = errors.New("the password is known from a leak of passwords, which guessers try")
+	ErrBreached      = errors.New("the password is known from a leak, and is guessed early")
 	ErrPersonal      = errors.New("the password is too close to your name, your address or the name of this service")
 )
 
