@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { databasetest.Main(m) }
 
 // target is a server, of which an operator makes the links.
 func target(s *apitest.Server, url string) conformance.Target {
-	return conformance.Target{URL: url, Domain: "conformance.example", ResetLink: func(ctx context.Context, address string) (string, error) {
+	return conformance.Target{URL: url, Domain: "Conformance.example", ResetLink: func(ctx context.Context, address string) (string, error) {
 		user, err := s.Authority.FindUser(ctx, address)
 		if err != nil {
 			return "", err
@@ -142,27 +142,52 @@ func hasOne(text, several string) bool {
 	return slices.ContainsFunc(strings.Split(several, "|"), func(one string) bool { return strings.Contains(text, one) })
 }
 
-// A limit that is met on the way is sat out, if that does not take long.
+// A limit that is met on the way is sat out, if that does not take long, and not for ever.
 func TestLimitsAreSatOut(t *testing.T) {
 	s := apitest.Start(t, databasetest.SQLite, apitest.Options{})
-	for seconds, finds := range map[string]bool{"1": true, "61": false} {
-		met := false
+	for name, test := range map[string]struct {
+		seconds string
+		times   int // the limit is met
+		seen    int
+		passes  bool
+	}{
+		"once": {"1", 1, 1, true}, "for long": {"61", 1, 1, false}, "always": {"1", 1000, 3, false},
+	} {
+		met := 0
 		change := on("POST /auth/forgot-password", func(e *exchange) {
-			if e.status == http.StatusAccepted && !met {
-				met = true
-				e.status, e.body = http.StatusTooManyRequests, `{"type":"http://x.example","title":"T","status":429,"detail":"D","code":"too_many_requests","instance":"urn:uuid:`+
-					e.header.Get("X-Request-Id")+`"}`
+			if e.status == http.StatusAccepted && met < test.times {
+				met++
+				e.status, e.body = http.StatusTooManyRequests, fmt.Sprintf(
+					`{"type":"http://x.example","title":"T","status":429,"detail":"D","code":"too_many_requests","instance":"urn:uuid:%s"}`, e.header.Get("X-Request-Id"))
 				e.header.Set("Content-Type", "application/problem+json")
-				e.header.Set("Retry-After", seconds)
+				e.header.Set("Retry-After", test.seconds)
 			}
 		})
 		report, err := conformance.Run(t.Context(), target(s, proxy(t, s.URL, change)), func(string) {})
 		var throttled *conformance.ThrottledError
-		if errors.As(err, &throttled) == finds || finds && err != nil {
-			t.Errorf("Retry-After %s: %v", seconds, err)
+		if errors.As(err, &throttled) == test.passes || test.passes && err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
-		if len(report.Took("forgotPassword", 429)) != 1 {
-			t.Errorf("Retry-After %s: the 429 is not in the report", seconds)
+		if seen := len(report.Took("forgotPassword", 429)); seen != test.seen {
+			t.Errorf("%s: %d times 429 in the report", name, seen)
+		}
+	}
+}
+
+// What a server says does not steer the terminal it is shown on.
+func TestBreachOnATerminal(t *testing.T) {
+	s := apitest.Start(t, databasetest.SQLite, apitest.Options{})
+	for name, change := range map[string]func(*exchange){
+		"a header": func(e *exchange) {
+			e.header.Set("X-Odd", "\x1b[2J\u202e")
+			e.header.Del("X-Request-Id")
+		},
+		"a body":      body("GET /auth/nothing", "{\"code\":\"\u202e\u009b2J\"}"),
+		"another one": body("GET /auth/nothing", "\x1b[2J"),
+	} {
+		_, err := conformance.Run(t.Context(), target(s, proxy(t, s.URL, change)), func(string) {})
+		if err == nil || strings.ContainsAny(err.Error(), "\x1b\u009b\u202e\r") {
+			t.Errorf("%s: %q", name, err)
 		}
 	}
 }

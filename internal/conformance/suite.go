@@ -13,11 +13,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
 	longestAnswer = 30 * time.Second // for an answer to be whole
 	longestWait   = time.Minute      // for a limit to let the suite go on
+	mostTries     = 3                // of a call that meets one
 	largestAnswer = 1 << 20          // bytes
 )
 
@@ -107,24 +109,27 @@ func (a answer) faults() []string {
 // expect sends a call, whose answer must have that status, be the contract's, and have the headers that every answer
 // has. A limit that is met on the way is sat out.
 func (s *suite) expect(status int, c call) answer {
-	for s.err == nil {
-		a := s.send(c)
-		if a.status != http.StatusTooManyRequests || status == http.StatusTooManyRequests {
-			s.hold(a.status == status, "the status must be %d", status)
-			break
-		}
-		seconds, _ := strconv.Atoi(a.header.Get("Retry-After"))
-		if s.err == nil && time.Duration(seconds)*time.Second > longestWait {
-			s.err = &ThrottledError{Check: s.check, Wait: time.Duration(seconds) * time.Second}
-		}
-		if s.err == nil {
-			s.err = wait(s.ctx, time.Duration(seconds)*time.Second)
-		}
+	a := s.send(c)
+	for tries := 1; a.status == http.StatusTooManyRequests && status != a.status; tries++ {
+		s.sitOut(a, tries)
+		a = s.send(c)
 	}
+	s.hold(a.status == status, "the status must be %d", status)
+	return a
+}
+
+// sitOut waits as long as a 429 says.
+func (s *suite) sitOut(a answer, tries int) {
 	if s.err != nil {
-		return answer{}
+		return
 	}
-	return *s.answer
+	seconds, _ := strconv.Atoi(a.header.Get("Retry-After")) // which the contract has made sure of
+	pause := time.Duration(seconds) * time.Second
+	if pause > longestWait || tries == mostTries {
+		s.err = &ThrottledError{Check: s.check, Wait: pause}
+		return
+	}
+	s.err = wait(s.ctx, pause)
 }
 
 // refuse is expect for a problem of that code.
@@ -194,7 +199,7 @@ func (s *suite) send(c call) answer {
 func (s *suite) holdHeaders(a answer) {
 	id := a.header.Get("X-Request-Id")
 	s.hold(len(id) == 36, "X-Request-Id must be there, a UUID")
-	if a.status >= 400 && s.last.method != http.MethodHead {
+	if a.status >= 400 {
 		s.hold(a.text("instance") == "urn:uuid:"+id, "the problem's instance must be the X-Request-Id")
 	}
 	for _, header := range []struct{ name, want string }{
@@ -213,7 +218,7 @@ func (s *suite) holdHeaders(a answer) {
 	}
 }
 
-// shown is an answer as a person may see it, and keep it in a log: without tokens.
+// shown is an answer as a person may see it on a terminal, and keep it in a log: without tokens.
 func (a answer) shown() string {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "%d %s\n", a.status, http.StatusText(a.status))
@@ -221,18 +226,23 @@ func (a answer) shown() string {
 	text.WriteString("\n")
 	if a.body == nil {
 		fmt.Fprintf(&text, "%.1000q", a.raw)
-		return text.String()
-	}
-	shown := make(map[string]any)
-	for name, value := range a.body {
-		shown[name] = value
-		if secret, is := value.(string); is && slices.Contains([]string{"accessToken", "refreshToken"}, name) {
-			shown[name] = fmt.Sprintf("(%d characters)", len(secret))
+	} else {
+		shown := make(map[string]any)
+		for name, value := range a.body {
+			shown[name] = value
+			if secret, is := value.(string); is && slices.Contains([]string{"accessToken", "refreshToken"}, name) {
+				shown[name] = fmt.Sprintf("(%d characters)", len(secret))
+			}
 		}
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		_ = encoder.Encode(shown) // what came from JSON
 	}
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(shown) // what came from JSON
-	return text.String()
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ReplaceAll(text.String(), "\r\n", "\n"))
 }
