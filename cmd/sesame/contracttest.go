@@ -25,7 +25,7 @@ func contractTestCommand() *cobra.Command {
 
 It makes an account under the domain, whose mail the domain's owner gets, and leaves it there. The limits that a
 deployment has on guessing are met with that account. A reset that succeeds takes a link: --reset-link names a program
-that prints the one for the address it is given, such as 'sesame users reset-link'.
+that prints one for the address it is given, such as 'sesame users reset-link', or one that asks for the mail and reads it.
 
 The exit status is 0 if everything held, 1 for a breach or no answer.`,
 		Args: noArguments,

@@ -24,7 +24,7 @@ func TestContractTest(t *testing.T) {
 		}
 		linker := "env -C " + p.folder + " " + strings.Join(p.environment, " ") + " " + path + " users reset-link"
 		status, out, fault := run(t, nil, append(args, "--reset-link", linker)...)
-		if status != 0 || fault != "" || !strings.Contains(out, "\nok  resetting a password\nok  limits on guessing\n") || strings.Contains(out, "not tried") {
+		if status != 0 || fault != "" || !strings.Contains(out, "\nok  resetting a password\nok  forgotten passwords\nok  limits on guessing\n") || strings.Contains(out, "not tried") {
 			t.Errorf("exit status %d, %s\n%s", status, fault, out)
 		}
 		_, account, _ := strings.Cut(out, "An account was made: ")

@@ -92,14 +92,6 @@ func alike(a, b answer) bool {
 	return a.status == b.status && texts[0] == texts[1]
 }
 
-// Asking for a link tells nobody who has an account.
-func checkForgotPassword(s *suite) {
-	known := s.expect(http.StatusAccepted, post("/auth/forgot-password", "email", s.account.email))
-	unknown := s.expect(http.StatusAccepted, post("/auth/forgot-password", "email", s.newAccount().email))
-	s.hold(alike(known, unknown), "an unknown address and a known one must be answered alike")
-	s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/forgot-password", "email", "nobody"))
-}
-
 // A link works once, is not used up by a password that is refused, and ends every session.
 func checkResetPassword(s *suite) {
 	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(rand.Text(), rand.Text()))
@@ -130,6 +122,14 @@ func checkResetPassword(s *suite) {
 
 func reset(token, password string) call {
 	return post("/auth/reset-password?token="+token, "password", password)
+}
+
+// Asking for a link tells nobody who has an account.
+func checkForgotPassword(s *suite) {
+	known := s.expect(http.StatusAccepted, post("/auth/forgot-password", "email", s.account.email))
+	unknown := s.expect(http.StatusAccepted, post("/auth/forgot-password", "email", s.newAccount().email))
+	s.hold(alike(known, unknown), "an unknown address and a known one must be answered alike")
+	s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/forgot-password", "email", "nobody"))
 }
 
 // mostGuesses is how many wrong passwords an address may have from a network before the next is not looked at. A few

@@ -12,8 +12,8 @@ import (
 type Target struct {
 	URL    string // as clients reach it, without a slash at its end
 	Domain string // the accounts made have addresses under it; it takes their mail
-	// ResetLink returns the link to choose a new password with that was mailed to an address, or another one that is
-	// as good. nil: what takes such a link is not tried.
+	// ResetLink has a link made to choose a new password with, for the account of an address, and returns it. nil: what
+	// takes such a link is not tried.
 	ResetLink func(ctx context.Context, address string) (string, error)
 	Transport http.RoundTripper // nil: http.DefaultTransport
 	Now       func() time.Time  // nil: time.Now
@@ -51,8 +51,8 @@ var checks = []struct {
 	{"access tokens", checkAccessTokens},
 	{"refreshing", checkRefresh},
 	{"logging out", checkLogout},
-	{"forgotten passwords", checkForgotPassword},
 	{"resetting a password", checkResetPassword},
+	{"forgotten passwords", checkForgotPassword}, // later: the link it has mailed voids any other
 	{"limits on guessing", checkLimits},
 }
 
