@@ -98,13 +98,10 @@ func Transaction(ctx context.Context, db *gorm.DB, work func(tx *gorm.DB) error)
 	return plain(db.WithContext(steady).Transaction(work)) // GORM leaves the errors of Raw as they are
 }
 
-// Statement is Transaction for work of one statement. PostgreSQL makes a transaction of it by itself, which saves the
-// ways there and back of BEGIN and COMMIT; the driver reports its end, like that of COMMIT. The one of SQLite may
-// not, and there is no way to save.
+// Statement is Transaction for work of one statement, of which both engines make a transaction by themselves: that
+// saves the ways there and back of BEGIN and COMMIT. A driver reports a statement's end, like that of COMMIT, when its
+// rows are closed, which GORM's methods do.
 func Statement(ctx context.Context, db *gorm.DB, work func(tx *gorm.DB) error) error {
-	if _, is := db.ConnPool.(*sqlitePool); is {
-		return Transaction(ctx, db, work)
-	}
 	steady, release := steadied(ctx)
 	defer release()
 	return plain(work(db.WithContext(steady)))

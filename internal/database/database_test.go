@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database"
@@ -129,6 +131,54 @@ func TestTransactionIsWhole(t *testing.T) {
 		var emails []string
 		if err := db.Model(&auth.User{}).Pluck("email", &emails).Error; err != nil || len(emails) != 1 || emails[0] != "b@example.com" {
 			t.Errorf("%v, %v", emails, err)
+		}
+	})
+}
+
+// link is a row whose reference is looked at when it is committed.
+type link struct {
+	ID     int64 `gorm:"primaryKey"`
+	Target int64
+}
+
+// What Statement returned without an error is committed, whoever hangs up: what fails at the commit, behind the rows
+// that a statement returns, fails the statement.
+func TestStatementIsCommitted(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		for name, test := range map[string]struct {
+			statement func(tx *gorm.DB) error
+			want      []link // empty: it fails
+		}{
+			"a row that refers to itself": {func(tx *gorm.DB) error { return tx.Create(&link{ID: 2, Target: 2}).Error }, []link{{1, 1}, {2, 2}}},
+			"a row that refers to none":   {func(tx *gorm.DB) error { return tx.Create(&link{ID: 2, Target: 7}).Error }, nil},
+			"a row that is returned": {func(tx *gorm.DB) error {
+				return tx.Model(&link{}).Clauses(clause.Returning{}).Where("id = 1").Updates(map[string]any{"target": 7}).Error
+			}, nil},
+		} {
+			db := databasetest.New(t, engine)
+			for _, setup := range []string{
+				"CREATE TABLE links (id BIGINT PRIMARY KEY, target BIGINT REFERENCES links (id) DEFERRABLE INITIALLY DEFERRED)",
+				"INSERT INTO links VALUES (1, 1)",
+			} {
+				if err := db.Exec(setup).Error; err != nil {
+					t.Fatal(err)
+				}
+			}
+			gone, cancel := context.WithCancel(t.Context())
+			err := database.Statement(gone, db, func(tx *gorm.DB) error {
+				cancel() // the client hangs up in the middle
+				return test.statement(tx)
+			})
+			if (err == nil) != (test.want != nil) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if test.want == nil {
+				test.want = []link{{1, 1}}
+			}
+			var links []link
+			if err := db.Order("id").Find(&links).Error; err != nil || !slices.Equal(links, test.want) {
+				t.Errorf("%s: %v, %v, want %v", name, links, err, test.want)
+			}
 		}
 	})
 }
