@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/porttest"
 )
 
 // tryPost posts a body, JSON unless headers say otherwise.
@@ -215,7 +216,7 @@ func TestCommandLine(t *testing.T) {
 	if status, stdout, _ := run(t, nil); status != 0 || !strings.Contains(stdout, "serve") {
 		t.Errorf("no command: status %d, %s", status, stdout)
 	}
-	if status, _, _ := run(t, []string{"SESAME_ADMIN_ADDR=" + freeAddress(t)}, "healthcheck"); status != 1 {
+	if status, _, _ := run(t, []string{"SESAME_ADMIN_ADDR=" + porttest.Address(t)}, "healthcheck"); status != 1 {
 		t.Errorf("healthcheck without a server: status %d", status)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/porttest"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
@@ -52,10 +52,7 @@ var secretOfTests = base64.StdEncoding.EncodeToString([]byte("a secret of thirty
 // newProcess prepares a server on an engine and free ports; start starts it.
 func newProcess(t *testing.T, engine databasetest.Engine, environment ...string) *process {
 	t.Helper()
-	p := &process{api: freeAddress(t), admin: freeAddress(t), folder: t.TempDir()}
-	for p.admin == p.api { // both were free
-		p.admin = freeAddress(t)
-	}
+	p := &process{api: porttest.Address(t), admin: porttest.Address(t), folder: t.TempDir()}
 	p.environment = append([]string{"SESAME_ADDR=" + p.api, "SESAME_ADMIN_ADDR=" + p.admin, "HOME=" + p.folder, "PATH=" + os.Getenv("PATH")}, environment...)
 	p.database = "sqlite:" + filepath.Join(p.folder, "sesame-data", "sesame.db")
 	if engine == databasetest.Postgres {
@@ -63,21 +60,6 @@ func newProcess(t *testing.T, engine databasetest.Engine, environment ...string)
 		p.environment = append(p.environment, "SESAME_DATABASE_URL="+p.database, "SESAME_SECRET="+secretOfTests)
 	}
 	return p
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := listener.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	return listener.Addr().String()
 }
 
 func (p *process) start(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/porttest"
 )
 
 const userPassword = "correct horse battery staple"
@@ -29,8 +30,8 @@ type installation struct {
 // install starts a Sesame of the benchmark's own.
 func install(b *testing.B, engine databasetest.Engine) *installation {
 	b.Helper()
-	folder, admin := b.TempDir(), freeAddress(b)
-	in := &installation{engine: engine, address: freeAddress(b), databaseURL: "sqlite:" + filepath.Join(folder, "sesame.db")}
+	folder, admin := b.TempDir(), porttest.Address(b)
+	in := &installation{engine: engine, address: porttest.Address(b), databaseURL: "sqlite:" + filepath.Join(folder, "sesame.db")}
 	environment := serverEnvironment(folder, in.address, admin)
 	if engine == databasetest.Postgres {
 		in.databaseURL = databasetest.URL(b, engine)
@@ -56,7 +57,7 @@ func serverEnvironment(folder, address, admin string) []string {
 // startFloor starts the bare handlers over the same database and returns their address.
 func (in *installation) startFloor(b *testing.B) string {
 	b.Helper()
-	address := freeAddress(b)
+	address := porttest.Address(b)
 	start(b, []string{"FLOOR_ADDR=" + address, "FLOOR_DATABASE_URL=" + in.databaseURL}, "floor").awaitReady(b, address)
 	return address
 }

@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"errors"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -90,15 +89,4 @@ func (p *process) stop(b *testing.B) {
 	if state := p.cmd.ProcessState; !state.Success() || p.output.Len() > 0 {
 		b.Errorf("%s: %s\n%s", p.cmd.Path, state, &p.output)
 	}
-}
-
-// freeAddress is one of the loopback interface that was free a moment ago.
-func freeAddress(b *testing.B) string {
-	b.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }

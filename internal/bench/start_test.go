@@ -9,13 +9,15 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/sesame-auth/sesame/internal/porttest"
 )
 
 // idle is how long a server is left alone before its memory is read.
 const idle = time.Second
 
 func BenchmarkStart(b *testing.B) {
-	address, admin := freeAddress(b), freeAddress(b)
+	address, admin := porttest.Address(b), porttest.Address(b)
 	environment := serverEnvironment(b.TempDir(), address, admin)
 	first := start(b, environment, "sesame", "serve")
 	first.awaitReady(b, admin) // the data folder is there by now

@@ -12,6 +12,8 @@ import (
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+
+	"github.com/sesame-auth/sesame/internal/porttest"
 )
 
 const (
@@ -49,7 +51,7 @@ func (s *mailServer) start(t *testing.T) *mailServer {
 	t.Helper()
 	s.received = make(chan delivery, 1000)
 	if s.address == "" {
-		s.address = "127.0.0.1:0"
+		s.address = porttest.Address(t) // which stays its own while it is down
 	}
 	listener, err := net.Listen("tcp", s.address)
 	if err != nil {
