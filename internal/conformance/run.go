@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Target is a deployment, and what may be used of it.
@@ -27,16 +28,23 @@ type Breach struct {
 	Reason string
 }
 
+// Error is the breach in words. What the server said, in the answer or in what is wrong with it, does not steer the
+// terminal it is shown on.
 func (b *Breach) Error() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "the contract is breached: %s\nwhile checking %s, by %s", b.Reason, b.Check, b.Call)
 	if b.Answer != "" {
 		fmt.Fprintf(&text, ", which answered\n\n%s", b.Answer)
 	}
-	return text.String()
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text.String())
 }
 
-// checks are in the order they run; each that needs an account finds the first one made, and its password.
+// checks are in the order they run; those behind registering find the account it made.
 var checks = []struct {
 	name string
 	run  func(*suite)

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 const (
@@ -218,7 +217,7 @@ func (s *suite) holdHeaders(a answer) {
 	}
 }
 
-// shown is an answer as a person may see it on a terminal, and keep it in a log: without tokens.
+// shown is an answer as a person may see it and keep it in a log: without tokens.
 func (a answer) shown() string {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "%d %s\n", a.status, http.StatusText(a.status))
@@ -239,10 +238,5 @@ func (a answer) shown() string {
 		encoder.SetIndent("", "  ")
 		_ = encoder.Encode(shown) // what came from JSON
 	}
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, strings.ReplaceAll(text.String(), "\r\n", "\n"))
+	return strings.ReplaceAll(text.String(), "\r\n", "\n")
 }
