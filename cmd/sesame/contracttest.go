@@ -64,22 +64,11 @@ func contractTest(command *cobra.Command, target conformance.Target) error {
 	if report == nil || report.Empty() {
 		return err
 	}
-	if failed := printLine(command, "\nMedians in milliseconds; - is in the contract and was not seen.\n"); failed != nil {
-		return errors.Join(err, failed)
+	lines := []string{"", "Medians in milliseconds; - is in the contract and was not seen.", "", report.Table()}
+	if report.Account != "" {
+		lines = append(lines, "An account was made: "+report.Account)
 	}
-	if failed := report.WriteTable(out); failed != nil {
-		return errors.Join(err, failed)
-	}
-	var rest []string
-	for _, address := range report.Accounts {
-		rest = append(rest, "An account was made: "+address)
-	}
-	for _, line := range append(rest, report.Notes...) {
-		if failed := printLine(command, "\n%s", line); failed != nil {
-			return errors.Join(err, failed)
-		}
-	}
-	return err
+	return errors.Join(err, printLine(command, "%s", strings.Join(append(lines, report.Notes...), "\n")))
 }
 
 var resetLinks = regexp.MustCompile(`\S+#token=\S+`)

@@ -192,9 +192,15 @@ func echo(call string, status int, from, asked, to string) func(*exchange) {
 func oneFault(e *exchange) {
 	if first, _, several := strings.Cut(e.body, "},{"); several && e.call == "POST /auth/register" {
 		_, faults, _ := strings.Cut(first, `"errors":`)
-		e.body = fmt.Sprintf(`{"type":"http://x.example","title":"T","status":400,"detail":"D","code":"validation_failed","instance":"urn:uuid:%s","errors":%s}]}`,
-			e.header.Get("X-Request-Id"), faults)
+		problem(e, http.StatusBadRequest, "validation_failed", `,"errors":`+faults+`}]`)
 	}
+}
+
+// problem makes a problem of an answer, with more members, each with a comma before it.
+func problem(e *exchange, status int, code, more string) {
+	e.header.Set("Content-Type", "application/problem+json")
+	e.status, e.body = status, fmt.Sprintf(`{"type":"http://x.example","title":"T","status":%d,"detail":"D","code":%q,"instance":"urn:uuid:%s"%s}`,
+		status, code, e.header.Get("X-Request-Id"), more)
 }
 
 // telling marks the answers to an address that has an account.
@@ -316,18 +322,16 @@ func turn(e *exchange) {
 	case e.status >= 400:
 		e.status, e.body = http.StatusOK, `{}`
 	default:
-		e.status = http.StatusBadRequest
+		status := http.StatusBadRequest
 		switch e.call {
 		case "POST /auth", "POST /auth/login", "POST /auth/refresh-tokens":
-			e.status = http.StatusUnauthorized
+			status = http.StatusUnauthorized
 			e.header.Set("WWW-Authenticate", `Bearer realm="sesame", error="invalid_token"`)
 		case "GET /.well-known/jwks.json":
-			e.status = http.StatusInternalServerError
+			status = http.StatusInternalServerError
 		}
 		e.header.Del("Access-Control-Allow-Origin")
 		e.header.Set("Cache-Control", "no-store")
-		e.header.Set("Content-Type", "application/problem+json")
-		e.body = fmt.Sprintf(`{"type":"http://x.example","title":"T","status":%d,"detail":"D","code":"validation_failed","instance":"urn:uuid:%s"}`,
-			e.status, e.header.Get("X-Request-Id"))
+		problem(e, status, "validation_failed", "")
 	}
 }

@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -10,7 +9,7 @@ import (
 
 // Report is what was seen of a deployment.
 type Report struct {
-	Accounts   []string // the addresses registered
+	Account    string   // the address registered; empty: none was
 	Notes      []string // what was not tried, and why
 	operations []Operation
 	took       map[seen][]time.Duration
@@ -42,9 +41,9 @@ func (r *Report) Took(operation string, status int) []time.Duration {
 	return r.took[seen{operation, status}]
 }
 
-// WriteTable writes operations by statuses: the median in milliseconds of each answer that was seen, a dash for one
+// Table is operations by statuses: the median in milliseconds of each answer that was seen, a dash for one
 // that is documented and was not seen.
-func (r *Report) WriteTable(out io.Writer) error {
+func (r *Report) Table() string {
 	var statuses []int
 	for _, operation := range r.operations {
 		statuses = append(statuses, operation.Statuses...)
@@ -76,8 +75,7 @@ func (r *Report) WriteTable(out io.Writer) error {
 			return ""
 		})
 	}
-	_, err := io.WriteString(out, table.String())
-	return err
+	return table.String()
 }
 
 func median(took []time.Duration) time.Duration {

@@ -16,11 +16,11 @@ func TestFilterIsWhole(t *testing.T) {
 	if got := fmt.Sprintf("%x", sha256.Sum256([]byte(breached))); got != digest {
 		t.Errorf("digest %s", got)
 	}
-	if len(breached) != entries*FingerprintBytes {
+	if len(breached) != entries*fingerprintBytes {
 		t.Errorf("%d bytes", len(breached))
 	}
-	for i := FingerprintBytes; i < len(breached); i += FingerprintBytes {
-		if before, entry := breached[i-FingerprintBytes:i], breached[i:i+FingerprintBytes]; before >= entry {
+	for i := fingerprintBytes; i < len(breached); i += fingerprintBytes {
+		if before, entry := breached[i-fingerprintBytes:i], breached[i:i+fingerprintBytes]; before >= entry {
 			t.Fatalf("%x stands behind %x", entry, before)
 		}
 	}
