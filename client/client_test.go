@@ -9,12 +9,12 @@ import (
 
 	"github.com/sesame-auth/sesame/client"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 func TestTheWholeLife(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		server := apitest.Start(t, engine, apitest.Options{})
+		server := servertest.Start(t, engine, servertest.Options{})
 		store := &client.Memory{}
 		session, err := client.New(client.Config{Server: server.URL, Store: store, Transport: server.Client.Transport})
 		if err != nil {
@@ -22,13 +22,13 @@ func TestTheWholeLife(t *testing.T) {
 		}
 		ctx := t.Context()
 		bio := "Wrote the first program"
-		user, err := session.Register(ctx, client.RegisterInput{Name: "Ada", Bio: &bio, Email: "Ada@example.com", Password: apitest.Password, Confirm: apitest.Password})
+		user, err := session.Register(ctx, client.RegisterInput{Name: "Ada", Bio: &bio, Email: "Ada@example.com", Password: servertest.Password, Confirm: servertest.Password})
 		if err != nil || user.Email != "ada@example.com" || user.Bio == nil || *user.Bio != bio {
 			t.Fatalf("registered: %+v, %v", user, err)
 		}
 		_, err = session.Authenticate(ctx)
 		isProblem(t, err, http.StatusUnauthorized, "invalid_access_token")
-		if err := session.Login(ctx, "ada@example.com", apitest.Password); err != nil {
+		if err := session.Login(ctx, "ada@example.com", servertest.Password); err != nil {
 			t.Fatal(err)
 		}
 		if user, err := session.Authenticate(ctx); err != nil || user.Name != "Ada" {
@@ -49,7 +49,7 @@ func TestTheWholeLife(t *testing.T) {
 			t.Error("the tokens of a session that a reset ended are kept")
 		}
 
-		isProblem(t, session.Login(ctx, "ada@example.com", apitest.Password), http.StatusUnauthorized, "invalid_credentials")
+		isProblem(t, session.Login(ctx, "ada@example.com", servertest.Password), http.StatusUnauthorized, "invalid_credentials")
 		if err := session.Login(ctx, "ada@example.com", "an even better horse"); err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +60,7 @@ func TestTheWholeLife(t *testing.T) {
 		if err := session.Logout(ctx); err != nil {
 			t.Fatal(err)
 		}
-		server.ExpectDead(t, apitest.Tokens{Access: tokens.AccessToken, Refresh: tokens.RefreshToken})
+		server.ExpectDead(t, servertest.Tokens{Access: tokens.AccessToken, Refresh: tokens.RefreshToken})
 		if tokens, _ := store.Load(ctx); tokens != (client.Tokens{}) {
 			t.Error("the tokens are kept after the logout")
 		}
@@ -78,7 +78,7 @@ func TestLogoutThatFails(t *testing.T) {
 		if err := s.Logout(t.Context()); err != nil || s.tokens(t) != (client.Tokens{}) {
 			t.Errorf("%v, %v", err, s.tokens(t))
 		}
-		if err := s.Login(t.Context(), s.email, apitest.Password); err != nil {
+		if err := s.Login(t.Context(), s.email, servertest.Password); err != nil {
 			t.Fatal(err)
 		}
 		before := s.tokens(t)
@@ -93,19 +93,19 @@ func TestLogoutThatFails(t *testing.T) {
 // What a client can be refused by a real server.
 func TestProblemsOfTheServer(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		server := apitest.Start(t, engine, apitest.Options{Throttle: true})
+		server := servertest.Start(t, engine, servertest.Options{Throttle: true})
 		session, err := client.New(client.Config{Server: server.URL, Transport: server.Client.Transport})
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx := t.Context()
-		ada := client.RegisterInput{Name: "Ada", Email: "ada@example.com", Password: apitest.Password, Confirm: apitest.Password}
+		ada := client.RegisterInput{Name: "Ada", Email: "ada@example.com", Password: servertest.Password, Confirm: servertest.Password}
 		if _, err := session.Register(ctx, ada); err != nil {
 			t.Fatal(err)
 		}
 		_, err = session.Register(ctx, ada)
 		isProblem(t, err, http.StatusBadRequest, "email_taken")
-		_, err = session.Register(ctx, client.RegisterInput{Name: "Ada", Email: "nobody", Password: apitest.Password})
+		_, err = session.Register(ctx, client.RegisterInput{Name: "Ada", Email: "nobody", Password: servertest.Password})
 		if p := isProblem(t, err, http.StatusBadRequest, "validation_failed"); len(p.Errors) != 2 || p.Errors[0].Pointer == nil || p.Errors[0].Message == "" || !strings.HasPrefix(p.Instance, "urn:uuid:") {
 			t.Errorf("%+v", p)
 		}
@@ -135,7 +135,7 @@ func TestProblemsOfTheServer(t *testing.T) {
 func TestProblemsOfEveryCode(t *testing.T) {
 	type answer struct{ media, body, code string }
 	answers := []answer{{"text/html", "<h1>Bad gateway</h1>", ""}, {"application/json", `{"code":"unavailable"}`, ""}, {"application/problem+json", `{`, ""}}
-	for _, code := range apitest.Contract().ProblemCodes() {
+	for _, code := range servertest.Document().ProblemCodes() {
 		if !client.ProblemCode(code).Valid() {
 			t.Errorf("%s is not generated", code)
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/sesame-auth/sesame/client"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
@@ -77,7 +77,7 @@ func problem(r *http.Request, status int, code, retryAfter string) *http.Respons
 // session is a client that is logged in to a server of its own.
 type session struct {
 	*client.Client
-	server *apitest.Server
+	server *servertest.Server
 	wire   *wire
 	store  *client.Memory
 	email  string
@@ -85,11 +85,11 @@ type session struct {
 
 func login(t *testing.T, engine databasetest.Engine) *session {
 	t.Helper()
-	s := &session{server: apitest.Start(t, engine, apitest.Options{}), store: &client.Memory{}}
+	s := &session{server: servertest.Start(t, engine, servertest.Options{}), store: &client.Memory{}}
 	s.email = s.server.NewUser(t)
 	s.wire = &wire{server: s.server.URL, base: s.server.Client.Transport, sent: make(map[string]int)}
 	s.Client = s.another(t)
-	if err := s.Login(t.Context(), s.email, apitest.Password); err != nil {
+	if err := s.Login(t.Context(), s.email, servertest.Password); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -132,7 +132,7 @@ func (s *session) expire() { s.server.Clock.Advance(16 * time.Minute) }
 func (s *session) rotations(t *testing.T) int64 {
 	t.Helper()
 	var counter int64 // that of a new session is 1
-	if err := s.server.DB.Table("sessions").Select("counter").Take(&counter).Error; err != nil {
+	if err := s.server.DB.WithContext(t.Context()).Table("sessions").Select("counter").Take(&counter).Error; err != nil {
 		t.Fatal(err)
 	}
 	return counter - 1

@@ -12,7 +12,7 @@ import (
 
 	"github.com/sesame-auth/sesame/client"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // many calls authenticate at once, with each of the clients in turn.
@@ -280,6 +280,6 @@ func TestRefreshOutlivesItsFirstCaller(t *testing.T) {
 		if s.wire.refreshes() != 1 || s.rotations(t) != 1 {
 			t.Errorf("%d refreshes were sent and %d made", s.wire.refreshes(), s.rotations(t))
 		}
-		s.server.ExpectLive(t, apitest.Tokens{Access: s.tokens(t).AccessToken, Refresh: s.tokens(t).RefreshToken})
+		s.server.ExpectLive(t, servertest.Tokens{Access: s.tokens(t).AccessToken, Refresh: s.tokens(t).RefreshToken})
 	})
 }

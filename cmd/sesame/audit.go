@@ -13,7 +13,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/auth"
-	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/server"
 )
 
 // followEvery is how often the database is asked for new events.
@@ -37,7 +37,7 @@ func auditCommand(environment []string) *cobra.Command {
 			if id, failed := uuid.Parse(user); failed == nil {
 				filter.UserID = id
 			} else if user != "" {
-				if filter.Email, err = auth.NormalizeAddress(user); err != nil {
+				if filter.Email, err = auth.NormalizeEmail(user); err != nil {
 					return usageError{fmt.Errorf("--user: %q is neither an id nor an address", user)}
 				}
 			}
@@ -45,11 +45,11 @@ func auditCommand(environment []string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			db, err := openDatabase(command.Context(), c)
+			db, err := server.OpenDatabase(command.Context(), c.Config)
 			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, database.Close(db)) }()
+			defer func() { err = errors.Join(err, db.Close()) }()
 			each := printer(command.OutOrStdout(), asJSON)
 			if follow {
 				return audit.Follow(command.Context(), db, filter, followEvery, each)
@@ -77,7 +77,7 @@ func printer(out io.Writer, asJSON bool) func(audit.Event) error {
 		var line strings.Builder
 		fmt.Fprintf(&line, "%s %s %s", event.At.UTC().Format("2006-01-02T15:04:05.000Z"), event.Kind, event.Outcome)
 		for _, part := range []struct{ name, value string }{
-			{"email", event.Email}, {"address", event.Address}, {"detail", event.Detail}, {"user", known(event.UserID)},
+			{"email", event.Email}, {"ip", event.IP}, {"detail", event.Detail}, {"user", known(event.UserID)},
 			{"session", known(event.SessionID)}, {"request", event.RequestID}, {"agent", event.UserAgent},
 		} {
 			if part.value != "" {

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sesame-auth/sesame/internal/server"
 )
 
 // What a setting's value must be. The errors are read by an operator, behind the setting's name.
@@ -35,15 +36,10 @@ func checkPublicURL(v string) error {
 		return errors.New("must be a URL, such as https://auth.example.com")
 	case parsed.RawQuery != "" || parsed.Fragment != "" || parsed.User != nil:
 		return errors.New("must have no user, query or fragment")
-	case parsed.Scheme == "http" && !isLoopback(parsed.Hostname()):
+	case parsed.Scheme == "http" && !server.IsLoopback(parsed.Hostname()):
 		return errors.New("must be https, unless its host is this machine")
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func oneOf[T ~string](v T, allowed ...T) error {

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	sesame "github.com/sesame-auth/sesame"
-	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/server"
 )
 
 func migrateCommand(environment []string) *cobra.Command {
@@ -24,12 +24,12 @@ func migrateCommand(environment []string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			db, err := openDatabase(command.Context(), c)
+			db, err := server.OpenDatabase(command.Context(), c.Config)
 			if err != nil {
 				return err
 			}
 			command.Println("The schema is up to date.")
-			return database.Close(db)
+			return db.Close()
 		},
 	}
 }
@@ -85,7 +85,7 @@ func healthcheckCommand(environment []string) *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(command.Context(), 5*time.Second)
 			defer cancel()
-			request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.adminAddr+"/readyz", nil)
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.AdminAddr+"/readyz", nil)
 			if err != nil {
 				return err
 			}

@@ -6,42 +6,25 @@ import (
 	"log/slog"
 	"net"
 	"net/mail"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/sesame-auth/sesame/internal/brand"
 	"github.com/sesame-auth/sesame/internal/httpapi"
-	"github.com/sesame-auth/sesame/internal/token"
-	"github.com/sesame-auth/sesame/internal/web"
+	"github.com/sesame-auth/sesame/internal/secret"
+	"github.com/sesame-auth/sesame/internal/server"
+	"github.com/sesame-auth/sesame/internal/signing"
 )
 
-// config is what the environment says. This file is the only one that reads the environment.
+// config is the configuration of the server and of its log. This file is the only one that reads the environment.
 type config struct {
-	addr, adminAddr      string
-	dataDir, databaseURL string
-	secret               token.Secret // nil: kept in the data folder
-	secretPrevious       token.Secret // nil: none
-	reloadKeys           time.Duration
-	algorithm            token.Algorithm
-	publicURL, audience  string
-	resetURL             string
-	brand                web.Brand
-	smtpURL, mailFrom    string
-	accessTokenTTL       time.Duration
-	refreshTokenTTL      time.Duration
-	sessionTTL           time.Duration
-	refreshGrace         time.Duration
-	resetTokenTTL        time.Duration
-	auditRetention       time.Duration
-	throttle             bool
-	trustedProxies       httpapi.Proxies
-	corsOrigins          httpapi.Origins
-	profiling            bool
-	logFormat            string
-	logLevel             slog.Level
+	server.Config
+
+	logFormat string
+	logLevel  slog.Level
 }
 
 // setting is one variable of the environment.
@@ -54,74 +37,74 @@ type setting struct {
 // settings is every setting there is; the table of the README is held against it.
 var settings = []setting{
 	{name: "SESAME_ADDR", fallback: "127.0.0.1:8080", help: "where the API listens",
-		set: func(c *config, v string) error { c.addr = v; return checkAddress(v) }},
+		set: func(c *config, v string) error { c.Addr = v; return checkAddress(v) }},
 	{name: "SESAME_ADMIN_ADDR", fallback: "127.0.0.1:8081", help: "where `/livez`, `/readyz` and `/metrics` listen; keep clients away from it",
-		set: func(c *config, v string) error { c.adminAddr = v; return checkAddress(v) }},
+		set: func(c *config, v string) error { c.AdminAddr = v; return checkAddress(v) }},
 	{name: "SESAME_PUBLIC_URL", help: "where clients reach the API: the issuer of tokens and the beginning of mailed links; empty: `http://` and `SESAME_ADDR`, if that is a loopback address",
-		set: func(c *config, v string) error { c.publicURL = strings.TrimRight(v, "/"); return nil }},
+		set: func(c *config, v string) error { c.PublicURL = strings.TrimRight(v, "/"); return nil }},
 	{name: "SESAME_RESET_URL", help: "a page of yours that reset links lead to, with `#token=…` behind it; empty: `/reset-password` of the public URL",
-		set: func(c *config, v string) error { c.resetURL = v; return nil }},
-	{name: "SESAME_BRAND_NAME", fallback: "Sesame", help: "the service's name, on pages and in mails",
-		set: func(c *config, v string) error { c.brand.Name = v; return web.CheckName(v) }},
-	{name: "SESAME_BRAND_COLOR", fallback: web.DefaultColor, help: "the color of buttons and links on pages, as `#rrggbb`; dark enough for white letters",
-		set: func(c *config, v string) error { c.brand.Color = v; return web.CheckColor(v) }},
+		set: func(c *config, v string) error { c.ResetURL = v; return nil }},
+	{name: "SESAME_BRAND_NAME", fallback: brand.DefaultName, help: "the service's name, on pages and in mails",
+		set: func(c *config, v string) error { c.Brand.Name = v; return brand.CheckName(v) }},
+	{name: "SESAME_BRAND_COLOR", fallback: brand.DefaultColor, help: "the color of buttons and links on pages, as `#rrggbb`; dark enough for white letters",
+		set: func(c *config, v string) error { c.Brand.Color = v; return brand.CheckColor(v) }},
 	{name: "SESAME_DATA_DIR", fallback: "./sesame-data", help: "folder of the SQLite database, its secret, and mails when there is no SMTP server",
-		set: func(c *config, v string) (err error) { c.dataDir, err = filepath.Abs(v); return err }},
+		set: func(c *config, v string) (err error) { c.DataDir, err = filepath.Abs(v); return err }},
 	{name: "SESAME_DATABASE_URL", secret: true, help: "`postgres://…`; empty: SQLite in the data folder",
-		set: func(c *config, v string) error { c.databaseURL = v; return checkDatabaseURL(v) }},
+		set: func(c *config, v string) error { c.DatabaseURL = v; return checkDatabaseURL(v) }},
 	{name: "SESAME_SECRET", secret: true, help: "32 bytes or more in base64 (`openssl rand -base64 32`), from which all keys are derived; needed with PostgreSQL; with SQLite, empty: made at first start and kept in the data folder",
 		set: func(c *config, v string) (err error) {
 			if v != "" {
-				c.secret, err = token.ParseSecret(v)
+				c.Secret, err = secret.Parse(v)
 			}
 			return err
 		}},
 	{name: "SESAME_SECRET_PREVIOUS", secret: true, help: "another secret that still counts, while the secret is rotated (see docs/operations.md)",
 		set: func(c *config, v string) (err error) {
 			if v != "" {
-				c.secretPrevious, err = token.ParseSecret(v)
+				c.PreviousSecret, err = secret.Parse(v)
 			}
 			return err
 		}},
-	{name: "SESAME_SIGNING_ALGORITHM", fallback: string(token.ES256), help: "how access tokens are signed: `ES256` or `EdDSA`",
+	{name: "SESAME_SIGNING_ALGORITHM", fallback: string(signing.ES256), help: "how access tokens are signed: `ES256` or `EdDSA`",
 		set: func(c *config, v string) error {
-			c.algorithm = token.Algorithm(v)
-			return oneOf(c.algorithm, token.Algorithms...)
+			c.SigningAlgorithm = signing.Algorithm(v)
+			return oneOf(c.SigningAlgorithm, signing.Algorithms...)
 		}},
 	{name: "SESAME_RELOAD_KEYS", fallback: "10s", help: "how often an instance looks for signing keys that another one, or `sesame keys`, changed",
-		set: duration(func(c *config) *time.Duration { return &c.reloadKeys }, time.Second, 5*time.Minute)},
+		set: duration(func(c *config) *time.Duration { return &c.KeyReloadInterval }, time.Second, 5*time.Minute)},
 	{name: "SESAME_AUDIENCE", help: "the `aud` of access tokens; empty: the public URL",
-		set: func(c *config, v string) error { c.audience = v; return nil }},
+		set: func(c *config, v string) error { c.Audience = v; return nil }},
 	{name: "SESAME_SMTP_URL", secret: true, help: "`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; empty: mails become files in the data folder's `mail/`",
-		set: func(c *config, v string) error { c.smtpURL = v; return nil }},
+		set: func(c *config, v string) error { c.SMTPURL = v; return nil }},
 	{name: "SESAME_MAIL_FROM", fallback: "Sesame <no-reply@localhost>", help: "the sender of mails",
 		set: func(c *config, v string) error {
-			c.mailFrom = v
+			c.MailFrom = v
 			if _, err := mail.ParseAddress(v); err != nil {
 				return errors.New("must be an address, such as Sesame <no-reply@example.com>")
 			}
 			return nil
 		}},
 	{name: "SESAME_ACCESS_TOKEN_TTL", fallback: "15m", help: "lifetime of an access token",
-		set: duration(func(c *config) *time.Duration { return &c.accessTokenTTL }, 10*time.Second, 24*time.Hour)},
+		set: duration(func(c *config) *time.Duration { return &c.AccessTokenTTL }, 10*time.Second, 24*time.Hour)},
 	{name: "SESAME_REFRESH_TOKEN_TTL", fallback: "336h", help: "how long a session lasts without a refresh",
-		set: duration(func(c *config) *time.Duration { return &c.refreshTokenTTL }, time.Minute, 10*365*24*time.Hour)},
+		set: duration(func(c *config) *time.Duration { return &c.RefreshTokenTTL }, time.Minute, 10*365*24*time.Hour)},
 	{name: "SESAME_SESSION_TTL", fallback: "720h", help: "how long a session lasts, however busy",
-		set: duration(func(c *config) *time.Duration { return &c.sessionTTL }, time.Minute, 10*365*24*time.Hour)},
+		set: duration(func(c *config) *time.Duration { return &c.SessionTTL }, time.Minute, 10*365*24*time.Hour)},
 	{name: "SESAME_REFRESH_GRACE", fallback: "30s", help: "how long a refresh token just traded answers the same successor again; `0s`: never",
-		set: duration(func(c *config) *time.Duration { return &c.refreshGrace }, 0, 10*time.Minute)},
+		set: duration(func(c *config) *time.Duration { return &c.RefreshGrace }, 0, 10*time.Minute)},
 	{name: "SESAME_RESET_TOKEN_TTL", fallback: "30m", help: "lifetime of a reset link",
-		set: duration(func(c *config) *time.Duration { return &c.resetTokenTTL }, time.Minute, 24*time.Hour)},
+		set: duration(func(c *config) *time.Duration { return &c.ResetTokenTTL }, time.Minute, 24*time.Hour)},
 	{name: "SESAME_AUDIT_RETENTION", fallback: "8760h", help: "how long events are kept that `sesame audit` prints",
-		set: duration(func(c *config) *time.Duration { return &c.auditRetention }, 24*time.Hour, 20*365*24*time.Hour)},
+		set: duration(func(c *config) *time.Duration { return &c.AuditRetention }, 24*time.Hour, 20*365*24*time.Hour)},
 	{name: "SESAME_THROTTLE", fallback: "on", help: "`off` switches every limit on attempts and mails off",
-		set: func(c *config, v string) error { c.throttle = v == "on"; return oneOf(v, "on", "off") }},
+		set: func(c *config, v string) error { c.ThrottleOff = v == "off"; return oneOf(v, "on", "off") }},
 	{name: "SESAME_TRUSTED_PROXIES", help: "comma-separated addresses and CIDRs of the proxies whose `X-Forwarded-For` tells the client's address; empty: the peer is the client",
-		set: func(c *config, v string) (err error) { c.trustedProxies, err = httpapi.ParseProxies(v); return err }},
+		set: func(c *config, v string) (err error) { c.TrustedProxies, err = httpapi.ParseProxies(v); return err }},
 	{name: "SESAME_CORS_ORIGINS", help: "comma-separated origins whose pages may call the API from a browser, such as `https://app.example.com`; empty: none but its own",
-		set: func(c *config, v string) (err error) { c.corsOrigins, err = httpapi.ParseOrigins(v); return err }},
+		set: func(c *config, v string) (err error) { c.CORSOrigins, err = httpapi.ParseOrigins(v); return err }},
 	{name: "SESAME_PPROF", fallback: "off", help: "`on` adds `/debug/pprof/` to the admin listener",
-		set: func(c *config, v string) error { c.profiling = v == "on"; return oneOf(v, "on", "off") }},
+		set: func(c *config, v string) error { c.Profiling = v == "on"; return oneOf(v, "on", "off") }},
 	{name: "SESAME_LOG_FORMAT", help: "`text` or `json`; empty: text on a terminal, else JSON",
 		set: func(c *config, v string) error { c.logFormat = v; return oneOf(v, "", "text", "json") }},
 	{name: "SESAME_LOG_LEVEL", fallback: "info", help: "`debug`, `info`, `warn` or `error`",
@@ -189,58 +172,44 @@ func values(environment []string) (map[string]string, []error) {
 func (c *config) together(given map[string]string) []error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if c.publicURL == "" {
-		if host, _, err := net.SplitHostPort(c.addr); err == nil && !isLoopback(host) {
+	if c.PublicURL == "" {
+		if host, _, err := net.SplitHostPort(c.Addr); err == nil && !server.IsLoopback(host) {
 			fault("SESAME_PUBLIC_URL: must be set when SESAME_ADDR is not a loopback address")
 		}
-		c.publicURL = "http://" + c.addr
-	} else if err := checkPublicURL(c.publicURL); err != nil {
+		c.PublicURL = "http://" + c.Addr
+	} else if err := checkPublicURL(c.PublicURL); err != nil {
 		fault("SESAME_PUBLIC_URL: %w", err)
 	}
-	if c.resetURL == "" {
-		c.resetURL = c.publicURL + "/reset-password"
-	} else if err := checkPublicURL(c.resetURL); err != nil {
+	if c.ResetURL == "" {
+		c.ResetURL = c.PublicURL + "/reset-password"
+	} else if err := checkPublicURL(c.ResetURL); err != nil {
 		fault("SESAME_RESET_URL: %w", err)
 	}
-	if c.audience == "" {
-		c.audience = c.publicURL
+	if c.Audience == "" {
+		c.Audience = c.PublicURL
 	}
-	if c.databaseURL != "" && given["SESAME_SECRET"] == "" {
+	if c.DatabaseURL != "" && given["SESAME_SECRET"] == "" {
 		fault("SESAME_SECRET: must be set with PostgreSQL, to the same value on every instance; make one with: openssl rand -base64 32")
 	}
-	if c.smtpURL != "" && given["SESAME_MAIL_FROM"] == "" {
+	if c.SMTPURL != "" && given["SESAME_MAIL_FROM"] == "" {
 		fault("SESAME_MAIL_FROM: must be set with SESAME_SMTP_URL")
 	}
-	if c.addr == c.adminAddr {
+	if c.Addr == c.AdminAddr {
 		fault("SESAME_ADMIN_ADDR: must differ from SESAME_ADDR")
 	}
-	if c.refreshTokenTTL != 0 && c.refreshTokenTTL < c.accessTokenTTL {
+	if c.RefreshTokenTTL != 0 && c.RefreshTokenTTL < c.AccessTokenTTL {
 		fault("SESAME_REFRESH_TOKEN_TTL: must not be shorter than SESAME_ACCESS_TOKEN_TTL")
 	}
-	if c.sessionTTL != 0 && c.sessionTTL < c.refreshTokenTTL {
+	if c.SessionTTL != 0 && c.SessionTTL < c.RefreshTokenTTL {
 		fault("SESAME_SESSION_TTL: must not be shorter than SESAME_REFRESH_TOKEN_TTL")
 	}
 	return faults
 }
 
-// mailFolder is where mails become files when there is no mail server.
-func (c *config) mailFolder() string { return filepath.Join(c.dataDir, "mail") }
-
-// mailbox is the folder whose mails are shown in a browser, empty for none. Whoever sees them can open every account,
-// so it is for one case only: no mail server, and nobody but this machine reaches the API.
-func (c *config) mailbox() string {
-	host, _, err := net.SplitHostPort(c.addr)
-	public, urlErr := url.Parse(c.publicURL)
-	if c.smtpURL != "" || err != nil || urlErr != nil || !isLoopback(host) || !isLoopback(public.Hostname()) {
-		return ""
-	}
-	return c.mailFolder()
-}
-
 // warnings is what is allowed and may not be meant.
 func (c *config) warnings() []string {
-	host, _, err := net.SplitHostPort(c.adminAddr)
-	if c.profiling && (err != nil || !isLoopback(host)) {
+	host, _, err := net.SplitHostPort(c.AdminAddr)
+	if c.Profiling && (err != nil || !server.IsLoopback(host)) {
 		return []string{"SESAME_PPROF is on and SESAME_ADMIN_ADDR is not a loopback address: whoever reaches it can slow the server down"}
 	}
 	return nil

@@ -140,8 +140,8 @@ func TestMailboxIsLocal(t *testing.T) {
 		}
 		var said strings.Builder
 		announce(&said, c)
-		if (c.mailbox() == "/nowhere/mail") != test.shown || strings.Contains(said.String(), "/dev/mail") != test.shown {
-			t.Errorf("%v: %q\n%s", test.environment, c.mailbox(), &said)
+		if (c.Mailbox() == "/nowhere/mail") != test.shown || strings.Contains(said.String(), "/dev/mail") != test.shown {
+			t.Errorf("%v: %q\n%s", test.environment, c.Mailbox(), &said)
 		}
 	}
 }

@@ -35,7 +35,7 @@ The exit status is 0 if everything held, 1 for a breach or no answer.`,
 			if err := checkPublicURL(target.URL); err != nil {
 				faults = append(faults, fmt.Errorf("--url %w", err))
 			}
-			if _, err := auth.NormalizeAddress("conformance-00000000000000000000000000@" + target.Domain); err != nil {
+			if _, err := auth.NormalizeEmail("conformance-00000000000000000000000000@" + target.Domain); err != nil {
 				faults = append(faults, errors.New("--email-domain must be the domain of an address, such as example.com"))
 			}
 			if program := strings.Fields(linker); len(program) > 0 {

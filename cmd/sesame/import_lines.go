@@ -82,7 +82,7 @@ func (r *importReader) line() (text []byte, fault, err error) {
 
 // twice tells of an address or id that an earlier line has, good or not.
 func (r *importReader) twice(account *auth.ImportedUser) error {
-	if address, err := auth.NormalizeAddress(account.Email); err == nil && r.again(address) {
+	if address, err := auth.NormalizeEmail(account.Email); err == nil && r.again(address) {
 		return errors.New("an earlier line has this address")
 	}
 	if account.ID != uuid.Nil && r.again(account.ID.String()) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -10,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sesame-auth/sesame/internal/database"
-	"github.com/sesame-auth/sesame/internal/token"
+	"github.com/sesame-auth/sesame/internal/server"
+	"github.com/sesame-auth/sesame/internal/signing"
 )
 
 // keysCommand manages signing keys in the database. Running instances follow within SESAME_RELOAD_KEYS.
@@ -28,7 +27,7 @@ func keysCommand(environment []string) *cobra.Command {
 			Short: "List the keys, the newest first",
 			Args:  noArguments,
 			RunE: func(command *cobra.Command, _ []string) error {
-				return withKeys(command.Context(), environment, func(keys *token.Keyring) error {
+				return withKeys(command, environment, func(keys *signing.Keyring) error {
 					return listKeys(command.Context(), command.OutOrStdout(), keys)
 				})
 			},
@@ -38,12 +37,12 @@ func keysCommand(environment []string) *cobra.Command {
 			Short: "Publish the next key now; it signs as soon as every verifier can have it",
 			Args:  noArguments,
 			RunE: func(command *cobra.Command, _ []string) error {
-				return withKeys(command.Context(), environment, func(keys *token.Keyring) error {
+				return withKeys(command, environment, func(keys *signing.Keyring) error {
 					kid, err := keys.Rotate(command.Context())
 					if err != nil {
 						return err
 					}
-					_, err = fmt.Fprintf(command.OutOrStdout(), "%s is published, and signs in %s at the latest.\n", kid, token.RotateAfter)
+					_, err = fmt.Fprintf(command.OutOrStdout(), "%s is published, and signs in %s at the latest.\n", kid, signing.RotateAfter)
 					return err
 				})
 			},
@@ -58,7 +57,7 @@ func keysCommand(environment []string) *cobra.Command {
 				if args[0] == "--help" || args[0] == "-h" {
 					return command.Help()
 				}
-				return withKeys(command.Context(), environment, func(keys *token.Keyring) error {
+				return withKeys(command, environment, func(keys *signing.Keyring) error {
 					if err := keys.Revoke(command.Context(), args[0]); err != nil {
 						return err
 					}
@@ -71,28 +70,12 @@ func keysCommand(environment []string) *cobra.Command {
 	return command
 }
 
-// withKeys opens the keyring of the configured installation for one piece of work.
-func withKeys(ctx context.Context, environment []string, work func(*token.Keyring) error) error {
-	c, err := load(environment)
-	if err != nil {
-		return err
-	}
-	db, err := openDatabase(ctx, c)
-	if err != nil {
-		return err
-	}
-	secrets, err := secretsOf(c)
-	if err != nil {
-		return errors.Join(err, database.Close(db))
-	}
-	keys, err := openKeyring(ctx, c, db, secrets)
-	if err != nil {
-		return errors.Join(err, database.Close(db))
-	}
-	return errors.Join(work(keys), database.Close(db))
+// withKeys opens the keyring of the configured installation.
+func withKeys(command *cobra.Command, environment []string, work func(*signing.Keyring) error) error {
+	return withServer(command, environment, func(s *server.Server) error { return work(s.Keys) })
 }
 
-func listKeys(ctx context.Context, out io.Writer, keys *token.Keyring) error {
+func listKeys(ctx context.Context, out io.Writer, keys *signing.Keyring) error {
 	list, err := keys.List(ctx)
 	if err != nil {
 		return err

@@ -216,8 +216,8 @@ func (p *process) expireResetTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expired := db.Table("one_time_tokens").Where("1 = 1").Update("expires_at", time.Now().UTC().Add(-time.Second))
-	if err := database.Close(db); err != nil || expired.Error != nil || expired.RowsAffected != 1 {
+	expired := db.WithContext(t.Context()).Table("one_time_tokens").Where("1 = 1").Update("expires_at", time.Now().UTC().Add(-time.Second))
+	if err := db.Close(); err != nil || expired.Error != nil || expired.RowsAffected != 1 {
 		t.Fatalf("%v, %v, %d rows", err, expired.Error, expired.RowsAffected)
 	}
 }

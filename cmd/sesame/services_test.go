@@ -19,6 +19,8 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/secret"
+	"github.com/sesame-auth/sesame/internal/signing"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
@@ -245,20 +247,24 @@ func (p *process) issuer(t *testing.T, algorithm string) func(issuer, audience s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := database.Close(db); err != nil {
+		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	secret, err := token.ParseSecret(secretOfTests)
+	parsed, err := secret.Parse(secretOfTests)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := token.OpenKeyring(t.Context(), db, token.Secrets{secret}, token.Algorithm(algorithm), 15*time.Minute, time.Now)
+	ring, err := signing.Open(t.Context(), signing.Config{
+		DB: db, Secrets: []secret.Secret{parsed}, Algorithm: signing.Algorithm(algorithm), TokenLifetime: 15 * time.Minute, Now: time.Now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return func(issuer, audience string, at time.Time) string {
-		text, err := token.NewAccessTokens(ring, issuer, audience, 15*time.Minute, func() time.Time { return at }).Issue(uuid.New(), uuid.New(), at)
+		text, err := token.NewAccessTokens(token.AccessConfig{
+			Keys: ring, Issuer: issuer, Audience: audience, Lifetime: 15 * time.Minute, Now: func() time.Time { return at },
+		}).Issue(uuid.New(), uuid.New(), at)
 		if err != nil {
 			t.Fatal(err)
 		}

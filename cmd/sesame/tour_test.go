@@ -149,7 +149,7 @@ func (p *process) expectLetters(t *testing.T, n int) {
 		t.Fatal(err)
 	}
 	var waiting int64
-	if err := errors.Join(db.Table("outbox").Count(&waiting).Error, database.Close(db)); err != nil {
+	if err := errors.Join(db.WithContext(t.Context()).Table("outbox").Count(&waiting).Error, db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if len(written)+int(waiting) < n {

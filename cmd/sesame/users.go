@@ -3,12 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sesame-auth/sesame/internal/auth"
-	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/server"
 )
 
 // usersCommand manages accounts in the database. Running instances read it on every call, so what a command did
@@ -36,44 +37,46 @@ func usersCommand(environment []string) *cobra.Command {
 	return command
 }
 
-// withAuthority opens the configured installation for one piece of work.
-func withAuthority(command *cobra.Command, environment []string, work func(*auth.Authority) error) error {
+// withServer assembles the configured installation, without serving it.
+func withServer(command *cobra.Command, environment []string, work func(*server.Server) error) error {
 	c, err := load(environment)
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(command.Context(), c)
+	c.Log, c.Now = newLogger(c, command.ErrOrStderr()), time.Now
+	c.Hasher = password.NewHasher(1, hashingWait) // a command hashes one password
+	s, err := server.New(command.Context(), c.Config)
 	if err != nil {
 		return err
 	}
-	hasher := password.NewHasher(1, hashingWait) // a command hashes one password
-	in, err := install(command.Context(), c, db, hasher, newLogger(c, command.ErrOrStderr()))
-	if err != nil {
-		return errors.Join(err, database.Close(db))
-	}
-	return errors.Join(work(in.authority), database.Close(db))
+	return errors.Join(work(s), s.Close())
+}
+
+// withService opens the configured installation and calls work with its use cases.
+func withService(command *cobra.Command, environment []string, work func(*auth.Service) error) error {
+	return withServer(command, environment, func(s *server.Server) error { return work(s.Auth) })
 }
 
 // userCommand is a command about one user.
-func userCommand(environment []string, name, short string, work func(*cobra.Command, *auth.Authority, *auth.User) error) *cobra.Command {
+func userCommand(environment []string, name, short string, work func(*cobra.Command, *auth.Service, *auth.User) error) *cobra.Command {
 	return &cobra.Command{
 		Use:   name + " USER",
 		Short: short,
 		Args:  oneArgument,
 		RunE: func(command *cobra.Command, args []string) error {
-			return withAuthority(command, environment, func(authority *auth.Authority) error {
-				user, err := authority.FindUser(command.Context(), args[0])
+			return withService(command, environment, func(service *auth.Service) error {
+				user, err := service.FindUser(command.Context(), args[0])
 				if err != nil {
 					return fmt.Errorf("%s: %w", args[0], err)
 				}
-				return work(command, authority, user)
+				return work(command, service, user)
 			})
 		},
 	}
 }
 
-func disableUser(command *cobra.Command, authority *auth.Authority, user *auth.User) error {
-	changed, err := authority.DisableUser(command.Context(), user.ID)
+func disableUser(command *cobra.Command, service *auth.Service, user *auth.User) error {
+	changed, err := service.DisableUser(command.Context(), user.ID)
 	if err != nil {
 		return err
 	}
@@ -83,8 +86,8 @@ func disableUser(command *cobra.Command, authority *auth.Authority, user *auth.U
 	return printLine(command, "%s is disabled, and logged out everywhere.", user.Email)
 }
 
-func enableUser(command *cobra.Command, authority *auth.Authority, user *auth.User) error {
-	changed, err := authority.EnableUser(command.Context(), user.ID)
+func enableUser(command *cobra.Command, service *auth.Service, user *auth.User) error {
+	changed, err := service.EnableUser(command.Context(), user.ID)
 	if err != nil {
 		return err
 	}
@@ -94,8 +97,8 @@ func enableUser(command *cobra.Command, authority *auth.Authority, user *auth.Us
 	return printLine(command, "%s is enabled, and can log in.", user.Email)
 }
 
-func resetLink(command *cobra.Command, authority *auth.Authority, user *auth.User) error {
-	link, err := authority.ResetLink(command.Context(), user.ID)
+func resetLink(command *cobra.Command, service *auth.Service, user *auth.User) error {
+	link, err := service.ResetLink(command.Context(), user.ID)
 	if err != nil {
 		return err
 	}
@@ -104,8 +107,8 @@ func resetLink(command *cobra.Command, authority *auth.Authority, user *auth.Use
 
 func revokeSessionsCommand(environment []string) *cobra.Command {
 	var all bool
-	command := userCommand(environment, "revoke-sessions", "Log a user out everywhere, or with --all everybody", func(command *cobra.Command, authority *auth.Authority, user *auth.User) error {
-		sessions, err := authority.RevokeSessions(command.Context(), user.ID)
+	command := userCommand(environment, "revoke-sessions", "Log a user out everywhere, or with --all everybody", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
+		sessions, err := service.RevokeSessions(command.Context(), user.ID)
 		if err != nil {
 			return err
 		}
@@ -127,8 +130,8 @@ func revokeSessionsCommand(environment []string) *cobra.Command {
 		if !all {
 			return one(command, args)
 		}
-		return withAuthority(command, environment, func(authority *auth.Authority) error {
-			users, sessions, err := authority.RevokeAllSessions(command.Context())
+		return withService(command, environment, func(service *auth.Service) error {
+			users, sessions, err := service.RevokeAllSessions(command.Context())
 			if err != nil {
 				return err
 			}
@@ -140,13 +143,13 @@ func revokeSessionsCommand(environment []string) *cobra.Command {
 
 func deleteUserCommand(environment []string) *cobra.Command {
 	var yes bool
-	command := userCommand(environment, "delete", "Delete a user and all there is of them", func(command *cobra.Command, authority *auth.Authority, user *auth.User) error {
+	command := userCommand(environment, "delete", "Delete a user and all there is of them", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
 		if !yes {
 			if err := confirm(command, fmt.Sprintf("Delete %s (%s) for good?", user.Email, user.ID)); err != nil {
 				return err
 			}
 		}
-		if err := authority.DeleteUser(command.Context(), user.ID); err != nil {
+		if err := service.DeleteUser(command.Context(), user.ID); err != nil {
 			return err
 		}
 		return printLine(command, "%s is deleted.", user.Email)

@@ -35,8 +35,8 @@ func createUserCommand(environment []string) *cobra.Command {
 				}
 				account.Password = &password
 			}
-			return withAuthority(command, environment, func(authority *auth.Authority) error {
-				user, err := authority.CreateUser(command.Context(), account)
+			return withService(command, environment, func(service *auth.Service) error {
+				user, err := service.CreateUser(command.Context(), account)
 				if err != nil {
 					return err
 				}
@@ -54,12 +54,12 @@ func createUserCommand(environment []string) *cobra.Command {
 
 func setPasswordCommand(environment []string) *cobra.Command {
 	var fromStdin bool
-	command := userCommand(environment, "set-password", "Set a user's password; it ends all sessions, and the user is told by mail", func(command *cobra.Command, authority *auth.Authority, user *auth.User) error {
+	command := userCommand(environment, "set-password", "Set a user's password; it ends all sessions, and the user is told by mail", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
 		password, err := readPassword(command, fromStdin)
 		if err != nil {
 			return err
 		}
-		if err := authority.SetPassword(command.Context(), user.ID, password); err != nil {
+		if err := service.SetPassword(command.Context(), user.ID, password); err != nil {
 			return err
 		}
 		return printLine(command, "%s has the new password, and is logged out everywhere.", user.Email)

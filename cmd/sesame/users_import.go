@@ -42,8 +42,8 @@ run again: what was stored exists by then.`,
 				}
 				in = file
 			}
-			return withAuthority(command, environment, func(authority *auth.Authority) error {
-				return importUsers(command, authority, newImportReader(in), progressOf(command.ErrOrStderr(), size), dryRun)
+			return withService(command, environment, func(service *auth.Service) error {
+				return importUsers(command, service, newImportReader(in), progressOf(command.ErrOrStderr(), size), dryRun)
 			})
 		},
 	}
@@ -70,13 +70,13 @@ type reportLine struct {
 
 // importUsers imports batch by batch. A batch is reported once it is committed, so a line that was reported as
 // created is there whatever happens next.
-func importUsers(command *cobra.Command, authority *auth.Authority, reader *importReader, progress *progressbar.ProgressBar, dryRun bool) error {
+func importUsers(command *cobra.Command, service *auth.Service, reader *importReader, progress *progressbar.ProgressBar, dryRun bool) error {
 	out := bufio.NewWriter(command.OutOrStdout())
 	count := make(map[string]int)
 	for last := 0; ; {
 		batch, err := await(command.Context(), reader.batch)
 		if err == nil && len(batch) > 0 {
-			err = importBatch(command.Context(), authority, batch, out, count, dryRun)
+			err = importBatch(command.Context(), service, batch, out, count, dryRun)
 		}
 		if err != nil {
 			return errors.Join(progress.Finish(), fmt.Errorf("stopped after line %d; run it again to go on: %w", last, err))
@@ -111,14 +111,14 @@ const (
 )
 
 // importBatch imports the good lines of a batch, and reports and counts all of them.
-func importBatch(ctx context.Context, authority *auth.Authority, batch []importLine, out *bufio.Writer, count map[string]int, dryRun bool) error {
+func importBatch(ctx context.Context, service *auth.Service, batch []importLine, out *bufio.Writer, count map[string]int, dryRun bool) error {
 	var accounts []auth.ImportedUser
 	for _, line := range batch {
 		if line.fault == nil {
 			accounts = append(accounts, line.account)
 		}
 	}
-	outcomes, err := authority.ImportUsers(ctx, accounts, dryRun)
+	outcomes, err := service.ImportUsers(ctx, accounts, dryRun)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func importBatch(ctx context.Context, authority *auth.Authority, batch []importL
 		}
 		report := reportLine{Line: line.number, Email: line.account.Email, Outcome: created}
 		switch {
-		case errors.Is(line.fault, auth.ErrAddressTaken):
+		case errors.Is(line.fault, auth.ErrEmailTaken):
 			report.Outcome = exists
 		case line.fault != nil:
 			report.Outcome, report.Reason = refused, line.fault.Error()

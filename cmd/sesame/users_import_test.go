@@ -45,7 +45,7 @@ func (p *process) count(t *testing.T) (rows int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(db.Model(&auth.User{}).Count(&rows).Error, database.Close(db)); err != nil {
+	if err := errors.Join(db.WithContext(t.Context()).Model(&auth.User{}).Count(&rows).Error, db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return rows

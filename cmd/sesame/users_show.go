@@ -36,7 +36,7 @@ func listUsersCommand(environment []string) *cobra.Command {
 		Short: "List the users, by id: those of Sesame's own ids in the order they came",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return withAuthority(command, environment, func(authority *auth.Authority) error {
+			return withService(command, environment, func(service *auth.Service) error {
 				out := bufio.NewWriter(command.OutOrStdout())
 				row := printUser
 				if asJSON {
@@ -44,7 +44,7 @@ func listUsersCommand(environment []string) *cobra.Command {
 				} else if _, err := fmt.Fprintf(out, userRow, "ID", "CREATED", "DISABLED", "ADDRESS", "NAME"); err != nil {
 					return err
 				}
-				for user, err := range authority.Users(command.Context(), disabled) {
+				for user, err := range service.Users(command.Context(), disabled) {
 					if err != nil {
 						return err
 					}
@@ -101,8 +101,8 @@ type sessionRecord struct {
 
 func showUserCommand(environment []string) *cobra.Command {
 	var asJSON bool
-	command := userCommand(environment, "show", "Show a user and the live sessions", func(command *cobra.Command, authority *auth.Authority, user *auth.User) error {
-		sessions, err := authority.LiveSessions(command.Context(), user.ID)
+	command := userCommand(environment, "show", "Show a user and the live sessions", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
+		sessions, err := service.LiveSessions(command.Context(), user.ID)
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func showUserCommand(environment []string) *cobra.Command {
 		}
 		records := make([]sessionRecord, 0, len(sessions))
 		for _, s := range sessions {
-			records = append(records, sessionRecord{ID: s.ID, OpenedAt: s.CreatedAt.UTC(), RefreshedAt: s.RotatedAt.UTC(), Address: s.Address, UserAgent: s.UserAgent})
+			records = append(records, sessionRecord{ID: s.ID, OpenedAt: s.CreatedAt.UTC(), RefreshedAt: s.RotatedAt.UTC(), Address: s.IP, UserAgent: s.UserAgent})
 		}
 		return printJSON(command.OutOrStdout(), struct {
 			userRecord
@@ -135,7 +135,7 @@ func showUser(out io.Writer, user *auth.User, sessions []auth.Session) error {
 	}
 	_, _ = fmt.Fprintln(table, "\nSESSION\tOPENED\tREFRESHED\tADDRESS\tUSER AGENT")
 	for _, s := range sessions {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.ID, inUTC(s.CreatedAt), inUTC(s.RotatedAt), shown(s.Address), shown(s.UserAgent))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.ID, inUTC(s.CreatedAt), inUTC(s.RotatedAt), shown(s.IP), shown(s.UserAgent))
 	}
 	return table.Flush()
 }

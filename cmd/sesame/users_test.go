@@ -65,7 +65,7 @@ func (p *process) user(t *testing.T, address string) *auth.User {
 		t.Fatal(err)
 	}
 	var user auth.User
-	if err := errors.Join(db.Where("email = ?", address).Take(&user).Error, database.Close(db)); err != nil {
+	if err := errors.Join(db.WithContext(t.Context()).Where("email = ?", address).Take(&user).Error, db.Close()); err != nil {
 		t.Fatalf("%s: %v", address, err)
 	}
 	return &user

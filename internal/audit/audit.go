@@ -1,8 +1,8 @@
-// Package audit is the record of what happened to accounts, sessions and signing keys.
+// Package audit records what happens to accounts, sessions and signing keys.
 //
-// An event is written in the transaction of what it tells, so that neither is there without the other. Whoever
-// writes one sees to it that a flood writes few: no event may be had for the asking. Nothing secret is in it, no
-// password, token or digest. It outlives the account it is about, until it is as old as it is kept.
+// An event is written in the same transaction as the change it describes, so neither exists without the
+// other. Callers must bound how many events a client can trigger. An event contains no secret: no password,
+// token or digest. It outlives the account it is about, until the end of its retention.
 package audit
 
 import (
@@ -16,19 +16,21 @@ import (
 // Kind is what was tried or done.
 type Kind string
 
-// The kinds. The names are stored, and operators search for them.
+// The kinds. They are stored, and operators search for them.
 const (
 	Register       Kind = "register"
 	Login          Kind = "login"
-	Replay         Kind = "refresh-replay" // a token just traded came again within the grace
-	Reuse          Kind = "refresh-reuse"  // a retired token came: its session has been revoked
+	Replay         Kind = "refresh-replay" // a just-used refresh token was used again within the grace period
+	Reuse          Kind = "refresh-reuse"  // an old refresh token was used: the session was revoked
 	Logout         Kind = "logout"
-	Evict          Kind = "session-evict" // a login too many ended the session not refreshed for longest
+	Evict          Kind = "session-evict" // a login over the limit revoked the session not refreshed for longest
 	ForgotPassword Kind = "forgot-password"
 	ResetPassword  Kind = "reset-password"
 
-	CreateUser     Kind = "user-create" // this and the following by an operator
-	ImportUsers    Kind = "user-import" // a batch of them
+	// By an operator:
+
+	CreateUser     Kind = "user-create"
+	ImportUsers    Kind = "user-import" // one event for each batch
 	DisableUser    Kind = "user-disable"
 	EnableUser     Kind = "user-enable"
 	DeleteUser     Kind = "user-delete"
@@ -37,10 +39,17 @@ const (
 	ResetLink      Kind = "user-reset-link"
 
 	CreateKey  Kind = "key-create"
-	AdvanceKey Kind = "key-advance" // a next key signs earlier than it was to
+	AdvanceKey Kind = "key-advance" // the next key signs earlier than planned
 	RevokeKey  Kind = "key-revoke"
 	DeleteKey  Kind = "key-delete" // its last token has expired
 )
+
+// Kinds lists every kind.
+var Kinds = []Kind{
+	Register, Login, Replay, Reuse, Logout, Evict, ForgotPassword, ResetPassword,
+	CreateUser, ImportUsers, DisableUser, EnableUser, DeleteUser, SetPassword, RevokeSessions, ResetLink,
+	CreateKey, AdvanceKey, RevokeKey, DeleteKey,
+}
 
 // Outcome is how it ended.
 type Outcome string
@@ -52,27 +61,27 @@ const (
 	Throttled Outcome = "throttled" // the first of many: see Detail
 )
 
-// Origin is where a request came from. What a client says of itself is untrusted text.
+// Origin is where a request came from. UserAgent is untrusted text.
 type Origin struct {
-	RequestID string `json:"requestId,omitempty"` // the answer's X-Request-Id; empty: no request
-	Address   string `json:"address,omitempty"`   // the client's
+	RequestID string `json:"requestId,omitempty"` // the response's X-Request-Id; empty: not a request
+	IP        string `json:"ip,omitempty"`
 	UserAgent string `json:"userAgent,omitempty"`
 }
 
-// Event is one line of the record.
+// Event is one entry of the audit log.
 type Event struct {
 	ID        uuid.UUID `gorm:"primaryKey" json:"id"` // UUIDv7
 	At        time.Time `json:"at"`                   // UTC
 	Kind      Kind      `json:"kind"`
 	Outcome   Outcome   `json:"outcome"`
-	UserID    uuid.UUID `json:"userId,omitzero"`    // uuid.Nil: nobody, or not known
+	UserID    uuid.UUID `json:"userId,omitzero"`    // uuid.Nil: none, or not known
 	SessionID uuid.UUID `json:"sessionId,omitzero"` // uuid.Nil: none
-	Email     string    `json:"email,omitempty"`    // normalised; that of an account or one that was asked for
+	Email     string    `json:"email,omitempty"`    // normalized; of the account, or as it was submitted
 	Origin    `gorm:"embedded"`
-	Detail    string `json:"detail,omitempty"` // in words: the reason, or the key
+	Detail    string `json:"detail,omitempty"` // the reason, or the key, in words
 }
 
-// TableName is the table's.
+// TableName returns the table's name.
 func (Event) TableName() string { return "audit_events" }
 
 // Record writes events in the caller's transaction.
@@ -93,8 +102,9 @@ func Record(tx *gorm.DB, events ...Event) error {
 	return nil
 }
 
-// Purge deletes up to most events from before until, in the caller's transaction, and tells how many.
-func Purge(tx *gorm.DB, until time.Time, most int) (int64, error) {
-	deletion := tx.Exec("DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events WHERE at < ? LIMIT ?)", until, most)
+// Purge deletes up to limit events from before until, in the caller's transaction. It returns how many it
+// deleted.
+func Purge(tx *gorm.DB, until time.Time, limit int) (int64, error) {
+	deletion := tx.Exec("DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events WHERE at < ? LIMIT ?)", until, limit)
 	return deletion.RowsAffected, deletion.Error
 }

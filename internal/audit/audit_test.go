@@ -21,14 +21,14 @@ func TestMain(m *testing.M) { databasetest.Main(m) }
 var start = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 
 // record writes one event that its detail names.
-func record(t *testing.T, db *gorm.DB, event audit.Event) {
+func record(t *testing.T, db *database.DB, event audit.Event) {
 	t.Helper()
-	if err := database.Transaction(t.Context(), db, func(tx *gorm.DB) error { return audit.Record(tx, event) }); err != nil {
+	if err := db.Transaction(t.Context(), func(tx *gorm.DB) error { return audit.Record(tx, event) }); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func read(t *testing.T, db *gorm.DB, filter audit.Filter) []string {
+func read(t *testing.T, db *database.DB, filter audit.Filter) []string {
 	t.Helper()
 	var details []string
 	err := audit.Read(t.Context(), db, filter, func(event audit.Event) error {
@@ -50,7 +50,7 @@ func TestRead(t *testing.T) {
 			want[i] = fmt.Sprint(i)
 			events[i] = audit.Event{At: start.Add(time.Duration(i/700) * time.Second), Detail: want[i]}
 		}
-		if err := database.Transaction(t.Context(), db, func(tx *gorm.DB) error { return audit.Record(tx, events...) }); err != nil {
+		if err := db.Transaction(t.Context(), func(tx *gorm.DB) error { return audit.Record(tx, events...) }); err != nil {
 			t.Fatal(err)
 		}
 		if got := read(t, db, audit.Filter{}); !slices.Equal(got, want) {
@@ -142,7 +142,7 @@ func TestPurge(t *testing.T) {
 			record(t, db, audit.Event{At: start.Add(time.Duration(i) * time.Second), Detail: fmt.Sprint(i)})
 		}
 		for _, want := range []int64{2, 1, 0} {
-			if purged, err := audit.Purge(db, start.Add(3*time.Second), 2); err != nil || purged != want {
+			if purged, err := audit.Purge(db.WithContext(t.Context()), start.Add(3*time.Second), 2); err != nil || purged != want {
 				t.Errorf("purged %d, want %d, %v", purged, want, err)
 			}
 		}

@@ -7,24 +7,26 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/database"
 )
 
 const (
 	page = 500
-	// overlap is how long after its time an event may become visible: transactions end within it.
+	// overlap is how long after its time an event may become visible. Transactions are shorter than that.
 	overlap = 30 * time.Second
 )
 
-// Filter says which events are asked for. The zero value asks for all.
+// Filter selects events. The zero value selects all.
 type Filter struct {
-	Since  time.Time // this time and later
+	Since  time.Time // inclusive
 	UserID uuid.UUID
-	Email  string // normalised: of accounts that have or had it, and of what was tried with it
+	Email  string // normalized: events of accounts that have or had it, and of attempts with it
 	Kinds  []Kind
 }
 
-// Read gives the events of filter to each, the oldest first. What each returns as an error ends it.
-func Read(ctx context.Context, db *gorm.DB, filter Filter, each func(Event) error) error {
+// Read calls each for the selected events, the oldest first. It stops at the first error of each.
+func Read(ctx context.Context, db *database.DB, filter Filter, each func(Event) error) error {
 	after := Event{At: filter.Since}
 	for {
 		var events []Event
@@ -46,10 +48,11 @@ func Read(ctx context.Context, db *gorm.DB, filter Filter, each func(Event) erro
 	}
 }
 
-// Follow reads and then looks for newer events every so often until ctx ends, which is no error. Events that
-// committed out of order are not missed: each look goes back a little, and what was seen is passed over.
-func Follow(ctx context.Context, db *gorm.DB, filter Filter, every time.Duration, each func(Event) error) error {
-	ticker := time.NewTicker(every)
+// Follow is Read, and then looks for newer events at the given interval until ctx is done, which is no error.
+// It does not miss events that were committed out of order: each look starts a little earlier than the last
+// one ended, and skips what was seen.
+func Follow(ctx context.Context, db *database.DB, filter Filter, interval time.Duration, each func(Event) error) error {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	seen := make(map[uuid.UUID]time.Time)
 	for {
@@ -65,7 +68,7 @@ func Follow(ctx context.Context, db *gorm.DB, filter Filter, every time.Duration
 			return each(event)
 		})
 		if ctx.Err() != nil {
-			return nil // whoever follows ends it so
+			return nil
 		}
 		if err != nil {
 			return err
@@ -91,7 +94,7 @@ func (f Filter) narrow(query *gorm.DB) *gorm.DB {
 		query = query.Where("user_id = ?", f.UserID)
 	}
 	if f.Email != "" {
-		// Events of a session do not repeat the address; that of an account which is gone is still here.
+		// Events of a session do not repeat the email; events of a deleted account still have it.
 		query = query.Where("email = ? OR user_id IN (SELECT user_id FROM audit_events WHERE email = ? AND user_id <> ?)", f.Email, f.Email, uuid.Nil)
 	}
 	if len(f.Kinds) > 0 {

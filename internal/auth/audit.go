@@ -8,50 +8,48 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// repeatedEvents bounds the record: in a flood, one event tells of all.
-var repeatedEvents = throttle.Limit{Name: "repeated events", Burst: 1, Per: 15 * time.Minute}
+// repeatedEvents limits events that a client can cause at will: in a flood, one event stands for all.
+var repeatedEvents = throttle.Limit{Name: "repeated events", Burst: 1, Per: 15 * time.Minute, Always: true}
 
-// attempt is an event that has not ended well yet. user may be nil.
-func (a *Authority) attempt(kind audit.Kind, user *User, client Client) audit.Event {
-	event := audit.Event{At: a.now(), Kind: kind, Outcome: audit.Failure, Origin: client}
+// failure returns an event for something that was tried and failed. user may be nil.
+func (s *Service) failure(kind audit.Kind, user *User, client Client) audit.Event {
+	event := audit.Event{At: s.now(), Kind: kind, Outcome: audit.Failure, Origin: client}
 	if user != nil {
 		event.UserID, event.Email = user.ID, user.Email
 	}
 	return event
 }
 
-// success is an event of user that went well; session may be nil.
-func (a *Authority) success(kind audit.Kind, user *User, session *Session, client Client) audit.Event {
-	event := a.attempt(kind, user, client)
+// success returns an event for something that was done. user may be nil.
+func (s *Service) success(kind audit.Kind, user *User, client Client) audit.Event {
+	event := s.failure(kind, user, client)
 	event.Outcome = audit.Success
-	if session != nil {
-		event.SessionID = session.ID
-	}
+	return event
+}
+
+// ofSession returns the event with the session that it is about, and that session's user.
+func ofSession(event audit.Event, session *Session) audit.Event {
+	event.SessionID, event.UserID = session.ID, session.UserID
 	return event
 }
 
 // record writes an event that comes with no other change.
-func (a *Authority) record(ctx context.Context, event audit.Event) error {
-	return database.Statement(ctx, a.db, func(tx *gorm.DB) error { return audit.Record(tx, event) })
+func (s *Service) record(ctx context.Context, event audit.Event) error {
+	return s.db.Statement(ctx, func(db *gorm.DB) error { return audit.Record(db, event) })
 }
 
-// recordOnce writes an event that a client can have again and again, unless one like it was written a short while
-// ago. About says what is alike.
-func (a *Authority) recordOnce(ctx context.Context, event audit.Event, about string) error {
-	if a.throttle != nil {
-		room, err := a.throttle.Reserve(ctx, throttle.Charge{Limit: repeatedEvents, Subject: string(event.Kind) + " " + about})
-		var throttled *ThrottledError
-		switch {
-		case errors.As(err, &throttled):
-			return nil
-		case err != nil:
-			return err
-		}
-		room.End()
+// recordOnce writes an event unless one of the same kind and subject was written in the last 15 minutes.
+func (s *Service) recordOnce(ctx context.Context, event audit.Event, subject string) error {
+	reservation, err := s.throttle.Reserve(ctx, throttle.Charge{Limit: repeatedEvents, Subject: string(event.Kind) + " " + subject})
+	if _, ok := errors.AsType[*ThrottledError](err); ok {
+		return nil
 	}
-	return a.record(ctx, event)
+	if err != nil {
+		return err
+	}
+	reservation.End()
+	return s.record(ctx, event)
 }

@@ -1,68 +1,69 @@
-// Package auth is the domain: it decides who has an account, who is logged in, and what ends that.
+// Package auth decides who has an account, who is logged in, and what ends a session.
 //
-// One use case is one file, and each file is the argument for its own safety. A race is settled by one
-// conditional statement and the number of rows it changed, never by a read and a later write. The package
-// knows nothing of HTTP: it returns its own values and the errors listed in errors.go.
+// Each use case is one file that reads top to bottom, with the reasons why it is safe. A race is decided by
+// one conditional statement and the number of rows it changed, never by a read and a later write. The package
+// knows nothing of HTTP: it returns its own values and the errors of errors.go.
 //
-// What ends sessions:
+// # Sessions
 //
-//   - Logout, and the reuse of a retired refresh token, revoke one session.
-//   - A user's generation goes up when the password is reset or set anew, when an operator revokes the
-//     sessions, and when the user is disabled. A session carries the generation it was opened under and is
-//     valid only while the user still has it, so raising it ends all of the user's sessions in one row, and
-//     nothing in flight can slip past: a login or a refresh that was decided before leaves a session of the
-//     old generation. None comes back: a disabled user who is enabled has to log in.
-//   - A deleted user's sessions are deleted too. Tokens of an account carry its id and the session's, so they
-//     are worth nothing for another account of the same address.
+// [Service.Login] creates sessions; nothing else does. A session ends in one of these ways:
+//
+//   - Logout, and the reuse of an old refresh token, revoke one session.
+//   - A user has a generation, which goes up when the password is reset or set, when an operator revokes the
+//     user's sessions, and when the user is disabled. A session stores the generation it was created in and is
+//     valid only while the user still has it. So raising it ends all of the user's sessions by changing one
+//     row, and no login or refresh in flight can escape: it leaves a session of the old generation. Sessions
+//     never become valid again: a user who is enabled after being disabled has to log in.
+//   - The sessions of a deleted user are deleted. Tokens carry the ids of user and session, so they are worth
+//     nothing for a later account with the same email.
 package auth
 
 import (
 	"time"
 
-	"gorm.io/gorm"
-
+	"github.com/sesame-auth/sesame/internal/brand"
+	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// Settings are the lifetimes the authority grants.
-type Settings struct {
-	SessionLifetime    time.Duration // a session ends this long after the login, however busy
-	IdleLifetime       time.Duration // a session ends when it was not refreshed for this long
-	RefreshGrace       time.Duration // a token just traded may be presented again for this long; 0: never
+// Config configures a Service. All fields are required.
+type Config struct {
+	DB            *database.DB // migrated
+	AccessTokens  *token.AccessTokens
+	RefreshTokens token.RefreshCodec
+	Outbox        *mail.Outbox
+	Hasher        *password.Hasher
+	Throttle      *throttle.Throttle
+	Now           func() time.Time
+
+	SessionLifetime    time.Duration // from the login to the end of the session
+	IdleLifetime       time.Duration // from the last refresh to the end of the session
+	RefreshGrace       time.Duration // in which a just-used refresh token returns the same new tokens again; 0: never
 	ResetTokenLifetime time.Duration
-	AuditRetention     time.Duration // events older than this are purged
-	ResetURL           string        // the page where a password is reset; links to it end in #token=…
-	Product            string        // the service's name, as letters have it
+	AuditRetention     time.Duration // events older than this are deleted
+	ResetURL           string        // the page where users reset their password; links to it end in #token=…
+	Brand              brand.Brand
 }
 
-// Authority answers the questions of this package from the database. It is safe for concurrent use, in
-// one process and in many.
-type Authority struct {
-	db       *gorm.DB
-	access   *token.AccessTokens
-	refresh  token.RefreshCodec
-	outbox   *mail.Outbox
-	hasher   *password.Hasher
-	throttle *throttle.Throttle // nil: nothing is limited
-	settings Settings
-	clock    func() time.Time
+// Service implements the use cases. It is safe for concurrent use, and several processes may share one
+// database.
+type Service struct {
+	config   Config
+	db       *database.DB
+	throttle *throttle.Throttle
 
-	// absent is a hash that no password matches. An unknown address is checked against it, so that it takes as
-	// long as a known one: its cost is today's, as every user's is after a login. Users without a password have
-	// it, too.
-	absent string
+	// dummyHash is a hash that no password matches, with the current cost. An unknown email is checked against
+	// it, so that it takes as long as a known one. Users without a password have it, too.
+	dummyHash string
 }
 
-// New makes an authority over a migrated database. With limits nil, nothing is limited.
-func New(db *gorm.DB, access *token.AccessTokens, refresh token.RefreshCodec, outbox *mail.Outbox, hasher *password.Hasher, limits *throttle.Throttle, settings Settings, clock func() time.Time) *Authority {
-	return &Authority{
-		db: db, access: access, refresh: refresh, outbox: outbox, hasher: hasher, throttle: limits, settings: settings, clock: clock,
-		absent: password.Unmatched(),
-	}
+// New returns a Service.
+func New(config Config) *Service {
+	return &Service{config: config, db: config.DB, throttle: config.Throttle, dummyHash: password.Unmatched()}
 }
 
-// now is the time of a whole operation: UTC, in the microseconds that both engines keep.
-func (a *Authority) now() time.Time { return a.clock().UTC().Truncate(time.Microsecond) }
+// now returns the time in UTC and in microseconds, as both engines store it.
+func (s *Service) now() time.Time { return s.config.Now().UTC().Truncate(time.Microsecond) }

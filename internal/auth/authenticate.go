@@ -8,18 +8,19 @@ import (
 	"gorm.io/gorm"
 )
 
-// Authenticate is the user who bears the access token. Errors: ErrInvalidAccess.
+// Authenticate returns the user that an access token belongs to. It returns ErrInvalidAccessToken if the
+// token is not valid, or if its session has ended.
 //
-// The token's signature says who it was issued to; whether that still holds is read from the database, user
-// and session in one query, so that a logout, a reset or a disabled account is felt at once.
-func (a *Authority) Authenticate(ctx context.Context, accessToken string) (*User, error) {
-	access, err := a.access.Verify(ctx, accessToken)
+// The signature proves which user and session the token was issued for. Whether they are still valid is read
+// from the database, in one query, so a logout, a reset or a disabled account takes effect immediately.
+func (s *Service) Authenticate(ctx context.Context, accessToken string) (*User, error) {
+	access, err := s.config.AccessTokens.Verify(ctx, accessToken)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalidAccess, err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalidAccessToken, err)
 	}
-	now := a.now()
+	now := s.now()
 	var user User
-	err = a.db.WithContext(ctx).
+	err = s.db.WithContext(ctx).
 		Joins("JOIN sessions ON sessions.user_id = users.id AND sessions.generation = users.generation").
 		Where("sessions.id = ? AND users.id = ?", access.Session, access.User).
 		Where("sessions.revoked_at IS NULL AND sessions.expires_at > ? AND sessions.idle_expires_at > ?", now, now).
@@ -27,7 +28,7 @@ func (a *Authority) Authenticate(ctx context.Context, accessToken string) (*User
 		Take(&user).Error
 	switch {
 	case errors.Is(err, gorm.ErrRecordNotFound):
-		return nil, ErrInvalidAccess
+		return nil, ErrInvalidAccessToken
 	case err != nil:
 		return nil, fmt.Errorf("authenticate: %w", err)
 	}

@@ -9,16 +9,16 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/database"
 )
 
-// DeleteUser deletes an account and, by the schema's ON DELETE CASCADE, all that refers to it. Its tokens are
-// refused from the next call on: they carry the id of a session that is gone, and no later account, of the same
-// address or even the same id, has that session. Errors: ErrUnknownUser.
+// DeleteUser deletes an account and, by the schema's ON DELETE CASCADE, everything that refers to it. It
+// returns ErrUnknownUser if there is no such account.
 //
-// A letter that waits in the outbox for the address is not sent, unless the address has another account by then.
-func (a *Authority) DeleteUser(ctx context.Context, id uuid.UUID) error {
-	err := database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
+// Its tokens are refused from the next request on: they carry the id of a session that is gone. No later
+// account has that session, not even one with the same email or id. An email that waits in the outbox is not
+// sent, unless its recipient has a new account by then.
+func (s *Service) DeleteUser(ctx context.Context, id uuid.UUID) error {
+	err := s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		var user User
 		deleted := tx.Clauses(clause.Returning{}).Where("id = ?", id).Delete(&user)
 		if deleted.Error != nil {
@@ -27,7 +27,7 @@ func (a *Authority) DeleteUser(ctx context.Context, id uuid.UUID) error {
 		if deleted.RowsAffected == 0 {
 			return ErrUnknownUser
 		}
-		return audit.Record(tx, a.success(audit.DeleteUser, &user, nil, Client{}))
+		return audit.Record(tx, s.success(audit.DeleteUser, &user, Client{}))
 	})
 	if err != nil {
 		return fmt.Errorf("delete user: %w", err)

@@ -8,28 +8,18 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/database"
 )
 
-// DisableUser shuts a user out until EnableUser. Its result is whether that changed anything. Errors:
-// ErrUnknownUser.
+// DisableUser locks a user out until EnableUser. It reports whether that changed anything, and returns
+// ErrUnknownUser if there is no such user.
 //
-// One statement marks the user and raises the generation. The mark refuses the user from then on; the
-// generation ends every session for good, the one that a login is opening at this moment among them, so that
-// none comes back when the user does. Reset links mailed before do not come back either.
-func (a *Authority) DisableUser(ctx context.Context, id uuid.UUID) (changed bool, err error) {
-	now := a.now()
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
-		if err := voidOneTimeTokens(tx, id); err != nil { // before the user's row is locked, as a reset does
-			return err
-		}
-		update := tx.Model(&User{}).Where("id = ? AND disabled_at IS NULL", id).
-			Updates(map[string]any{"disabled_at": now, "generation": gorm.Expr("generation + 1")})
-		var user *User
-		if user, changed, err = changedUser(tx, update, id); !changed || err != nil {
-			return err
-		}
-		return audit.Record(tx, a.success(audit.DisableUser, user, nil, Client{}))
+// One statement marks the user as disabled and raises the generation. The mark refuses the user from then on.
+// The generation ends every session for good, including one that a login is just creating, so that none
+// becomes valid again when the user is enabled. Reset links that were sent before become invalid too.
+func (s *Service) DisableUser(ctx context.Context, id uuid.UUID) (changed bool, err error) {
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) (err error) {
+		changed, err = s.disable(tx, id)
+		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("disable user: %w", err)
@@ -37,16 +27,23 @@ func (a *Authority) DisableUser(ctx context.Context, id uuid.UUID) (changed bool
 	return changed, nil
 }
 
-// EnableUser lets a disabled user log in again. Its result is whether that changed anything. Errors:
-// ErrUnknownUser.
-func (a *Authority) EnableUser(ctx context.Context, id uuid.UUID) (changed bool, err error) {
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
-		update := tx.Model(&User{}).Where("id = ? AND disabled_at IS NOT NULL", id).Updates(map[string]any{"disabled_at": nil})
-		var user *User
-		if user, changed, err = changedUser(tx, update, id); !changed || err != nil {
-			return err
-		}
-		return audit.Record(tx, a.success(audit.EnableUser, user, nil, Client{}))
+func (s *Service) disable(tx *gorm.DB, id uuid.UUID) (changed bool, err error) {
+	if err := deleteOneTimeTokens(tx, id); err != nil { // before the user's row is locked, as in a reset
+		return false, err
+	}
+	update := tx.Model(&User{}).Where("id = ? AND disabled_at IS NULL", id).
+		Updates(map[string]any{"disabled_at": s.now(), "generation": gorm.Expr("generation + 1")})
+	return s.recordChange(tx, update, id, audit.DisableUser)
+}
+
+// EnableUser lets a disabled user log in again. It reports whether that changed anything, and returns
+// ErrUnknownUser if there is no such user.
+func (s *Service) EnableUser(ctx context.Context, id uuid.UUID) (changed bool, err error) {
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
+		update := tx.Model(&User{}).Where("id = ? AND disabled_at IS NOT NULL", id).
+			Updates(map[string]any{"disabled_at": nil})
+		changed, err = s.recordChange(tx, update, id, audit.EnableUser)
+		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("enable user: %w", err)
@@ -54,11 +51,15 @@ func (a *Authority) EnableUser(ctx context.Context, id uuid.UUID) (changed bool,
 	return changed, nil
 }
 
-// changedUser is the user, and whether an update found them in another state. Errors: ErrUnknownUser.
-func changedUser(tx, update *gorm.DB, id uuid.UUID) (*User, bool, error) {
+// recordChange records an event if an update changed the user, and reports whether it did. It returns
+// ErrUnknownUser if there is no such user.
+func (s *Service) recordChange(tx, update *gorm.DB, id uuid.UUID, kind audit.Kind) (changed bool, err error) {
 	if update.Error != nil {
-		return nil, false, update.Error
+		return false, update.Error
 	}
-	user, err := userOf(tx, id)
-	return user, update.RowsAffected == 1, err
+	user, err := userByID(tx, id)
+	if err != nil || update.RowsAffected == 0 {
+		return false, err
+	}
+	return true, audit.Record(tx, s.success(kind, user, Client{}))
 }

@@ -7,34 +7,33 @@ import (
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// What an operation may refuse. None tells more than the person at the other end may know. Any other error
-// is a fault of the server; database.ErrUnavailable among them passes by itself.
+// Errors that a client gets. None reveals more than the client may know. Any other error is a fault of the
+// server, except database.ErrUnavailable, which is temporary.
 var (
-	ErrAddressTaken       = errors.New("address has an account")
-	ErrInvalidCredentials = errors.New("address or password not accepted")
-	ErrInvalidAccess      = errors.New("access token not accepted")
-	ErrInvalidRefresh     = errors.New("refresh token not accepted")
-	ErrForeignRefresh     = errors.New("refresh token was not issued here")
-	ErrInvalidReset       = errors.New("reset token not accepted")
+	ErrEmailTaken          = errors.New("the email has an account")
+	ErrInvalidCredentials  = errors.New("the email or password is incorrect")
+	ErrInvalidAccessToken  = errors.New("the access token is not accepted")
+	ErrInvalidRefreshToken = errors.New("the refresh token is not accepted")
+	ErrForeignRefreshToken = errors.New("the refresh token was not issued by this server")
+	ErrInvalidResetToken   = errors.New("the reset token is not accepted")
 )
 
-// What an operator may be refused.
+// Errors that only an operator gets.
 var (
 	ErrUnknownUser  = errors.New("there is no such user")
 	ErrUserDisabled = errors.New("the user is disabled")
-	ErrName         = fmt.Errorf("a name has 1 to %d characters, none of them NUL", MaxName)
-	ErrBio          = fmt.Errorf("a bio has at most %d characters, none of them NUL", MaxBio)
-	ErrIDTaken      = errors.New("the id and the address are not of one account")
+	ErrInvalidName  = fmt.Errorf("a name has 1 to %d characters, and no NUL", MaxNameLength)
+	ErrInvalidBio   = fmt.Errorf("a bio has at most %d characters, and no NUL", MaxBioLength)
+	ErrIDTaken      = errors.New("the id and the email belong to different accounts")
 )
 
-// ThrottledError says that there were too many attempts, and for how long to make none. What was submitted has
-// not been looked at.
+// ThrottledError is returned when there were too many attempts. What was submitted has not been checked.
 type ThrottledError = throttle.ThrottledError
 
-// WeakPasswordError says why a new password was refused, in words for the person who chose it.
+// WeakPasswordError is returned when a new password is refused.
 type WeakPasswordError struct{ Reason error }
 
 func (e *WeakPasswordError) Error() string { return "weak password: " + e.Reason.Error() }
 
-// Unwrap is the reason, an error of package password.
+// Unwrap returns the reason, an error of package password.
 func (e *WeakPasswordError) Unwrap() error { return e.Reason }

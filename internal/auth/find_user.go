@@ -11,24 +11,24 @@ import (
 	"gorm.io/gorm"
 )
 
-// FindUser is the user whom an operator names, by address or by id. Errors: ErrUnknownUser.
-func (a *Authority) FindUser(ctx context.Context, named string) (*User, error) {
-	if strings.Contains(named, "@") {
-		user, err := a.findUser(ctx, named)
+// FindUser returns the user that an operator names by email or id, or ErrUnknownUser.
+func (s *Service) FindUser(ctx context.Context, emailOrID string) (*User, error) {
+	if strings.Contains(emailOrID, "@") {
+		user, err := s.userByEmail(ctx, emailOrID)
 		if err == nil && user == nil {
 			err = ErrUnknownUser
 		}
 		return user, err
 	}
-	id, err := uuid.Parse(named)
+	id, err := uuid.Parse(emailOrID)
 	if err != nil {
 		return nil, ErrUnknownUser
 	}
-	return userOf(a.db.WithContext(ctx), id)
+	return userByID(s.db.WithContext(ctx), id)
 }
 
-// userOf is the user of an id. Errors: ErrUnknownUser.
-func userOf(tx *gorm.DB, id uuid.UUID) (*User, error) {
+// userByID returns the user with this id, or ErrUnknownUser.
+func userByID(tx *gorm.DB, id uuid.UUID) (*User, error) {
 	var user User
 	err := tx.Where("id = ?", id).Take(&user).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
@@ -37,16 +37,30 @@ func userOf(tx *gorm.DB, id uuid.UUID) (*User, error) {
 	return &user, err
 }
 
+// userByEmail returns the user with this email, as typed, or nil. Every text costs one query, valid or not.
+func (s *Service) userByEmail(ctx context.Context, typed string) (*User, error) {
+	email, err := NormalizeEmail(typed)
+	if err != nil {
+		email = "" // no user has it
+	}
+	var user User
+	err = s.db.WithContext(ctx).Where("email = ?", email).Take(&user).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, nil //nolint:nilnil // no user is a valid result
+	}
+	return &user, err
+}
+
 // usersPage is how many users one query of Users reads.
 const usersPage = 1000
 
-// Users are all users, or the disabled ones, by id. They are read in pages, so that it takes the memory of one
-// page; who comes or goes meanwhile may be among them or not.
-func (a *Authority) Users(ctx context.Context, onlyDisabled bool) iter.Seq2[*User, error] {
+// Users returns all users, or only the disabled ones, ordered by id. It reads them in pages, so it needs the
+// memory of one page; a user who is created or deleted meanwhile may or may not be among them.
+func (s *Service) Users(ctx context.Context, onlyDisabled bool) iter.Seq2[*User, error] {
 	return func(yield func(*User, error) bool) {
 		last, read := uuid.Nil, usersPage
 		for read == usersPage {
-			query := a.db.WithContext(ctx).Where("id > ?", last).Order("id").Limit(usersPage)
+			query := s.db.WithContext(ctx).Where("id > ?", last).Order("id").Limit(usersPage)
 			if onlyDisabled {
 				query = query.Where("disabled_at IS NOT NULL")
 			}
@@ -66,10 +80,10 @@ func (a *Authority) Users(ctx context.Context, onlyDisabled bool) iter.Seq2[*Use
 	}
 }
 
-// LiveSessions are the sessions that a user can go on with, the latest login first.
-func (a *Authority) LiveSessions(ctx context.Context, user uuid.UUID) ([]Session, error) {
+// LiveSessions returns a user's valid sessions, the latest login first.
+func (s *Service) LiveSessions(ctx context.Context, user uuid.UUID) ([]Session, error) {
 	var sessions []Session
-	err := liveSessions(a.db.WithContext(ctx), a.now()).Where("users.id = ?", user).Order("sessions.id DESC").Find(&sessions).Error
+	err := liveSessions(s.db.WithContext(ctx), s.now()).Where("users.id = ?", user).Order("sessions.id DESC").Find(&sessions).Error
 	if err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
 	}

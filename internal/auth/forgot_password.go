@@ -9,91 +9,91 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// The letters of this package.
+// The emails of this package.
 const (
-	resetLetter           mail.Kind = "reset-password"
-	passwordChangedLetter mail.Kind = "password-changed"
+	resetPasswordEmail   mail.Kind = "reset-password"
+	passwordChangedEmail mail.Kind = "password-changed"
 )
 
-// ForgotPassword mails a reset link to the address, if it has an account. Errors: ErrAddress,
-// *ThrottledError, for the network alone. An address that was mailed enough lately is mailed no more, silently.
+// ForgotPassword emails a reset link if the email has an account. It returns ErrInvalidEmail, or
+// *ThrottledError if the network made too many requests. If the email was sent enough links lately, it
+// returns nil and sends none.
 //
-// Whether it has one is not looked up here: every address leaves the same row in the outbox and gets the
-// same answer after the same work. Nothing on the account changes. Once nil is returned, the request
-// survives a crash and a mail server that is down.
-func (a *Authority) ForgotPassword(ctx context.Context, address string, client Client) error {
-	email, err := NormalizeAddress(address)
+// It does not look up whether there is an account: every email leaves the same row in the outbox and gets the
+// same response after the same work. Nothing on the account changes. Once it returns nil, the request
+// survives a crash and an unreachable mail server.
+func (s *Service) ForgotPassword(ctx context.Context, typed string, client Client) error {
+	email, err := NormalizeEmail(typed)
 	if err != nil {
 		return err
 	}
-	attempt := a.attempt(audit.ForgotPassword, nil, client)
-	attempt.Email = email
-	asking, err := a.reserve(ctx, attempt, throttle.Charge{Limit: resetsOfNetwork, Subject: throttle.Network(client.Address)})
+	event := s.failure(audit.ForgotPassword, nil, client)
+	event.Email = email
+	request, err := s.reserve(ctx, event, throttle.Charge{Limit: resetsPerNetwork, Subject: throttle.Network(client.IP)})
 	if err != nil {
 		return fmt.Errorf("forgot password: %w", err)
 	}
-	asking.End()
-	mailing, err := a.reserve(ctx, attempt, throttle.Charge{Limit: resetsOfAddress, Subject: email}, throttle.Charge{Limit: dailyResetsOfAddress, Subject: email})
-	var mailed *ThrottledError
-	switch {
-	case errors.As(err, &mailed):
+	request.End()
+	sending, err := s.reserve(ctx, event,
+		throttle.Charge{Limit: resetsPerEmail, Subject: email}, throttle.Charge{Limit: dailyResetsPerEmail, Subject: email})
+	if _, ok := errors.AsType[*ThrottledError](err); ok {
 		return nil
-	case err != nil:
+	}
+	if err != nil {
 		return fmt.Errorf("forgot password: %w", err)
 	}
-	mailing.End()
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
-		attempt.Outcome = audit.Success
-		if err := audit.Record(tx, attempt); err != nil {
+	sending.End()
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
+		event.Outcome = audit.Success
+		if err := audit.Record(tx, event); err != nil {
 			return err
 		}
-		return a.outbox.Enqueue(tx, resetLetter, email)
+		return s.config.Outbox.Enqueue(tx, resetPasswordEmail, email)
 	})
 	if err != nil {
 		return fmt.Errorf("forgot password: %w", err)
 	}
-	a.outbox.Wake()
+	s.config.Outbox.Wake()
 	return nil
 }
 
-// Letters composes this package's letters when the outbox sends them.
-func (a *Authority) Letters() map[mail.Kind]mail.Compose {
+// Emails returns the functions that compose this package's emails when the outbox sends them.
+func (s *Service) Emails() map[mail.Kind]mail.Compose {
 	return map[mail.Kind]mail.Compose{
-		resetLetter:           a.composeReset,
-		passwordChangedLetter: a.composePasswordChanged,
+		resetPasswordEmail:   s.composeResetPassword,
+		passwordChangedEmail: s.composePasswordChanged,
 	}
 }
 
-// composeReset makes a fresh link for the address's user and the letter that carries it. The letter goes to the
-// stored address: no request can bend it.
-func (a *Authority) composeReset(ctx context.Context, address string) (*mail.Message, error) {
-	user, err := a.findUser(ctx, address)
+// composeResetPassword makes a new link for the user with this email, and the message that contains it. The
+// message goes to the stored email, which no request can change.
+func (s *Service) composeResetPassword(ctx context.Context, email string) (*mail.Message, error) {
+	user, err := s.userByEmail(ctx, email)
 	if err != nil || user == nil || user.DisabledAt != nil {
 		return nil, err
 	}
 	var link string
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) (err error) {
-		link, err = a.newResetLink(tx, user.ID)
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) (err error) {
+		link, err = s.newResetLink(tx, user.ID)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	letter, err := mail.ResetPassword(mail.ResetPasswordData{
-		To: user.Email, Name: user.Name, Link: link, ValidFor: a.settings.ResetTokenLifetime, Product: a.settings.Product,
+	message, err := mail.ResetPassword(mail.ResetPasswordData{
+		To: user.Email, Name: user.Name, Link: link, ValidFor: s.config.ResetTokenLifetime, Brand: s.config.Brand,
 	})
-	return &letter, err
+	return &message, err
 }
 
-// newResetLink makes a fresh token for a user, which voids an older one, and the link that carries it. The link
-// begins with the configured URL: no request can bend it. The token stands behind a #, which browsers keep to
-// themselves: it reaches no log and no Referer.
-func (a *Authority) newResetLink(tx *gorm.DB, user uuid.UUID) (string, error) {
-	token, err := newOneTimeToken(tx, user, PurposeResetPassword, a.now(), a.settings.ResetTokenLifetime)
-	return a.settings.ResetURL + "#token=" + token, err
+// newResetLink makes a new token for a user, which replaces an older one, and returns the link that contains
+// it. The link starts with the configured URL, which no request can change. The token is in the fragment,
+// which browsers do not send: it appears in no log and no Referer.
+func (s *Service) newResetLink(tx *gorm.DB, user uuid.UUID) (string, error) {
+	token, err := newOneTimeToken(tx, user, PurposeResetPassword, s.now(), s.config.ResetTokenLifetime)
+	return s.config.ResetURL + "#token=" + token, err
 }

@@ -12,57 +12,68 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
-// MaxImportBatch is the most users ImportUsers takes at once. On SQLite others wait to write while a batch is stored.
+// MaxImportBatch is the maximum number of users that ImportUsers takes at once. On SQLite other writers wait
+// while a batch is stored.
 const MaxImportBatch = 1000
 
 // importStatement is how many rows one statement stores. SQLite's driver binds n values in n² steps.
 const importStatement = 50
 
-// ImportedUser is an account as another system kept it.
+// ImportedUser describes an account from another system.
 type ImportedUser struct {
-	ID           uuid.UUID // zero: a new one
+	ID           uuid.UUID // zero: make a new one
 	Name         string
 	Bio          *string
 	Email        string
-	PasswordHash *string   // one that password.CheckHash passes; nil: nobody can log in until the password was reset
+	PasswordHash *string   // accepted by password.CheckHash; nil: the user cannot log in before resetting the password
 	CreatedAt    time.Time // zero: now
 	Disabled     bool
 }
 
-// ImportUsers stores up to MaxImportBatch accounts in one transaction, or, in a dry run, only says what it would
-// do. An address or id must not occur twice among them. The outcome of each is nil when it was stored,
-// ErrAddressTaken when it was there already, by that address and, if it brings one, that id, and otherwise why
-// it was refused: ErrAddress, ErrName, ErrBio, password.ErrHash or ErrIDTaken.
+// ImportUsers stores up to MaxImportBatch accounts in one transaction. In a dry run it only reports what it
+// would do. No email and no id may occur twice in a batch.
 //
-// One event a batch is recorded, not one a user: an import makes accounts by the hundred thousand.
+// The outcome of each account is nil if it was stored, ErrEmailTaken if it existed already (with the same
+// email and, if the account has one, the same id), and otherwise the reason why it was refused:
+// ErrInvalidEmail, ErrInvalidName, ErrInvalidBio, password.ErrHash or ErrIDTaken. The error concerns the whole
+// batch; if it is not nil, nothing may be reported as stored.
 //
-// So an import that was cut off anywhere is run again from its beginning. Whether an account is there is not
-// asked beforehand: the statement that stores those whose address and id are free says which. The error is of the
-// batch as a whole, of which nothing may be reported as stored then.
-func (a *Authority) ImportUsers(ctx context.Context, batch []ImportedUser, dryRun bool) (outcomes []error, err error) {
-	now := a.now()
+// So an import that was interrupted can be repeated from the start. Existing accounts are found by the
+// statement that stores the others, not by a read before it. An import creates accounts by the hundred
+// thousand, so it records one event for each batch, not for each user.
+func (s *Service) ImportUsers(ctx context.Context, batch []ImportedUser, dryRun bool) (outcomes []error, err error) {
+	now := s.now()
 	outcomes = make([]error, len(batch))
 	rows := make([]*User, len(batch)) // nil: refused
 	for i := range batch {
-		rows[i], outcomes[i] = a.imported(&batch[i], now)
+		rows[i], outcomes[i] = s.newImportedUser(&batch[i], now)
 	}
 	work := func(tx *gorm.DB) error {
-		stored := make(map[uuid.UUID]bool)
+		var stored map[uuid.UUID]bool
 		if !dryRun {
-			if err := a.insertFree(tx, rows, stored); err != nil {
+			var err error
+			if stored, err = s.insertMissing(tx, rows); err != nil {
 				return err
 			}
 		}
-		return judgeImported(tx, batch, rows, stored, outcomes, dryRun)
+		existing, err := findExisting(tx, batch, rows, stored)
+		if err != nil {
+			return err
+		}
+		for i, row := range rows {
+			if row != nil && !stored[row.ID] {
+				outcomes[i] = existing.outcome(batch[i].ID, row, dryRun)
+			}
+		}
+		return nil
 	}
 	if dryRun {
-		err = work(a.db.WithContext(ctx))
+		err = work(s.db.WithContext(ctx))
 	} else {
-		err = database.Transaction(ctx, a.db, work)
+		err = s.db.Transaction(ctx, work)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("import users: %w", err)
@@ -70,16 +81,20 @@ func (a *Authority) ImportUsers(ctx context.Context, batch []ImportedUser, dryRu
 	return outcomes, nil
 }
 
-// imported is the row of an account. Errors: ErrAddress, ErrName, ErrBio, password.ErrHash.
-func (a *Authority) imported(account *ImportedUser, now time.Time) (*User, error) {
-	email, err := NormalizeAddress(account.Email)
+// newImportedUser returns the row of an account. It returns ErrInvalidEmail, ErrInvalidName, ErrInvalidBio or
+// password.ErrHash.
+func (s *Service) newImportedUser(account *ImportedUser, now time.Time) (*User, error) {
+	email, err := NormalizeEmail(account.Email)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkProfile(account.Name, account.Bio); err != nil {
 		return nil, err
 	}
-	row := User{ID: account.ID, Name: account.Name, Bio: account.Bio, Email: email, PasswordHash: a.absent, Generation: 1, CreatedAt: now, UpdatedAt: now}
+	row := User{
+		ID: account.ID, Name: account.Name, Bio: account.Bio, Email: email, PasswordHash: s.dummyHash, Generation: 1,
+		CreatedAt: now, UpdatedAt: now,
+	}
 	if account.PasswordHash != nil {
 		if err := password.CheckHash(*account.PasswordHash); err != nil {
 			return nil, err
@@ -98,15 +113,17 @@ func (a *Authority) imported(account *ImportedUser, now time.Time) (*User, error
 	return &row, err
 }
 
-// insertFree stores the rows whose address and id nobody has, and notes their ids.
-func (a *Authority) insertFree(tx *gorm.DB, rows []*User, stored map[uuid.UUID]bool) error {
+// insertMissing stores the rows whose email and id are free, and returns their ids.
+func (s *Service) insertMissing(tx *gorm.DB, rows []*User) (map[uuid.UUID]bool, error) {
+	stored := make(map[uuid.UUID]bool)
 	for some := range slices.Chunk(rows, importStatement) {
 		var places []string
 		var values []any
 		for _, row := range some {
 			if row != nil {
 				places = append(places, "(?, ?, ?, ?, ?, ?, ?, ?, ?)")
-				values = append(values, row.ID, row.Name, row.Bio, row.Email, row.PasswordHash, row.Generation, row.DisabledAt, row.CreatedAt, row.UpdatedAt)
+				values = append(values, row.ID, row.Name, row.Bio, row.Email, row.PasswordHash, row.Generation,
+					row.DisabledAt, row.CreatedAt, row.UpdatedAt)
 			}
 		}
 		if len(places) == 0 {
@@ -117,61 +134,68 @@ func (a *Authority) insertFree(tx *gorm.DB, rows []*User, stored map[uuid.UUID]b
 			INSERT INTO users (id, name, bio, email, password_hash, generation, disabled_at, created_at, updated_at)
 			VALUES `+strings.Join(places, ", ")+` ON CONFLICT DO NOTHING RETURNING id`, values...).Scan(&ids).Error
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, id := range ids {
 			stored[id] = true
 		}
 	}
 	if len(stored) == 0 {
-		return nil
+		return stored, nil
 	}
-	event := a.success(audit.ImportUsers, nil, nil, Client{})
+	event := s.success(audit.ImportUsers, nil, Client{})
 	event.Detail = fmt.Sprintf("users: %d", len(stored))
-	return audit.Record(tx, event)
+	return stored, audit.Record(tx, event)
 }
 
-// errImportAgain is of an account that stood in the way when the batch was stored and was deleted by the time it
-// was looked for.
-var errImportAgain = errors.New("the address or id was taken for a moment; import it again")
+// errImportAgain is the outcome of an account whose email or id was taken when the batch was stored, and free
+// again when the other account was looked for.
+var errImportAgain = errors.New("the email or id was taken for a moment; import it again")
 
-// judgeImported finds the outcomes of the rows that were not stored, by who has their addresses and ids.
-func judgeImported(tx *gorm.DB, batch []ImportedUser, rows []*User, stored map[uuid.UUID]bool, outcomes []error, dryRun bool) error {
-	var addresses []string
+// existingUsers are accounts that have an email or id of the batch.
+type existingUsers struct {
+	byEmail map[string]uuid.UUID
+	ids     map[uuid.UUID]bool
+}
+
+// findExisting looks for the accounts that have the emails and ids of the rows that were not stored.
+func findExisting(tx *gorm.DB, batch []ImportedUser, rows []*User, stored map[uuid.UUID]bool) (existingUsers, error) {
+	existing := existingUsers{byEmail: make(map[string]uuid.UUID), ids: make(map[uuid.UUID]bool)}
+	var emails []string
 	var ids []uuid.UUID
 	for i, row := range rows {
 		if row == nil || stored[row.ID] {
 			continue
 		}
-		addresses = append(addresses, row.Email)
+		emails = append(emails, row.Email)
 		if batch[i].ID != uuid.Nil {
 			ids = append(ids, row.ID)
 		}
 	}
-	if len(addresses) == 0 {
+	if len(emails) == 0 {
+		return existing, nil
+	}
+	var users []User
+	if err := tx.Select("id", "email").Where("email IN ? OR id IN ?", emails, ids).Find(&users).Error; err != nil {
+		return existing, err
+	}
+	for _, user := range users {
+		existing.byEmail[user.Email], existing.ids[user.ID] = user.ID, true
+	}
+	return existing, nil
+}
+
+// outcome returns the outcome of a row that was not stored. given is the id that came with it, or uuid.Nil.
+func (e existingUsers) outcome(given uuid.UUID, row *User, dryRun bool) error {
+	id, taken := e.byEmail[row.Email]
+	switch {
+	case taken && (given == uuid.Nil || given == id):
+		return ErrEmailTaken
+	case taken || e.ids[row.ID]:
+		return ErrIDTaken
+	case dryRun:
 		return nil
+	default:
+		return errImportAgain
 	}
-	var present []User
-	if err := tx.Select("id", "email").Where("email IN ? OR id IN ?", addresses, ids).Find(&present).Error; err != nil {
-		return err
-	}
-	byAddress, known := make(map[string]uuid.UUID), make(map[uuid.UUID]bool)
-	for _, user := range present {
-		byAddress[user.Email], known[user.ID] = user.ID, true
-	}
-	for i, row := range rows {
-		if row == nil || stored[row.ID] {
-			continue
-		}
-		id, taken := byAddress[row.Email]
-		switch {
-		case taken && (batch[i].ID == uuid.Nil || batch[i].ID == id):
-			outcomes[i] = ErrAddressTaken
-		case taken || known[row.ID]:
-			outcomes[i] = ErrIDTaken
-		case !dryRun:
-			outcomes[i] = errImportAgain
-		}
-	}
-	return nil
 }

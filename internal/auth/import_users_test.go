@@ -18,8 +18,8 @@ func TestImportUsers(t *testing.T) {
 	const bcrypt = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
 	text := func(text string) *string { return &text }
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		a := newAuthority(t, engine)
-		present, _ := a.newUser(t, "present@example.com")
+		s := newService(t, engine)
+		present, _ := s.newUser(t, "present@example.com")
 		given := uuid.MustParse("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 		early := time.Date(1999, 12, 31, 23, 0, 0, 1234, time.FixedZone("", 3600))
 		batch := []ImportedUser{
@@ -35,34 +35,34 @@ func TestImportUsers(t *testing.T) {
 			{Name: "Hash", Email: "hash@example.com", PasswordHash: text("")},
 			{Name: "Hash", Email: "hash2@example.com", PasswordHash: text("$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc")},
 		}
-		outcomes := []error{nil, nil, ErrAddressTaken, ErrAddressTaken, ErrIDTaken, ErrIDTaken, ErrAddress, ErrName, ErrBio, password.ErrHash, password.ErrHash}
+		outcomes := []error{nil, nil, ErrEmailTaken, ErrEmailTaken, ErrIDTaken, ErrIDTaken, ErrInvalidEmail, ErrInvalidName, ErrInvalidBio, password.ErrHash, password.ErrHash}
 		for _, round := range []struct {
 			dryRun bool
 			first  error // of those that are stored
 			users  int64
-		}{{true, nil, 1}, {false, nil, 3}, {false, ErrAddressTaken, 3}, {true, ErrAddressTaken, 3}} {
+		}{{true, nil, 1}, {false, nil, 3}, {false, ErrEmailTaken, 3}, {true, ErrEmailTaken, 3}} {
 			want := slices.Clone(outcomes)
 			want[0], want[1] = round.first, round.first
-			got, err := a.ImportUsers(t.Context(), batch, round.dryRun)
+			got, err := s.ImportUsers(t.Context(), batch, round.dryRun)
 			if err != nil || !slices.EqualFunc(got, want, errors.Is) {
 				t.Errorf("%+v: %v, %v", round, got, err)
 			}
-			if users := a.count(t, &User{}); users != round.users {
+			if users := s.count(t, &User{}); users != round.users {
 				t.Errorf("%+v: %d users", round, users)
 			}
-			if count, _, detail := a.events(t, audit.ImportUsers); count != int(min(round.users-1, 1)) || count == 1 && detail != "users: 2" {
+			if count, _, detail := s.events(t, audit.ImportUsers); count != int(min(round.users-1, 1)) || count == 1 && detail != "users: 2" {
 				t.Errorf("%+v: recorded %d times, %s", round, count, detail)
 			}
 		}
-		plain, err := a.FindUser(t.Context(), "plain@example.com")
-		if err != nil || plain.Name != "Plain" || plain.Bio != nil || plain.PasswordHash != a.absent || plain.DisabledAt != nil || !plain.CreatedAt.Equal(noon) || plain.Generation != 1 || plain.ID.Version() != 7 {
+		plain, err := s.FindUser(t.Context(), "plain@example.com")
+		if err != nil || plain.Name != "Plain" || plain.Bio != nil || plain.PasswordHash != s.dummyHash || plain.DisabledAt != nil || !plain.CreatedAt.Equal(noon) || plain.Generation != 1 || plain.ID.Version() != 7 {
 			t.Errorf("%+v, %v", plain, err)
 		}
-		whole := a.stored(t, given)
+		whole := s.stored(t, given)
 		if whole.Email != "whole@example.com" || *whole.Bio != "bio" || whole.PasswordHash != bcrypt || whole.DisabledAt == nil || !whole.CreatedAt.Equal(early.Truncate(time.Microsecond)) || !whole.UpdatedAt.Equal(noon) {
 			t.Errorf("%+v", whole)
 		}
-		if kept := a.stored(t, present.ID); kept.Name != "Ada" || kept.PasswordHash != "x" {
+		if kept := s.stored(t, present.ID); kept.Name != "Ada" || kept.PasswordHash != "x" {
 			t.Errorf("who was there is now %+v", kept)
 		}
 	})
@@ -71,14 +71,14 @@ func TestImportUsers(t *testing.T) {
 // Imports of one file at once store each account once, and each is told as stored by one of them.
 func TestImportsRace(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		a := newAuthority(t, engine)
+		s := newService(t, engine)
 		var batch []ImportedUser
 		for i := range 3 * importStatement {
 			batch = append(batch, ImportedUser{Name: "Ada", Email: string(rune('a'+i%26)) + uuid.NewString() + "@example.com"})
 		}
 		results := make(chan []error, 8)
 		atOnce(t, func() (bool, error) {
-			outcomes, err := a.ImportUsers(t.Context(), batch, false)
+			outcomes, err := s.ImportUsers(t.Context(), batch, false)
 			results <- outcomes
 			return true, err
 		})
@@ -89,7 +89,7 @@ func TestImportsRace(t *testing.T) {
 				switch {
 				case outcome == nil:
 					created[i]++
-				case !errors.Is(outcome, ErrAddressTaken):
+				case !errors.Is(outcome, ErrEmailTaken):
 					t.Error(outcome)
 				}
 			}
@@ -97,7 +97,7 @@ func TestImportsRace(t *testing.T) {
 		if i := slices.IndexFunc(created, func(times int) bool { return times != 1 }); i >= 0 {
 			t.Errorf("account %d was created %d times", i, created[i])
 		}
-		if users := a.count(t, &User{}); users != int64(len(batch)) {
+		if users := s.count(t, &User{}); users != int64(len(batch)) {
 			t.Errorf("%d users of %d", users, len(batch))
 		}
 	})

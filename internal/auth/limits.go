@@ -11,78 +11,70 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// The limits of guessing (NIST SP 800-63B-4, section 3.2.2: at most 100 failures in a row) and of mailing.
-// A network is throttle.Network's.
+// The limits on guessing passwords (NIST SP 800-63B-4, section 3.2.2: at most 100 consecutive failures) and on
+// reset emails. Networks are those of throttle.Network.
 var (
-	// passwordsOfNetwork is shared by every door that hashes.
-	passwordsOfNetwork = throttle.Limit{Name: "passwords of a network", Burst: 30, Per: time.Minute}
-	loginsOfPair       = throttle.Limit{Name: "logins of an address from a network", Burst: 10, Per: 15 * time.Minute}
-	// addressesOfNetwork counts each address once: it is against trying one password on many.
-	addressesOfNetwork = throttle.Limit{Name: "addresses of a network", Burst: 20, Per: 15 * time.Minute}
-	// loginsOfAddress is against guessing from many networks. It leaves out those the user logged in from, or
-	// anybody could lock him out. Once spent, it allows one more an hour.
-	loginsOfAddress = throttle.Limit{Name: "logins of an address from unknown networks", Burst: 100, Per: 100 * time.Hour}
+	// passwordsPerNetwork is shared by all operations that hash a password.
+	passwordsPerNetwork      = throttle.Limit{Name: "passwords per network", Burst: 30, Per: time.Minute}
+	loginsPerEmailAndNetwork = throttle.Limit{Name: "logins per email and network", Burst: 10, Per: 15 * time.Minute}
+	// emailsPerNetwork counts each email once. It stops an attacker who tries one password on many accounts.
+	emailsPerNetwork = throttle.Limit{Name: "emails per network", Burst: 20, Per: 15 * time.Minute}
+	// loginsPerEmail stops guessing from many networks. Networks that the user logged in from are exempt, or
+	// anybody could lock the user out. Once it is spent, it allows one more attempt each hour.
+	loginsPerEmail = throttle.Limit{Name: "logins per email from unknown networks", Burst: 100, Per: 100 * time.Hour}
 
-	resetsOfNetwork      = throttle.Limit{Name: "reset requests of a network", Burst: 10, Per: time.Hour}
-	resetsOfAddress      = throttle.Limit{Name: "reset mails to an address", Burst: 1, Per: time.Minute}
-	dailyResetsOfAddress = throttle.Limit{Name: "reset mails to an address in a day", Burst: 5, Per: 24 * time.Hour}
+	resetsPerNetwork    = throttle.Limit{Name: "reset requests per network", Burst: 10, Per: time.Hour}
+	resetsPerEmail      = throttle.Limit{Name: "reset emails", Burst: 1, Per: time.Minute}
+	dailyResetsPerEmail = throttle.Limit{Name: "reset emails per day", Burst: 5, Per: 24 * time.Hour}
 )
 
-// reserve pays for an attempt, or does nothing when limits are off. One that is throttled is recorded as attempt.
-func (a *Authority) reserve(ctx context.Context, attempt audit.Event, charges ...throttle.Charge) (*throttle.Reservation, error) {
-	if a.throttle == nil {
-		return nil, nil //nolint:nilnil // a reservation of nothing
-	}
-	reservation, err := a.throttle.Reserve(ctx, charges...)
-	var throttled *ThrottledError
-	if errors.As(err, &throttled) {
-		attempt.Outcome = audit.Throttled
-		attempt.Detail = "too many attempts; the next ones of this network are recorded after a quarter of an hour"
-		if failed := a.recordOnce(ctx, attempt, throttle.Network(attempt.Address)); failed != nil {
+// reserve pays for an attempt. If it is throttled, reserve records the event as such.
+func (s *Service) reserve(ctx context.Context, event audit.Event, charges ...throttle.Charge) (*throttle.Reservation, error) {
+	reservation, err := s.throttle.Reserve(ctx, charges...)
+	if _, ok := errors.AsType[*ThrottledError](err); ok {
+		event.Outcome = audit.Throttled
+		event.Detail = "too many attempts; further ones from this network are not recorded for 15 minutes"
+		if failed := s.recordOnce(ctx, event, throttle.Network(event.IP)); failed != nil {
 			return nil, failed
 		}
 	}
 	return reservation, err
 }
 
-// settle ends the reservation of an attempt that ended in err. One that did not get its turn to hash has told nobody
-// anything, so it costs nothing; should the database be out of reach too, its price stays.
-func (a *Authority) settle(ctx context.Context, reservation *throttle.Reservation, err error) {
-	if reservation != nil && errors.Is(err, password.ErrBusy) {
-		_ = database.Transaction(ctx, a.db, reservation.Refund)
+// settle ends the reservation of an attempt that ended with err. If the password was never hashed, the attempt
+// revealed nothing and is refunded; if the database is unavailable too, it is not.
+func (s *Service) settle(ctx context.Context, reservation *throttle.Reservation, err error) {
+	if errors.Is(err, password.ErrBusy) {
+		_ = s.db.Transaction(ctx, reservation.Refund) // best effort
 	}
 	reservation.End()
 }
 
-// reserveLogin pays for one login. The limits are held against the address as typed, whether or not it has an
-// account, so that being throttled tells nothing.
-func (a *Authority) reserveLogin(ctx context.Context, address string, attempt audit.Event) (*throttle.Reservation, error) {
-	if a.throttle == nil {
-		return nil, nil //nolint:nilnil // a reservation of nothing
-	}
-	subject := attempt.Email
+// reserveLogin pays for one login. The limits apply to the email as typed, whether or not it has an account, so
+// that being throttled reveals nothing.
+func (s *Service) reserveLogin(ctx context.Context, typed string, event audit.Event) (*throttle.Reservation, error) {
+	subject := event.Email
 	if subject == "" {
-		subject = strings.ToLower(address)
+		subject = strings.ToLower(typed)
 	}
-	network := throttle.Network(attempt.Address)
+	network := throttle.Network(event.IP)
 	charges := []throttle.Charge{
-		{Limit: passwordsOfNetwork, Subject: network},
-		{Limit: loginsOfPair, Subject: subject + " " + network}, // a network has no space
-		{Limit: addressesOfNetwork, Subject: network, Distinct: subject},
+		{Limit: passwordsPerNetwork, Subject: network},
+		{Limit: loginsPerEmailAndNetwork, Subject: subject + " " + network}, // a network contains no space
+		{Limit: emailsPerNetwork, Subject: network, Distinct: subject},
 	}
-	known, err := a.knows(ctx, subject, network)
+	known, err := s.isKnownNetwork(ctx, subject, network)
 	if err != nil {
 		return nil, err
 	}
 	if !known {
-		charges = append(charges, throttle.Charge{Limit: loginsOfAddress, Subject: subject})
+		charges = append(charges, throttle.Charge{Limit: loginsPerEmail, Subject: subject})
 	}
-	return a.reserve(ctx, attempt, charges...)
+	return s.reserve(ctx, event, charges...)
 }
 
 // knownFor is how long a network stays known after the last login from it.
@@ -90,42 +82,33 @@ const knownFor = 180 * 24 * time.Hour
 
 // KnownNetwork is a network that a user has logged in from.
 type KnownNetwork struct {
-	Pseudonym []byte `gorm:"primaryKey"` // throttle.Pseudonym, of address and network
+	Pseudonym []byte `gorm:"primaryKey"` // throttle.Pseudonym of email and network
 	UserID    uuid.UUID
 	LastSeen  time.Time // the last login
 }
 
-func (a *Authority) knownNetwork(address, network string) []byte {
-	return a.throttle.Pseudonym("known network", address, network)
+func (s *Service) networkPseudonym(email, network string) []byte {
+	return s.throttle.Pseudonym("known network", email, network)
 }
 
-// knows tells whether somebody has logged in with address from network. It is one lookup, account or not.
-func (a *Authority) knows(ctx context.Context, address, network string) (bool, error) {
+// isKnownNetwork reports whether a user with this email has logged in from the network. It makes one query,
+// whether or not there is such a user.
+func (s *Service) isKnownNetwork(ctx context.Context, email, network string) (bool, error) {
 	var rows int64
-	err := a.db.WithContext(ctx).Model(&KnownNetwork{}).
-		Where("pseudonym = ? AND last_seen > ?", a.knownNetwork(address, network), a.now().Add(-knownFor)).Count(&rows).Error
+	err := s.db.WithContext(ctx).Model(&KnownNetwork{}).
+		Where("pseudonym = ? AND last_seen > ?", s.networkPseudonym(email, network), s.now().Add(-knownFor)).
+		Count(&rows).Error
 	return rows > 0, err
 }
 
-// remember notes the network of a login with address.
-func (a *Authority) remember(tx *gorm.DB, session *Session, address string) error {
-	if a.throttle == nil {
-		return nil
-	}
+// rememberNetwork records the network of a login with this email.
+func (s *Service) rememberNetwork(tx *gorm.DB, session *Session, email string) error {
 	row := KnownNetwork{
-		Pseudonym: a.knownNetwork(address, throttle.Network(session.Address)),
+		Pseudonym: s.networkPseudonym(email, throttle.Network(session.IP)),
 		UserID:    session.UserID, LastSeen: session.CreatedAt,
 	}
 	return tx.Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "pseudonym"}},
 		DoUpdates: clause.AssignmentColumns([]string{"last_seen"}),
 	}).Create(&row).Error
-}
-
-// forgive makes an address's budget whole again: a reset has shown who the owner is.
-func (a *Authority) forgive(tx *gorm.DB, address string) error {
-	if a.throttle == nil {
-		return nil
-	}
-	return a.throttle.Clear(tx, loginsOfAddress, address)
 }

@@ -4,66 +4,70 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
-// Login opens a session for whoever knows the password of the address. Errors: ErrInvalidCredentials,
-// *ThrottledError, password.ErrBusy.
+// loginAttempts is how often a login checks the password of a user who changes while it hashes. A hash is
+// outdated only once, so the second attempt finds one that stays, or the password that a reset has set.
+const loginAttempts = 2
+
+// Login starts a session for the user with this email and password.
 //
-// An unknown address, a wrong password and a disabled user must be told apart by nobody: each costs one
-// lookup and one hash, and each ends in the same error. The hash of an unknown address is of today's cost. A
-// user who came from elsewhere has a hash of another cost until the first login, and until then the time of
-// a wrong password shows it: whoever hides that would have to know the cost before the user.
+// It returns ErrInvalidCredentials if the email is unknown, the password is wrong or the user is disabled,
+// *ThrottledError if a rate limit is exceeded, and password.ErrBusy if the password could not be hashed in
+// time.
 //
-// An attempt is paid for before anything is hashed, so that guesses at once do not outrun the limits. Whoever
-// knew the password gets the price back, and so does who waited for a hash in vain.
+// An attacker must not be able to distinguish the first three cases. Each runs one lookup and one password
+// hash; an unknown email is checked against a dummy hash of the current cost. Imported users are an exception:
+// until their first login their hash has its old cost, which a wrong password reveals.
 //
-// A hash that is outdated is replaced where the session is opened. Of logins at once one replaces it; the
+// The attempt counts against the rate limits before the password is hashed, so parallel guesses cannot exceed
+// them. It is refunded if the login succeeds or if the password was never hashed.
+//
+// An outdated hash is replaced when the session is created. Of several concurrent logins one replaces it; the
 // others find that the hash they checked is gone, and check again.
-func (a *Authority) Login(ctx context.Context, address, plain string, client Client) (tokens *Tokens, err error) {
-	attempt := a.attempt(audit.Login, nil, client)
-	attempt.Email, _ = NormalizeAddress(address) // what is no address is not recorded: it may be a password
-	reservation, err := a.reserveLogin(ctx, address, attempt)
+func (s *Service) Login(ctx context.Context, email, plain string, client Client) (tokens *Tokens, err error) {
+	event := s.failure(audit.Login, nil, client)
+	event.Email, _ = NormalizeEmail(email) // an invalid email is not recorded: it may be a password
+	reservation, err := s.reserveLogin(ctx, email, event)
 	if err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
-	defer func() { a.settle(ctx, reservation, err) }()
+	defer func() { s.settle(ctx, reservation, err) }()
 	for range loginAttempts {
-		user, refusal, err := a.checkPassword(ctx, address, plain)
+		user, refusal, err := s.checkPassword(ctx, email, plain)
 		if err != nil {
 			return nil, fmt.Errorf("login: %w", err)
 		}
 		if user != nil {
-			attempt.UserID = user.ID
+			event.UserID = user.ID
 		}
-		if attempt.Detail = refusal; refusal != "" {
+		if event.Detail = refusal; refusal != "" {
 			break
 		}
-		session, err := newSession(user, client, a.now(), a.settings)
+		session, err := s.newSession(user, client)
 		if err != nil {
 			return nil, fmt.Errorf("login: %w", err)
 		}
 		rehash := ""
 		if password.Outdated(user.PasswordHash) {
-			if rehash, err = a.hasher.Rehash(ctx, plain); err != nil {
+			if rehash, err = s.config.Hasher.Rehash(ctx, plain); err != nil {
 				return nil, fmt.Errorf("login: %w", err)
 			}
 		}
-		opened, err := a.open(ctx, session, user, rehash, func(tx *gorm.DB) error {
-			if err := audit.Record(tx, a.success(audit.Login, user, session, client)); err != nil {
+		created, err := s.createSession(ctx, session, user, rehash, func(tx *gorm.DB) error {
+			if err := audit.Record(tx, ofSession(s.success(audit.Login, user, client), session)); err != nil {
 				return err
 			}
-			if err := a.evict(tx, user, session, client); err != nil {
+			if err := s.evictSessions(tx, user, session, client); err != nil {
 				return err
 			}
-			if err := a.remember(tx, session, user.Email); err != nil {
+			if err := s.rememberNetwork(tx, session, user.Email); err != nil {
 				return err
 			}
 			return reservation.Refund(tx)
@@ -71,33 +75,29 @@ func (a *Authority) Login(ctx context.Context, address, plain string, client Cli
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("login: %w", err)
-		case opened:
-			return a.issue(session, session.Counter)
+		case created:
+			return s.issueTokens(session, session.Counter)
 		}
-		attempt.Detail = "the user changed meanwhile"
+		event.Detail = "the user changed during the login"
 	}
-	if err := a.record(ctx, attempt); err != nil {
+	if err := s.record(ctx, event); err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
 	return nil, fmt.Errorf("login: %w", ErrInvalidCredentials)
 }
 
-// loginAttempts is how often a login looks at a user who changes while it hashes. A hash is outdated once, so
-// the second look finds one that stays; or it finds the password that a reset has set.
-const loginAttempts = 2
-
-// checkPassword is the user of the address, if there is one, and why they may not log in with the password: in
-// words for the record, or empty when they may. Errors: password.ErrBusy.
-func (a *Authority) checkPassword(ctx context.Context, address, plain string) (user *User, refusal string, err error) {
-	user, err = a.findUser(ctx, address)
+// checkPassword returns the user with this email, if there is one, and the reason why the password does not log
+// them in, for the audit log; the reason is empty if it does. It returns password.ErrBusy.
+func (s *Service) checkPassword(ctx context.Context, email, plain string) (user *User, refusal string, err error) {
+	user, err = s.userByEmail(ctx, email)
 	if err != nil {
 		return nil, "", err
 	}
-	hash := a.absent
+	hash := s.dummyHash
 	if user != nil {
 		hash = user.PasswordHash
 	}
-	matches, err := a.hasher.Verify(ctx, plain, hash)
+	matches, err := s.config.Hasher.Verify(ctx, plain, hash)
 	switch {
 	case err != nil:
 		return nil, "", err
@@ -111,45 +111,34 @@ func (a *Authority) checkPassword(ctx context.Context, address, plain string) (u
 	return user, "", nil
 }
 
-// findUser is the user of an address as somebody typed it, or nil.
-func (a *Authority) findUser(ctx context.Context, address string) (*User, error) {
-	email, err := NormalizeAddress(address)
-	if err != nil {
-		email = "" // nobody's, and looked up all the same: every address costs one query
-	}
-	var user User
-	err = a.db.WithContext(ctx).Where("email = ?", email).Take(&user).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return nil, nil //nolint:nilnil // nobody is an answer
-	}
-	return &user, err
-}
-
-func newSession(user *User, client Client, now time.Time, settings Settings) (*Session, error) {
+func (s *Service) newSession(user *User, client Client) (*Session, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, err
 	}
+	now := s.now()
 	return &Session{
 		ID: id, UserID: user.ID, Generation: user.Generation, Counter: 1,
 		CreatedAt: now, RotatedAt: now,
-		ExpiresAt: now.Add(settings.SessionLifetime), IdleExpiresAt: now.Add(settings.IdleLifetime),
-		Address: client.Address, UserAgent: client.UserAgent,
+		ExpiresAt: now.Add(s.config.SessionLifetime), IdleExpiresAt: now.Add(s.config.IdleLifetime),
+		IP: client.IP, UserAgent: client.UserAgent,
 	}, nil
 }
 
-// open stores the session if its user is still the one whose password was checked, and, unless rehash is empty,
-// makes rehash the user's hash; what belongs to that, then does in the same transaction. Hashing took a while: a password reset or an operator may have been
-// faster, and then nobody is logged in any more and the newer hash stays. A rehash changes nothing that its
-// owner would see: neither the generation, which would end the other sessions, nor the time of the last change.
+// createSession stores a session and calls then in the same transaction. If rehash is not empty, it becomes the
+// user's hash.
 //
-// A reset that commits between the insert's look at the user and its own commit is not seen by it. The
-// session then is of an older generation than the user's, and dead. It cannot get between a rehash and its
+// Hashing takes a while. If a reset or an operator changed the user meanwhile, createSession stores nothing and
+// returns false. A rehash changes nothing that the user would notice: neither the generation, which would end
+// the other sessions, nor the time of the last change.
+//
+// The insert does not see a reset that commits between its read of the user and its own commit. The session is
+// then of an older generation than the user, and invalid. Such a reset cannot come between a rehash and its
 // session: the rehash has locked the user's row.
-func (a *Authority) open(ctx context.Context, session *Session, user *User, rehash string, then func(tx *gorm.DB) error) (bool, error) {
-	var opened bool
-	err := database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
-		opened = false
+func (s *Service) createSession(ctx context.Context, session *Session, user *User, rehash string, then func(tx *gorm.DB) error) (bool, error) {
+	var created bool
+	err := s.db.Transaction(ctx, func(tx *gorm.DB) error {
+		created = false
 		hash := user.PasswordHash
 		if rehash != "" {
 			replace := tx.Exec(`
@@ -159,22 +148,22 @@ func (a *Authority) open(ctx context.Context, session *Session, user *User, reha
 			if replace.Error != nil {
 				return replace.Error
 			}
-			hash = rehash // which the insert finds only if this statement has set it
+			hash = rehash // which the insert finds only if this statement set it
 		}
 		insert := tx.Exec(`
-			INSERT INTO sessions (id, user_id, generation, counter, created_at, rotated_at, expires_at, idle_expires_at, address, user_agent)
+			INSERT INTO sessions (id, user_id, generation, counter, created_at, rotated_at, expires_at, idle_expires_at, ip, user_agent)
 			SELECT ?, id, generation, ?, ?, ?, ?, ?, ?, ? FROM users
 			WHERE id = ? AND generation = ? AND password_hash = ? AND disabled_at IS NULL`,
 			session.ID, session.Counter, session.CreatedAt, session.RotatedAt, session.ExpiresAt, session.IdleExpiresAt,
-			session.Address, session.UserAgent, user.ID, user.Generation, hash)
-		opened = insert.RowsAffected == 1
-		if insert.Error != nil || !opened {
+			session.IP, session.UserAgent, user.ID, user.Generation, hash)
+		created = insert.RowsAffected == 1
+		if insert.Error != nil || !created {
 			return insert.Error
 		}
 		return then(tx)
 	})
-	if errors.Is(err, gorm.ErrForeignKeyViolated) { // the user was deleted between the insert's look and its end
+	if errors.Is(err, gorm.ErrForeignKeyViolated) { // the user was deleted while the insert ran
 		return false, nil
 	}
-	return opened, err
+	return created, err
 }

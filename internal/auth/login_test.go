@@ -31,26 +31,26 @@ func TestSessionIsOpenedForTheUserThatWasChecked(t *testing.T) {
 			change := changes[name]
 			now := time.Now().UTC().Truncate(time.Microsecond)
 			user := User{ID: uuid.New(), Name: "Ada", Email: uuid.NewString(), PasswordHash: "checked", Generation: 3, CreatedAt: now, UpdatedAt: now}
-			if err := db.Create(&user).Error; err != nil {
+			if err := db.WithContext(t.Context()).Create(&user).Error; err != nil {
 				t.Fatal(err)
 			}
-			session, err := newSession(&user, Client{}, now, Settings{SessionLifetime: time.Hour, IdleLifetime: time.Hour})
+			s := &Service{db: db, config: Config{SessionLifetime: time.Hour, IdleLifetime: time.Hour, Now: func() time.Time { return now }}}
+			session, err := s.newSession(&user, Client{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := db.Model(&User{}).Where("id = ?", user.ID).UpdateColumns(change).Error; err != nil {
+			if err := db.WithContext(t.Context()).Model(&User{}).Where("id = ?", user.ID).UpdateColumns(change).Error; err != nil {
 				t.Fatal(err)
 			}
-			authority := &Authority{db: db}
-			if opened, err := authority.open(t.Context(), session, &user, rehash, func(*gorm.DB) error { return nil }); err != nil || opened != (name == "nothing") {
+			if opened, err := s.createSession(t.Context(), session, &user, rehash, func(*gorm.DB) error { return nil }); err != nil || opened != (name == "nothing") {
 				t.Errorf("%s changed, rehash %q: opened %v, %v", name, rehash, opened, err)
 			}
 			var stored []Session
-			if err := db.Where("user_id = ?", user.ID).Find(&stored).Error; err != nil || len(stored) != map[bool]int{true: 1}[name == "nothing"] {
+			if err := db.WithContext(t.Context()).Where("user_id = ?", user.ID).Find(&stored).Error; err != nil || len(stored) != map[bool]int{true: 1}[name == "nothing"] {
 				t.Errorf("%s changed, rehash %q: %d sessions, %v", name, rehash, len(stored), err)
 			}
 			after := user
-			if err := db.Where("id = ?", user.ID).Take(&after).Error; err != nil {
+			if err := db.WithContext(t.Context()).Where("id = ?", user.ID).Take(&after).Error; err != nil {
 				t.Fatal(err)
 			}
 			hash, changed := change["password_hash"]

@@ -10,24 +10,23 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/database"
 )
 
-// Logout ends the session of the refresh token (RFC 7009, section 2). Any token of the session will do,
-// live, retired or expired: whoever wants it ended may end it. It is idempotent, and nil means that the
-// session's end is durable. Errors: ErrForeignRefresh.
-func (a *Authority) Logout(ctx context.Context, refreshToken string, client Client) error {
-	presented, err := a.refresh.Decode(refreshToken)
+// Logout revokes the session of a refresh token (RFC 7009, section 2). Any token of the session is accepted,
+// whether current, used or expired. Logout is idempotent, and nil means that the session's end is durable. It
+// returns ErrForeignRefreshToken if this server did not issue the token.
+func (s *Service) Logout(ctx context.Context, refreshToken string, client Client) error {
+	presented, err := s.config.RefreshTokens.Decode(refreshToken)
 	if err != nil {
-		return ErrForeignRefresh
+		return ErrForeignRefreshToken
 	}
-	now := a.now()
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
-		session, err := revoke(tx, presented.Session, RevokedByLogout, now)
+	now := s.now()
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
+		session, err := revokeSession(tx, presented.Session, RevokedByLogout, now)
 		if session == nil || err != nil {
-			return err // it has ended before, and nothing happens
+			return err // it ended before: nothing to do
 		}
-		return audit.Record(tx, a.success(audit.Logout, &User{ID: session.UserID}, session, client))
+		return audit.Record(tx, ofSession(s.success(audit.Logout, nil, client), session))
 	})
 	if err != nil {
 		return fmt.Errorf("logout: %w", err)
@@ -35,8 +34,9 @@ func (a *Authority) Logout(ctx context.Context, refreshToken string, client Clie
 	return nil
 }
 
-// revoke ends a session, and returns it, unless it has been revoked already; the first reason stays.
-func revoke(tx *gorm.DB, id uuid.UUID, reason RevokedReason, now time.Time) (*Session, error) {
+// revokeSession revokes a session and returns it, or nil if it was revoked already or does not exist. The first
+// reason is kept.
+func revokeSession(tx *gorm.DB, id uuid.UUID, reason RevokedReason, now time.Time) (*Session, error) {
 	var session Session
 	update := tx.Model(&session).Clauses(clause.Returning{}).
 		Where("id = ? AND revoked_at IS NULL", id).

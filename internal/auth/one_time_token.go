@@ -10,8 +10,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// OneTimeToken is the one token of a purpose that a user may have outstanding. The key being user and
-// purpose, a newer token takes the older one's place and so voids it; using a token deletes the row.
+// OneTimeToken is the one token that a user may have for a purpose. The primary key is user and purpose, so a
+// newer token replaces the older one. Using a token deletes the row.
 type OneTimeToken struct {
 	UserID    uuid.UUID `gorm:"primaryKey"`
 	Purpose   Purpose   `gorm:"primaryKey"`
@@ -20,13 +20,13 @@ type OneTimeToken struct {
 	CreatedAt time.Time `gorm:"autoCreateTime:false"`
 }
 
-// Purpose is what a one-time token is good for. A token of one purpose is worth nothing for another.
+// Purpose is what a one-time token may be used for. A token is refused for any other purpose.
 type Purpose string
 
-// PurposeResetPassword lets its bearer set a new password.
+// PurposeResetPassword allows setting a new password.
 const PurposeResetPassword Purpose = "reset-password"
 
-// newOneTimeToken makes the user's token of purpose and voids an older one.
+// newOneTimeToken makes a token for a user and purpose. It replaces an older one.
 func newOneTimeToken(tx *gorm.DB, user uuid.UUID, purpose Purpose, now time.Time, lifetime time.Duration) (string, error) {
 	text, digest := token.NewOneTime()
 	row := OneTimeToken{UserID: user, Purpose: purpose, Digest: digest, ExpiresAt: now.Add(lifetime), CreatedAt: now}
@@ -36,15 +36,16 @@ func newOneTimeToken(tx *gorm.DB, user uuid.UUID, purpose Purpose, now time.Time
 	}).Create(&row).Error
 }
 
-// useOneTimeToken takes the token away. Of many who try at once, one is told true.
+// useOneTimeToken deletes the token and reports whether it was valid. Of several concurrent calls with the same
+// token, one returns true.
 func useOneTimeToken(tx *gorm.DB, text string, purpose Purpose, now time.Time) (bool, error) {
-	taken := tx.
+	used := tx.
 		Where("digest = ? AND purpose = ? AND expires_at > ?", token.OneTimeDigest(text), purpose, now).
 		Delete(&OneTimeToken{})
-	return taken.RowsAffected == 1, taken.Error
+	return used.RowsAffected == 1, used.Error
 }
 
-// voidOneTimeTokens takes away what a user has outstanding, of whatever purpose.
-func voidOneTimeTokens(tx *gorm.DB, user uuid.UUID) error {
+// deleteOneTimeTokens deletes a user's tokens for every purpose.
+func deleteOneTimeTokens(tx *gorm.DB, user uuid.UUID) error {
 	return tx.Where("user_id = ?", user).Delete(&OneTimeToken{}).Error
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// Registration is what a new user tells.
+// Registration describes a new account.
 type Registration struct {
 	Name     string
 	Bio      *string
@@ -17,30 +17,31 @@ type Registration struct {
 	Password string
 }
 
-// Register makes an account. Errors: ErrAddress, ErrAddressTaken, *WeakPasswordError, *ThrottledError,
-// password.ErrBusy. Each costs its network one of the attempts that all doors with a password share.
-func (a *Authority) Register(ctx context.Context, registration Registration, client Client) (user *User, err error) {
-	email, err := NormalizeAddress(registration.Email)
+// Register creates an account. It returns ErrInvalidEmail, ErrEmailTaken, *WeakPasswordError, *ThrottledError
+// or password.ErrBusy. Every registration counts against the limit on passwords of its network, and is not
+// refunded.
+func (s *Service) Register(ctx context.Context, registration Registration, client Client) (user *User, err error) {
+	email, err := NormalizeEmail(registration.Email)
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := password.Accept(registration.Password, registration.Name, email, a.settings.Product)
+	accepted, err := password.Accept(registration.Password, registration.Name, email, s.config.Brand.Name)
 	if err != nil {
 		return nil, &WeakPasswordError{Reason: err}
 	}
-	attempt := a.attempt(audit.Register, nil, client)
-	attempt.Email = email
-	reservation, err := a.reserve(ctx, attempt, throttle.Charge{Limit: passwordsOfNetwork, Subject: throttle.Network(client.Address)})
+	event := s.failure(audit.Register, nil, client)
+	event.Email = email
+	reservation, err := s.reserve(ctx, event, throttle.Charge{Limit: passwordsPerNetwork, Subject: throttle.Network(client.IP)})
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
-	defer func() { a.settle(ctx, reservation, err) }() // kept, also by those who succeed: each makes an account
-	hash, err := a.hasher.Hash(ctx, accepted)
+	defer func() { s.settle(ctx, reservation, err) }()
+	hash, err := s.config.Hasher.Hash(ctx, accepted)
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
 	account := User{Name: registration.Name, Bio: registration.Bio, Email: email, PasswordHash: hash}
-	user, err = a.insertUser(ctx, account, audit.Register, client)
+	user, err = s.insertUser(ctx, account, audit.Register, client)
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}

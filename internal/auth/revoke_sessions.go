@@ -6,21 +6,26 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/database"
 )
 
-// RevokeSessions logs a user out everywhere and tells of how many sessions. Errors: ErrUnknownUser.
-func (a *Authority) RevokeSessions(ctx context.Context, id uuid.UUID) (sessions int64, err error) {
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
-		user, err := userOf(tx, id)
+// RevokeSessions logs a user out everywhere. It returns how many live sessions that ended, or ErrUnknownUser.
+//
+// Raising the generation also ends a session that a login is just creating; that one is not counted.
+func (s *Service) RevokeSessions(ctx context.Context, id uuid.UUID) (sessions int64, err error) {
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
+		user, err := userByID(tx, id)
 		if err != nil {
 			return err
 		}
-		_, sessions, err = a.raiseGeneration(tx, gorm.Expr("users.id = ?", id), a.success(audit.RevokeSessions, user, nil, Client{}))
-		return err
+		if err := liveSessions(tx, s.now()).Where("users.id = ?", id).Count(&sessions).Error; err != nil {
+			return err
+		}
+		if err := tx.Exec("UPDATE users SET generation = generation + 1 WHERE id = ?", id).Error; err != nil {
+			return err
+		}
+		return audit.Record(tx, s.success(audit.RevokeSessions, user, Client{}))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("revoke sessions: %w", err)
@@ -28,29 +33,24 @@ func (a *Authority) RevokeSessions(ctx context.Context, id uuid.UUID) (sessions 
 	return sessions, nil
 }
 
-// RevokeAllSessions logs everybody out and tells how many users there are and how many sessions they had.
-func (a *Authority) RevokeAllSessions(ctx context.Context) (users, sessions int64, err error) {
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
-		event := a.success(audit.RevokeSessions, nil, nil, Client{})
+// RevokeAllSessions logs every user out. It returns how many users there are and how many live sessions that
+// ended.
+func (s *Service) RevokeAllSessions(ctx context.Context) (users, sessions int64, err error) {
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
+		if err := liveSessions(tx, s.now()).Count(&sessions).Error; err != nil {
+			return err
+		}
+		raised := tx.Exec("UPDATE users SET generation = generation + 1")
+		if raised.Error != nil {
+			return raised.Error
+		}
+		users = raised.RowsAffected
+		event := s.success(audit.RevokeSessions, nil, Client{})
 		event.Detail = "of every user"
-		users, sessions, err = a.raiseGeneration(tx, gorm.Expr("TRUE"), event)
-		return err
+		return audit.Record(tx, event)
 	})
 	if err != nil {
 		return 0, 0, fmt.Errorf("revoke all sessions: %w", err)
 	}
 	return users, sessions, nil
-}
-
-// raiseGeneration ends all sessions of some users by one statement. A login that is opening one at this moment
-// is not counted, and its session is dead all the same.
-func (a *Authority) raiseGeneration(tx *gorm.DB, of clause.Expression, event audit.Event) (users, sessions int64, err error) {
-	if err := liveSessions(tx, a.now()).Where(of).Count(&sessions).Error; err != nil {
-		return 0, 0, err
-	}
-	raise := tx.Model(&User{}).Where(of).Updates(map[string]any{"generation": gorm.Expr("generation + 1")})
-	if raise.Error != nil {
-		return 0, 0, raise.Error
-	}
-	return raise.RowsAffected, sessions, audit.Record(tx, event)
 }

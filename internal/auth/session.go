@@ -12,20 +12,20 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// Session is one login and all that came of it: one row for ever, however often it is refreshed.
+// Session is one login and everything that follows from it: one row, however often it is refreshed.
 type Session struct {
 	ID            uuid.UUID `gorm:"primaryKey"`
 	UserID        uuid.UUID
-	Generation    int64      // the user's when the session was opened
-	Counter       int64      // of the one refresh token that is live
+	Generation    int64      // the user's when the session was created
+	Counter       int64      // of the current refresh token
 	CreatedAt     time.Time  `gorm:"autoCreateTime:false"`
-	RotatedAt     time.Time  // when the live token was made
-	ExpiresAt     time.Time  // absolute: rotation does not move it
-	IdleExpiresAt time.Time  // moved by every rotation
+	RotatedAt     time.Time  // when the current refresh token was made
+	ExpiresAt     time.Time  // absolute: a refresh does not move it
+	IdleExpiresAt time.Time  // moved by every refresh
 	RevokedAt     *time.Time // nil: not revoked
 	RevokedReason *RevokedReason
-	Address       string // the client's, at login
-	UserAgent     string // the client's, at login; untrusted text
+	IP            string // the client's, at the login
+	UserAgent     string // the client's, at the login; untrusted text
 }
 
 // RevokedReason is why a session was revoked.
@@ -38,59 +38,59 @@ const (
 	RevokedByCap    RevokedReason = "cap"
 )
 
-// expired tells whether the session is past either of its ends.
+// expired reports whether the session has reached its absolute or its idle expiry.
 func (s *Session) expired(now time.Time) bool {
 	return !now.Before(s.ExpiresAt) || !now.Before(s.IdleExpiresAt)
 }
 
-// liveSessions are those that can go on: neither revoked nor past an end, of the generation of a user who is not
-// disabled.
+// liveSessions selects the valid sessions: neither revoked nor expired, and of the current generation of a user
+// who is not disabled.
 func liveSessions(tx *gorm.DB, now time.Time) *gorm.DB {
 	return tx.Model(&Session{}).
 		Joins("JOIN users ON users.id = sessions.user_id AND users.generation = sessions.generation AND users.disabled_at IS NULL").
 		Where("sessions.revoked_at IS NULL AND sessions.expires_at > ? AND sessions.idle_expires_at > ?", now, now)
 }
 
-// Client is who asks, as far as the connection tells.
+// Client is where a request came from.
 type Client = audit.Origin
 
-// Tokens are the pair a session goes on with.
+// Tokens are the tokens of a session.
 type Tokens struct {
 	Access    string
 	Refresh   string
 	ExpiresIn time.Duration // of Access, from now
 }
 
-// issue makes the tokens of a session whose live refresh token is the counter-th.
-func (a *Authority) issue(session *Session, counter int64) (*Tokens, error) {
-	access, err := a.access.Issue(session.UserID, session.ID, session.CreatedAt)
+// issueTokens makes the tokens of a session whose current refresh token has this counter.
+func (s *Service) issueTokens(session *Session, counter int64) (*Tokens, error) {
+	access, err := s.config.AccessTokens.Issue(session.UserID, session.ID, session.CreatedAt)
 	if err != nil {
 		return nil, fmt.Errorf("issue tokens: %w", err)
 	}
-	refresh := a.refresh.Encode(token.Refresh{Session: session.ID, Counter: counter})
-	return &Tokens{Access: access, Refresh: refresh, ExpiresIn: a.access.Lifetime()}, nil
+	refresh := s.config.RefreshTokens.Encode(token.Refresh{Session: session.ID, Counter: counter})
+	return &Tokens{Access: access, Refresh: refresh, ExpiresIn: s.config.AccessTokens.Lifetime()}, nil
 }
 
-// mostSessions is how many live sessions a user may have. Logins at once may be that many more until the next.
-const mostSessions = 100
+// maxSessions is how many live sessions a user may have. Concurrent logins may exceed it until the next login.
+const maxSessions = 100
 
-// evict ends the sessions that a login left over the most: those not refreshed for longest, as devices in use
-// refresh theirs.
-func (a *Authority) evict(tx *gorm.DB, user *User, opened *Session, client Client) error {
+// evictSessions revokes the sessions that a login left over maxSessions: those that were not refreshed for
+// longest, because devices in use refresh theirs.
+func (s *Service) evictSessions(tx *gorm.DB, user *User, created *Session, client Client) error {
 	var evicted []Session
-	err := tx.Model(&evicted).Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}}}).
+	err := tx.Model(&evicted).Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "user_id"}}}).
 		Where(`id IN (
 			SELECT id FROM sessions
 			WHERE user_id = ? AND generation = ? AND revoked_at IS NULL AND expires_at > ? AND idle_expires_at > ? AND id <> ?
 			ORDER BY rotated_at DESC, id DESC LIMIT ? OFFSET ?)`,
-			user.ID, user.Generation, opened.CreatedAt, opened.CreatedAt, opened.ID, mostSessions, mostSessions-1).
-		Updates(map[string]any{"revoked_at": opened.CreatedAt, "revoked_reason": RevokedByCap}).Error
+			user.ID, user.Generation, created.CreatedAt, created.CreatedAt, created.ID, maxSessions, maxSessions-1).
+		Updates(map[string]any{"revoked_at": created.CreatedAt, "revoked_reason": RevokedByCap}).Error
 	if err != nil {
 		return err
 	}
 	events := make([]audit.Event, len(evicted))
 	for i := range evicted {
-		events[i] = a.success(audit.Evict, user, &evicted[i], client)
+		events[i] = ofSession(s.success(audit.Evict, user, client), &evicted[i])
 	}
 	return audit.Record(tx, events...)
 }

@@ -7,61 +7,71 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
-// SetPassword sets a user's password on an operator's word, with all that a reset brings. A disabled user stays
-// disabled. Errors: ErrUnknownUser, *WeakPasswordError, password.ErrBusy.
-func (a *Authority) SetPassword(ctx context.Context, id uuid.UUID, plain string) error {
-	user, err := userOf(a.db.WithContext(ctx), id)
+// SetPassword sets a user's password for an operator, with the same consequences as a reset. A disabled user
+// stays disabled. It returns ErrUnknownUser, *WeakPasswordError or password.ErrBusy.
+func (s *Service) SetPassword(ctx context.Context, id uuid.UUID, plain string) error {
+	user, err := userByID(s.db.WithContext(ctx), id)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	accepted, err := password.Accept(plain, user.Name, user.Email, a.settings.Product)
+	accepted, err := password.Accept(plain, user.Name, user.Email, s.config.Brand.Name)
 	if err != nil {
 		return &WeakPasswordError{Reason: err}
 	}
-	hash, err := a.hasher.Hash(ctx, accepted)
+	hash, err := s.config.Hasher.Hash(ctx, accepted)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	now := a.now()
-	err = database.Transaction(ctx, a.db, func(tx *gorm.DB) error {
-		replaced, err := a.replacePassword(tx, user, gorm.Expr("TRUE"), hash, now)
+	now := s.now()
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
+		replaced, err := s.replacePassword(tx, user, hash, now, enabledOrDisabled)
 		if err == nil && !replaced {
 			err = ErrUnknownUser
 		}
 		if err != nil {
 			return err
 		}
-		return audit.Record(tx, a.success(audit.SetPassword, user, nil, Client{}))
+		return audit.Record(tx, s.success(audit.SetPassword, user, Client{}))
 	})
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	a.outbox.Wake()
+	s.config.Outbox.Wake()
 	return nil
 }
 
-// replacePassword gives a user for whom condition holds another password. The generation goes up, which ends
-// every session there is and every login still hashing the old password; one-time tokens, of whatever purpose,
-// must not outlive it either; what was guessed about the old one is forgiven; and the owner is told.
-func (a *Authority) replacePassword(tx *gorm.DB, user *User, condition clause.Expression, hash string, now time.Time) (bool, error) {
-	if err := voidOneTimeTokens(tx, user.ID); err != nil { // before the user's row is locked, as a reset does
+// passwordOf says whose password replacePassword replaces.
+type passwordOf int
+
+const (
+	enabledOnly passwordOf = iota
+	enabledOrDisabled
+)
+
+// replacePassword replaces a user's password, and reports whether it did. It raises the generation, which ends
+// every session and every login that is still hashing the old password. It also deletes the user's one-time
+// tokens, resets the limit on guessing, and tells the user by email.
+func (s *Service) replacePassword(tx *gorm.DB, user *User, hash string, now time.Time, of passwordOf) (bool, error) {
+	if err := deleteOneTimeTokens(tx, user.ID); err != nil { // before the user's row is locked, as in a reset
 		return false, err
 	}
-	update := tx.Model(&User{}).Where("id = ?", user.ID).Where(condition).Updates(map[string]any{
+	update := tx.Model(&User{}).Where("id = ?", user.ID)
+	if of == enabledOnly {
+		update = update.Where("disabled_at IS NULL")
+	}
+	update = update.Updates(map[string]any{
 		"password_hash": hash, "generation": gorm.Expr("generation + 1"), "updated_at": now,
 	})
 	if update.Error != nil || update.RowsAffected == 0 {
 		return false, update.Error
 	}
-	if err := a.forgive(tx, user.Email); err != nil {
+	if err := s.throttle.Clear(tx, loginsPerEmail, user.Email); err != nil {
 		return false, err
 	}
-	return true, a.outbox.Enqueue(tx, passwordChangedLetter, user.Email)
+	return true, s.config.Outbox.Enqueue(tx, passwordChangedEmail, user.Email)
 }

@@ -11,10 +11,10 @@ type User struct {
 	ID           uuid.UUID `gorm:"primaryKey"`
 	Name         string
 	Bio          *string
-	Email        string     // normalised by NormalizeAddress; unique
-	PasswordHash string     // a PHC string
-	Generation   int64      // of the sessions that are valid; see the package's comment
+	Email        string     // normalized by NormalizeEmail; unique
+	PasswordHash string     // in PHC or modular crypt format
+	Generation   int64      // of the valid sessions; see the package comment
 	DisabledAt   *time.Time // nil: not disabled
 	CreatedAt    time.Time  `gorm:"autoCreateTime:false"`
-	UpdatedAt    time.Time  `gorm:"autoUpdateTime:false"` // when what the owner tells, the password included, last changed
+	UpdatedAt    time.Time  `gorm:"autoUpdateTime:false"` // when the profile or the password last changed
 }

@@ -133,7 +133,7 @@ func (in *installation) logDurability(b *testing.B) {
 	if err := row.Scan(&fsync, &synchronous); err != nil {
 		b.Fatal(err)
 	}
-	if err := database.Close(db); err != nil {
+	if err := db.Close(); err != nil {
 		b.Fatal(err)
 	}
 	if fsync == "off" || synchronous == "off" {

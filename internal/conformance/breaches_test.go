@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // exchange is a request, and the answer to it as a proxy may change it.
@@ -291,7 +291,7 @@ func branch() func(*exchange) {
 	seen := make(map[string]bool)
 	return on("POST /auth/refresh-tokens", func(e *exchange) {
 		if token := member(e.asked, "refreshToken"); e.status == http.StatusOK && seen[token] {
-			e.body = strings.Replace(e.body, member(e.body, "refreshToken"), apitest.Password, 1)
+			e.body = strings.Replace(e.body, member(e.body, "refreshToken"), servertest.Password, 1)
 		} else {
 			seen[token] = true
 		}

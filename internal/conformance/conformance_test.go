@@ -16,19 +16,19 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/conformance"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
 
 // target is a server, of which an operator makes the links.
-func target(s *apitest.Server, url string) conformance.Target {
+func target(s *servertest.Server, url string) conformance.Target {
 	return conformance.Target{URL: url, Domain: "Conformance.example", ResetLink: func(ctx context.Context, address string) (string, error) {
-		user, err := s.Authority.FindUser(ctx, address)
+		user, err := s.Auth.FindUser(ctx, address)
 		if err != nil {
 			return "", err
 		}
-		return s.Authority.ResetLink(ctx, user.ID)
+		return s.Auth.ResetLink(ctx, user.ID)
 	}}
 }
 
@@ -36,8 +36,8 @@ func target(s *apitest.Server, url string) conformance.Target {
 // that does not take a fault of the server.
 func TestServerConforms(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		for name, options := range map[string]apitest.Options{"as by default": {Throttle: true}, "without limits, without a grace": {RefreshGrace: -1}} {
-			s := apitest.Start(t, engine, options)
+		for name, options := range map[string]servertest.Options{"as by default": {Throttle: true}, "without limits, without a grace": {RefreshGrace: -1}} {
+			s := servertest.Start(t, engine, options)
 			to := target(s, s.URL)
 			to.Transport = s.Client.Transport // which looks for its secrets in the database and the log
 			var held []string
@@ -49,7 +49,7 @@ func TestServerConforms(t *testing.T) {
 				t.Errorf("%s: held %q, account %q, notes %q", name, held, report.Account, report.Notes)
 			}
 			table := report.Table()
-			for _, operation := range apitest.Contract().Operations() {
+			for _, operation := range servertest.Document().Operations() {
 				for _, status := range operation.Statuses {
 					limited := status == http.StatusTooManyRequests
 					seen := len(report.Took(operation.ID, status)) > 0
@@ -58,7 +58,7 @@ func TestServerConforms(t *testing.T) {
 					}
 				}
 			}
-			if lines := strings.Count(table, "\n"); lines != 1+len(apitest.Contract().Operations()) {
+			if lines := strings.Count(table, "\n"); lines != 1+len(servertest.Document().Operations()) {
 				t.Errorf("the table:\n%s", table)
 			}
 		}
@@ -68,11 +68,11 @@ func TestServerConforms(t *testing.T) {
 // Every breach is found, where it is, and told in words.
 func TestBreaches(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		open := apitest.Start(t, engine, apitest.Options{})
+		open := servertest.Start(t, engine, servertest.Options{})
 		for name, breach := range breaches() {
 			s := open
 			if breach.check == "limits" { // which one run uses up
-				s = apitest.Start(t, engine, apitest.Options{Throttle: true})
+				s = servertest.Start(t, engine, servertest.Options{Throttle: true})
 			}
 			var secrets []string
 			change := func(e *exchange) {
@@ -102,7 +102,7 @@ func TestBreaches(t *testing.T) {
 
 // No answer of a whole run goes by unnoticed: turned into its opposite, each one is a breach.
 func TestEveryAnswerCounts(t *testing.T) {
-	s := apitest.Start(t, databasetest.SQLite, apitest.Options{})
+	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	run := func(url string) error {
 		_, err := conformance.Run(t.Context(), target(s, url), func(string) {})
 		return err
@@ -140,7 +140,7 @@ func hasOne(text, several string) bool {
 
 // A limit that is met on the way is sat out, if that does not take long, and not for ever.
 func TestLimitsAreSatOut(t *testing.T) {
-	s := apitest.Start(t, databasetest.SQLite, apitest.Options{})
+	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	for name, test := range map[string]struct {
 		seconds string
 		times   int // the limit is met
@@ -170,7 +170,7 @@ func TestLimitsAreSatOut(t *testing.T) {
 
 // What a server says does not steer the terminal it is shown on.
 func TestBreachOnATerminal(t *testing.T) {
-	s := apitest.Start(t, databasetest.SQLite, apitest.Options{})
+	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	for name, change := range map[string]func(*exchange){
 		"a header": func(e *exchange) {
 			e.header.Set("X-Odd", "\x1b[2J\u202e")
@@ -189,7 +189,7 @@ func TestBreachOnATerminal(t *testing.T) {
 
 // What is no answer is no breach, and said without what the request held.
 func TestWhatIsNoBreach(t *testing.T) {
-	s := apitest.Start(t, databasetest.SQLite, apitest.Options{})
+	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	broken := errors.New("no mailbox")
 	ended, cancel := context.WithCancel(t.Context())
 	closed := httptest.NewServer(http.NotFoundHandler())
@@ -219,7 +219,7 @@ func TestWhatIsNoBreach(t *testing.T) {
 
 // A deployment may be below a path of its host, and is then held to what an https one owes to browsers.
 func TestDeploymentBelowAPath(t *testing.T) {
-	s := apitest.Start(t, databasetest.SQLite, apitest.Options{})
+	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	to, err := url.Parse(s.URL)
 	if err != nil {
 		t.Fatal(err)

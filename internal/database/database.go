@@ -1,18 +1,18 @@
-// Package database opens the store Sesame keeps its state in and brings its schema up to date.
+// Package database opens the SQL database that Sesame keeps its state in, and migrates its schema.
 //
-// Two engines stand behind one *gorm.DB and behave alike: SQLite, a file in the data folder, and
-// PostgreSQL. The rooms that decide over rows (auth, token, mail) write their statements themselves;
-// this package only promises them that
+// A [DB] hides two engines that behave alike: SQLite, a file in the data folder, and PostgreSQL. The
+// packages that own rows (auth, signing, mail, throttle, audit) write their statements with GORM. This
+// package promises them, on both engines, that
 //
-//   - a duplicate key is gorm.ErrDuplicatedKey, and a database that is gone, full, locked or too slow is
-//     ErrUnavailable, on both engines;
-//   - what Transaction returned without an error is durable;
-//   - many writers at once wait for each other instead of failing.
+//   - a duplicate key is gorm.ErrDuplicatedKey, and a database that is down, full, locked or too slow is
+//     [ErrUnavailable];
+//   - what [DB.Transaction] or [DB.Statement] returned without an error is durable;
+//   - concurrent writers wait for each other instead of failing.
 //
-// A deadline cuts a statement off where it stands, with one exception: on SQLite a read ends between two rows, and
-// a row that takes long to find is found first (the driver does not interrupt it). Reads therefore have an index.
+// A deadline interrupts a statement, with one exception: on SQLite a read stops between two rows, so a row
+// that takes long to find is found first (the driver does not interrupt it). Reads therefore have an index.
 //
-// Times are written in UTC with microseconds, the finest both engines keep.
+// Times are stored in UTC with microseconds, the finest resolution that both engines have.
 package database
 
 import (
@@ -26,10 +26,16 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// Open connects to the database at url: "postgres://…" (also "postgresql://…"; several hosts and
-// target_session_attrs as libpq has them) or "sqlite:" followed by the path of the file, which is made
-// when missing. It answers only after the database has. It does not migrate.
-func Open(ctx context.Context, url string) (*gorm.DB, error) {
+// DB is a database. It is safe for concurrent use.
+//
+// GORM's own Transaction, Begin and Connection must not be called outside this package: they know nothing
+// of deadlines. The linter refuses them.
+type DB struct{ gorm *gorm.DB }
+
+// Open connects to the database at url: "postgres://…" or "postgresql://…" (several hosts and
+// target_session_attrs work as in libpq), or "sqlite:" followed by the path of a file, which is created if
+// it does not exist. It returns once the database has responded. It does not migrate.
+func Open(ctx context.Context, url string) (*DB, error) {
 	switch {
 	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
 		return openPostgres(ctx, url)
@@ -40,78 +46,85 @@ func Open(ctx context.Context, url string) (*gorm.DB, error) {
 	}
 }
 
-// open hands a dialector to GORM with the settings common to both engines.
-func open(ctx context.Context, dialector gorm.Dialector) (*gorm.DB, error) {
-	db, err := gorm.Open(dialector, &gorm.Config{
+// open gives a dialector to GORM with the settings that both engines share.
+func open(ctx context.Context, dialector gorm.Dialector) (*DB, error) {
+	opened, err := gorm.Open(dialector, &gorm.Config{
 		TranslateError:         true,
-		SkipDefaultTransaction: true, // a transaction is opened where one is meant: by Transaction
+		SkipDefaultTransaction: true, // transactions are explicit: see Transaction
 		DisableAutomaticPing:   true, // pinged below, with a context
 		Logger:                 logger.Discard,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	if err := Ping(ctx, db); err != nil {
-		return nil, errors.Join(fmt.Errorf("reach database: %w", err), Close(db))
+	db := &DB{opened}
+	if err := db.Ping(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("reach database: %w", err), db.Close())
 	}
 	return db, nil
 }
 
-// Ping tells whether the database answers.
-func Ping(ctx context.Context, db *gorm.DB) error {
+// Engine returns "sqlite" or "postgres".
+func (db *DB) Engine() string { return db.gorm.Name() }
+
+// WithContext returns a GORM session for reads. Writes belong in Transaction or Statement.
+func (db *DB) WithContext(ctx context.Context) *gorm.DB { return db.gorm.WithContext(ctx) }
+
+// Transaction calls work and commits what it wrote, or rolls back if work returns an error.
+//
+// The deadline of ctx applies, its cancellation does not: if a client disconnects during COMMIT, it must
+// not be unknown whether the commit took place. After an error nothing may be acknowledged; if the
+// connection was lost, the transaction may have committed all the same.
+func (db *DB) Transaction(ctx context.Context, work func(tx *gorm.DB) error) error {
+	ctx, cancel := withoutCancel(ctx)
+	defer cancel()
+	return plain(db.gorm.WithContext(ctx).Transaction(work)) // GORM does not translate the errors of Raw
+}
+
+// Statement is Transaction for a single statement, which both engines commit by themselves. It saves the
+// round trips of BEGIN and COMMIT. A failed commit is reported when the statement's rows are closed, which
+// GORM's methods do.
+func (db *DB) Statement(ctx context.Context, work func(db *gorm.DB) error) error {
+	ctx, cancel := withoutCancel(ctx)
+	defer cancel()
+	return plain(work(db.gorm.WithContext(ctx)))
+}
+
+// withoutCancel returns ctx with its deadline and without its cancellation.
+func withoutCancel(ctx context.Context) (context.Context, context.CancelFunc) {
+	detached := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(detached, deadline)
+	}
+	return detached, func() {}
+}
+
+// Ping reports whether the database responds.
+func (db *DB) Ping(ctx context.Context) error {
 	var one int
 	return plain(db.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error)
 }
 
-// Pools are the connection pools behind db by their names, to be asked for their figures.
-func Pools(db *gorm.DB) (map[string]*sql.DB, error) {
-	if pool, ok := db.ConnPool.(*sqlitePool); ok {
+// Pools returns the connection pools by name, for metrics.
+func (db *DB) Pools() (map[string]*sql.DB, error) {
+	if pool, ok := db.gorm.ConnPool.(*sqlitePool); ok {
 		return map[string]*sql.DB{"writer": pool.writer, "readers": pool.readers}, nil
 	}
-	pool, err := db.DB()
+	pool, err := db.gorm.DB()
 	if err != nil {
-		return nil, fmt.Errorf("pools of the database: %w", err)
+		return nil, fmt.Errorf("database pools: %w", err)
 	}
 	return map[string]*sql.DB{"postgres": pool}, nil
 }
 
-// Close ends every connection. What is under way is waited for.
-func Close(db *gorm.DB) error {
-	if pool, ok := db.ConnPool.(*sqlitePool); ok {
+// Close waits for running statements and closes every connection.
+func (db *DB) Close() error {
+	if pool, ok := db.gorm.ConnPool.(*sqlitePool); ok {
 		return pool.close()
 	}
-	pool, err := db.DB()
+	pool, err := db.gorm.DB()
 	if err != nil {
 		return fmt.Errorf("close database: %w", err)
 	}
 	return pool.Close()
-}
-
-// Transaction runs work and commits what it wrote, or nothing when work returns an error.
-//
-// The deadline of ctx holds, its cancellation does not: a client that hangs up in the middle of COMMIT
-// must not leave it unknown whether the commit took place. An error therefore means that nothing may be
-// acknowledged; after a lost connection the work may have been done all the same.
-func Transaction(ctx context.Context, db *gorm.DB, work func(tx *gorm.DB) error) error {
-	steady, release := steadied(ctx)
-	defer release()
-	return plain(db.WithContext(steady).Transaction(work)) // GORM leaves the errors of Raw as they are
-}
-
-// Statement is Transaction for work of one statement, of which both engines make a transaction by themselves: that
-// saves the ways there and back of BEGIN and COMMIT. A driver reports a statement's end, like that of COMMIT, when its
-// rows are closed, which GORM's methods do.
-func Statement(ctx context.Context, db *gorm.DB, work func(tx *gorm.DB) error) error {
-	steady, release := steadied(ctx)
-	defer release()
-	return plain(work(db.WithContext(steady)))
-}
-
-// steadied is ctx with its deadline and without its cancellation.
-func steadied(ctx context.Context) (context.Context, context.CancelFunc) {
-	steady := context.WithoutCancel(ctx)
-	if deadline, ok := ctx.Deadline(); ok {
-		return context.WithDeadline(steady, deadline)
-	}
-	return steady, func() {}
 }

@@ -28,14 +28,14 @@ func newUser(email string) *auth.User {
 	return &auth.User{ID: uuid.Must(uuid.NewV7()), Name: "Ada", Email: email, PasswordHash: "x", Generation: 1, CreatedAt: now, UpdatedAt: now}
 }
 
-func open(t *testing.T, url string) *gorm.DB {
+func open(t *testing.T, url string) *database.DB {
 	t.Helper()
 	db, err := database.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := database.Close(db); err != nil {
+		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -48,17 +48,17 @@ func TestInstancesMigrateAtOnce(t *testing.T) {
 		url := databasetest.Empty(t, engine)
 		var all sync.WaitGroup
 		start := make(chan struct{})
-		if err := database.Migrated(t.Context(), open(t, url)); !errors.Is(err, database.ErrNotMigrated) {
+		if err := open(t, url).CheckSchema(t.Context()); !errors.Is(err, database.ErrSchema) {
 			t.Errorf("an empty database: %v", err)
 		}
 		for range 8 {
 			db := open(t, url)
 			all.Go(func() {
 				<-start
-				if err := database.Migrate(t.Context(), db); err != nil {
+				if err := db.Migrate(t.Context()); err != nil {
 					t.Error(err)
 				}
-				if err := database.Migrated(t.Context(), db); err != nil {
+				if err := db.CheckSchema(t.Context()); err != nil {
 					t.Error(err)
 				}
 			})
@@ -66,10 +66,10 @@ func TestInstancesMigrateAtOnce(t *testing.T) {
 		close(start)
 		all.Wait()
 		newer := open(t, url)
-		if err := newer.Exec("INSERT INTO schema_migrations (version_id, is_applied) VALUES (99999, true)").Error; err != nil {
+		if err := newer.WithContext(t.Context()).Exec("INSERT INTO schema_migrations (version_id, is_applied) VALUES (99999, true)").Error; err != nil {
 			t.Fatal(err)
 		}
-		if err := database.Migrated(t.Context(), newer); !errors.Is(err, database.ErrNotMigrated) {
+		if err := newer.CheckSchema(t.Context()); !errors.Is(err, database.ErrSchema) {
 			t.Errorf("a newer schema: %v", err)
 		}
 	})
@@ -83,10 +83,10 @@ func TestWritersWaitForEachOther(t *testing.T) {
 		const writers, writes = 50, 4
 		var all sync.WaitGroup
 		for writer := range writers {
-			db := []*gorm.DB{one, other}[writer%2]
+			db := []*database.DB{one, other}[writer%2]
 			all.Go(func() {
 				for write := range writes {
-					err := database.Transaction(t.Context(), db, func(tx *gorm.DB) error {
+					err := db.Transaction(t.Context(), func(tx *gorm.DB) error {
 						var users int64
 						if err := tx.Model(&auth.User{}).Count(&users).Error; err != nil { // a read before the write
 							return err
@@ -101,7 +101,7 @@ func TestWritersWaitForEachOther(t *testing.T) {
 		}
 		all.Wait()
 		var users int64
-		if err := one.Model(&auth.User{}).Count(&users).Error; err != nil || users != writers*writes {
+		if err := one.WithContext(t.Context()).Model(&auth.User{}).Count(&users).Error; err != nil || users != writers*writes {
 			t.Errorf("%d users, %v", users, err)
 		}
 	})
@@ -111,7 +111,7 @@ func TestTransactionIsWhole(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
 		refuse := errors.New("refused")
-		err := database.Transaction(t.Context(), db, func(tx *gorm.DB) error {
+		err := db.Transaction(t.Context(), func(tx *gorm.DB) error {
 			if err := tx.Create(newUser("a@example.com")).Error; err != nil {
 				return err
 			}
@@ -121,7 +121,7 @@ func TestTransactionIsWhole(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		cancelled, cancel := context.WithCancel(t.Context())
-		err = database.Transaction(cancelled, db, func(tx *gorm.DB) error {
+		err = db.Transaction(cancelled, func(tx *gorm.DB) error {
 			cancel() // the client hangs up in the middle
 			return tx.Create(newUser("b@example.com")).Error
 		})
@@ -129,7 +129,7 @@ func TestTransactionIsWhole(t *testing.T) {
 			t.Errorf("a client that hung up undid what was under way: %v", err)
 		}
 		var emails []string
-		if err := db.Model(&auth.User{}).Pluck("email", &emails).Error; err != nil || len(emails) != 1 || emails[0] != "b@example.com" {
+		if err := db.WithContext(t.Context()).Model(&auth.User{}).Pluck("email", &emails).Error; err != nil || len(emails) != 1 || emails[0] != "b@example.com" {
 			t.Errorf("%v, %v", emails, err)
 		}
 	})
@@ -160,12 +160,12 @@ func TestStatementIsCommitted(t *testing.T) {
 				"CREATE TABLE links (id BIGINT PRIMARY KEY, target BIGINT REFERENCES links (id) DEFERRABLE INITIALLY DEFERRED)",
 				"INSERT INTO links VALUES (1, 1)",
 			} {
-				if err := db.Exec(setup).Error; err != nil {
+				if err := db.WithContext(t.Context()).Exec(setup).Error; err != nil {
 					t.Fatal(err)
 				}
 			}
 			gone, cancel := context.WithCancel(t.Context())
-			err := database.Statement(gone, db, func(tx *gorm.DB) error {
+			err := db.Statement(gone, func(tx *gorm.DB) error {
 				cancel() // the client hangs up in the middle
 				return test.statement(tx)
 			})
@@ -176,7 +176,7 @@ func TestStatementIsCommitted(t *testing.T) {
 				test.want = []link{{1, 1}}
 			}
 			var links []link
-			if err := db.Order("id").Find(&links).Error; err != nil || !slices.Equal(links, test.want) {
+			if err := db.WithContext(t.Context()).Order("id").Find(&links).Error; err != nil || !slices.Equal(links, test.want) {
 				t.Errorf("%s: %v, %v, want %v", name, links, err, test.want)
 			}
 		}
@@ -186,30 +186,30 @@ func TestStatementIsCommitted(t *testing.T) {
 func TestErrorsAreToldApart(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
-		if err := db.Create(newUser("a@example.com")).Error; err != nil {
+		if err := db.WithContext(t.Context()).Create(newUser("a@example.com")).Error; err != nil {
 			t.Fatal(err)
 		}
-		if err := db.Create(newUser("a@example.com")).Error; !errors.Is(err, gorm.ErrDuplicatedKey) {
+		if err := db.WithContext(t.Context()).Create(newUser("a@example.com")).Error; !errors.Is(err, gorm.ErrDuplicatedKey) {
 			t.Errorf("a duplicate: %v", err)
 		}
-		err := db.Exec("SELECT nothing FROM nowhere").Error
+		err := db.WithContext(t.Context()).Exec("SELECT nothing FROM nowhere").Error
 		if err == nil || errors.Is(err, database.ErrUnavailable) {
 			t.Errorf("a wrong statement: %v", err)
 		}
 		late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 		defer cancel()
-		if err := database.Transaction(late, db, func(tx *gorm.DB) error { return tx.Create(newUser("b@example.com")).Error }); !errors.Is(err, database.ErrUnavailable) {
+		if err := db.Transaction(late, func(tx *gorm.DB) error { return tx.Create(newUser("b@example.com")).Error }); !errors.Is(err, database.ErrUnavailable) {
 			t.Errorf("too late: %v", err)
 		}
-		if err := database.Close(db); err != nil {
+		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
 		for name, err := range map[string]error{
-			"read":        db.Take(&auth.User{}).Error,
-			"write":       db.Create(newUser("c@example.com")).Error,
-			"transaction": database.Transaction(t.Context(), db, func(*gorm.DB) error { return nil }),
-			"ping":        database.Ping(t.Context(), db),
-			"migrated":    database.Migrated(t.Context(), db),
+			"read":        db.WithContext(t.Context()).Take(&auth.User{}).Error,
+			"write":       db.WithContext(t.Context()).Create(newUser("c@example.com")).Error,
+			"transaction": db.Transaction(t.Context(), func(*gorm.DB) error { return nil }),
+			"ping":        db.Ping(t.Context()),
+			"migrated":    db.CheckSchema(t.Context()),
 		} {
 			if !errors.Is(err, database.ErrUnavailable) {
 				t.Errorf("%s of a closed database: %v", name, err)
@@ -225,15 +225,15 @@ func TestLockedByAnotherProcess(t *testing.T) {
 		url := databasetest.URL(t, engine)
 		db, other := open(t, url), open(t, url)
 		user := newUser("a@example.com")
-		if err := db.Create(user).Error; err != nil {
+		if err := db.WithContext(t.Context()).Create(user).Error; err != nil {
 			t.Fatal(err)
 		}
-		rename := func(ctx context.Context, db *gorm.DB) error {
-			return database.Transaction(ctx, db, func(tx *gorm.DB) error {
+		rename := func(ctx context.Context, db *database.DB) error {
+			return db.Transaction(ctx, func(tx *gorm.DB) error {
 				return tx.Model(&auth.User{}).Where("id = ?", user.ID).Update("name", "Grace").Error
 			})
 		}
-		holding := other.Begin()
+		holding := other.WithContext(t.Context()).Begin()
 		if err := holding.Model(&auth.User{}).Where("id = ?", user.ID).Update("name", "Alan").Error; err != nil {
 			t.Fatal(err)
 		}
@@ -256,11 +256,11 @@ func TestTimesAndTextComeBackAsTheyWere(t *testing.T) {
 		db := databasetest.New(t, engine)
 		user := newUser("a@example.com")
 		user.Name, user.CreatedAt = "Ada ' \" \\ 🐎 %s\n", time.Date(2026, 3, 29, 1, 30, 0, 120_000_000, time.UTC)
-		if err := db.Create(user).Error; err != nil {
+		if err := db.WithContext(t.Context()).Create(user).Error; err != nil {
 			t.Fatal(err)
 		}
 		var got auth.User
-		if err := db.Where("created_at > ? AND created_at < ?", user.CreatedAt.Add(-time.Microsecond), user.CreatedAt.Add(time.Microsecond)).Take(&got).Error; err != nil {
+		if err := db.WithContext(t.Context()).Where("created_at > ? AND created_at < ?", user.CreatedAt.Add(-time.Microsecond), user.CreatedAt.Add(time.Microsecond)).Take(&got).Error; err != nil {
 			t.Fatal(err)
 		}
 		if got.Name != user.Name || !got.CreatedAt.Equal(user.CreatedAt) || got.ID != user.ID || got.DisabledAt != nil {
@@ -272,7 +272,7 @@ func TestTimesAndTextComeBackAsTheyWere(t *testing.T) {
 func TestSQLiteFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "with space & %41?#.db")
 	db := open(t, "sqlite:"+path)
-	if err := database.Migrate(t.Context(), db); err != nil {
+	if err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(path)
@@ -281,10 +281,10 @@ func TestSQLiteFile(t *testing.T) {
 	}
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"} {
 		var got string
-		if err := db.Raw("PRAGMA " + pragma).Scan(&got).Error; err != nil || got != want {
+		if err := db.WithContext(t.Context()).Raw("PRAGMA " + pragma).Scan(&got).Error; err != nil || got != want {
 			t.Errorf("%s is %q, %v", pragma, got, err)
 		}
-		err := db.Transaction(func(tx *gorm.DB) error { return tx.Raw("PRAGMA " + pragma).Scan(&got).Error })
+		err := db.Transaction(t.Context(), func(tx *gorm.DB) error { return tx.Raw("PRAGMA " + pragma).Scan(&got).Error })
 		if err != nil || got != want {
 			t.Errorf("%s of the writer is %q, %v", pragma, got, err)
 		}

@@ -21,7 +21,7 @@ const counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
 func TestDeadlinePassesInAStatement(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
-		if err := db.Exec("CREATE TABLE numbers (i BIGINT)").Error; err != nil {
+		if err := db.WithContext(t.Context()).Exec("CREATE TABLE numbers (i BIGINT)").Error; err != nil {
 			t.Fatal(err)
 		}
 		for name, statement := range map[string]func(tx *gorm.DB) error{
@@ -42,7 +42,7 @@ func TestDeadlinePassesInAStatement(t *testing.T) {
 		} {
 			started := time.Now()
 			short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-			err := database.Transaction(short, db, func(tx *gorm.DB) error {
+			err := db.Transaction(short, func(tx *gorm.DB) error {
 				if err := tx.Create(newUser("a@example.com")).Error; err != nil {
 					return err
 				}
@@ -56,11 +56,11 @@ func TestDeadlinePassesInAStatement(t *testing.T) {
 				t.Errorf("%s took %s", name, took)
 			}
 			var users, numbers int64
-			if err := errors.Join(db.Model(&auth.User{}).Count(&users).Error, db.Table("numbers").Count(&numbers).Error); err != nil || users+numbers != 0 {
+			if err := errors.Join(db.WithContext(t.Context()).Model(&auth.User{}).Count(&users).Error, db.WithContext(t.Context()).Table("numbers").Count(&numbers).Error); err != nil || users+numbers != 0 {
 				t.Errorf("%s left %d users and %d numbers, %v", name, users, numbers, err)
 			}
 		}
-		err := database.Transaction(t.Context(), db, func(tx *gorm.DB) error { return tx.Create(newUser("a@example.com")).Error })
+		err := db.Transaction(t.Context(), func(tx *gorm.DB) error { return tx.Create(newUser("a@example.com")).Error })
 		if err != nil {
 			t.Errorf("after that: %v", err)
 		}

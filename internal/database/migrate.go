@@ -10,34 +10,45 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
-	"gorm.io/gorm"
 )
 
-// Migrations holds the versioned SQL of each engine, in a folder by the engine's GORM name.
+// Migrations contains the SQL migrations, in one folder for each engine.
 //
 //go:embed migrations
 var Migrations embed.FS
 
-// versions is the table that tells which migrations were applied.
+// versions is the table that records which migrations were applied.
 const versions = "schema_migrations"
 
-// ErrNotMigrated says that the schema is older or newer than this program's.
-var ErrNotMigrated = errors.New("the database's schema is not this version's")
+// ErrSchema is returned when the schema of the database is not the one that this program needs.
+var ErrSchema = errors.New("the database has a different schema version")
 
-// Migrate brings the schema up to date. Several instances may do so at once: on PostgreSQL they queue for
-// an advisory lock, on SQLite the one that lost the race looks again.
-func Migrate(ctx context.Context, db *gorm.DB) error {
-	provider, err := migrations(db)
+// Migrate applies the migrations that are missing. Several instances may call it at the same time: on
+// PostgreSQL they queue for an advisory lock, on SQLite the one that loses the race tries again.
+//
+// It returns ErrSchema, and changes nothing, if the database has migrations that this program does not
+// know: they were applied by a newer version of Sesame, or by one from before the first release.
+func (db *DB) Migrate(ctx context.Context) error {
+	provider, err := db.migrations()
 	if err != nil {
 		return err
+	}
+	current, err := db.schemaVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate database: %w", err)
+	}
+	if newest := newestVersion(provider); current > newest {
+		return fmt.Errorf("%w: it is at version %d and this program knows versions up to %d; "+
+			"it was created by a newer version of Sesame, or by one from before the first release: "+
+			"upgrade sesame, or use another database", ErrSchema, current, newest)
 	}
 	const tries = 20
 	for try := 1; ; try++ {
 		_, err = provider.Up(ctx)
-		if err == nil || try == tries || db.Name() != "sqlite" || ctx.Err() != nil {
+		if err == nil || try == tries || db.Engine() != "sqlite" || ctx.Err() != nil {
 			break
 		}
-		// Each migration is one transaction, so the loser of a race fails whole and goes on after the winner.
+		// Each migration is one transaction, so the loser of a race fails as a whole and continues after the winner.
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err != nil {
@@ -46,34 +57,43 @@ func Migrate(ctx context.Context, db *gorm.DB) error {
 	return nil
 }
 
-// Migrated tells whether the schema is exactly the one this program was built with: nil,
-// ErrNotMigrated, or what kept the database from answering.
-func Migrated(ctx context.Context, db *gorm.DB) error {
-	provider, err := migrations(db)
+// CheckSchema returns nil if the schema is exactly the one that this program needs, and ErrSchema or
+// ErrUnavailable otherwise.
+func (db *DB) CheckSchema(ctx context.Context) error {
+	provider, err := db.migrations()
 	if err != nil {
 		return err
 	}
-	sources := provider.ListSources()
-	target := sources[len(sources)-1].Version
-	var current int64
-	if err := plain(db.WithContext(ctx).Raw("SELECT MAX(version_id) FROM " + versions).Scan(&current).Error); err != nil {
-		if errors.Is(err, ErrUnavailable) {
-			return err
-		}
-		return fmt.Errorf("%w: %w", ErrNotMigrated, err) // no such table
+	current, err := db.schemaVersion(ctx)
+	if err != nil {
+		return err
 	}
-	if current != target {
-		return fmt.Errorf("%w: it is at %d, this program at %d", ErrNotMigrated, current, target)
+	if newest := newestVersion(provider); current != newest {
+		return fmt.Errorf("%w: it is at version %d, this program needs version %d", ErrSchema, current, newest)
 	}
 	return nil
 }
 
-func migrations(db *gorm.DB) (*goose.Provider, error) {
-	pool, err := db.DB()
+// schemaVersion returns the newest migration that was applied, or 0 in an empty database.
+func (db *DB) schemaVersion(ctx context.Context) (version int64, err error) {
+	err = plain(db.WithContext(ctx).Raw("SELECT MAX(version_id) FROM " + versions).Scan(&version).Error)
+	if errors.Is(err, ErrUnavailable) {
+		return 0, err
+	}
+	return version, nil // any other error means that the table does not exist
+}
+
+func newestVersion(provider *goose.Provider) int64 {
+	sources := provider.ListSources()
+	return sources[len(sources)-1].Version
+}
+
+func (db *DB) migrations() (*goose.Provider, error) {
+	pool, err := db.gorm.DB()
 	if err != nil {
 		return nil, fmt.Errorf("migrate database: %w", err)
 	}
-	files, err := fs.Sub(Migrations, "migrations/"+db.Name())
+	files, err := fs.Sub(Migrations, "migrations/"+db.Engine())
 	if err != nil {
 		return nil, fmt.Errorf("migrate database: %w", err)
 	}
@@ -82,8 +102,8 @@ func migrations(db *gorm.DB) (*goose.Provider, error) {
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithLogger(goose.NopLogger()),
 	}
-	if db.Name() == "postgres" {
-		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // looks every second, for five minutes
+	if db.Engine() == "postgres" {
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // tries every second, for five minutes
 		if err != nil {
 			return nil, fmt.Errorf("migrate database: %w", err)
 		}

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
-	"gorm.io/gorm"
 )
 
 const (
@@ -26,7 +25,7 @@ func (d postgresDialector) Translate(err error) error {
 	return translate(err, d.Dialector.Translate)
 }
 
-func openPostgres(ctx context.Context, url string) (*gorm.DB, error) {
+func openPostgres(ctx context.Context, url string) (*DB, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("the database URL is not valid: %w", err) // pgx leaves the password out

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/glebarez/sqlite"
-	"gorm.io/gorm"
 )
 
 // sqliteDialector is GORM's, with errors told apart by translate.
@@ -23,7 +22,7 @@ func (d sqliteDialector) Translate(err error) error {
 
 // openSQLite opens the file at path, readable by its owner only, in WAL mode and with every commit
 // synced to disk.
-func openSQLite(ctx context.Context, path string) (*gorm.DB, error) {
+func openSQLite(ctx context.Context, path string) (*DB, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the file, and SQLite itself would make it 0644
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)

@@ -17,13 +17,13 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 var base64url = base64.RawURLEncoding
 
 // jwks reads the one published key the way a service would: over HTTP, by RFC 7517 alone.
-func jwks(t *testing.T, s *apitest.Server) (kid string, public *ecdsa.PublicKey) {
+func jwks(t *testing.T, s *servertest.Server) (kid string, public *ecdsa.PublicKey) {
 	t.Helper()
 	answer := s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
 	if answer.Header.Get("Cache-Control") != "public, max-age=300" {
@@ -61,7 +61,7 @@ func jwks(t *testing.T, s *apitest.Server) (kid string, public *ecdsa.PublicKey)
 // A service needs the published keys and nothing else to verify a token; it says nothing about the person.
 func TestAccessTokenAsAServiceSeesIt(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		s.Clock.Stop() // or the login may be of one second and its token of the next
 		now := s.Clock.Now().Unix()
@@ -79,7 +79,7 @@ func TestAccessTokenAsAServiceSeesIt(t *testing.T) {
 		if len(header) != 3 || header["alg"] != "ES256" || header["typ"] != "at+jwt" || header["kid"] != kid {
 			t.Errorf("header: %v", header)
 		}
-		for claim, want := range map[string]any{"iss": apitest.PublicURL, "aud": apitest.PublicURL, "client_id": "sesame"} {
+		for claim, want := range map[string]any{"iss": servertest.PublicURL, "aud": servertest.PublicURL, "client_id": "sesame"} {
 			if claims[claim] != want {
 				t.Errorf("%s is %v", claim, claims[claim])
 			}
@@ -117,7 +117,7 @@ func part(t *testing.T, text string) map[string]any {
 // Tokens that an attacker makes from what is public are refused.
 func TestForgedAccessTokens(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		genuine := s.Login(t, s.NewUser(t)).Access
 		parts := strings.Split(genuine, ".")
 		header, claims := part(t, parts[0]), part(t, parts[1])

@@ -10,11 +10,11 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // recorded reads the events of accounts and sessions so far, the oldest first.
-func recorded(t *testing.T, s *apitest.Server) []audit.Event {
+func recorded(t *testing.T, s *servertest.Server) []audit.Event {
 	t.Helper()
 	var events []audit.Event
 	err := audit.Read(t.Context(), s.DB, audit.Filter{}, func(event audit.Event) error {
@@ -32,10 +32,10 @@ func recorded(t *testing.T, s *apitest.Server) []audit.Event {
 // Every event of an account and its sessions is on record, once, with where it came from.
 func TestWhatIsRecorded(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		seen := 0
 		// next makes a call and demands exactly these events of it, each as kind, outcome and detail.
-		next := func(call func() apitest.Answer, want ...string) []audit.Event {
+		next := func(call func() servertest.Answer, want ...string) []audit.Event {
 			t.Helper()
 			answer := call()
 			events := recorded(t, s)[seen:]
@@ -43,8 +43,8 @@ func TestWhatIsRecorded(t *testing.T) {
 			var got []string
 			for _, event := range events {
 				got = append(got, fmt.Sprintf("%s %s %s", event.Kind, event.Outcome, event.Detail))
-				if event.RequestID != answer.Header.Get("X-Request-Id") || event.Address != "127.0.0.1" || time.Since(event.At).Abs() > time.Minute {
-					t.Errorf("%s: request %q, address %q, at %s", event.Kind, event.RequestID, event.Address, event.At)
+				if event.RequestID != answer.Header.Get("X-Request-Id") || event.IP != "127.0.0.1" || time.Since(event.At).Abs() > time.Minute {
+					t.Errorf("%s: request %q, address %q, at %s", event.Kind, event.RequestID, event.IP, event.At)
 				}
 			}
 			if !slices.Equal(got, want) {
@@ -52,22 +52,22 @@ func TestWhatIsRecorded(t *testing.T) {
 			}
 			return events
 		}
-		login := func(address, password string) func() apitest.Answer {
-			return func() apitest.Answer { return s.Post(t, "/auth/login", "email", address, "password", password) }
+		login := func(address, password string) func() servertest.Answer {
+			return func() servertest.Answer { return s.Post(t, "/auth/login", "email", address, "password", password) }
 		}
-		refresh := func(token string) func() apitest.Answer {
-			return func() apitest.Answer { return s.TryRefresh(t, token) }
+		refresh := func(token string) func() servertest.Answer {
+			return func() servertest.Answer { return s.TryRefresh(t, token) }
 		}
-		logout := func(token string) func() apitest.Answer {
-			return func() apitest.Answer { return s.Logout(t, token) }
+		logout := func(token string) func() servertest.Answer {
+			return func() servertest.Answer { return s.Logout(t, token) }
 		}
 
 		const ada = "ada@example.com"
-		registered := next(func() apitest.Answer { return s.Register(t, "Ada@Example.com") }, "register success ")
-		next(func() apitest.Answer { return s.Register(t, ada) }) // taken
+		registered := next(func() servertest.Answer { return s.Register(t, "Ada@Example.com") }, "register success ")
+		next(func() servertest.Answer { return s.Register(t, ada) }) // taken
 		user := registered[0].UserID
 		var known auth.User
-		if err := s.DB.Take(&known).Error; err != nil || known.ID != user || registered[0].Email != ada {
+		if err := s.DB.WithContext(t.Context()).Take(&known).Error; err != nil || known.ID != user || registered[0].Email != ada {
 			t.Errorf("recorded user %s %q, want %s, %v", user, registered[0].Email, known.ID, err)
 		}
 		for _, event := range next(login(ada, "not the password"), "login failure wrong password") {
@@ -85,16 +85,16 @@ func TestWhatIsRecorded(t *testing.T) {
 				t.Errorf("what is no address was recorded: %+v", event)
 			}
 		}
-		var tokens apitest.Tokens
-		opened := next(func() apitest.Answer {
-			answer := s.Do(t, http.MethodPost, "/auth/login", `{"email":"`+ada+`","password":"`+apitest.Password+`"}`, "Content-Type", asJSON, "User-Agent", `a "browser" é`)
-			tokens = apitest.Tokens{Access: answer.Text("accessToken"), Refresh: answer.Text("refreshToken")}
+		var tokens servertest.Tokens
+		opened := next(func() servertest.Answer {
+			answer := s.Do(t, http.MethodPost, "/auth/login", `{"email":"`+ada+`","password":"`+servertest.Password+`"}`, "Content-Type", asJSON, "User-Agent", `a "browser" é`)
+			tokens = servertest.Tokens{Access: answer.Text("accessToken"), Refresh: answer.Text("refreshToken")}
 			return answer
 		}, "login success ")
 		if opened[0].UserAgent != `a "browser" é` || opened[0].UserID != user {
 			t.Errorf("%+v", opened[0])
 		}
-		next(func() apitest.Answer { return s.Authenticate(t, tokens.Access) })
+		next(func() servertest.Answer { return s.Authenticate(t, tokens.Access) })
 		next(refresh("garbage"))
 		next(refresh(tokens.Refresh)) // an ordinary refresh is no event
 		for _, event := range slices.Concat(
@@ -118,16 +118,16 @@ func TestWhatIsRecorded(t *testing.T) {
 		}
 		next(logout(tokens.Refresh))
 
-		next(func() apitest.Answer { return s.Forgot(t, ada) }, "forgot-password success ")
-		next(func() apitest.Answer { return s.Forgot(t, "nobody@example.com") }, "forgot-password success ")
+		next(func() servertest.Answer { return s.Forgot(t, ada) }, "forgot-password success ")
+		next(func() servertest.Answer { return s.Forgot(t, "nobody@example.com") }, "forgot-password success ")
 		token := s.ResetToken(t, s.NextLetter(t))
-		next(func() apitest.Answer { return s.Reset(t, "garbage", apitest.Password) }, "reset-password failure the token is not known, used, or expired")
-		for _, event := range next(func() apitest.Answer { return s.Reset(t, token, "another password") }, "reset-password success ") {
+		next(func() servertest.Answer { return s.Reset(t, "garbage", servertest.Password) }, "reset-password failure the token is not known, used, or expired")
+		for _, event := range next(func() servertest.Answer { return s.Reset(t, token, "another password") }, "reset-password success ") {
 			if event.UserID != user || event.Email != ada {
 				t.Errorf("%+v", event)
 			}
 		}
-		if err := s.DB.Model(&auth.User{}).Where("id = ?", user).UpdateColumn("disabled_at", s.Clock.Now()).Error; err != nil {
+		if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("id = ?", user).UpdateColumn("disabled_at", s.Clock.Now()).Error; err != nil {
 			t.Fatal(err)
 		}
 		next(login(ada, "another password"), "login failure the user is disabled")
@@ -137,7 +137,7 @@ func TestWhatIsRecorded(t *testing.T) {
 // What is not on record did not happen: no account, no session, no end of one, no new password.
 func TestNothingHappensOffTheRecord(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		live, retired := s.Login(t, address), s.Login(t, address)
 		successor := s.Refresh(t, retired.Refresh)
@@ -145,14 +145,14 @@ func TestNothingHappensOffTheRecord(t *testing.T) {
 		s.Forgot(t, address)
 		token := s.ResetToken(t, s.NextLetter(t))
 		rename := func(from, to string) {
-			if err := s.DB.Exec("ALTER TABLE " + from + " RENAME TO " + to).Error; err != nil {
+			if err := s.DB.WithContext(t.Context()).Exec("ALTER TABLE " + from + " RENAME TO " + to).Error; err != nil {
 				t.Fatal(err)
 			}
 		}
 		rename("audit_events", "audit_events_away")
-		for name, answer := range map[string]apitest.Answer{
+		for name, answer := range map[string]servertest.Answer{
 			"register": s.Register(t, "new@example.com"),
-			"login":    s.Post(t, "/auth/login", "email", address, "password", apitest.Password),
+			"login":    s.Post(t, "/auth/login", "email", address, "password", servertest.Password),
 			"failure":  s.Post(t, "/auth/login", "email", address, "password", "not the password"),
 			"logout":   s.Logout(t, live.Refresh),
 			"reuse":    s.TryRefresh(t, retired.Refresh),
@@ -165,10 +165,10 @@ func TestNothingHappensOffTheRecord(t *testing.T) {
 		}
 		rename("audit_events_away", "audit_events")
 		var users, sessions int64
-		if err := s.DB.Model(&auth.User{}).Count(&users).Error; err != nil || users != 1 {
+		if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Count(&users).Error; err != nil || users != 1 {
 			t.Errorf("%d users, %v", users, err)
 		}
-		if err := s.DB.Model(&auth.Session{}).Count(&sessions).Error; err != nil || sessions != 2 {
+		if err := s.DB.WithContext(t.Context()).Model(&auth.Session{}).Count(&sessions).Error; err != nil || sessions != 2 {
 			t.Errorf("%d sessions, %v", sessions, err)
 		}
 		s.ExpectLive(t, live)
@@ -221,11 +221,11 @@ func TestFloodLeavesFewEvents(t *testing.T) {
 // The 101st session ends the one not refreshed for longest, not the oldest, and nobody else's.
 func TestMostSessions(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		s.Clock.Stop()
 		address, other := s.NewUser(t), s.NewUser(t)
 		others := s.Login(t, other)
-		sessions := make([]apitest.Tokens, 100)
+		sessions := make([]servertest.Tokens, 100)
 		for i := range sessions {
 			s.Clock.Advance(time.Second)
 			sessions[i] = s.Login(t, address)
@@ -235,7 +235,7 @@ func TestMostSessions(t *testing.T) {
 		s.Clock.Advance(time.Second)
 		last := s.Login(t, address)
 		s.ExpectDead(t, sessions[1])
-		for _, tokens := range []apitest.Tokens{last, sessions[0], sessions[2], sessions[99], others} {
+		for _, tokens := range []servertest.Tokens{last, sessions[0], sessions[2], sessions[99], others} {
 			s.ExpectLive(t, tokens)
 		}
 		events := recorded(t, s)

@@ -6,26 +6,25 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // Where no password can be hashed in time, the operations that need it say when to try again, and nothing is
 // lost: the reset token is still good. The others go on.
 func TestBusyHashing(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		db := databasetest.New(t, engine)
-		idle := apitest.StartOn(t, engine, db, apitest.Options{})
+		idle := servertest.Start(t, engine, servertest.Options{})
 		address := idle.NewUser(t)
 		session := idle.Login(t, address)
 		idle.Forgot(t, address)
 		resetToken := idle.ResetToken(t, idle.NextLetter(t))
 		// Not before: its worker might have sent the letter.
-		busy := apitest.StartOn(t, engine, db, apitest.Options{Hasher: password.NewHasher(0, 0)})
-		for name, answer := range map[string]apitest.Answer{
+		busy := idle.Beside(t, engine, servertest.Options{Hasher: password.NewHasher(0, 0)})
+		for name, answer := range map[string]servertest.Answer{
 			"register":        busy.Register(t, "busy@example.com"),
-			"login":           busy.Post(t, "/auth/login", "email", address, "password", apitest.Password),
-			"login of nobody": busy.Post(t, "/auth/login", "email", "nobody@example.com", "password", apitest.Password),
+			"login":           busy.Post(t, "/auth/login", "email", address, "password", servertest.Password),
+			"login of nobody": busy.Post(t, "/auth/login", "email", "nobody@example.com", "password", servertest.Password),
 			"reset":           busy.Reset(t, resetToken, "an even better horse"),
 		} {
 			if answer.Status != http.StatusServiceUnavailable || answer.Code() != "unavailable" || answer.Header.Get("Retry-After") != "2" {
@@ -45,16 +44,15 @@ func TestBusyHashing(t *testing.T) {
 // Who waited for a hash in vain has paid nothing.
 func TestBusyCostsNothing(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		db := databasetest.New(t, engine)
-		idle := apitest.StartOn(t, engine, db, apitest.Options{Throttle: true})
+		idle := servertest.Start(t, engine, servertest.Options{Throttle: true})
 		address := idle.NewUser(t)
 		idle.Forgot(t, address)
 		resetToken := idle.ResetToken(t, idle.NextLetter(t))
-		busy := apitest.StartOn(t, engine, db, apitest.Options{Throttle: true, Hasher: password.NewHasher(0, 0)})
+		busy := idle.Beside(t, engine, servertest.Options{Throttle: true, Hasher: password.NewHasher(0, 0)})
 		for range 20 {
-			for name, answer := range map[string]apitest.Answer{
+			for name, answer := range map[string]servertest.Answer{
 				"register": busy.Register(t, "busy@example.com"),
-				"login":    busy.Post(t, "/auth/login", "email", address, "password", apitest.Password),
+				"login":    busy.Post(t, "/auth/login", "email", address, "password", servertest.Password),
 				"reset":    busy.Reset(t, resetToken, "an even better horse"),
 			} {
 				if answer.Status != http.StatusServiceUnavailable {

@@ -13,7 +13,7 @@ import (
 	"github.com/sesame-auth/sesame/gen/client"
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // What does not come by the contract is held to the same limits.
@@ -24,7 +24,7 @@ func TestLimitsOfAProfileAreTheContracts(t *testing.T) {
 	}
 	properties := document.Components.Schemas["RegisterInput"].Value.Properties
 	name, bio, email := properties["name"].Value, properties["bio"].Value, properties["email"].Value
-	if name.MinLength != 1 || *name.MaxLength != auth.MaxName || *bio.MaxLength != auth.MaxBio || *email.MaxLength != auth.MaxAddress {
+	if name.MinLength != 1 || *name.MaxLength != auth.MaxNameLength || *bio.MaxLength != auth.MaxBioLength || *email.MaxLength != auth.MaxEmailBytes {
 		t.Errorf("the contract: a name of %d to %d, a bio of %d, an address of %d", name.MinLength, *name.MaxLength, *bio.MaxLength, *email.MaxLength)
 	}
 }
@@ -32,7 +32,7 @@ func TestLimitsOfAProfileAreTheContracts(t *testing.T) {
 // The whole life of an account, through the generated client.
 func TestLifeThroughTheGeneratedClient(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		c, err := client.NewClientWithResponses(s.URL, client.WithHTTPClient(s.Client))
 		if err != nil {
 			t.Fatal(err)
@@ -84,7 +84,7 @@ func TestLifeThroughTheGeneratedClient(t *testing.T) {
 		if reset, err := c.ResetPasswordWithResponse(ctx, params, client.ResetPasswordInput{Password: next}); err != nil || reset.JSON200 == nil {
 			t.Fatalf("reset: %v %s", err, reset.Body)
 		}
-		s.ExpectDead(t, apitest.Tokens{Access: refreshed.JSON200.AccessToken, Refresh: refreshed.JSON200.RefreshToken})
+		s.ExpectDead(t, servertest.Tokens{Access: refreshed.JSON200.AccessToken, Refresh: refreshed.JSON200.RefreshToken})
 		if old := login(password); old.StatusCode() != http.StatusUnauthorized || old.ApplicationproblemJSON401.Code != client.ProblemCodeInvalidCredentials {
 			t.Errorf("the old password: %s", old.Body)
 		}
@@ -94,15 +94,15 @@ func TestLifeThroughTheGeneratedClient(t *testing.T) {
 				t.Fatalf("logout: %v %s", err, logout.Body)
 			}
 		}
-		s.ExpectDead(t, apitest.Tokens{Access: second.AccessToken, Refresh: second.RefreshToken})
+		s.ExpectDead(t, servertest.Tokens{Access: second.AccessToken, Refresh: second.RefreshToken})
 	})
 }
 
 // Every code of the contract has a page, which the type of its problems points to, with the status they have.
 func TestEveryProblemHasAPage(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
-		codes := apitest.Contract().ProblemCodes()
+		s := servertest.Start(t, engine, servertest.Options{})
+		codes := servertest.Document().ProblemCodes()
 		if len(codes) < 10 {
 			t.Fatalf("codes: %v", codes)
 		}
@@ -126,7 +126,7 @@ func TestEveryProblemHasAPage(t *testing.T) {
 // The contract is served as it stands, in both forms, and not twice to who has it.
 func TestContractIsServed(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		for path, want := range map[string]struct {
 			media   string
 			content []byte

@@ -7,8 +7,8 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/httpapi"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 const listed = "https://app.example.com"
@@ -40,7 +40,7 @@ var origins = map[string]struct {
 }
 
 // expectCORS holds what an answer says about who may read it against whether its origin is listed.
-func expectCORS(t *testing.T, name string, answer apitest.Answer, headers []string, listed bool) {
+func expectCORS(t *testing.T, name string, answer servertest.Answer, headers []string, listed bool) {
 	t.Helper()
 	want := map[string]string{"Access-Control-Allow-Origin": "", "Access-Control-Expose-Headers": ""}
 	if listed {
@@ -64,11 +64,11 @@ func expectCORS(t *testing.T, name string, answer apitest.Answer, headers []stri
 // A page of a listed origin reads every answer, problems of every kind included; nobody else's reads any.
 func TestOriginsThatMayRead(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		options := apitest.Options{CORSOrigins: listed + ",http://localhost:3000"}
-		s := apitest.Start(t, engine, options)
+		options := servertest.Options{CORSOrigins: listed + ",http://localhost:3000"}
+		s := servertest.Start(t, engine, options)
 		tokens := s.Login(t, s.NewUser(t))
-		broken := apitest.StartOn(t, engine, s.DB, apitest.Options{CORSOrigins: options.CORSOrigins, WithoutKeys: true, Hasher: password.NewHasher(0, 0)})
-		limited := apitest.StartOn(t, engine, s.DB, apitest.Options{CORSOrigins: options.CORSOrigins, Throttle: true})
+		broken := s.Beside(t, engine, servertest.Options{CORSOrigins: options.CORSOrigins, WithoutKeys: true, Hasher: password.NewHasher(0, 0)})
+		limited := s.Beside(t, engine, servertest.Options{CORSOrigins: options.CORSOrigins, Throttle: true})
 		login := `{"email":"nobody@example.com","password":"a wrong password"}`
 		for range 10 {
 			limited.Do(t, http.MethodPost, "/auth/login", login, "Content-Type", asJSON)
@@ -76,7 +76,7 @@ func TestOriginsThatMayRead(t *testing.T) {
 		for name, origin := range origins {
 			for _, test := range []struct {
 				status             int
-				on                 *apitest.Server
+				on                 *servertest.Server
 				method, path, body string
 				headers            []string
 			}{
@@ -106,12 +106,12 @@ func TestOriginsThatMayRead(t *testing.T) {
 // A preflight is answered for what the contract has, to a listed origin. What it then sends is let through.
 func TestPreflights(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{CORSOrigins: listed + ",http://localhost:3000"})
-		preflight := func(path, method string, origin []string) apitest.Answer {
+		s := servertest.Start(t, engine, servertest.Options{CORSOrigins: listed + ",http://localhost:3000"})
+		preflight := func(path, method string, origin []string) servertest.Answer {
 			return s.Do(t, http.MethodOptions, path, "", append([]string{"Access-Control-Request-Method", method, "Access-Control-Request-Headers", "authorization,content-type"}, origin...)...)
 		}
 		for name, origin := range origins {
-			for _, operation := range apitest.Contract().Operations() {
+			for _, operation := range servertest.Document().Operations() {
 				method, path := operation.Method, operation.Path
 				answer := preflight(path, method, origin.headers)
 				if !origin.listed {
@@ -155,7 +155,7 @@ func TestPreflights(t *testing.T) {
 // nothing else says a word of CORS.
 func TestCORSIsOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		for name, origin := range origins {
 			for method, path := range map[string]string{"POST": "/auth", "GET": "/nothing", "PUT": "/auth/login", "OPTIONS": "/auth"} {
 				answer := s.Do(t, method, path, "", append([]string{"Access-Control-Request-Method", "POST"}, origin.headers...)...)
@@ -166,8 +166,8 @@ func TestCORSIsOff(t *testing.T) {
 				}
 			}
 		}
-		on := apitest.StartOn(t, engine, s.DB, apitest.Options{CORSOrigins: listed})
-		for _, server := range []*apitest.Server{s, on} {
+		on := s.Beside(t, engine, servertest.Options{CORSOrigins: listed})
+		for _, server := range []*servertest.Server{s, on} {
 			for name, origin := range origins {
 				for _, path := range []string{"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/openapi.yaml", "/openapi.json"} {
 					answer := server.Do(t, http.MethodGet, path, "", origin.headers...)

@@ -8,18 +8,18 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // Users who come from elsewhere log in with the password they have. The first login makes their hash today's,
 // and of many first logins at once none is refused for it.
 func TestForeignHashIsReplacedAtLogin(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		older := s.Login(t, address)
-		foreign, err := bcrypt.GenerateFromPassword([]byte(apitest.Password), bcrypt.MinCost)
+		foreign, err := bcrypt.GenerateFromPassword([]byte(servertest.Password), bcrypt.MinCost)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,8 +36,8 @@ func TestForeignHashIsReplacedAtLogin(t *testing.T) {
 		if answer := s.Post(t, "/auth/login", "email", address, "password", "a wrong password"); answer.Status != http.StatusUnauthorized || read().PasswordHash != string(foreign) {
 			t.Errorf("a wrong password: %d, %s", answer.Status, read().PasswordHash)
 		}
-		for _, answer := range atOnce(12, func() apitest.Answer {
-			return s.Post(t, "/auth/login", "email", address, "password", apitest.Password)
+		for _, answer := range atOnce(12, func() servertest.Answer {
+			return s.Post(t, "/auth/login", "email", address, "password", servertest.Password)
 		}) {
 			if answer.Status != http.StatusOK {
 				t.Errorf("a first login: %d %s", answer.Status, answer.Raw)

@@ -1,78 +1,74 @@
-// Package httpapi is the edge: it satisfies the interface generated from the contract, holds every request
-// against the contract before an operation sees it, and turns the domain's errors into problem documents
-// (RFC 9457). Status codes, headers and wire types live here and nowhere else.
+// Package httpapi is the HTTP layer. It implements the interface generated from the OpenAPI document, validates
+// every request against the document before an operation sees it, and turns errors into problem documents
+// (RFC 9457). Status codes, headers and wire types are in this package only.
 package httpapi
 
 import (
 	"context"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/sesame-auth/sesame/gen/api"
 	"github.com/sesame-auth/sesame/internal/auth"
-	"github.com/sesame-auth/sesame/internal/token"
-	"github.com/sesame-auth/sesame/internal/web"
+	"github.com/sesame-auth/sesame/internal/brand"
+	"github.com/sesame-auth/sesame/internal/signing"
 )
 
 const (
-	// maxBody is the largest body that is read, in bytes.
+	// maxBody is the maximum size of a request body, in bytes.
 	maxBody = 16 << 10
-	// operationTimeout bounds the work on one request, the wait for the database included.
+	// operationTimeout bounds the work on one request, including the wait for the database.
 	operationTimeout = 10 * time.Second
 )
 
-// Edge is the API over HTTP.
-type Edge struct {
-	problems  problems
-	validator *validator
-	metrics   *Metrics
-	log       *slog.Logger
-	secure    bool // the public URL is https
-	proxies   Proxies
-	warned    sync.Once // of a proxy that is not trusted
-}
+// Config configures the API.
+type Config struct {
+	Auth    *auth.Service
+	Keys    *signing.Keyring
+	Metrics *Metrics
+	Log     *slog.Logger
 
-// Settings are where the edge stands.
-type Settings struct {
-	PublicURL      string // where clients reach it, without a trailing slash
+	PublicURL      string // where clients reach the API, without a trailing slash
+	ResetURL       string // the page where users reset their password
+	Brand          brand.Brand
+	Mailbox        string // the folder of the emails that /dev/mail shows; empty: there is no such page
 	TrustedProxies Proxies
 	CORSOrigins    Origins
-	Brand          web.Brand
-	ResetURL       string // the page where people reset their password
-	Mailbox        string // the folder of the mails that /dev/mail shows to whoever asks; empty: there is no /dev/mail
 }
 
-// New is the handler of the whole API and of the pages beside it.
-func New(authority *auth.Authority, keys *token.Keyring, metrics *Metrics, settings Settings, log *slog.Logger) (http.Handler, error) {
-	validator, err := newValidator(authority)
+// New returns the handler of the API and of the pages next to it. It returns an error if the routes and the
+// OpenAPI document do not match.
+func New(config Config) (http.Handler, error) {
+	document, err := loadDocument()
 	if err != nil {
 		return nil, err
 	}
-	edge := &Edge{
-		problems: problems{publicURL: settings.PublicURL}, validator: validator, metrics: metrics, log: log,
-		secure: isHTTPS(settings.PublicURL), proxies: settings.TrustedProxies,
+	validator := newValidator(document, bearerAuth{config.Auth}.authenticate)
+	m := &middleware{
+		problems: problems{publicURL: config.PublicURL}, validator: validator, metrics: config.Metrics, log: config.Log,
+		https: isHTTPS(config.PublicURL), proxies: config.TrustedProxies,
 	}
 	router := echo.New()
-	router.HTTPErrorHandler = edge.answerError
-	router.IPExtractor = echo.ExtractIPDirect() // Echo would believe X-Forwarded-For
-	router.Pre(edge.receive)
-	if len(settings.CORSOrigins) > 0 {
-		router.Use(settings.CORSOrigins.allow(validator.isOperation))
+	router.HTTPErrorHandler = m.writeError
+	router.IPExtractor = echo.ExtractIPDirect() // Echo's default trusts X-Forwarded-For
+	router.Pre(m.handle)
+	if len(config.CORSOrigins) > 0 {
+		router.Use(config.CORSOrigins.allow(validator.isOperation))
 	}
-	router.Use(validator.middleware)
+	router.Use(validator.validate)
 
-	api.RegisterHandlers(router, api.NewStrictHandler(&Server{authority: authority, keys: keys, publicURL: settings.PublicURL}, nil))
-	if err := mountPages(router, settings); err != nil {
+	api.RegisterHandlers(router, api.NewStrictHandler(&Server{auth: config.Auth, keys: config.Keys, publicURL: config.PublicURL}, nil))
+	pages, err := mountPages(router, config)
+	if err != nil {
 		return nil, err
 	}
-	return router, nil
+	return router, validator.checkRoutes(router.Routes(), pages)
 }
 
-// NewServer is the http.Server for a handler of this package, with every time-out set.
+// NewServer returns an http.Server for a handler of this package, with every timeout set.
 func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -85,17 +81,12 @@ func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// client is who sent the request.
-func (e *Edge) client(r *http.Request, id string) auth.Client {
-	return auth.Client{RequestID: id, Address: e.proxies.clientOf(r.RemoteAddr, r.Header), UserAgent: storable(r.UserAgent())}
-}
-
 type requestKey struct{}
 
-// requestState is what the middlewares know of a request and an operation needs.
+// requestState is what the middleware knows about a request and an operation needs.
 type requestState struct {
 	client auth.Client
-	bearer *auth.User // set by the security scheme of the contract
+	user   *auth.User // the owner of the access token, if the operation requires one
 }
 
 func stateOf(ctx context.Context) *requestState {

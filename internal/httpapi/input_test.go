@@ -9,13 +9,13 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // Every fault is told at once, by its place and what must hold there, and never by what was submitted.
 func TestFaultsOfRegistration(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		long, password := strings.Repeat("é", 501), "ö"+strings.Repeat("ü", 128)
 		for name, test := range map[string]struct {
 			body   string
@@ -64,12 +64,12 @@ func TestFaultsOfRegistration(t *testing.T) {
 
 func TestAddressesThatAreRefused(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		for _, address := range []string{"", "a", "@", "a@", "@b", "a@b@c", "a b@example.com", "a@example..com", ".a@example.com", "a..b@example.com",
 			"a@-example.com", "a@example.com.", " a@example.com", "a@example.com\n", "Ada <a@example.com>", `"a b"@example.com`, "a@[127.0.0.1]",
 			"ａda@example.com", "ada@exämple.com", "ada@example.com\r\nBcc: b@example.com", strings.Repeat("a", 65) + "@example.com"} {
 			for _, path := range []string{"/auth/register", "/auth/forgot-password"} {
-				answer := s.Post(t, path, "name", "Ada", "email", address, "password", apitest.Password, "confirm", apitest.Password)
+				answer := s.Post(t, path, "name", "Ada", "email", address, "password", servertest.Password, "confirm", servertest.Password)
 				if answer.Status != http.StatusBadRequest || !slices.Contains(answer.Faults(), "/email: must be an email address") {
 					t.Errorf("%s with %q: %d %s", path, address, answer.Status, answer.Raw)
 				}
@@ -81,7 +81,7 @@ func TestAddressesThatAreRefused(t *testing.T) {
 // An unknown field sets nothing, whatever it is called.
 func TestUnknownFieldsSetNothing(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		answer := s.Do(t, http.MethodPost, "/auth/register", `{"name":"Ada","email":"ada@example.com","password":"correct horse","confirm":"correct horse",
 			"id":"00000000-0000-7000-8000-000000000001","ID":"00000000-0000-7000-8000-000000000001","generation":7,"Generation":7,"role":"admin",
 			"disabled_at":"2020-01-01T00:00:00Z","passwordHash":"x","password_hash":"x","PASSWORD":"another password","EMAIL":"another@example.com"}`, "Content-Type", asJSON)
@@ -103,7 +103,7 @@ func TestUnknownFieldsSetNothing(t *testing.T) {
 
 func TestResetTokenParameter(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		for query, want := range map[string]string{
 			"":                                    "?token: is required",
 			"?token=":                             "?token: must not be empty",
@@ -122,7 +122,7 @@ func TestResetTokenParameter(t *testing.T) {
 // A bearer token comes in one Authorization header, and nowhere else (RFC 6750, section 2).
 func TestBearer(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		tokens := s.Login(t, s.NewUser(t))
 		const bare, invalid = `Bearer realm="sesame"`, `Bearer realm="sesame", error="invalid_token"`
 		for name, test := range map[string]struct {

@@ -9,14 +9,14 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // anyJSON is whatever JSON can be, some levels deep.
 func anyJSON() *rapid.Generator[any] {
 	scalar := rapid.OneOf(
 		rapid.Just[any](nil), rapid.Bool().AsAny(), rapid.Int().AsAny(), rapid.Float64Range(-1e9, 1e9).AsAny(), rapid.String().AsAny(),
-		rapid.SampledFrom([]string{"", "null", "ada@example.com", apitest.Password, "\x00", "\u202e", "' OR 1=1 --"}).AsAny())
+		rapid.SampledFrom([]string{"", "null", "ada@example.com", servertest.Password, "\x00", "\u202e", "' OR 1=1 --"}).AsAny())
 	return rapid.OneOf(scalar, rapid.SliceOfN(scalar, 0, 3).AsAny(), rapid.MapOfN(rapid.String(), scalar, 0, 3).AsAny())
 }
 
@@ -32,7 +32,7 @@ func TestInvalidBodies(t *testing.T) {
 		"/auth/reset-password?token=x": {"password"},
 	}
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		live := s.Login(t, address)
 		rapid.Check(t, func(rt *rapid.T) {

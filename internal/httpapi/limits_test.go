@@ -9,39 +9,39 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // limited is a server with limits behind a proxy that the test is, at a time that stands.
-func limited(t *testing.T, engine databasetest.Engine) *apitest.Server {
+func limited(t *testing.T, engine databasetest.Engine) *servertest.Server {
 	t.Helper()
-	s := apitest.Start(t, engine, apitest.Options{Throttle: true, BehindProxy: true})
+	s := servertest.Start(t, engine, servertest.Options{Throttle: true, BehindProxy: true})
 	s.Clock.Stop()
 	return s
 }
 
 const wrong = "a wrong password"
 
-func loginFrom(t *testing.T, s *apitest.Server, client, address, password string) apitest.Answer {
+func loginFrom(t *testing.T, s *servertest.Server, client, address, password string) servertest.Answer {
 	t.Helper()
 	return s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%q,"password":%q}`, address, password), "Content-Type", asJSON, "X-Forwarded-For", client)
 }
 
-func expectStatus(t *testing.T, answer apitest.Answer, status int) {
+func expectStatus(t *testing.T, answer servertest.Answer, status int) {
 	t.Helper()
 	if answer.Status != status {
 		t.Errorf("answered %d %s, want %d", answer.Status, answer.Raw, status)
 	}
 }
 
-func expectThrottled(t *testing.T, answer apitest.Answer, retryAfter string) {
+func expectThrottled(t *testing.T, answer servertest.Answer, retryAfter string) {
 	t.Helper()
 	if got := answer.Header.Get("Retry-After"); answer.Status != http.StatusTooManyRequests || answer.Code() != "too_many_requests" || got != retryAfter {
 		t.Errorf("answered %d %s, Retry-After %q, want %q", answer.Status, answer.Raw, got, retryAfter)
 	}
 }
 
-func statuses(answers []apitest.Answer) map[int]int {
+func statuses(answers []servertest.Answer) map[int]int {
 	count := make(map[int]int)
 	for _, answer := range answers {
 		count[answer.Status]++
@@ -55,12 +55,12 @@ func TestGuessesAtOnce(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
 		address := s.NewUser(t)
-		answers := atOnce(1000, func() apitest.Answer { return loginFrom(t, s, "192.0.2.1", address, wrong) })
+		answers := atOnce(1000, func() servertest.Answer { return loginFrom(t, s, "192.0.2.1", address, wrong) })
 		count := statuses(answers)
 		if count[401] == 0 || count[401] > 10 || count[401]+count[429]+count[503] != 1000 {
 			t.Errorf("answers: %v", count)
 		}
-		restarted := apitest.StartOn(t, engine, s.DB, apitest.Options{Throttle: true, BehindProxy: true})
+		restarted := s.Beside(t, engine, servertest.Options{Throttle: true, BehindProxy: true})
 		for left := 10 - count[401]; ; left-- { // what was answered 503 may have been paid for
 			answer := loginFrom(t, restarted, "192.0.2.1", address, wrong)
 			if answer.Status == http.StatusTooManyRequests {
@@ -70,7 +70,7 @@ func TestGuessesAtOnce(t *testing.T) {
 				t.Fatalf("answered %d after %v", answer.Status, count)
 			}
 		}
-		expectStatus(t, loginFrom(t, restarted, "192.0.2.1", address, apitest.Password), 429)
+		expectStatus(t, loginFrom(t, restarted, "192.0.2.1", address, servertest.Password), 429)
 	})
 }
 
@@ -78,9 +78,9 @@ func TestHonestLoginsCostNothing(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
 		address := s.NewUser(t)
-		answers := atOnce(50, func() (answer apitest.Answer) {
+		answers := atOnce(50, func() (answer servertest.Answer) {
 			for range 5 { // a machine that is busy enough lets some wait too long, which costs nothing either
-				if answer = loginFrom(t, s, "192.0.2.1", address, apitest.Password); answer.Status != http.StatusServiceUnavailable {
+				if answer = loginFrom(t, s, "192.0.2.1", address, servertest.Password); answer.Status != http.StatusServiceUnavailable {
 					break
 				}
 			}
@@ -117,7 +117,7 @@ func TestLimitOfAddressAndNetwork(t *testing.T) {
 		if len(throttled) != 1 {
 			t.Errorf("told apart: %v", throttled)
 		}
-		expectStatus(t, loginFrom(t, s, "192.0.2.200", known, apitest.Password), 200)
+		expectStatus(t, loginFrom(t, s, "192.0.2.200", known, servertest.Password), 200)
 	})
 }
 
@@ -125,11 +125,11 @@ func TestLimitOfAddressAndNetwork(t *testing.T) {
 func TestOneBudget(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for _, behindProxy := range []bool{true, false} {
-			s := apitest.Start(t, engine, apitest.Options{Throttle: true, BehindProxy: behindProxy})
+			s := servertest.Start(t, engine, servertest.Options{Throttle: true, BehindProxy: behindProxy})
 			s.Clock.Stop()
 			address := s.NewUser(t)
 			spellings := []string{address, strings.ToUpper(address), strings.Replace(address, "example", "EXAMPLE", 1), strings.Replace(address, "user", "uSeR", 1)}
-			var answers []apitest.Answer
+			var answers []servertest.Answer
 			for i := range 200 {
 				client := fmt.Sprintf("2001:db8:1:2::%x", i)
 				if !behindProxy {
@@ -150,20 +150,20 @@ func TestLimitOfAddress(t *testing.T) {
 		s := limited(t, engine)
 		address := s.NewUser(t)
 		const home = "198.51.100.1"
-		expectStatus(t, loginFrom(t, s, home, address, apitest.Password), 200)
-		var answers []apitest.Answer
+		expectStatus(t, loginFrom(t, s, home, address, servertest.Password), 200)
+		var answers []servertest.Answer
 		for i := range 150 {
 			answers = append(answers, loginFrom(t, s, fmt.Sprintf("192.0.2.%d", i), address, wrong))
 		}
 		if count := statuses(answers); count[401] != 100 || count[429] != 50 {
 			t.Errorf("answers: %v", count)
 		}
-		expectThrottled(t, loginFrom(t, s, "203.0.113.1", address, apitest.Password), "3600")
+		expectThrottled(t, loginFrom(t, s, "203.0.113.1", address, servertest.Password), "3600")
 		expectStatus(t, loginFrom(t, s, home, address, wrong), 401)
-		expectStatus(t, loginFrom(t, s, home, address, apitest.Password), 200)
+		expectStatus(t, loginFrom(t, s, home, address, servertest.Password), 200)
 
 		s.Forgot(t, address)
-		expectStatus(t, s.Reset(t, s.ResetToken(t, s.NextLetter(t)), apitest.Password), 200)
+		expectStatus(t, s.Reset(t, s.ResetToken(t, s.NextLetter(t)), servertest.Password), 200)
 		expectStatus(t, loginFrom(t, s, "203.0.113.2", address, wrong), 401)
 		s.Clock.Advance(180*24*time.Hour - time.Second)
 		for i := range 100 {
@@ -171,7 +171,7 @@ func TestLimitOfAddress(t *testing.T) {
 		}
 		expectStatus(t, loginFrom(t, s, home, address, wrong), 401)
 		s.Clock.Advance(time.Second)
-		expectStatus(t, loginFrom(t, s, home, address, apitest.Password), 429) // not seen for long
+		expectStatus(t, loginFrom(t, s, home, address, servertest.Password), 429) // not seen for long
 	})
 }
 
@@ -200,19 +200,21 @@ func TestLimitOfANetwork(t *testing.T) {
 		for range 29 { // and the registration
 			expectStatus(t, s.Reset(t, "x", wrong), 401)
 		}
-		throttled := []func() apitest.Answer{
-			func() apitest.Answer { return s.Reset(t, token, apitest.Password) },
-			func() apitest.Answer { return s.Register(t, "new@example.com") },
-			func() apitest.Answer { return s.Post(t, "/auth/login", "email", address, "password", apitest.Password) },
+		throttled := []func() servertest.Answer{
+			func() servertest.Answer { return s.Reset(t, token, servertest.Password) },
+			func() servertest.Answer { return s.Register(t, "new@example.com") },
+			func() servertest.Answer {
+				return s.Post(t, "/auth/login", "email", address, "password", servertest.Password)
+			},
 		}
 		for _, call := range throttled {
 			expectThrottled(t, call(), "2")
 		}
 		s.Clock.Advance(2 * time.Second)
-		expectStatus(t, s.Reset(t, token, apitest.Password), 200) // refunded
-		expectStatus(t, s.Register(t, "new@example.com"), 201)    // not
+		expectStatus(t, s.Reset(t, token, servertest.Password), 200) // refunded
+		expectStatus(t, s.Register(t, "new@example.com"), 201)       // not
 		expectStatus(t, s.Register(t, "newer@example.com"), 429)
-		expectStatus(t, loginFrom(t, s, "192.0.2.1", address, apitest.Password), 200) // another network
+		expectStatus(t, loginFrom(t, s, "192.0.2.1", address, servertest.Password), 200) // another network
 	})
 }
 
@@ -221,7 +223,7 @@ func TestLimitsOfResetMails(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
 		address, other, minutely := s.NewUser(t), s.NewUser(t), s.NewUser(t)
-		forgot := func(client int, address string) apitest.Answer {
+		forgot := func(client int, address string) servertest.Answer {
 			return s.Do(t, http.MethodPost, "/auth/forgot-password", fmt.Sprintf(`{"email":%q}`, address), "Content-Type", asJSON, "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", client))
 		}
 		for i := range 100 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // TestMain fails the suite when a documented answer was never seen on one of the engines.
@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	status := databasetest.Run(m)
 	if status == 0 && flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.fuzz").Value.String() == "" {
 		for _, engine := range databasetest.Engines {
-			for _, answer := range apitest.Contract().Unseen(string(engine)) {
+			for _, answer := range servertest.Document().Unseen(string(engine)) {
 				fmt.Fprintf(os.Stderr, "the contract documents %s, which no test saw on %s\n", answer, engine)
 				status = 1
 			}

@@ -7,16 +7,16 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // A framework that is told the issuer alone finds the keys, in both places, and is promised nothing else: a member
 // more would be an endpoint or a grant that is not there.
 func TestMetadata(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		want := map[string]any{
-			"issuer": apitest.PublicURL, "jwks_uri": apitest.PublicURL + "/.well-known/jwks.json",
+			"issuer": servertest.PublicURL, "jwks_uri": servertest.PublicURL + "/.well-known/jwks.json",
 			"response_types_supported": []any{}, "grant_types_supported": []any{},
 		}
 		keys := s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
@@ -34,7 +34,7 @@ func TestMetadata(t *testing.T) {
 				t.Errorf("%s may be kept by %q", path, got)
 			}
 			published, _ := answer.Body["jwks_uri"].(string)
-			if there := s.Do(t, http.MethodGet, strings.TrimPrefix(published, apitest.PublicURL), ""); there.Raw != keys.Raw {
+			if there := s.Do(t, http.MethodGet, strings.TrimPrefix(published, servertest.PublicURL), ""); there.Raw != keys.Raw {
 				t.Errorf("%s: the keys are not at %s", path, published)
 			}
 		}

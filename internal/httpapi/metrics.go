@@ -28,7 +28,7 @@ const (
 type Metrics struct {
 	registry *prometheus.Registry
 	duration *prometheus.HistogramVec // its count is that of the requests
-	inHand   prometheus.Gauge
+	inFlight prometheus.Gauge
 	panics   prometheus.Counter
 	refused  prometheus.Counter // for want of a turn to hash
 }
@@ -43,8 +43,8 @@ func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*
 			Help:    "Requests answered and the seconds that took, by operation of the contract and status.",
 			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2},
 		}, []string{"operation", "status"}),
-		inHand: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "sesame_http_requests_in_hand", Help: "Requests that have no answer yet."}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sesame_http_requests_in_flight", Help: "Requests without a response yet."}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sesame_http_panics_total", Help: "Requests that ended in a panic and were answered 500."}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
@@ -55,7 +55,7 @@ func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*
 			return float64(value(hasher.Load()))
 		})
 	}
-	m.registry.MustRegister(m.duration, m.inHand, m.panics, m.refused,
+	m.registry.MustRegister(m.duration, m.inFlight, m.panics, m.refused,
 		hashing("sesame_hashing_running", "Passwords that are being hashed.", func(running, _ int) int { return running }),
 		hashing("sesame_hashing_waiting", "Passwords that wait to be hashed.", func(_, waiting int) int { return waiting }),
 		backlog{outbox},
@@ -69,8 +69,8 @@ func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*
 	return m
 }
 
-// answered counts a request.
-func (m *Metrics) answered(operation string, status int, took time.Duration) {
+// observe counts a request.
+func (m *Metrics) observe(operation string, status int, took time.Duration) {
 	m.duration.WithLabelValues(operation, strconv.Itoa(status)).Observe(took.Seconds())
 }
 

@@ -13,12 +13,12 @@ import (
 	"time"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // answered is how many requests the metrics have, by "operation status".
-func answered(t *testing.T, s *apitest.Server) map[string]int {
+func answered(t *testing.T, s *servertest.Server) map[string]int {
 	t.Helper()
 	counted := make(map[string]int)
 	for line := range strings.Lines(s.Metrics(t)) {
@@ -37,7 +37,7 @@ func answered(t *testing.T, s *apitest.Server) map[string]int {
 	return counted
 }
 
-func expectMetric(t *testing.T, s *apitest.Server, series string, want float64) {
+func expectMetric(t *testing.T, s *servertest.Server, series string, want float64) {
 	t.Helper()
 	if got, found := s.Metric(t, series); !found || got != want {
 		t.Errorf("%s is %v (%v), want %v", series, got, found, want)
@@ -47,7 +47,7 @@ func expectMetric(t *testing.T, s *apitest.Server, series string, want float64) 
 // The metrics count what was answered, by operation and status, and what was not one of the contract as one.
 func TestMetricsOfKnownTraffic(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{Throttle: true, CORSOrigins: listed})
+		s := servertest.Start(t, engine, servertest.Options{Throttle: true, CORSOrigins: listed})
 		address := s.NewUser(t)
 		tokens := s.Login(t, address)
 		for range 3 {
@@ -105,7 +105,7 @@ func TestMetricsOfThePage(t *testing.T) {
 		named[strings.TrimSuffix(name, "_count")] = true
 	}
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		s.NewUser(t) // a histogram without a request is not told
 		told := make(map[string]bool)
 		for _, match := range regexp.MustCompile(`(?m)^# TYPE (sesame_\w+) `).FindAllStringSubmatch(s.Metrics(t), -1) {
@@ -120,7 +120,7 @@ func TestMetricsOfThePage(t *testing.T) {
 // What fails is counted by its cause: a panic, a hash that did not get its turn, a database that is gone.
 func TestMetricsOfFailures(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{WithoutKeys: true, Hasher: password.NewHasher(0, 0)})
+		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true, Hasher: password.NewHasher(0, 0)})
 		for range 2 {
 			s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
 		}
@@ -142,7 +142,7 @@ func TestMetricsOfFailures(t *testing.T) {
 
 func TestMetricsOfTheOutbox(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		for _, series := range []string{"sesame_outbox_letters", "sesame_outbox_due_letters", "sesame_outbox_oldest_seconds"} {
 			expectMetric(t, s, series, 0)
 		}
@@ -161,14 +161,14 @@ func TestMetricsOfTheOutbox(t *testing.T) {
 
 func TestRequestInHandIsCounted(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		body, rest := io.Pipe()
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/auth/login", body)
 		if err != nil {
 			t.Fatal(err)
 		}
 		request.Header.Set("Content-Type", asJSON)
-		ended := make(chan apitest.Answer)
+		ended := make(chan servertest.Answer)
 		go func() { ended <- s.Send(t, request) }()
 		if _, err := rest.Write([]byte("{")); err != nil {
 			t.Fatal(err)
@@ -192,7 +192,7 @@ func TestRequestInHandIsCounted(t *testing.T) {
 // What the admin listener has is nowhere on the API's.
 func TestAPIHasNothingOfTheAdmin(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		for _, path := range []string{"/metrics", "/livez", "/readyz", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
 			if answer := s.Do(t, http.MethodGet, path, ""); answer.Status != http.StatusNotFound || answer.Code() != "not_found" {
 				t.Errorf("%s: %d %s", path, answer.Status, answer.Raw)

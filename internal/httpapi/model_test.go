@@ -11,14 +11,14 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // model is what accounts and sessions should be, kept beside the real ones. Steps of time are chosen so that no
 // sum of them comes within a second of a limit: the real clock runs on meanwhile.
 type model struct {
 	t        testing.TB
-	s        *apitest.Server
+	s        *servertest.Server
 	accounts []*account
 	sessions []*session
 }
@@ -62,7 +62,7 @@ func (m *model) refresh(one *session, at int) bool {
 }
 
 // granted takes in what a refresh that was granted answered.
-func (m *model) granted(rt *rapid.T, one *session, at int, answer apitest.Answer) {
+func (m *model) granted(rt *rapid.T, one *session, at int, answer servertest.Answer) {
 	successor := answer.Text("refreshToken")
 	if at == len(one.tokens)-1 {
 		one.tokens = append(one.tokens, successor)
@@ -123,7 +123,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 			one := m.recent(rt)
 			at := m.token(rt, one)
 			want := m.refresh(one, at)
-			for _, answer := range atOnce(3, func() apitest.Answer { return m.s.TryRefresh(m.t, one.tokens[at]) }) {
+			for _, answer := range atOnce(3, func() servertest.Answer { return m.s.TryRefresh(m.t, one.tokens[at]) }) {
 				if expect(rt, answer, want); want {
 					m.granted(rt, one, min(at, len(one.tokens)-1), answer)
 				}
@@ -143,7 +143,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 		},
 		"logout and refresh at once": func(rt *rapid.T) {
 			one := m.recent(rt)
-			var refreshed apitest.Answer
+			var refreshed servertest.Answer
 			var both sync.WaitGroup
 			both.Go(func() { refreshed = m.s.TryRefresh(m.t, one.tokens[len(one.tokens)-1]) })
 			both.Go(func() { expect(rt, m.s.Logout(m.t, one.tokens[0]), true) })
@@ -169,13 +169,13 @@ func (m *model) steps() map[string]func(*rapid.T) {
 		},
 		"disable or enable": func(rt *rapid.T) {
 			owner := rapid.SampledFrom(m.accounts).Draw(rt, "account")
-			user, err := m.s.Authority.FindUser(m.t.Context(), owner.address)
+			user, err := m.s.Auth.FindUser(m.t.Context(), owner.address)
 			if err != nil {
 				rt.Fatal(err)
 			}
-			change := m.s.Authority.EnableUser
+			change := m.s.Auth.EnableUser
 			if owner.disabled = !owner.disabled; owner.disabled {
-				change = m.s.Authority.DisableUser
+				change = m.s.Auth.DisableUser
 				owner.generation++
 			}
 			if changed, err := change(m.t.Context(), user.ID); !changed || err != nil {
@@ -184,11 +184,11 @@ func (m *model) steps() map[string]func(*rapid.T) {
 		},
 		"revoke sessions": func(rt *rapid.T) {
 			owner := rapid.SampledFrom(m.accounts).Draw(rt, "account")
-			user, err := m.s.Authority.FindUser(m.t.Context(), owner.address)
+			user, err := m.s.Auth.FindUser(m.t.Context(), owner.address)
 			if err != nil {
 				rt.Fatal(err)
 			}
-			if _, err := m.s.Authority.RevokeSessions(m.t.Context(), user.ID); err != nil {
+			if _, err := m.s.Auth.RevokeSessions(m.t.Context(), user.ID); err != nil {
 				rt.Fatal(err)
 			}
 			owner.generation++
@@ -207,7 +207,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 	}
 }
 
-func expect(rt *rapid.T, answer apitest.Answer, granted bool) {
+func expect(rt *rapid.T, answer servertest.Answer, granted bool) {
 	if (answer.Status == http.StatusOK) != granted || !granted && answer.Status != http.StatusUnauthorized {
 		rt.Fatalf("answered %d %s, want granted: %v", answer.Status, answer.Raw, granted)
 	}
@@ -226,11 +226,11 @@ func TestModelOfSessions(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s := apitest.Start(t, engine, apitest.Options{})
+			s := servertest.Start(t, engine, servertest.Options{})
 			rapid.Check(t, func(rt *rapid.T) {
 				m := &model{t: t, s: s}
 				for range 2 {
-					m.accounts = append(m.accounts, &account{address: s.NewUser(t), password: apitest.Password})
+					m.accounts = append(m.accounts, &account{address: s.NewUser(t), password: servertest.Password})
 				}
 				rt.Repeat(m.steps())
 			})

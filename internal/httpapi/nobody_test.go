@@ -10,7 +10,8 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/secret"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
@@ -18,26 +19,26 @@ import (
 // zeros, which is what a query without its condition would take for anybody.
 func TestNothingNamesNobody(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		live := s.Login(t, address)
 		s.Forgot(t, address)
 		resetToken := s.ResetToken(t, s.NextLetter(t))
 		for _, email := range []string{`""`, `" "`, `"%"`, `null`, `0`, `[]`, `{}`} {
-			for _, password := range []string{fmt.Sprintf("%q", apitest.Password), `""`, `null`, `"null"`, `[]`, `{}`} {
+			for _, password := range []string{fmt.Sprintf("%q", servertest.Password), `""`, `null`, `"null"`, `[]`, `{}`} {
 				answer := s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%s,"password":%s}`, email, password), "Content-Type", asJSON)
 				if answer.Status != http.StatusBadRequest && answer.Status != http.StatusUnauthorized {
 					t.Errorf("login %s, %s: %d", email, password, answer.Status)
 				}
 			}
 		}
-		for _, password := range []string{`""`, `null`, `"null"`, `[]`, `{}`, `[` + fmt.Sprintf("%q", apitest.Password) + `]`} {
+		for _, password := range []string{`""`, `null`, `"null"`, `[]`, `{}`, `[` + fmt.Sprintf("%q", servertest.Password) + `]`} {
 			answer := s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%q,"password":%s}`, address, password), "Content-Type", asJSON)
 			if answer.Status != http.StatusBadRequest && answer.Status != http.StatusUnauthorized {
 				t.Errorf("login with the password %s: %d", password, answer.Status)
 			}
 		}
-		codec := token.NewRefreshCodec(token.Secrets{apitest.Secret})
+		codec := token.NewRefreshCodec([]secret.Secret{servertest.Secret})
 		for _, counter := range []int64{0, 1} {
 			zeros := codec.Encode(token.Refresh{Session: uuid.Nil, Counter: counter})
 			if answer := s.TryRefresh(t, zeros); answer.Status != http.StatusUnauthorized {
@@ -47,7 +48,7 @@ func TestNothingNamesNobody(t *testing.T) {
 				t.Errorf("a logout with zeros: %d", answer.Status)
 			}
 		}
-		issuer := token.NewAccessTokens(s.Keys, apitest.PublicURL, apitest.PublicURL, 15*time.Minute, s.Clock.Now)
+		issuer := token.NewAccessTokens(s.Keys, servertest.PublicURL, servertest.PublicURL, 15*time.Minute, s.Clock.Now)
 		zeros, err := issuer.Issue(uuid.Nil, uuid.Nil, s.Clock.Now())
 		if err != nil {
 			t.Fatal(err)

@@ -13,32 +13,41 @@ import (
 	"github.com/sesame-auth/sesame/internal/web"
 )
 
-// mountPages serves what is not an operation of the contract: the contract itself, and pages for people.
-func mountPages(router *echo.Echo, settings Settings) error {
-	router.GET("/openapi.yaml", contractIn("application/yaml", sesame.OpenAPI))
-	router.GET("/openapi.json", contractIn("application/json", sesame.OpenAPIJSON))
-	pages, err := web.Pages(web.Settings{
-		Brand: settings.Brand, PublicURL: settings.PublicURL, ResetURL: settings.ResetURL,
-		Problems: problemPages(), Mailbox: settings.Mailbox,
+// mountPages registers what is not an operation: the OpenAPI document and pages for people. It returns their
+// routes.
+func mountPages(router *echo.Echo, config Config) (map[route]bool, error) {
+	pages, err := web.Pages(web.Config{
+		Brand: config.Brand, PublicURL: config.PublicURL, ResetURL: config.ResetURL,
+		Problems: problemPages(), Mailbox: config.Mailbox,
 	})
 	if err != nil {
-		return err
+		return nil, err
+	}
+	handlers := map[string]echo.HandlerFunc{
+		"/openapi.yaml": contractIn("application/yaml", sesame.OpenAPI),
+		"/openapi.json": contractIn("application/json", sesame.OpenAPIJSON),
 	}
 	for path, page := range pages {
-		router.GET(path, func(c echo.Context) error {
+		handlers[path] = func(c echo.Context) error {
 			r := c.Request()
 			for _, name := range c.ParamNames() {
 				r.SetPathValue(name, c.Param(name))
 			}
 			return page(c.Response(), r)
-		})
-	}
-	for _, route := range router.Routes() { // RFC 9110, section 9.1: what has GET has HEAD
-		if route.Method == http.MethodGet {
-			router.HEAD(route.Path, func(c echo.Context) error { return headOf(router, c) })
 		}
 	}
-	return nil
+	mounted := make(map[route]bool)
+	for path, handler := range handlers {
+		router.GET(path, handler)
+		mounted[route{http.MethodGet, path}] = true
+	}
+	for _, r := range router.Routes() { // what supports GET supports HEAD (RFC 9110, section 9.1)
+		if r.Method == http.MethodGet {
+			router.HEAD(r.Path, func(c echo.Context) error { return headOf(router, c) })
+			mounted[route{http.MethodHead, r.Path}] = true
+		}
+	}
+	return mounted, nil
 }
 
 // contractIn serves the contract to pages of every origin: it is public, and tools that show it stand elsewhere. It

@@ -10,11 +10,11 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // withoutID is what an answer says, but for the id of its request.
-func withoutID(a apitest.Answer) string {
+func withoutID(a servertest.Answer) string {
 	header := a.Header.Clone()
 	header.Del("Date")
 	id := header.Get("X-Request-Id")
@@ -25,27 +25,27 @@ func withoutID(a apitest.Answer) string {
 // Who has an account is not told: not by the answer to an unknown address, nor by the one to a wrong password.
 func TestLoginTellsNothing(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		wrong := s.Post(t, "/auth/login", "email", address, "password", "a wrong password")
 		if wrong.Status != http.StatusUnauthorized || wrong.Code() != "invalid_credentials" {
 			t.Fatalf("a wrong password: %d %s", wrong.Status, wrong.Raw)
 		}
-		for name, answer := range map[string]apitest.Answer{
+		for name, answer := range map[string]servertest.Answer{
 			"unknown address":        s.Post(t, "/auth/login", "email", "nobody@example.com", "password", "a wrong password"),
 			"no address":             s.Post(t, "/auth/login", "email", "nobody", "password", "a wrong password"),
 			"empty address":          s.Post(t, "/auth/login", "email", "", "password", "a wrong password"),
 			"empty password":         s.Post(t, "/auth/login", "email", address, "password", ""),
 			"password of any length": s.Post(t, "/auth/login", "email", address, "password", strings.Repeat("a", 1024)),
 			"control characters":     s.Post(t, "/auth/login", "email", address, "password", "\a\b"),
-			"look-alike address":     s.Post(t, "/auth/login", "email", strings.Replace(address, "u", "ｕ", 1), "password", apitest.Password),
-			"Kelvin for k":           s.Post(t, "/auth/login", "email", "\u212A"+address, "password", apitest.Password),
+			"look-alike address":     s.Post(t, "/auth/login", "email", strings.Replace(address, "u", "ｕ", 1), "password", servertest.Password),
+			"Kelvin for k":           s.Post(t, "/auth/login", "email", "\u212A"+address, "password", servertest.Password),
 		} {
 			if withoutID(answer) != withoutID(wrong) {
 				t.Errorf("%s is told apart: %d %s", name, answer.Status, answer.Raw)
 			}
 		}
-		if answer := s.Post(t, "/auth/login", "email", strings.ToUpper(address), "password", apitest.Password); answer.Status != http.StatusOK {
+		if answer := s.Post(t, "/auth/login", "email", strings.ToUpper(address), "password", servertest.Password); answer.Status != http.StatusOK {
 			t.Errorf("the address in capitals: %d", answer.Status)
 		}
 	})
@@ -54,7 +54,7 @@ func TestLoginTellsNothing(t *testing.T) {
 // What log-in checks is exactly what was registered, but for how a letter is composed.
 func TestPasswordsAreKeptAsTheyAre(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		long := strings.Repeat("0123456789", 12) + "longest!"
 		for i, test := range []struct {
 			password      string
@@ -87,7 +87,7 @@ func TestPasswordsAreKeptAsTheyAre(t *testing.T) {
 // Whoever chose a password that is guessed soon is told why it is refused.
 func TestGuessablePasswordsAreRefused(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		const common, variant = "one of the most common ones", "a common one with characters added, swapped, reversed or repeated"
 		const personal = "too close to your name, your address or the name of this service"
 		for refused, why := range map[string]string{
@@ -105,11 +105,11 @@ func TestGuessablePasswordsAreRefused(t *testing.T) {
 // Of many registrations of one address, in every spelling, one succeeds.
 func TestRegistrationsRace(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		spellings := []string{"Race@example.com", "race@EXAMPLE.com", "RACE@EXAMPLE.COM", "rAcE@eXaMpLe.CoM"}
 		var mu sync.Mutex
 		var turn int
-		answers := atOnce(60, func() apitest.Answer {
+		answers := atOnce(60, func() servertest.Answer {
 			mu.Lock()
 			turn++
 			address := spellings[turn%len(spellings)]
@@ -132,9 +132,9 @@ func TestRegistrationsRace(t *testing.T) {
 
 func TestReset(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address, bystander := s.NewUser(t), s.Login(t, s.NewUser(t))
-		sessions := []apitest.Tokens{s.Login(t, address), s.Login(t, address)}
+		sessions := []servertest.Tokens{s.Login(t, address), s.Login(t, address)}
 		resetToken := func() string {
 			t.Helper()
 			if answer := s.Forgot(t, address); answer.Status != http.StatusAccepted {
@@ -179,7 +179,7 @@ func TestReset(t *testing.T) {
 		if answer := s.Reset(t, current, "a third password"); answer.Status != http.StatusUnauthorized {
 			t.Errorf("the used token: %d", answer.Status)
 		}
-		if answer := s.Post(t, "/auth/login", "email", address, "password", apitest.Password); answer.Status != http.StatusUnauthorized {
+		if answer := s.Post(t, "/auth/login", "email", address, "password", servertest.Password); answer.Status != http.StatusUnauthorized {
 			t.Errorf("the old password: %d", answer.Status)
 		}
 		if answer := s.Post(t, "/auth/login", "email", address, "password", "an even better horse"); answer.Status != http.StatusOK {
@@ -197,12 +197,12 @@ func TestReset(t *testing.T) {
 // A token that is presented many times at once sets one password.
 func TestResetsRace(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		s.Forgot(t, address)
 		resetToken := s.ResetToken(t, s.NextLetter(t))
 		count := make(map[int]int)
-		for _, answer := range atOnce(20, func() apitest.Answer { return s.Reset(t, resetToken, "an even better horse") }) {
+		for _, answer := range atOnce(20, func() servertest.Answer { return s.Reset(t, resetToken, "an even better horse") }) {
 			count[answer.Status]++
 		}
 		if count[200] != 1 || count[401] != 19 {
@@ -218,7 +218,7 @@ func TestResetsRace(t *testing.T) {
 // Forgot answers the same for every address; only an account's owner gets a mail, at the stored address.
 func TestForgotTellsNothing(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		unknown := s.Forgot(t, "nobody@example.com")
 		request := s.Do(t, http.MethodPost, "/auth/forgot-password", fmt.Sprintf(`{"email":%q}`, strings.ToUpper(address)),
@@ -240,7 +240,7 @@ func TestForgotTellsNothing(t *testing.T) {
 // A password does not expire.
 func TestPasswordsDoNotExpire(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		s.Clock.Advance(5 * 365 * 24 * time.Hour)
 		s.ExpectLive(t, s.Login(t, address))

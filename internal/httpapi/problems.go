@@ -38,17 +38,17 @@ const (
 // answers is the table: the first row that matches counts, and the last one matches everything.
 var answers = []answer{
 	{as[*invalidRequestError], http.StatusBadRequest, api.ProblemCodeValidationFailed, ""},
-	{is(auth.ErrAddress), http.StatusBadRequest, api.ProblemCodeValidationFailed, ""},
+	{is(auth.ErrInvalidEmail), http.StatusBadRequest, api.ProblemCodeValidationFailed, ""},
 	{is(errMalformed), http.StatusBadRequest, api.ProblemCodeMalformedBody, ""},
 	{is(errBodyReading), http.StatusBadRequest, api.ProblemCodeMalformedBody, ""},
 	{as[*auth.WeakPasswordError], http.StatusBadRequest, api.ProblemCodeWeakPassword, ""},
-	{is(auth.ErrAddressTaken), http.StatusBadRequest, api.ProblemCodeEmailTaken, ""},
+	{is(auth.ErrEmailTaken), http.StatusBadRequest, api.ProblemCodeEmailTaken, ""},
 	{is(auth.ErrInvalidCredentials), http.StatusUnauthorized, api.ProblemCodeInvalidCredentials, realm},
 	{is(errNoToken), http.StatusUnauthorized, api.ProblemCodeInvalidAccessToken, realm},
-	{is(auth.ErrInvalidAccess), http.StatusUnauthorized, api.ProblemCodeInvalidAccessToken, invalidToken},
-	{is(auth.ErrInvalidRefresh), http.StatusUnauthorized, api.ProblemCodeInvalidRefreshToken, realm},
-	{is(auth.ErrForeignRefresh), http.StatusBadRequest, api.ProblemCodeInvalidRefreshToken, ""},
-	{is(auth.ErrInvalidReset), http.StatusUnauthorized, api.ProblemCodeInvalidResetToken, realm},
+	{is(auth.ErrInvalidAccessToken), http.StatusUnauthorized, api.ProblemCodeInvalidAccessToken, invalidToken},
+	{is(auth.ErrInvalidRefreshToken), http.StatusUnauthorized, api.ProblemCodeInvalidRefreshToken, realm},
+	{is(auth.ErrForeignRefreshToken), http.StatusBadRequest, api.ProblemCodeInvalidRefreshToken, ""},
+	{is(auth.ErrInvalidResetToken), http.StatusUnauthorized, api.ProblemCodeInvalidResetToken, realm},
 	{is(echo.ErrNotFound), http.StatusNotFound, api.ProblemCodeNotFound, ""},
 	{is(web.ErrNotFound), http.StatusNotFound, api.ProblemCodeNotFound, ""},
 	{is(echo.ErrMethodNotAllowed), http.StatusMethodNotAllowed, api.ProblemCodeMethodNotAllowed, ""},
@@ -97,18 +97,18 @@ func sentence(words string) string {
 	return string(words[0]-'a'+'A') + words[1:] + "."
 }
 
-// answerError is where every error of every route and middleware becomes an answer.
-func (e *Edge) answerError(err error, c echo.Context) {
+// writeError writes the problem document of an error.
+func (m *middleware) writeError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
 	state := stateOf(c.Request().Context())
-	row, document := e.problems.of(err, state.client.RequestID)
+	row, document := m.problems.of(err, state.client.RequestID)
 	switch {
 	case errors.Is(err, password.ErrBusy): // what a flood is answered must not flood the log
-		e.metrics.refused.Inc()
+		m.metrics.refused.Inc()
 	case row.status >= http.StatusInternalServerError:
-		e.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed",
+		m.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed",
 			slog.String("id", state.client.RequestID), slog.String("route", c.Path()), slog.Any("err", err))
 	}
 	header := c.Response().Header()
@@ -125,6 +125,6 @@ func (e *Edge) answerError(err error, c echo.Context) {
 	header.Set("Content-Type", "application/problem+json")
 	c.Response().WriteHeader(row.status)
 	if err := c.Echo().JSONSerializer.Serialize(c, document, ""); err != nil {
-		e.log.Error("answer not written", "id", state.client.RequestID, "err", err)
+		m.log.Error("answer not written", "id", state.client.RequestID, "err", err)
 	}
 }

@@ -6,16 +6,16 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // racedPairs is how often each pair of operations meets. Run with -count for more.
 const racedPairs = 25
 
 // race makes two calls at once and returns the tokens the first one brought, if any.
-func race(t *testing.T, first, second func() apitest.Answer) (apitest.Tokens, bool) {
+func race(t *testing.T, first, second func() servertest.Answer) (servertest.Tokens, bool) {
 	t.Helper()
-	var one, other apitest.Answer
+	var one, other servertest.Answer
 	var both sync.WaitGroup
 	both.Go(func() { one = first() })
 	both.Go(func() { other = second() })
@@ -25,24 +25,24 @@ func race(t *testing.T, first, second func() apitest.Answer) (apitest.Tokens, bo
 	}
 	switch one.Status {
 	case http.StatusOK:
-		return apitest.Tokens{Access: one.Text("accessToken"), Refresh: one.Text("refreshToken")}, true
+		return servertest.Tokens{Access: one.Text("accessToken"), Refresh: one.Text("refreshToken")}, true
 	case http.StatusUnauthorized:
-		return apitest.Tokens{}, false
+		return servertest.Tokens{}, false
 	}
 	t.Fatalf("the first answered %d %s", one.Status, one.Raw)
-	return apitest.Tokens{}, false
+	return servertest.Tokens{}, false
 }
 
 // No refresh survives a logout that was acknowledged, however close the race.
 func TestLogoutRacesRefresh(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		for range racedPairs {
 			tokens := s.Login(t, address)
 			refreshed, granted := race(t,
-				func() apitest.Answer { return s.TryRefresh(t, tokens.Refresh) },
-				func() apitest.Answer { return s.Logout(t, tokens.Refresh) })
+				func() servertest.Answer { return s.TryRefresh(t, tokens.Refresh) },
+				func() servertest.Answer { return s.Logout(t, tokens.Refresh) })
 			s.ExpectDead(t, tokens)
 			if granted {
 				s.ExpectDead(t, refreshed)
@@ -54,23 +54,23 @@ func TestLogoutRacesRefresh(t *testing.T) {
 // Nor does a refresh, or a login with the old password, that meets a reset.
 func TestResetRacesRefreshAndLogin(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
-		passwords := [2]string{apitest.Password, "an even better horse"}
+		passwords := [2]string{servertest.Password, "an even better horse"}
 		for i := range racedPairs {
 			old, fresh := passwords[i%2], passwords[(i+1)%2]
-			login := func() apitest.Answer {
+			login := func() servertest.Answer {
 				return s.Post(t, "/auth/login", "email", address, "password", old)
 			}
 			opened := login()
-			tokens := apitest.Tokens{Access: opened.Text("accessToken"), Refresh: opened.Text("refreshToken")}
+			tokens := servertest.Tokens{Access: opened.Text("accessToken"), Refresh: opened.Text("refreshToken")}
 			s.Forgot(t, address)
 			resetToken := s.ResetToken(t, s.NextLetter(t))
 			attempt := login
 			if i%4 < 2 {
-				attempt = func() apitest.Answer { return s.TryRefresh(t, tokens.Refresh) }
+				attempt = func() servertest.Answer { return s.TryRefresh(t, tokens.Refresh) }
 			}
-			gained, granted := race(t, attempt, func() apitest.Answer { return s.Reset(t, resetToken, fresh) })
+			gained, granted := race(t, attempt, func() servertest.Answer { return s.Reset(t, resetToken, fresh) })
 			s.NextLetter(t) // of the changed password
 			s.ExpectDead(t, tokens)
 			if granted {

@@ -6,32 +6,32 @@ import (
 
 	"github.com/sesame-auth/sesame/gen/api"
 	"github.com/sesame-auth/sesame/internal/auth"
-	"github.com/sesame-auth/sesame/internal/token"
+	"github.com/sesame-auth/sesame/internal/signing"
 )
 
 // Server satisfies the interface generated from the contract. Requests reach it validated; what it refuses
 // it returns as an error of the domain.
 type Server struct {
-	authority *auth.Authority
-	keys      *token.Keyring
+	auth      *auth.Service
+	keys      *signing.Keyring
 	publicURL string
 }
 
 var _ api.StrictServerInterface = (*Server)(nil)
 
 // jwksCaching is how long a JWK Set, or what leads to it, may be kept.
-var jwksCaching = fmt.Sprintf("public, max-age=%d", int(token.JWKSMaxAge.Seconds()))
+var jwksCaching = fmt.Sprintf("public, max-age=%d", int(signing.JWKSMaxAge.Seconds()))
 
 // Authenticate greets the bearer, whom the contract's security scheme has authenticated.
 func (s *Server) Authenticate(ctx context.Context, _ api.AuthenticateRequestObject) (api.AuthenticateResponseObject, error) {
-	user := stateOf(ctx).bearer
+	user := stateOf(ctx).user
 	message := "Welcome, " + user.Name
 	return api.Authenticate200JSONResponse{Message: &message, User: new(toAPIUser(user))}, nil
 }
 
 // Register makes an account.
 func (s *Server) Register(ctx context.Context, request api.RegisterRequestObject) (api.RegisterResponseObject, error) {
-	user, err := s.authority.Register(ctx, auth.Registration{
+	user, err := s.auth.Register(ctx, auth.Registration{
 		Name: request.Body.Name, Bio: request.Body.Bio, Email: request.Body.Email, Password: request.Body.Password,
 	}, stateOf(ctx).client)
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *Server) Register(ctx context.Context, request api.RegisterRequestObject
 
 // Login opens a session.
 func (s *Server) Login(ctx context.Context, request api.LoginRequestObject) (api.LoginResponseObject, error) {
-	tokens, err := s.authority.Login(ctx, request.Body.Email, request.Body.Password, stateOf(ctx).client)
+	tokens, err := s.auth.Login(ctx, request.Body.Email, request.Body.Password, stateOf(ctx).client)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (s *Server) Login(ctx context.Context, request api.LoginRequestObject) (api
 
 // RefreshTokens trades a refresh token.
 func (s *Server) RefreshTokens(ctx context.Context, request api.RefreshTokensRequestObject) (api.RefreshTokensResponseObject, error) {
-	tokens, err := s.authority.RefreshTokens(ctx, request.Body.RefreshToken, stateOf(ctx).client)
+	tokens, err := s.auth.RefreshTokens(ctx, request.Body.RefreshToken, stateOf(ctx).client)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *Server) RefreshTokens(ctx context.Context, request api.RefreshTokensReq
 
 // Logout ends a session.
 func (s *Server) Logout(ctx context.Context, request api.LogoutRequestObject) (api.LogoutResponseObject, error) {
-	if err := s.authority.Logout(ctx, request.Body.RefreshToken, stateOf(ctx).client); err != nil {
+	if err := s.auth.Logout(ctx, request.Body.RefreshToken, stateOf(ctx).client); err != nil {
 		return nil, err
 	}
 	return api.Logout200JSONResponse{Message: "Logout successful"}, nil
@@ -68,7 +68,7 @@ func (s *Server) Logout(ctx context.Context, request api.LogoutRequestObject) (a
 
 // ForgotPassword has a reset link mailed.
 func (s *Server) ForgotPassword(ctx context.Context, request api.ForgotPasswordRequestObject) (api.ForgotPasswordResponseObject, error) {
-	if err := s.authority.ForgotPassword(ctx, request.Body.Email, stateOf(ctx).client); err != nil {
+	if err := s.auth.ForgotPassword(ctx, request.Body.Email, stateOf(ctx).client); err != nil {
 		return nil, err
 	}
 	return api.ForgotPassword202JSONResponse{Message: "If the address has an account, a link to reset its password is on its way"}, nil
@@ -76,7 +76,7 @@ func (s *Server) ForgotPassword(ctx context.Context, request api.ForgotPasswordR
 
 // ResetPassword sets a new password.
 func (s *Server) ResetPassword(ctx context.Context, request api.ResetPasswordRequestObject) (api.ResetPasswordResponseObject, error) {
-	if err := s.authority.ResetPassword(ctx, request.Params.Token, request.Body.Password, stateOf(ctx).client); err != nil {
+	if err := s.auth.ResetPassword(ctx, request.Params.Token, request.Body.Password, stateOf(ctx).client); err != nil {
 		return nil, err
 	}
 	return api.ResetPassword200JSONResponse{Message: "Password reset successful"}, nil
@@ -85,7 +85,7 @@ func (s *Server) ResetPassword(ctx context.Context, request api.ResetPasswordReq
 // GetJWKS tells the public keys.
 func (s *Server) GetJWKS(context.Context, api.GetJWKSRequestObject) (api.GetJWKSResponseObject, error) {
 	set := api.JWKSet{Keys: []api.JWK{}}
-	for _, key := range s.keys.Public() {
+	for _, key := range s.keys.JWKs() {
 		set.Keys = append(set.Keys, toAPIJWK(key))
 	}
 	headers := api.GetJWKS200ResponseHeaders{CacheControl: jwksCaching, AccessControlAllowOrigin: api.AnyOriginAsterisk}
@@ -125,7 +125,7 @@ func toAPITokens(tokens *auth.Tokens) api.Tokens {
 	}
 }
 
-func toAPIJWK(key token.PublicKey) api.JWK {
+func toAPIJWK(key signing.JWK) api.JWK {
 	described := api.JWK{
 		Kty: api.KeyType(key.Kty), Crv: api.Curve(key.Crv), X: key.X,
 		Use: api.KeyUseSig, Alg: api.SigningAlgorithm(key.Alg), Kid: key.Kid,

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 	"github.com/sesame-auth/sesame/verify"
 )
 
@@ -30,14 +30,14 @@ func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // service verifies the server's tokens by its published keys.
-func service(t *testing.T, s *apitest.Server) (*verify.Verifier, *network) {
+func service(t *testing.T, s *servertest.Server) (*verify.Verifier, *network) {
 	t.Helper()
 	server, err := url.Parse(s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	wire := &network{server: server}
-	verifier, err := verify.New(apitest.PublicURL, apitest.PublicURL, verify.WithTransport(wire), verify.WithClock(s.Clock.Now))
+	verifier, err := verify.New(servertest.PublicURL, servertest.PublicURL, verify.WithTransport(wire), verify.WithClock(s.Clock.Now))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func service(t *testing.T, s *apitest.Server) (*verify.Verifier, *network) {
 // often than it must: a hundred at once at start, once.
 func TestRotationIsNotNoticedByServices(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		s.Clock.Stop()
 		verifier, wire := service(t, s)
 		tokens := s.Login(t, s.NewUser(t))
@@ -94,7 +94,7 @@ func TestRotationIsNotNoticedByServices(t *testing.T) {
 // revoked key does not: its tokens are refused once those of the next key are met, or the keys are old.
 func TestServicesAfterALogoutAndARevocation(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		s.Clock.Stop()
 		verifier, _ := service(t, s)
 		address := s.NewUser(t)

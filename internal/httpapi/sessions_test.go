@@ -10,26 +10,27 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/secret"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
 // A client that races itself stays logged in, with one live token; a token older than that ends the session.
 func TestRefreshRacesItself(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		first, sibling := s.Login(t, address), s.Login(t, address)
 
 		const racers = 100
-		answers := atOnce(racers, func() apitest.Answer { return s.TryRefresh(t, first.Refresh) })
+		answers := atOnce(racers, func() servertest.Answer { return s.TryRefresh(t, first.Refresh) })
 		successors := make(map[string]bool)
-		var last apitest.Tokens
+		var last servertest.Tokens
 		for _, answer := range answers {
 			if answer.Status != http.StatusOK {
 				t.Fatalf("a racer was refused: %d %s", answer.Status, answer.Raw)
 			}
-			last = apitest.Tokens{Access: answer.Text("accessToken"), Refresh: answer.Text("refreshToken")}
+			last = servertest.Tokens{Access: answer.Text("accessToken"), Refresh: answer.Text("refreshToken")}
 			successors[last.Refresh] = true
 		}
 		if len(successors) != 1 {
@@ -51,8 +52,8 @@ func TestRefreshRacesItself(t *testing.T) {
 }
 
 // atOnce runs n calls that start together.
-func atOnce(n int, call func() apitest.Answer) []apitest.Answer {
-	answers, start := make([]apitest.Answer, n), make(chan struct{})
+func atOnce(n int, call func() servertest.Answer) []servertest.Answer {
+	answers, start := make([]servertest.Answer, n), make(chan struct{})
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
@@ -67,7 +68,7 @@ func atOnce(n int, call func() apitest.Answer) []apitest.Answer {
 
 func TestGraceOfRefresh(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 
 		t.Run("the parent answers the same successor", func(t *testing.T) {
@@ -109,12 +110,12 @@ func TestGraceOfRefresh(t *testing.T) {
 		})
 		t.Run("a token from the future opens nothing", func(t *testing.T) {
 			first := s.Login(t, address)
-			said, err := token.NewRefreshCodec(token.Secrets{apitest.Secret}).Decode(first.Refresh)
+			said, err := token.NewRefreshCodec([]secret.Secret{servertest.Secret}).Decode(first.Refresh)
 			if err != nil {
 				t.Fatal(err)
 			}
 			said.Counter += 2 // as after the restore of an older backup
-			if answer := s.TryRefresh(t, token.NewRefreshCodec(token.Secrets{apitest.Secret}).Encode(said)); answer.Status != http.StatusUnauthorized {
+			if answer := s.TryRefresh(t, token.NewRefreshCodec([]secret.Secret{servertest.Secret}).Encode(said)); answer.Status != http.StatusUnauthorized {
 				t.Errorf("answered %d", answer.Status)
 			}
 			s.ExpectDead(t, first)
@@ -124,7 +125,7 @@ func TestGraceOfRefresh(t *testing.T) {
 
 func TestGraceCanBeSwitchedOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{RefreshGrace: -1})
+		s := servertest.Start(t, engine, servertest.Options{RefreshGrace: -1})
 		first := s.Login(t, s.NewUser(t))
 		second := s.Refresh(t, first.Refresh)
 		if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
@@ -136,7 +137,7 @@ func TestGraceCanBeSwitchedOff(t *testing.T) {
 
 func TestSessionsExpire(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 
 		idle := s.Login(t, address)
@@ -164,7 +165,7 @@ func TestSessionsExpire(t *testing.T) {
 
 func TestAccessTokenExpires(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		tokens := s.Login(t, s.NewUser(t))
 		s.Clock.Advance(15 * time.Minute)
 		if answer := s.Authenticate(t, tokens.Access); answer.Status != http.StatusOK {
@@ -181,7 +182,7 @@ func TestAccessTokenExpires(t *testing.T) {
 // A session that nobody refreshed is over for its access token too, should that live longer.
 func TestIdleSessionEndsItsAccessToken(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		tokens := s.Login(t, s.NewUser(t))
 		if err := s.DB.Model(&auth.Session{}).Where("counter = 1").Update("idle_expires_at", time.Now().UTC()).Error; err != nil {
 			t.Fatal(err)
@@ -193,7 +194,7 @@ func TestIdleSessionEndsItsAccessToken(t *testing.T) {
 // Any token of the session ends it: the live one, a retired one, an expired one.
 func TestLogout(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		sibling := s.Login(t, address)
 
@@ -208,7 +209,7 @@ func TestLogout(t *testing.T) {
 		sibling = s.ExpectLive(t, sibling)
 
 		for _, foreign := range []string{"", "x", sibling.Access, sibling.Refresh + "A", sibling.Refresh[1:],
-			token.NewRefreshCodec(token.Secrets{token.Secret("another secret of thirty-two bytes")}).Encode(token.Refresh{Session: uuid.New(), Counter: 1})} {
+			token.NewRefreshCodec([]secret.Secret{secret.Secret("another secret of thirty-two bytes")}).Encode(token.Refresh{Session: uuid.New(), Counter: 1})} {
 			if answer := s.Logout(t, foreign); answer.Status != http.StatusBadRequest || answer.Code() != "invalid_refresh_token" {
 				t.Errorf("%q: %d %s", foreign, answer.Status, answer.Raw)
 			}
@@ -223,7 +224,7 @@ func TestLogout(t *testing.T) {
 // Disabling is felt on the next call, and undone by enabling: it ends no session by itself.
 func TestDisabledUser(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		parent := s.Login(t, address)
 		tokens := s.Refresh(t, parent.Refresh)
@@ -242,8 +243,8 @@ func TestDisabledUser(t *testing.T) {
 		if letter := s.NextLetter(t); letter.To != known {
 			t.Errorf("a letter to the disabled user")
 		}
-		wrong := s.Post(t, "/auth/login", "email", "nobody@example.com", "password", apitest.Password)
-		if answer := s.Post(t, "/auth/login", "email", address, "password", apitest.Password); withoutID(answer) != withoutID(wrong) {
+		wrong := s.Post(t, "/auth/login", "email", "nobody@example.com", "password", servertest.Password)
+		if answer := s.Post(t, "/auth/login", "email", address, "password", servertest.Password); withoutID(answer) != withoutID(wrong) {
 			t.Errorf("a disabled user is told apart: %s", answer.Raw)
 		}
 		disable(nil)
@@ -252,9 +253,9 @@ func TestDisabledUser(t *testing.T) {
 }
 
 // sessionReason is why the session of a refresh token was revoked, nil if it was not.
-func sessionReason(t *testing.T, s *apitest.Server, tokens apitest.Tokens) *auth.RevokedReason {
+func sessionReason(t *testing.T, s *servertest.Server, tokens servertest.Tokens) *auth.RevokedReason {
 	t.Helper()
-	said, err := token.NewRefreshCodec(token.Secrets{apitest.Secret}).Decode(tokens.Refresh)
+	said, err := token.NewRefreshCodec([]secret.Secret{servertest.Secret}).Decode(tokens.Refresh)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/httpapi/apitest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // operations are the ones with a body, each with a body that is valid.
@@ -27,7 +27,7 @@ const asJSON = "application/json"
 
 func TestBodiesThatAreRefused(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		for path, body := range operations {
 			for name, test := range map[string]struct {
 				body, media string
@@ -65,7 +65,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 // A chunked body has no length to refuse beforehand. What is read of it is bounded all the same.
 func TestEndlessBodyIsCutOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		endless := &endlessReader{limit: 100 << 20}
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/auth/login", endless)
 		if err != nil {
@@ -100,7 +100,7 @@ func (r *endlessReader) Read(p []byte) (int, error) {
 // A statement that the database refuses is a fault of the server; nothing of it is told.
 func TestFaultsOfTheServer(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{WithoutKeys: true})
+		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true})
 		tokens := s.Login(t, s.NewUser(t))
 		for _, table := range []string{"outbox", "one_time_tokens", "sessions", "users"} {
 			if err := s.DB.Migrator().DropTable(table); err != nil {
@@ -125,7 +125,7 @@ func TestFaultsOfTheServer(t *testing.T) {
 // Without its database the server says so and acknowledges nothing.
 func TestDatabaseIsGone(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{})
 		tokens := s.Login(t, s.NewUser(t))
 		s.CloseDatabase(t)
 		for _, answer := range expectEverywhere(t, s, tokens, http.StatusServiceUnavailable, "unavailable") {
@@ -136,9 +136,9 @@ func TestDatabaseIsGone(t *testing.T) {
 	})
 }
 
-func expectEverywhere(t *testing.T, s *apitest.Server, tokens apitest.Tokens, status int, code string) []apitest.Answer {
+func expectEverywhere(t *testing.T, s *servertest.Server, tokens servertest.Tokens, status int, code string) []servertest.Answer {
 	t.Helper()
-	answers := []apitest.Answer{s.Authenticate(t, tokens.Access)}
+	answers := []servertest.Answer{s.Authenticate(t, tokens.Access)}
 	for path, body := range operations {
 		answers = append(answers, s.Do(t, http.MethodPost, path, strings.ReplaceAll(body, "REFRESH", tokens.Refresh), "Content-Type", asJSON))
 	}
@@ -152,8 +152,8 @@ func expectEverywhere(t *testing.T, s *apitest.Server, tokens apitest.Tokens, st
 
 func TestMethodsAndPaths(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{})
-		for _, operation := range apitest.Contract().Operations() {
+		s := servertest.Start(t, engine, servertest.Options{})
+		for _, operation := range servertest.Document().Operations() {
 			method, path := operation.Method, operation.Path
 			for _, other := range []string{"GET", "PUT", "PATCH", "DELETE", "POST", "PROPFIND"} {
 				if other == method {
@@ -179,9 +179,9 @@ func TestMethodsAndPaths(t *testing.T) {
 // Every answer, of every route and status, has the headers that keep browsers from mischief.
 func TestHeadersOfEveryAnswer(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := apitest.Start(t, engine, apitest.Options{WithoutKeys: true})
+		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true})
 		s.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		answers := map[string]apitest.Answer{
+		answers := map[string]servertest.Answer{
 			"201":  s.Register(t, "headers@example.com"),
 			"400":  s.Register(t, "headers@example.com"),
 			"401":  s.Authenticate(t, "x"),
@@ -226,7 +226,7 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 }
 
 // stylesheet is the path of an asset.
-func stylesheet(t *testing.T, s *apitest.Server) string {
+func stylesheet(t *testing.T, s *servertest.Server) string {
 	t.Helper()
 	path := regexp.MustCompile(`/?assets/page[^"]+`).FindString(s.Do(t, http.MethodGet, "/reset-password", "").Raw)
 	if path == "" {

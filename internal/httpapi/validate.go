@@ -1,10 +1,10 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,82 +19,122 @@ import (
 	"github.com/sesame-auth/sesame/internal/auth"
 )
 
-// validator holds requests against the contract.
-type validator struct {
-	authority *auth.Authority
-	routes    map[string]*routers.Route // by method and path; the router has matched them already
-	options   openapi3filter.Options
+// loadDocument parses the OpenAPI document.
+func loadDocument() (*openapi3.T, error) {
+	document, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPIJSON)
+	if err != nil {
+		return nil, fmt.Errorf("load the OpenAPI document: %w", err)
+	}
+	return document, nil
 }
 
-func newValidator(authority *auth.Authority) (*validator, error) {
-	contract, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPIJSON)
-	if err != nil {
-		return nil, fmt.Errorf("load contract: %w", err)
-	}
-	v := &validator{authority: authority, routes: make(map[string]*routers.Route)}
-	for path, item := range contract.Paths.Map() {
+// validator validates requests against the OpenAPI document.
+type validator struct {
+	operations map[route]*routers.Route
+	options    openapi3filter.Options
+}
+
+// route is a method and a path as Echo writes it, with parameters as ":name".
+type route struct{ method, path string }
+
+var pathParameter = regexp.MustCompile(`\{([^}]+)\}`)
+
+// echoPath returns a path of the OpenAPI document as Echo writes it.
+func echoPath(path string) string { return pathParameter.ReplaceAllString(path, ":$1") }
+
+func newValidator(document *openapi3.T, authenticate openapi3filter.AuthenticationFunc) *validator {
+	v := &validator{operations: make(map[route]*routers.Route)}
+	for path, item := range document.Paths.Map() {
 		for method, operation := range item.Operations() {
-			v.routes[method+path] = &routers.Route{Spec: contract, Path: path, PathItem: item, Method: method, Operation: operation}
+			v.operations[route{method, echoPath(path)}] = &routers.Route{
+				Spec: document, Path: path, PathItem: item, Method: method, Operation: operation,
+			}
 		}
 	}
 	v.options = openapi3filter.Options{
 		MultiError:         true,
 		KeepValidatedValue: true, // the operation gets what was validated, not a second reading of it
-		AuthenticationFunc: v.authenticate,
+		AuthenticationFunc: authenticate,
 		SchemaValidationOptions: []openapi3.SchemaValidationOption{
 			openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
 				"email": openapi3.NewCallbackValidator(func(text string) error {
-					_, err := auth.NormalizeAddress(text)
+					_, err := auth.NormalizeEmail(text)
 					return err
 				}),
 			}),
 		},
 	}
-	return v, nil
+	return v
+}
+
+// checkRoutes returns an error unless every operation of the document has a route, and every other route is one
+// of pages. A route that is neither would be served without validation and authentication.
+func (v *validator) checkRoutes(routes []*echo.Route, pages map[route]bool) error {
+	served := make(map[route]bool)
+	var errs []error
+	for _, r := range routes {
+		key := route{r.Method, r.Path}
+		served[key] = true
+		if v.operations[key] == nil && !pages[key] {
+			errs = append(errs, fmt.Errorf("the route %s %s is neither an operation of the OpenAPI document nor a page", r.Method, r.Path))
+		}
+	}
+	for key, operation := range v.operations {
+		if !served[key] {
+			errs = append(errs, fmt.Errorf("the operation %s (%s %s) has no route", operation.Operation.OperationID, key.method, key.path))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (v *validator) isOperation(method, path string) bool {
-	_, is := v.routes[method+path]
-	return is
+	return v.operations[route{method, path}] != nil
 }
 
-// operationOf is the operationId of what is at a route, otherOperation if the contract does not have it.
-func (v *validator) operationOf(method, path string) string {
-	if route, is := v.routes[method+path]; is {
-		return route.Operation.OperationID
+// operationID returns the operationId of a route, or otherOperation if it is not an operation.
+func (v *validator) operationID(method, path string) string {
+	if operation := v.operations[route{method, path}]; operation != nil {
+		return operation.Operation.OperationID
 	}
 	return otherOperation
 }
 
-// middleware lets through what the contract allows. What is not an operation of the contract passes; the
-// routes beside it take no input.
-func (v *validator) middleware(next echo.HandlerFunc) echo.HandlerFunc {
+// validate is a middleware that lets valid requests through. Requests for pages, which take no input, pass.
+func (v *validator) validate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		route, found := v.routes[r.Method+c.Path()]
-		if !found {
+		operation := v.operations[route{r.Method, c.Path()}]
+		if operation == nil {
 			return next(c)
 		}
 		var body []byte
-		if route.Operation.RequestBody != nil {
+		if operation.Operation.RequestBody != nil {
 			var err error
 			if body, err = readBody(r); err != nil {
 				return err
 			}
 		}
-		input := &openapi3filter.RequestValidationInput{Request: r, Route: route, Options: &v.options}
+		input := &openapi3filter.RequestValidationInput{Request: r, Route: operation, PathParams: pathParams(c), Options: &v.options}
 		err := openapi3filter.ValidateRequest(r.Context(), input)
 		var security *openapi3filter.SecurityRequirementsError
-		if errors.As(err, &security) { // who is not let in is not told about the rest
+		if errors.As(err, &security) { // an unauthenticated caller learns nothing else
 			return errors.Join(security.Errors...)
 		}
-		faults := append(faultsOf(err), unequal(route.Operation, body)...)
-		faults = append(faults, repeated(route.Operation, r.URL.Query())...)
+		faults := append(faultsOf(err), unequal(operation.Operation, body)...)
+		faults = append(faults, repeated(operation.Operation, r.URL.Query())...)
 		if len(faults) > 0 {
 			return &invalidRequestError{faults: faults}
 		}
 		return next(c)
 	}
+}
+
+func pathParams(c echo.Context) map[string]string {
+	params := make(map[string]string)
+	for _, name := range c.ParamNames() {
+		params[name] = c.Param(name)
+	}
+	return params
 }
 
 // invalidRequestError is a request that the contract does not allow.
@@ -239,22 +279,4 @@ func repeated(operation *openapi3.Operation, query url.Values) []api.Fault {
 		}
 	}
 	return faults
-}
-
-// authenticate is the contract's BearerAuth (RFC 6750, section 2.1): one token, in the header only.
-func (v *validator) authenticate(ctx context.Context, input *openapi3filter.AuthenticationInput) error {
-	headers := input.RequestValidationInput.Request.Header.Values("Authorization")
-	if len(headers) == 0 {
-		return errNoToken
-	}
-	scheme, accessToken, _ := strings.Cut(headers[0], " ")
-	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return auth.ErrInvalidAccess
-	}
-	user, err := v.authority.Authenticate(ctx, strings.Trim(accessToken, " "))
-	if err != nil {
-		return err
-	}
-	stateOf(ctx).bearer = user
-	return nil
 }

@@ -49,7 +49,7 @@ func (o *office) branch(t *testing.T) *Outbox {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := database.Close(db); err != nil {
+		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -58,7 +58,7 @@ func (o *office) branch(t *testing.T) *Outbox {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(o.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	return NewOutbox(db, sender, log, o.clock.Now)
+	return NewOutbox(OutboxConfig{DB: db, Sender: sender, Log: log, Now: o.clock.Now})
 }
 
 // letters composes a letter with a secret in it for everybody.
@@ -71,7 +71,7 @@ func compose(_ context.Context, address string) (*Message, error) {
 
 func enqueue(t *testing.T, o *Outbox, addresses ...string) {
 	t.Helper()
-	err := o.db.Transaction(func(tx *gorm.DB) error {
+	err := o.db.Transaction(t.Context(), func(tx *gorm.DB) error {
 		var errs []error
 		for _, address := range addresses {
 			errs = append(errs, o.Enqueue(tx, testKind, address))
@@ -99,7 +99,7 @@ func start(t *testing.T, o *Outbox, compose map[Kind]Compose) (stop func()) {
 func rows(t *testing.T, o *Outbox) []outboxRow {
 	t.Helper()
 	var rows []outboxRow
-	if err := o.db.Order("address").Find(&rows).Error; err != nil {
+	if err := o.db.WithContext(t.Context()).Order("email").Find(&rows).Error; err != nil {
 		t.Fatal(err)
 	}
 	return rows

@@ -18,11 +18,11 @@ import (
 func TestSchema(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
-		model, err := schema.Parse(&outboxRow{}, &sync.Map{}, db.NamingStrategy)
+		model, err := schema.Parse(&outboxRow{}, &sync.Map{}, db.WithContext(t.Context()).NamingStrategy)
 		if err != nil {
 			t.Fatal(err)
 		}
-		columns, err := db.Migrator().ColumnTypes(&outboxRow{})
+		columns, err := db.WithContext(t.Context()).Migrator().ColumnTypes(&outboxRow{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func TestEnqueueIsTheCallers(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		o := newOffice(t, engine, &mailServer{})
 		undo := errors.New("undo")
-		err := o.db.Transaction(func(tx *gorm.DB) error {
+		err := o.db.Transaction(t.Context(), func(tx *gorm.DB) error {
 			if err := o.Enqueue(tx, testKind, "ada@example.org"); err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func TestEnqueueIsTheCallers(t *testing.T) {
 		enqueue(t, o.Outbox, "ada@example.org")
 		got := rows(t, o.Outbox)
 		now := noon.UTC()
-		if len(got) != 1 || got[0].ID[14] != '7' || got[0].Kind != testKind || got[0].Address != "ada@example.org" ||
+		if len(got) != 1 || got[0].ID[14] != '7' || got[0].Kind != testKind || got[0].Email != "ada@example.org" ||
 			got[0].Attempts != 0 || !got[0].DueAt.Equal(now) || !got[0].CreatedAt.Equal(now) {
 			t.Errorf("got %+v", got)
 		}
@@ -155,7 +155,7 @@ func TestDrainWaits(t *testing.T) {
 		}
 		enqueue(t, o.Outbox, "ada@example.org")
 		for ahead, want := range map[time.Duration]time.Duration{2 * time.Second: 2 * time.Second, time.Hour: pollEvery} {
-			if err := o.db.Exec("UPDATE outbox SET due_at = ?", o.now().Add(ahead)).Error; err != nil {
+			if err := o.db.WithContext(t.Context()).Exec("UPDATE outbox SET due_at = ?", o.now().Add(ahead)).Error; err != nil {
 				t.Fatal(err)
 			}
 			if wait := o.drain(t.Context(), letters); wait != want {

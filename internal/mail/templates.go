@@ -11,6 +11,8 @@ import (
 	texttemplate "text/template"
 	"time"
 	"unicode"
+
+	"github.com/sesame-auth/sesame/internal/brand"
 )
 
 // longestName is how many code points of a name a letter shows.
@@ -30,7 +32,7 @@ type ResetPasswordData struct {
 	Name     string        // the user's name: untrusted, may be anything
 	Link     string        // the complete http(s) URL, token included
 	ValidFor time.Duration // how long the link works; more than zero
-	Product  string        // the service's name; empty: "Sesame"
+	Brand    brand.Brand
 }
 
 // ResetPassword composes the letter with the link to choose a new password. It
@@ -43,7 +45,7 @@ func ResetPassword(data ResetPasswordData) (Message, error) {
 	if data.ValidFor < time.Second {
 		return Message{}, errors.New("mail: the link's lifetime must be a second or more")
 	}
-	product := productName(data.Product)
+	product := oneLine(data.Brand.Name)
 	return render("reset-password", data.To, letter{
 		Subject:  "Choose a new password for " + product,
 		Name:     displayName(data.Name),
@@ -55,17 +57,17 @@ func ResetPassword(data ResetPasswordData) (Message, error) {
 
 // PasswordChangedData fills the letter that tells the owner about a new password.
 type PasswordChangedData struct {
-	To      string    // the stored address of the account
-	Name    string    // the user's name: untrusted, may be anything
-	When    time.Time // when it was changed; shown in UTC
-	Product string    // the service's name; empty: "Sesame"
+	To    string    // the stored address of the account
+	Name  string    // the user's name: untrusted, may be anything
+	When  time.Time // when it was changed; shown in UTC
+	Brand brand.Brand
 }
 
 // PasswordChanged composes the letter that tells the owner that the password
 // was changed, that all devices were signed out, and what to do if it was
 // somebody else.
 func PasswordChanged(data PasswordChangedData) (Message, error) {
-	product := productName(data.Product)
+	product := oneLine(data.Brand.Name)
 	return render("password-changed", data.To, letter{
 		Subject: "Your " + product + " password was changed",
 		Name:    displayName(data.Name),
@@ -106,13 +108,6 @@ func displayName(name string) string {
 		return strings.TrimSpace(string(runes[:longestName-1])) + "…"
 	}
 	return name
-}
-
-func productName(product string) string {
-	if product = oneLine(product); product == "" {
-		return "Sesame"
-	}
-	return product
 }
 
 // oneLine turns runs of white space, control characters and broken UTF-8 into

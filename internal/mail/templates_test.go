@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sesame-auth/sesame/internal/brand"
 )
 
 // throughTheWire composes the letter and reads it as a receiver does.
@@ -18,9 +20,12 @@ func throughTheWire(t *testing.T, m Message) parsedMail {
 	return parseMail(t, raw)
 }
 
+// testBrand is the brand of the tests' emails.
+var testBrand = brand.Brand{Name: brand.DefaultName, Color: brand.DefaultColor}
+
 func resetFor(t *testing.T, name string) parsedMail {
 	t.Helper()
-	m, err := ResetPassword(ResetPasswordData{To: "ada@example.org", Name: name, Link: testLink, ValidFor: 30 * time.Minute})
+	m, err := ResetPassword(ResetPasswordData{To: "ada@example.org", Name: name, Link: testLink, ValidFor: 30 * time.Minute, Brand: testBrand})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +78,7 @@ func TestResetPasswordRefuses(t *testing.T) {
 }
 
 func TestPasswordChanged(t *testing.T) {
-	m, err := PasswordChanged(PasswordChangedData{To: "ada@example.org", Name: "Ada", When: noon, Product: "Acme & Söhne"})
+	m, err := PasswordChanged(PasswordChangedData{To: "ada@example.org", Name: "Ada", When: noon, Brand: brand.Brand{Name: "Acme & Söhne"}})
 	if err != nil {
 		t.Fatal(err)
 	}

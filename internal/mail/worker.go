@@ -99,7 +99,7 @@ func (o *Outbox) deliver(ctx context.Context, row *outboxRow, compose Compose) (
 	if compose == nil {
 		return errors.New("mail: this version does not know the kind")
 	}
-	message, err := compose(ctx, row.Address)
+	message, err := compose(ctx, row.Email)
 	if err != nil || message == nil {
 		return err
 	}

@@ -212,12 +212,12 @@ func TestDatabaseGone(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		o := newOffice(t, engine, &mailServer{})
 		enqueue(t, o.Outbox, "ada@example.org")
-		if err := o.db.Exec("ALTER TABLE outbox RENAME TO elsewhere").Error; err != nil {
+		if err := o.db.WithContext(t.Context()).Exec("ALTER TABLE outbox RENAME TO elsewhere").Error; err != nil {
 			t.Fatal(err)
 		}
 		stop := start(t, o.Outbox, letters)
 		o.log.until(t, "cannot use the database")
-		if err := o.db.Exec("ALTER TABLE elsewhere RENAME TO outbox").Error; err != nil {
+		if err := o.db.WithContext(t.Context()).Exec("ALTER TABLE elsewhere RENAME TO outbox").Error; err != nil {
 			t.Fatal(err)
 		}
 		o.Wake()

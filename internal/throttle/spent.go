@@ -12,7 +12,7 @@ const (
 	mostRemembered = 10_000
 )
 
-// spent knows budgets that the database has just found spent and that no attempt in hand can be given back, so that
+// spent knows budgets that the database has just found spent and that no attempt in flight can be given back, so that
 // a flood of attempts on them ends here. Times are in microseconds.
 type spent struct {
 	mu      sync.Mutex

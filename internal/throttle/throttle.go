@@ -1,15 +1,15 @@
-// Package throttle limits how often something may be tried, by the generic cell rate algorithm (ATM Forum
-// Traffic Management 4.1, section 4.4.2): a budget of Burst attempts that refills evenly over Per.
+// Package throttle limits how often something may be tried, with the generic cell rate algorithm (GCRA, ATM
+// Forum Traffic Management 4.1, section 4.4.2): a budget of Burst attempts that refills evenly over Per.
 //
-// A budget is one number in the database, the theoretical arrival time: when the budget will be whole again.
-// One conditional statement takes from it, so of any number of attempts at once, on any number of instances,
-// no more pass than there is budget for, and a restart forgets nothing. Whom a budget is for is in the database
-// only as an HMAC.
+// A budget is one number in the database. One conditional statement takes from it, so however many attempts
+// run in parallel, on however many instances, no more pass than the budget allows, and a restart forgets
+// nothing. The database knows only an HMAC of whom a budget is for.
 //
-// An attempt is paid for before its outcome is known. Who turns out to be honest gets it back; an attempt that
-// meets a budget taken by attempts still in hand therefore waits for them, so that honest attempts at once are not
-// held against each other. That wait sees the attempts of this process only: those in hand on another instance
-// count as spent. A refusal is remembered for a second, so that a flood of attempts does not reach the database.
+// An attempt is paid for before its outcome is known, and refunded if it turns out to be legitimate. So an
+// attempt that finds its budget taken by attempts that are still in flight waits for their outcome:
+// legitimate attempts in parallel do not count against each other. It waits for attempts of this process
+// only; those in flight on another instance count as spent. A refusal is remembered for a second, so that a
+// flood of attempts does not reach the database.
 package throttle
 
 import (
@@ -18,64 +18,77 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/database"
-	"github.com/sesame-auth/sesame/internal/token"
+	"github.com/sesame-auth/sesame/internal/secret"
 )
 
-// Limit is a budget that each of its subjects has.
+// Limit is the size of a budget. Each subject has its own.
 type Limit struct {
-	Name  string        // tells its subjects from those of other limits
-	Burst int           // attempts that may be made at once
+	Name  string        // distinguishes its subjects from those of other limits
+	Burst int           // attempts that a full budget allows at once
 	Per   time.Duration // in which a spent budget refills; at least Burst microseconds
+	// Always makes the limit apply even if the throttle is off: it protects the server, not accounts.
+	Always bool
 }
 
-// interval is what one attempt costs: the time in which it refills, in microseconds.
-func (l Limit) interval() int64 { return l.Per.Microseconds() / int64(l.Burst) }
-
-// Charge is one attempt, held against one budget.
+// Charge is one attempt, counted against one budget.
 type Charge struct {
 	Limit   Limit
 	Subject string
-	// Distinct, if not empty, makes attempts of the same text cost one together within Limit.Per.
+	// Distinct, if not empty, makes attempts with the same text count once within Limit.Per.
 	Distinct string
 }
 
-// ThrottledError says that a budget is spent.
+// ThrottledError is returned when a budget is spent.
 type ThrottledError struct {
-	RetryAfter time.Duration // until there is budget again, if nobody else takes it; above 0
+	RetryAfter time.Duration // until there is budget again, if nobody else takes it; more than 0
 }
 
 func (e *ThrottledError) Error() string {
 	return fmt.Sprintf("too many attempts: try again in %s", e.RetryAfter)
 }
 
-// Throttle keeps budgets in the table throttle. It is safe for concurrent use.
-type Throttle struct {
-	db     *gorm.DB
-	key    []byte
-	clock  func() time.Time
-	turns  [64]chan struct{} // by the first charge; see Reserve
-	inHand inHand
-	spent  spent
+// Config configures a Throttle.
+type Config struct {
+	DB     *database.DB
+	Secret secret.Secret // budgets are only found again under the same secret
+	Now    func() time.Time
+	Off    bool // only limits with Always apply
 }
 
-// New makes a throttle over a migrated database. Budgets are found again under the same secret only.
-func New(db *gorm.DB, secret token.Secret, clock func() time.Time) *Throttle {
-	t := &Throttle{db: db, key: secret.Derive("throttle v1"), clock: clock, inHand: newInHand(), spent: spent{budgets: make(map[string]spentBudget)}}
+// Throttle keeps budgets in the table throttle. It is safe for concurrent use.
+type Throttle struct {
+	db       *database.DB
+	key      []byte
+	clock    func() time.Time
+	off      bool
+	turns    [64]chan struct{} // by the first charge; see Reserve
+	inFlight inFlight
+	spent    spent
+}
+
+// New returns a Throttle.
+func New(config Config) *Throttle {
+	t := &Throttle{
+		db: config.DB, key: config.Secret.Derive("throttle v1"), clock: config.Now, off: config.Off,
+		inFlight: newInFlight(), spent: spent{budgets: make(map[string]spentBudget)},
+	}
 	for i := range t.turns {
 		t.turns[i] = make(chan struct{}, 1)
 	}
 	return t
 }
 
-// now is in microseconds since 1970, which need no rounding on either engine.
+// now returns the time in microseconds since 1970, which both engines store exactly.
 func (t *Throttle) now() int64 { return t.clock().UnixMicro() }
 
-// Pseudonym is an HMAC-SHA256 of the parts under the throttle's key. The same text cut differently has another.
+// Pseudonym returns an HMAC-SHA256 of the parts under the throttle's key. The same text split differently has
+// a different pseudonym.
 func (t *Throttle) Pseudonym(parts ...string) []byte {
 	mac := hmac.New(sha256.New, t.key)
 	for _, part := range parts {
@@ -85,36 +98,42 @@ func (t *Throttle) Pseudonym(parts ...string) []byte {
 	return mac.Sum(nil)
 }
 
-// Reserve pays for one attempt with all of charges, at least one, or with none. The caller ends the reservation
-// with End. Errors: *ThrottledError with the longest wait of the budgets that are spent; a refused
+// Reserve pays for one attempt with all of charges, at least one, or with none. The caller must call
+// [Reservation.End]. If a budget is spent, Reserve returns *ThrottledError with the longest wait, and the
 // attempt costs nothing.
 //
-// Charges of several limits must stand in the same order everywhere: in that order their rows are locked. First
-// stands the widest: attempts that share it take turns, so that whoever is refused sees the attempts in hand that
-// hold the budget.
+// Charges of several limits must have the same order everywhere: their rows are locked in that order. The
+// widest comes first: attempts that share it take turns, so that a refused attempt sees the attempts in
+// flight that hold the budget.
 func (t *Throttle) Reserve(ctx context.Context, charges ...Charge) (*Reservation, error) {
+	if t.off {
+		charges = slices.DeleteFunc(slices.Clone(charges), func(c Charge) bool { return !c.Limit.Always })
+	}
 	budgets := t.budgets(charges)
-	t.inHand.enter(budgets)
+	if len(budgets) == 0 {
+		return &Reservation{throttle: t}, nil
+	}
+	t.inFlight.enter(budgets)
 	for {
-		seen := t.inHand.refunds(budgets) // before the refusal, so that no refund after it is missed
+		seen := t.inFlight.refunds(budgets) // before the refusal, so that no refund after it is missed
 		reservation, refused, err := t.inTurn(ctx, budgets)
 		switch {
 		case err != nil:
-			t.inHand.leave(budgets)
+			t.inFlight.leave(budgets)
 			return nil, fmt.Errorf("reserve: %w", err)
 		case reservation != nil:
 			return reservation, nil
-		case !t.inHand.wait(ctx, refused.budgets, seen):
-			t.inHand.leave(budgets)
+		case !t.inFlight.wait(ctx, refused.budgets, seen):
+			t.inFlight.leave(budgets)
 			if ctx.Err() != nil {
-				return nil, fmt.Errorf("reserve: %w: %w", database.ErrUnavailable, ctx.Err()) // nobody knows yet
+				return nil, fmt.Errorf("reserve: %w: %w", database.ErrUnavailable, ctx.Err()) // the outcome is not known yet
 			}
 			return nil, &ThrottledError{RetryAfter: t.learn(refused)}
 		}
 	}
 }
 
-// inTurn reserves once, and has a reservation counted as in hand before the next attempt can be refused for it.
+// inTurn reserves once. The reservation counts as in flight before the next attempt can be refused because of it.
 func (t *Throttle) inTurn(ctx context.Context, budgets []budget) (*Reservation, *refusal, error) {
 	turn := t.turns[int(budgets[0].key[0])%len(t.turns)]
 	select {
@@ -126,40 +145,40 @@ func (t *Throttle) inTurn(ctx context.Context, budgets []budget) (*Reservation, 
 	if wait := t.spent.wait(budgets, t.now()); wait > 0 {
 		return nil, nil, &ThrottledError{RetryAfter: wait}
 	}
-	if refused := t.inHand.refused(budgets, t.now()); refused != nil {
+	if refused := t.inFlight.refused(budgets, t.now()); refused != nil {
 		return nil, refused, nil
 	}
-	seen := t.inHand.refunds(budgets)
+	seen := t.inFlight.refunds(budgets)
 	reservation, refused, err := t.reserve(ctx, budgets)
 	if reservation != nil {
-		t.inHand.hold(budgets)
+		t.inFlight.hold(budgets)
 	}
 	if refused != nil {
-		t.inHand.refuse(refused, seen)
+		t.inFlight.refuse(refused, seen)
 	}
 	return reservation, refused, err
 }
 
-// learn remembers what a refusal says and tells its longest wait.
+// learn remembers a refusal and returns its longest wait.
 func (t *Throttle) learn(refused *refusal) time.Duration {
 	now, longest := t.now(), int64(0)
 	for i, b := range refused.budgets {
 		longest = max(longest, refused.free[i]-refused.at)
-		if t.inHand.none(b) {
+		if t.inFlight.none(b) {
 			t.spent.remember(b.key, refused.free[i], now)
 		}
 	}
 	return time.Duration(longest) * time.Microsecond
 }
 
-// Clear makes the budget of a subject whole again, in the caller's transaction.
+// Clear makes the budget of a subject full again, in the caller's transaction.
 func (t *Throttle) Clear(tx *gorm.DB, limit Limit, subject string) error {
 	key := t.Pseudonym(limit.Name, subject)
 	t.spent.forget(key)
 	return tx.Exec("DELETE FROM throttle WHERE key = ?", key).Error
 }
 
-// Purge deletes up to most rows of budgets that are whole again, in the caller's transaction, and tells how many.
+// Purge deletes up to most rows of budgets that are full again, in the caller's transaction, and returns how many.
 func (t *Throttle) Purge(tx *gorm.DB, most int) (int64, error) {
 	deletion := tx.Exec("DELETE FROM throttle WHERE key IN (SELECT key FROM throttle WHERE tat <= ? LIMIT ?)", t.now(), most)
 	return deletion.RowsAffected, deletion.Error

@@ -15,22 +15,22 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/secret"
 	"github.com/sesame-auth/sesame/internal/throttle"
-	"github.com/sesame-auth/sesame/internal/token"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
 
 var (
-	secret = token.Secret("a secret of thirty-two bytes, and more")
-	ten    = throttle.Limit{Name: "ten", Burst: 10, Per: 15 * time.Minute} // one more every 90 s
-	wide   = throttle.Limit{Name: "wide", Burst: 30, Per: time.Minute}
+	testSecret = secret.Secret("a secret of thirty-two bytes, and more")
+	ten        = throttle.Limit{Name: "ten", Burst: 10, Per: 15 * time.Minute} // one more every 90 s
+	wide       = throttle.Limit{Name: "wide", Burst: 30, Per: time.Minute}
 )
 
 // kit is a throttle over a database of its own, with a clock that stands until it is moved.
 type kit struct {
 	*throttle.Throttle
-	db    *gorm.DB
+	db    *database.DB
 	url   string
 	clock *atomic.Int64 // microseconds
 }
@@ -49,9 +49,9 @@ func (k *kit) open(t *testing.T) *kit {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = database.Close(db) })
+	t.Cleanup(func() { _ = db.Close() })
 	now := func() time.Time { return time.UnixMicro(k.clock.Load()) }
-	return &kit{Throttle: throttle.New(db, secret, now), db: db, url: k.url, clock: k.clock}
+	return &kit{Throttle: throttle.New(throttle.Config{DB: db, Secret: testSecret, Now: now}), db: db, url: k.url, clock: k.clock}
 }
 
 func (k *kit) advance(d time.Duration) { k.clock.Add(d.Microseconds()) }
@@ -60,7 +60,7 @@ func charge(limit throttle.Limit, subject string) throttle.Charge {
 	return throttle.Charge{Limit: limit, Subject: subject}
 }
 
-// pass makes n attempts that must pass, and leaves them in hand.
+// pass makes n attempts that must pass, and leaves them in flight.
 func (k *kit) pass(t *testing.T, n int, charges ...throttle.Charge) (last *throttle.Reservation) {
 	t.Helper()
 	for i := range n {
@@ -95,7 +95,7 @@ func (k *kit) refuse(t *testing.T, charges ...throttle.Charge) time.Duration {
 func (k *kit) refund(t *testing.T, reservation *throttle.Reservation) {
 	t.Helper()
 	defer reservation.End()
-	if err := database.Transaction(t.Context(), k.db, reservation.Refund); err != nil {
+	if err := k.db.Transaction(t.Context(), reservation.Refund); err != nil {
 		t.Error(err)
 	}
 }
@@ -216,7 +216,7 @@ func TestRefundGainsNothing(t *testing.T) {
 		}
 		gone := k.pass(t, 1, charge(ten, "gone"))
 		k.advance(time.Hour)
-		if purged, err := k.Purge(k.db, 100); err != nil || purged != 5 {
+		if purged, err := k.Purge(k.db.WithContext(t.Context()), 100); err != nil || purged != 5 {
 			t.Fatalf("%d rows purged, %v", purged, err)
 		}
 		k.refund(t, gone)
@@ -299,7 +299,7 @@ func TestWhatTheDatabaseHolds(t *testing.T) {
 		k := newKit(t, engine)
 		ada, grace := charge(ten, "ada@example.com"), charge(ten, "grace@example.com")
 		k.spend(t, 10, ada)
-		if err := database.Close(k.db); err != nil {
+		if err := k.db.Close(); err != nil {
 			t.Fatal(err)
 		}
 		k = k.open(t)
@@ -307,11 +307,11 @@ func TestWhatTheDatabaseHolds(t *testing.T) {
 		k.spend(t, 1, grace)
 
 		var keys [][]byte
-		if err := k.db.Raw("SELECT key FROM throttle").Scan(&keys).Error; err != nil || len(keys) != 2 {
+		if err := k.db.WithContext(t.Context()).Raw("SELECT key FROM throttle").Scan(&keys).Error; err != nil || len(keys) != 2 {
 			t.Fatalf("%d rows, %v", len(keys), err)
 		}
 		for _, key := range keys {
-			if len(key) != 32 || bytes.Contains(key, []byte("ada")) || bytes.Equal(key, throttle.New(k.db, secret[1:], time.Now).Pseudonym("ten", ada.Subject)) {
+			if len(key) != 32 || bytes.Contains(key, []byte("ada")) || bytes.Equal(key, throttle.New(throttle.Config{DB: k.db, Secret: testSecret[1:], Now: time.Now}).Pseudonym("ten", ada.Subject)) {
 				t.Errorf("a key of the table is %q", key)
 			}
 		}
@@ -319,12 +319,12 @@ func TestWhatTheDatabaseHolds(t *testing.T) {
 			t.Helper()
 			for purged := int64(1); purged > 0; { // one at a time
 				var err error
-				if purged, err = k.Purge(k.db, 1); err != nil {
+				if purged, err = k.Purge(k.db.WithContext(t.Context()), 1); err != nil {
 					t.Fatal(err)
 				}
 			}
 			var rows int64
-			if err := k.db.Table("throttle").Count(&rows).Error; err != nil || rows != want {
+			if err := k.db.WithContext(t.Context()).Table("throttle").Count(&rows).Error; err != nil || rows != want {
 				t.Errorf("%d rows after the purge, want %d, %v", rows, want, err)
 			}
 		}
@@ -342,7 +342,7 @@ func TestClear(t *testing.T) {
 		k := newKit(t, engine)
 		k.spend(t, 10, charge(ten, "ada"))
 		k.spend(t, 10, charge(ten, "grace"))
-		if err := k.Clear(k.db, ten, "ada"); err != nil {
+		if err := k.Clear(k.db.WithContext(t.Context()), ten, "ada"); err != nil {
 			t.Fatal(err)
 		}
 		k.spend(t, 10, charge(ten, "ada"))
@@ -358,7 +358,7 @@ func TestRefusalIsRemembered(t *testing.T) {
 		ada, network := charge(ten, "ada"), throttle.Charge{Limit: ten, Subject: "network", Distinct: "ada"}
 		rename := func(from, to string) {
 			t.Helper()
-			if err := one.db.Exec("ALTER TABLE " + from + " RENAME TO " + to).Error; err != nil {
+			if err := one.db.WithContext(t.Context()).Exec("ALTER TABLE " + from + " RENAME TO " + to).Error; err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -388,14 +388,14 @@ func TestRefusalIsRemembered(t *testing.T) {
 		rename("away", "throttle")
 
 		one.refuse(t, ada)
-		if err := other.Clear(other.db, ten, "ada"); err != nil {
+		if err := other.Clear(other.db.WithContext(t.Context()), ten, "ada"); err != nil {
 			t.Fatal(err)
 		}
 		one.refuse(t, ada)
 		one.advance(time.Second)
 		one.spend(t, 10, ada)
 		one.refuse(t, ada)
-		if err := one.Clear(one.db, ten, "ada"); err != nil {
+		if err := one.Clear(one.db.WithContext(t.Context()), ten, "ada"); err != nil {
 			t.Fatal(err)
 		}
 		one.spend(t, 10, ada) // forgiven here: at once
@@ -407,7 +407,7 @@ func TestRefusalIsRemembered(t *testing.T) {
 	})
 }
 
-// What attempts in hand may give back is not remembered as spent, though another budget refused the attempt.
+// What attempts in flight may give back is not remembered as spent, though another budget refused the attempt.
 func TestBudgetInHandIsNotSpent(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		k := newKit(t, engine)
@@ -433,7 +433,7 @@ func TestWaitingAsksSeldom(t *testing.T) {
 				asked.Add(1)
 			}
 		}
-		if err := k.db.Callback().Row().Before("*").Register("count", count); err != nil {
+		if err := k.db.WithContext(t.Context()).Callback().Row().Before("*").Register("count", count); err != nil {
 			t.Fatal(err)
 		}
 		held := k.pass(t, 10, ada)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/lestrrat-go/jwx/v2/jws"
 
+	"github.com/sesame-auth/sesame/internal/signing"
 	"github.com/sesame-auth/sesame/verify"
 )
 
@@ -30,33 +31,38 @@ var ErrAccess = errors.New("access token is not valid")
 // Access is what a valid access token says.
 type Access struct{ User, Session uuid.UUID }
 
-// AccessTokens issues and verifies access tokens.
+// AccessConfig configures AccessTokens. All fields are required.
+type AccessConfig struct {
+	Keys     *signing.Keyring
+	Issuer   string        // the public URL, the claim iss
+	Audience string        // the claim aud
+	Lifetime time.Duration // from issue to expiry
+	Now      func() time.Time
+}
+
+// AccessTokens issues and verifies access tokens. It is safe for concurrent use.
 type AccessTokens struct {
-	keys             *Keyring
-	verifier         *verify.Verifier
-	issuer, audience string
-	lifetime         time.Duration
-	now              func() time.Time
+	config   AccessConfig
+	verifier *verify.Verifier
 }
 
-// NewAccessTokens issues tokens under keys, in the name of issuer (its URL), for audience, valid for
-// lifetime.
-func NewAccessTokens(keys *Keyring, issuer, audience string, lifetime time.Duration, now func() time.Time) *AccessTokens {
-	verifier := verify.NewWithKeys(issuer, audience, keys.byKid, verify.WithClock(now))
-	return &AccessTokens{keys: keys, verifier: verifier, issuer: issuer, audience: audience, lifetime: lifetime, now: now}
+// NewAccessTokens returns AccessTokens for one issuer and audience.
+func NewAccessTokens(config AccessConfig) *AccessTokens {
+	verifier := verify.NewWithKeys(config.Issuer, config.Audience, config.Keys.PublicKey, verify.WithClock(config.Now))
+	return &AccessTokens{config: config, verifier: verifier}
 }
 
-// Lifetime is how long a token is valid from its issue.
-func (a *AccessTokens) Lifetime() time.Duration { return a.lifetime }
+// Lifetime returns how long a token is valid after it was issued.
+func (a *AccessTokens) Lifetime() time.Duration { return a.config.Lifetime }
 
 type header struct {
-	Algorithm Algorithm `json:"alg"`
-	Kid       string    `json:"kid"`
-	Type      string    `json:"typ"`
+	Algorithm signing.Algorithm `json:"alg"`
+	Kid       string            `json:"kid"`
+	Type      string            `json:"typ"`
 }
 
-// claims are those of RFC 9068, section 2.2, and the session's id (sid). Nothing about the person. Times
-// are seconds since 1970.
+// claims are those of RFC 9068, section 2.2, and the session's id (sid). They say nothing about the person.
+// Times are seconds since 1970.
 type claims struct {
 	Issuer    string    `json:"iss"`
 	Audience  string    `json:"aud"`
@@ -71,31 +77,38 @@ type claims struct {
 
 // Issue signs a token for a session of user whose password was checked at authTime.
 func (a *AccessTokens) Issue(user, session uuid.UUID, authTime time.Time) (string, error) {
+	text, err := a.issue(user, session, authTime)
+	if err != nil {
+		return "", fmt.Errorf("issue access token: %w", err)
+	}
+	return text, nil
+}
+
+func (a *AccessTokens) issue(user, session uuid.UUID, authTime time.Time) (string, error) {
 	id, err := uuid.NewRandom()
 	if err != nil {
-		return "", fmt.Errorf("issue access token: %w", err)
+		return "", err
 	}
-	issued := a.now()
-	key := a.keys.signing()
-	head, err := json.Marshal(header{Algorithm: key.algorithm, Kid: key.kid, Type: accessType})
+	issued, key := a.config.Now(), a.config.Keys.Active()
+	head, err := json.Marshal(header{Algorithm: key.Algorithm, Kid: key.Kid, Type: accessType})
 	if err != nil {
-		return "", fmt.Errorf("issue access token: %w", err)
+		return "", err
 	}
 	body, err := json.Marshal(claims{
-		Issuer: a.issuer, Audience: a.audience, Subject: user, Session: session, ID: id, ClientID: clientID,
-		IssuedAt: issued.Unix(), ExpiresAt: issued.Add(a.lifetime).Unix(), AuthTime: authTime.Unix(),
+		Issuer: a.config.Issuer, Audience: a.config.Audience, Subject: user, Session: session, ID: id, ClientID: clientID,
+		IssuedAt: issued.Unix(), ExpiresAt: issued.Add(a.config.Lifetime).Unix(), AuthTime: authTime.Unix(),
 	})
 	if err != nil {
-		return "", fmt.Errorf("issue access token: %w", err)
+		return "", err
 	}
 	signed := base64url.EncodeToString(head) + "." + base64url.EncodeToString(body)
-	signer, err := jws.NewSigner(key.signatureAlgorithm())
+	signer, err := jws.NewSigner(key.SignatureAlgorithm())
 	if err != nil {
-		return "", fmt.Errorf("issue access token: %w", err)
+		return "", err
 	}
-	signature, err := signer.Sign([]byte(signed), key.private)
+	signature, err := signer.Sign([]byte(signed), key.Private)
 	if err != nil {
-		return "", fmt.Errorf("issue access token: %w", err)
+		return "", err
 	}
 	return signed + "." + base64url.EncodeToString(signature), nil
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+
+	"github.com/sesame-auth/sesame/internal/secret"
 )
 
 // ErrRefresh says that a refresh token was not issued under this secret. No more is told on purpose.
@@ -37,10 +39,10 @@ const (
 var base64url = base64.RawURLEncoding.Strict()
 
 // NewRefreshCodec derives the codec's keys. It writes under the first secret and reads under all.
-func NewRefreshCodec(secrets Secrets) RefreshCodec {
+func NewRefreshCodec(secrets []secret.Secret) RefreshCodec {
 	var codec RefreshCodec
-	for _, secret := range secrets {
-		codec.keys = append(codec.keys, secret.key("refresh token v1"))
+	for _, s := range secrets {
+		codec.keys = append(codec.keys, s.Derive("refresh token v1"))
 	}
 	return codec
 }

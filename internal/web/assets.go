@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	swaggerui "github.com/swaggest/swgui/v5/static"
+
+	"github.com/sesame-auth/sesame/internal/brand"
 )
 
 // foreignAssets are those of Swagger UI that the docs need. They come compressed.
@@ -28,8 +30,8 @@ type asset struct {
 	compressed      bool // with gzip
 }
 
-// loadAssets are the assets by name, those that have the brand's color in it.
-func loadAssets(brand Brand) (map[string]asset, error) {
+// loadAssets are the assets by name, with the default color replaced by color.
+func loadAssets(color string) (map[string]asset, error) {
 	assets := make(map[string]asset)
 	entries, err := files.ReadDir("assets")
 	if err != nil {
@@ -40,7 +42,7 @@ func loadAssets(brand Brand) (map[string]asset, error) {
 		if err != nil {
 			return nil, err
 		}
-		assets[entry.Name()] = newAsset(entry.Name(), bytes.ReplaceAll(content, []byte(DefaultColor), []byte(brand.Color)))
+		assets[entry.Name()] = newAsset(entry.Name(), bytes.ReplaceAll(content, []byte(brand.DefaultColor), []byte(color)))
 	}
 	for _, name := range foreignAssets {
 		content, err := swaggerui.FS.ReadFile(name)

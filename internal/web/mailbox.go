@@ -58,7 +58,7 @@ var (
 // that name.
 func (m *mailbox) local(page Page) Page {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if own, err := url.Parse(m.settings.PublicURL); err != nil || r.Host != own.Host {
+		if own, err := url.Parse(m.config.PublicURL); err != nil || r.Host != own.Host {
 			return ErrNotFound
 		}
 		return page(w, r)

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/sesame-auth/sesame/internal/brand"
 )
 
 //go:embed pages assets
@@ -32,9 +34,9 @@ const (
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-// Settings are what the pages know of the installation.
-type Settings struct {
-	Brand     Brand
+// Config are what the pages know of the installation.
+type Config struct {
+	Brand     brand.Brand
 	PublicURL string    // without a trailing slash
 	ResetURL  string    // the page where people reset their password
 	Problems  []Problem // every kind there is
@@ -51,16 +53,16 @@ type Problem struct {
 type Page func(http.ResponseWriter, *http.Request) error
 
 // Pages are the pages by their path. A segment that begins with a colon is a parameter, for http.Request.PathValue.
-func Pages(settings Settings) (map[string]Page, error) {
-	loaded, err := loadAssets(settings.Brand)
+func Pages(config Config) (map[string]Page, error) {
+	loaded, err := loadAssets(config.Brand.Color)
 	if err != nil {
 		return nil, err
 	}
-	site := &site{settings: settings, assets: loaded}
+	site := &site{config: config, assets: loaded}
 	pages := map[string]Page{
 		"/reset-password": site.page("", "reset-password.html"),
 		"/.well-known/change-password": func(w http.ResponseWriter, r *http.Request) error {
-			http.Redirect(w, r, settings.ResetURL, http.StatusSeeOther)
+			http.Redirect(w, r, config.ResetURL, http.StatusSeeOther)
 			return nil
 		},
 		"/docs":           site.docs,
@@ -70,8 +72,8 @@ func Pages(settings Settings) (map[string]Page, error) {
 	for _, asset := range loaded {
 		pages["/"+asset.path] = asset.serve
 	}
-	if settings.Mailbox != "" {
-		box := &mailbox{site: site, folder: settings.Mailbox}
+	if config.Mailbox != "" {
+		box := &mailbox{site: site, folder: config.Mailbox}
 		pages["/dev/mail"] = box.local(box.list)
 		pages["/dev/mail/:id"] = box.local(box.letter)
 		pages["/dev/mail/:id/html"] = box.local(box.html)
@@ -81,8 +83,8 @@ func Pages(settings Settings) (map[string]Page, error) {
 
 // site is what all pages share.
 type site struct {
-	settings Settings
-	assets   map[string]asset // by name
+	config Config
+	assets map[string]asset // by name
 }
 
 // view is what a template sees.
@@ -93,10 +95,10 @@ type view struct {
 }
 
 // Brand is the service's name.
-func (s *site) Brand() string { return s.settings.Brand.Name }
+func (s *site) Brand() string { return s.config.Brand.Name }
 
 // Problems are the kinds of problems.
-func (s *site) Problems() []Problem { return s.settings.Problems }
+func (s *site) Problems() []Problem { return s.config.Problems }
 
 // Asset is the path of an asset, from the root.
 func (s *site) Asset(name string) string { return s.assets[name].path }
@@ -112,11 +114,11 @@ func (s *site) docs(w http.ResponseWriter, _ *http.Request) error {
 
 // problem is what the type of a problem points to.
 func (s *site) problem(w http.ResponseWriter, r *http.Request) error {
-	i := slices.IndexFunc(s.settings.Problems, func(p Problem) bool { return p.Code == r.PathValue("code") })
+	i := slices.IndexFunc(s.config.Problems, func(p Problem) bool { return p.Code == r.PathValue("code") })
 	if i < 0 {
 		return ErrNotFound
 	}
-	return s.render(w, strictPolicy, "../", "problem.html", s.settings.Problems[i])
+	return s.render(w, strictPolicy, "../", "problem.html", s.config.Problems[i])
 }
 
 // render writes a page, or nothing if it fails.

@@ -10,51 +10,16 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/sesame-auth/sesame/internal/brand"
 )
 
-var brand = Brand{Name: "Sesame", Color: DefaultColor}
-
-// A color is refused when white letters on it cannot be read. The contrasts are those of WCAG's own definition.
-func TestColors(t *testing.T) {
-	for _, color := range []string{DefaultColor, "#000000", "#767676", "#0000FF", "#d00000"} {
-		if err := CheckColor(color); err != nil {
-			t.Errorf("%s: %v", color, err)
-		}
-	}
-	for color, words := range map[string]string{
-		"":                    "must be a color such as #1d5fa8",
-		"#fff":                "must be a color such as",
-		"1d5fa8":              "must be a color such as",
-		"#1d5fa8ff":           "must be a color such as",
-		"#00000g":             "must be a color such as",
-		"red;} body{x:url(/)": "must be a color such as",
-		"#ffffff":             "have a contrast of 1.0:1",
-		"#777777":             "have a contrast of 4.4:1 and need 4.5:1",
-		"#00ff00":             "have a contrast of 1.3:1",
-	} {
-		if err := CheckColor(color); err == nil || !strings.Contains(err.Error(), words) {
-			t.Errorf("%q: %v", color, err)
-		}
-	}
-}
-
-func TestBrandNames(t *testing.T) {
-	for _, name := range []string{"Sesame", "Müller & Söhne", strings.Repeat("ß", 50)} {
-		if err := CheckName(name); err != nil {
-			t.Errorf("%q: %v", name, err)
-		}
-	}
-	for _, name := range []string{"", " ", "Sesame ", "two\nlines", "\xff", strings.Repeat("x", 51)} {
-		if err := CheckName(name); err == nil {
-			t.Errorf("%q is taken", name)
-		}
-	}
-}
+var sesame = brand.Brand{Name: brand.DefaultName, Color: brand.DefaultColor}
 
 // get asks a page as httpapi does.
-func get(t *testing.T, settings Settings, pattern, url string, headers ...string) (*httptest.ResponseRecorder, error) {
+func get(t *testing.T, config Config, pattern, url string, headers ...string) (*httptest.ResponseRecorder, error) {
 	t.Helper()
-	pages, err := Pages(settings)
+	pages, err := Pages(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,10 +41,10 @@ func get(t *testing.T, settings Settings, pattern, url string, headers ...string
 // What a page loads is there, is named by its content, and may be kept for ever.
 func TestAssets(t *testing.T) {
 	names := make(map[string]bool)
-	for _, color := range []string{DefaultColor, "#7a1f5c"} {
-		settings := Settings{Brand: Brand{Name: "Sesame", Color: color}}
+	for _, color := range []string{brand.DefaultColor, "#7a1f5c"} {
+		config := Config{Brand: brand.Brand{Name: "Sesame", Color: color}}
 		for _, pattern := range []string{"/reset-password", "/docs", "/problems"} {
-			page, err := get(t, settings, pattern, "http://h"+pattern)
+			page, err := get(t, config, pattern, "http://h"+pattern)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,14 +58,14 @@ func TestAssets(t *testing.T) {
 				if !regexp.MustCompile(`^/assets/[a-z-]+\.[0-9a-f]{16}\.(css|js|svg)$`).MatchString(path) {
 					t.Errorf("%s loads %s", pattern, path)
 				}
-				plain, err := get(t, settings, path, "http://h"+path)
+				plain, err := get(t, config, path, "http://h"+path)
 				if err != nil {
 					t.Fatalf("%s: %v", path, err)
 				}
 				if got := plain.Header().Get("Cache-Control"); got != "public, max-age=31536000, immutable" {
 					t.Errorf("%s: Cache-Control is %q", path, got)
 				}
-				packed, err := get(t, settings, path, "http://h"+path, "Accept-Encoding", "br, gzip")
+				packed, err := get(t, config, path, "http://h"+path, "Accept-Encoding", "br, gzip")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -134,10 +99,10 @@ func TestMailbox(t *testing.T) {
 		"--x\nContent-Type: text/html\n\n<html><head></head><script>alert(1)</script></html>\n--x--\n")
 	mail(broken, "no mail")
 	mail("notes", "Subject: not ours\n\n")
-	settings := Settings{Brand: brand, PublicURL: "http://127.0.0.1:8080", Mailbox: folder}
+	config := Config{Brand: sesame, PublicURL: "http://127.0.0.1:8080", Mailbox: folder}
 	const local = "http://127.0.0.1:8080/dev/mail"
 
-	list, err := get(t, settings, "/dev/mail", local)
+	list, err := get(t, config, "/dev/mail", local)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +116,7 @@ func TestMailbox(t *testing.T) {
 		"/dev/mail/:id/html " + local + "/" + newer + "/html": `<head><base target="_top"></head><script>`,
 	} {
 		pattern, url, _ := strings.Cut(url, " ")
-		page, err := get(t, settings, pattern, url)
+		page, err := get(t, config, pattern, url)
 		if err != nil || !strings.Contains(page.Body.String(), want) {
 			t.Errorf("%s: %v\n%s", url, err, page.Body)
 		}
@@ -166,19 +131,19 @@ func TestMailbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"notes", broken, "0-0", "..%2F0-0", "%2e%2e/0-0", "20260102T110001.000000Z-0d", "0-0%00"} {
-		if page, err := get(t, settings, "/dev/mail/:id", local+"/"+id); !errors.Is(err, ErrNotFound) {
+		if page, err := get(t, config, "/dev/mail/:id", local+"/"+id); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: %v\n%s", id, err, page.Body)
 		}
 	}
 	for _, host := range []string{"evil.example:8080", "localhost:8080", "127.0.0.1", "127.0.0.1:8081"} {
 		for pattern, path := range map[string]string{"/dev/mail": "", "/dev/mail/:id": "/" + newer, "/dev/mail/:id/html": "/" + newer + "/html"} {
-			if page, err := get(t, settings, pattern, "http://"+host+"/dev/mail"+path); !errors.Is(err, ErrNotFound) || page.Body.Len() > 0 {
+			if page, err := get(t, config, pattern, "http://"+host+"/dev/mail"+path); !errors.Is(err, ErrNotFound) || page.Body.Len() > 0 {
 				t.Errorf("asked of %s, %s answers %v\n%s", host, pattern, err, page.Body)
 			}
 		}
 	}
-	settings.Mailbox = ""
-	pages, err := Pages(settings)
+	config.Mailbox = ""
+	pages, err := Pages(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +156,7 @@ func TestMailbox(t *testing.T) {
 
 // A page that fails is no page, not half of one.
 func TestRenderIsWhole(t *testing.T) {
-	broken := &site{settings: Settings{Brand: brand}}
+	broken := &site{config: Config{Brand: sesame}}
 	answer := httptest.NewRecorder()
 	if err := broken.render(answer, strictPolicy, "", "problem.html", struct{}{}); err == nil {
 		t.Error("a page without its data succeeds")

@@ -42,7 +42,7 @@ func serve(ctx context.Context, address, databaseURL string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, database.Close(db)) }()
+	defer func() { err = errors.Join(err, db.Close()) }()
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
@@ -65,7 +65,7 @@ func serve(ctx context.Context, address, databaseURL string) (err error) {
 	}
 }
 
-type floor struct{ db *gorm.DB }
+type floor struct{ db *database.DB }
 
 // read makes the query of auth's Authenticate.
 func (f floor) read(w http.ResponseWriter, r *http.Request) {
@@ -94,7 +94,7 @@ func (f floor) update(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	err = database.Statement(r.Context(), f.db, func(tx *gorm.DB) error {
+	err = f.db.Statement(r.Context(), func(tx *gorm.DB) error {
 		update := tx.Model(&auth.Session{}).
 			Where("id = ? AND revoked_at IS NULL", sessionID).
 			Updates(map[string]any{"counter": gorm.Expr("counter + 1"), "rotated_at": now, "idle_expires_at": now.Add(time.Hour)})

@@ -22,8 +22,6 @@ import (
 	"testing"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest/cluster"
 )
@@ -86,14 +84,14 @@ func Each(t *testing.T, test func(t *testing.T, engine Engine)) {
 }
 
 // New opens a migrated database without rows, which ends with the test.
-func New(t testing.TB, engine Engine) *gorm.DB {
+func New(t testing.TB, engine Engine) *database.DB {
 	t.Helper()
 	db, err := database.Open(t.Context(), URL(t, engine))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := database.Close(db); err != nil {
+		if err := db.Close(); err != nil {
 			t.Errorf("close the test's database: %v", err)
 		}
 	})

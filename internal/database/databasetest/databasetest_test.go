@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/database"
 )
@@ -18,13 +17,13 @@ func TestMain(m *testing.M) { Main(m) }
 func TestDatabasesAreMigratedAndApart(t *testing.T) {
 	Each(t, func(t *testing.T, engine Engine) {
 		first, second := New(t, engine), New(t, engine)
-		for _, db := range []*gorm.DB{first, second} {
-			if err := database.Migrated(t.Context(), db); err != nil {
+		for _, db := range []*database.DB{first, second} {
+			if err := db.CheckSchema(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		// A table of its own makes this test independent of the schema.
-		for _, db := range []*gorm.DB{first, second} {
+		for _, db := range []*database.DB{first, second} {
 			exec(t, db, "CREATE TABLE visits (visitor TEXT)")
 		}
 		exec(t, first, "INSERT INTO visits VALUES ('first')")
@@ -51,7 +50,7 @@ func TestURLNamesOneDatabase(t *testing.T) {
 
 func TestEmptyHasNoTables(t *testing.T) {
 	Each(t, func(t *testing.T, engine Engine) {
-		tables, err := open(t, Empty(t, engine)).Migrator().GetTables()
+		tables, err := open(t, Empty(t, engine)).WithContext(t.Context()).Migrator().GetTables()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +62,7 @@ func TestEmptyHasNoTables(t *testing.T) {
 
 func TestDatabasesEndWithTheTest(t *testing.T) {
 	for _, engine := range Engines {
-		var left *gorm.DB
+		var left *database.DB
 		var address string
 		t.Run(string(engine), func(t *testing.T) {
 			address = URL(t, engine)
@@ -72,7 +71,7 @@ func TestDatabasesEndWithTheTest(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		_ = database.Close(left) // its connections may have been cut
+		_ = left.Close() // its connections may have been cut
 		switch engine {
 		case SQLite:
 			folder := filepath.Dir(strings.TrimPrefix(address, "sqlite:"))
@@ -81,7 +80,7 @@ func TestDatabasesEndWithTheTest(t *testing.T) {
 			}
 		case Postgres:
 			if db, err := database.Open(t.Context(), address); err == nil {
-				_ = database.Close(db)
+				_ = db.Close()
 				t.Errorf("%s is still there", address)
 			}
 		}
@@ -109,29 +108,29 @@ func TestTemplateIsMadeAnewAfterACrash(t *testing.T) {
 	if err := makePostgresTemplate(t.Context(), admin, name); err != nil {
 		t.Fatal(err)
 	}
-	if err := database.Migrated(t.Context(), open(t, createPostgres(t, name))); err != nil {
+	if err := open(t, createPostgres(t, name)).CheckSchema(t.Context()); err != nil {
 		t.Errorf("a copy of the template: %v", err)
 	}
 }
 
-func open(t *testing.T, address string) *gorm.DB {
+func open(t *testing.T, address string) *database.DB {
 	t.Helper()
 	db, err := database.Open(t.Context(), address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = database.Close(db) })
+	t.Cleanup(func() { _ = db.Close() })
 	return db
 }
 
-func exec(t *testing.T, db *gorm.DB, statement string) {
+func exec(t *testing.T, db *database.DB, statement string) {
 	t.Helper()
 	if err := db.WithContext(t.Context()).Exec(statement).Error; err != nil {
 		t.Fatal(err)
 	}
 }
 
-func count(t *testing.T, db *gorm.DB) (rows int) {
+func count(t *testing.T, db *database.DB) (rows int) {
 	t.Helper()
 	if err := db.WithContext(t.Context()).Raw("SELECT count(*) FROM visits").Scan(&rows).Error; err != nil {
 		t.Fatal(err)

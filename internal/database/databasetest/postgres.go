@@ -122,8 +122,8 @@ func migrate(ctx context.Context, address string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, database.Close(db)) }()
-	return database.Migrate(ctx, db)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return db.Migrate(ctx)
 }
 
 // administer runs one statement on the server's own database.

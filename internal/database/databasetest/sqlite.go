@@ -49,11 +49,11 @@ func migrateSQLite(ctx context.Context, url string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, database.Close(db)) }()
-	if err := database.Migrate(ctx, db); err != nil {
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.Migrate(ctx); err != nil {
 		return err
 	}
-	writer, err := db.DB()
+	writer, err := db.WithContext(ctx).DB()
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ CREATE TABLE sessions (
     idle_expires_at TIMESTAMPTZ NOT NULL,
     revoked_at      TIMESTAMPTZ,
     revoked_reason  TEXT,
-    address         TEXT NOT NULL,
+    ip              TEXT NOT NULL,
     user_agent      TEXT NOT NULL
 );
 CREATE INDEX sessions_user_id_idx ON sessions (user_id);
@@ -44,23 +44,51 @@ CREATE TABLE signing_keys (
     kid        TEXT NOT NULL,
     algorithm  TEXT NOT NULL,
     sealed     BYTEA NOT NULL,
-    created_at TIMESTAMPTZ NOT NULL
+    created_at TIMESTAMPTZ NOT NULL,
+    signs_from TIMESTAMPTZ NOT NULL
 );
 CREATE UNIQUE INDEX signing_keys_kid_key ON signing_keys (kid);
 
 CREATE TABLE outbox (
     id         UUID PRIMARY KEY,
     kind       TEXT NOT NULL,
-    address    TEXT NOT NULL,
+    email      TEXT NOT NULL,
     attempts   BIGINT NOT NULL,
     due_at     TIMESTAMPTZ NOT NULL,
     created_at TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX outbox_due_at_idx ON outbox (due_at);
 
--- +goose Down
-DROP TABLE outbox;
-DROP TABLE signing_keys;
-DROP TABLE one_time_tokens;
-DROP TABLE sessions;
-DROP TABLE users;
+-- tat, the theoretical arrival time, is in microseconds since 1970. A row whose tat has passed means the
+-- same as no row.
+CREATE TABLE throttle (
+    key BYTEA PRIMARY KEY,
+    tat BIGINT NOT NULL
+);
+CREATE INDEX throttle_tat_idx ON throttle (tat);
+
+CREATE TABLE known_networks (
+    pseudonym BYTEA PRIMARY KEY,
+    user_id   UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    last_seen TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX known_networks_user_id_idx ON known_networks (user_id);
+CREATE INDEX known_networks_last_seen_idx ON known_networks (last_seen);
+
+-- No foreign keys to users and sessions: events outlive them.
+CREATE TABLE audit_events (
+    id         UUID PRIMARY KEY,
+    at         TIMESTAMPTZ NOT NULL,
+    kind       TEXT NOT NULL,
+    outcome    TEXT NOT NULL,
+    user_id    UUID NOT NULL,
+    session_id UUID NOT NULL,
+    email      TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    ip         TEXT NOT NULL,
+    user_agent TEXT NOT NULL,
+    detail     TEXT NOT NULL
+);
+CREATE INDEX audit_events_at_idx ON audit_events (at, id);
+CREATE INDEX audit_events_user_id_idx ON audit_events (user_id, at);
+CREATE INDEX audit_events_email_idx ON audit_events (email, at);

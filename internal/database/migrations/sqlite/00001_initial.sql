@@ -23,7 +23,7 @@ CREATE TABLE sessions (
     idle_expires_at DATETIME NOT NULL,
     revoked_at      DATETIME,
     revoked_reason  TEXT,
-    address         TEXT NOT NULL,
+    ip              TEXT NOT NULL,
     user_agent      TEXT NOT NULL
 );
 CREATE INDEX sessions_user_id_idx ON sessions (user_id);
@@ -44,23 +44,51 @@ CREATE TABLE signing_keys (
     kid        TEXT NOT NULL,
     algorithm  TEXT NOT NULL,
     sealed     BLOB NOT NULL,
-    created_at DATETIME NOT NULL
+    created_at DATETIME NOT NULL,
+    signs_from DATETIME NOT NULL
 );
 CREATE UNIQUE INDEX signing_keys_kid_key ON signing_keys (kid);
 
 CREATE TABLE outbox (
     id         TEXT PRIMARY KEY NOT NULL,
     kind       TEXT NOT NULL,
-    address    TEXT NOT NULL,
+    email      TEXT NOT NULL,
     attempts   INTEGER NOT NULL,
     due_at     DATETIME NOT NULL,
     created_at DATETIME NOT NULL
 );
 CREATE INDEX outbox_due_at_idx ON outbox (due_at);
 
--- +goose Down
-DROP TABLE outbox;
-DROP TABLE signing_keys;
-DROP TABLE one_time_tokens;
-DROP TABLE sessions;
-DROP TABLE users;
+-- tat, the theoretical arrival time, is in microseconds since 1970. A row whose tat has passed means the
+-- same as no row.
+CREATE TABLE throttle (
+    key BLOB PRIMARY KEY NOT NULL,
+    tat INTEGER NOT NULL
+);
+CREATE INDEX throttle_tat_idx ON throttle (tat);
+
+CREATE TABLE known_networks (
+    pseudonym BLOB PRIMARY KEY NOT NULL,
+    user_id   TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    last_seen DATETIME NOT NULL
+);
+CREATE INDEX known_networks_user_id_idx ON known_networks (user_id);
+CREATE INDEX known_networks_last_seen_idx ON known_networks (last_seen);
+
+-- No foreign keys to users and sessions: events outlive them.
+CREATE TABLE audit_events (
+    id         TEXT PRIMARY KEY NOT NULL,
+    at         DATETIME NOT NULL,
+    kind       TEXT NOT NULL,
+    outcome    TEXT NOT NULL,
+    user_id    TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    email      TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    ip         TEXT NOT NULL,
+    user_agent TEXT NOT NULL,
+    detail     TEXT NOT NULL
+);
+CREATE INDEX audit_events_at_idx ON audit_events (at, id);
+CREATE INDEX audit_events_user_id_idx ON audit_events (user_id, at);
+CREATE INDEX audit_events_email_idx ON audit_events (email, at);

@@ -1,0 +1,315 @@
+// Package archtest holds the rules of the house that a compiler does not know, as tests: who may import what, who
+// reads the environment and the clock, what packages are called. They hold for the hand-written code that
+// ships. Tests may do as they like, and so may what only helps them: the packages below a folder that is named
+// …test, and internal/bench.
+package archtest
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	root   = "../.."
+	module = "github.com/sesame-auth/sesame"
+	// mostLines is where a file is too long. 250 is where to notice.
+	mostLines = 300
+)
+
+// domain is the rooms that decide. They know nothing of the wire.
+var domain = []string{"internal/auth", "internal/password", "internal/token", "internal/mail", "internal/throttle", "internal/audit", "internal/database"}
+
+var importRules = []struct {
+	name      string
+	imports   []string // packages, each with what is below it
+	forbidden func(folder string) bool
+	why       string
+}{
+	{"gorm stays with those who decide over rows", []string{"gorm.io"},
+		exceptBelow("internal/audit", "internal/auth", "internal/mail", "internal/throttle", "internal/token", "internal/database", "cmd/sesame"),
+		"a GORM model does not leave the room that decides over it; the edge asks that room"},
+	{"the domain knows no HTTP", []string{"net/http", "github.com/labstack", module + "/gen"}, below(domain...),
+		"status codes, headers and wire types are internal/httpapi's; the domain returns its own values and errors"},
+	{"the server's generated code stays at the edge", []string{module + "/gen/api"}, exceptBelow("internal/httpapi"),
+		"what the contract generates is satisfied in one place, internal/httpapi"},
+	{"clients are for others", []string{module + "/client", module + "/gen/client"}, exceptBelow("client"),
+		"the server does not call itself; a client in it would ship unused"},
+}
+
+func below(folders ...string) func(string) bool {
+	return func(folder string) bool {
+		return slices.ContainsFunc(folders, func(f string) bool { return isBelow(folder, f) })
+	}
+}
+
+func exceptBelow(folders ...string) func(string) bool {
+	allowed := below(folders...)
+	return func(folder string) bool { return !allowed(folder) }
+}
+
+func isBelow(name, folder string) bool { return name == folder || strings.HasPrefix(name, folder+"/") }
+
+func TestImports(t *testing.T) {
+	files := handWritten(t)
+	for _, rule := range importRules {
+		t.Run(rule.name, func(t *testing.T) {
+			for _, f := range files {
+				if !f.ships || !rule.forbidden(f.folder) {
+					continue
+				}
+				for _, spec := range f.syntax.Imports {
+					if imported := importPath(spec); below(rule.imports...)(imported) {
+						t.Errorf("%s imports %s: %s", f.at(spec), imported, rule.why)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Who imports the public client takes with it what it imports.
+func TestPublicClientImports(t *testing.T) {
+	for _, f := range handWritten(t) {
+		if f.test || !isBelow(f.folder, "client") {
+			continue
+		}
+		for _, spec := range f.syntax.Imports {
+			imported := importPath(spec)
+			if domain, _, _ := strings.Cut(imported, "/"); strings.Contains(domain, ".") && imported != module+"/gen/client" {
+				t.Errorf("%s imports %s: the client needs the standard library and what the contract generates; every "+
+					"module beyond would be one of its users' as well", f.at(spec), imported)
+			}
+		}
+	}
+}
+
+// TestShippedPackages asks the go command, which knows what the binary holds through any number of imports.
+func TestShippedPackages(t *testing.T) {
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/sesame")
+	list.Dir, list.Stderr = root, os.Stderr
+	output, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for imported := range strings.Lines(string(output)) {
+		imported = strings.TrimSpace(imported)
+		folder, own := strings.CutPrefix(imported, module+"/")
+		if imported == "testing" || own && helpsTests(folder) {
+			t.Errorf("cmd/sesame depends on %s: what helps tests is exempt from the rules and does not ship", imported)
+		}
+	}
+}
+
+// TestVerifyStandsAlone: services import package verify, and with it everything it imports.
+func TestVerifyStandsAlone(t *testing.T) {
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./verify")
+	list.Dir, list.Stderr = root, os.Stderr
+	output, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	if got := strings.TrimSpace(string(output)); got != module+"/verify" {
+		t.Errorf("verify depends on more than the standard library:\n%s", got)
+	}
+}
+
+// TestExamples: an example shows what is open to everybody.
+func TestExamples(t *testing.T) {
+	for _, f := range handWritten(t) {
+		for _, spec := range f.syntax.Imports {
+			if imported := importPath(spec); isBelow(f.folder, "examples") && isBelow(imported, module) && imported != module+"/verify" {
+				t.Errorf("%s imports %s, which no service can or should", f.at(spec), imported)
+			}
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	readers := []string{"Environ", "Getenv", "LookupEnv", "ExpandEnv"}
+	for _, f := range handWritten(t) {
+		if !f.ships || f.path == "cmd/sesame/main.go" || f.path == "cmd/sesame/config.go" {
+			continue
+		}
+		for _, library := range []string{"os", "syscall"} {
+			f.mentions(library, func(name string, at ast.Node, _ ast.Node) {
+				if slices.Contains(readers, name) {
+					t.Errorf("%s reads the environment with %s.%s: cmd/sesame/config.go does, so that every setting is "+
+						"listed, checked at start and free to differ in a test", f.at(at), library, name)
+				}
+			})
+		}
+	}
+}
+
+func TestClock(t *testing.T) {
+	for _, f := range handWritten(t) {
+		// receive.go measures how long a request took, which no test sets.
+		if !f.ships || isBelow(f.folder, "cmd/sesame") || f.path == "internal/httpapi/receive.go" {
+			continue
+		}
+		f.mentions("time", func(name string, at, parent ast.Node) {
+			defaults := name == "Now" && sets(parent)
+			if slices.Contains([]string{"Now", "Since", "Until"}, name) && !defaults {
+				t.Errorf("%s reads the clock with time.%s: take a func() time.Time, so that a test can set it; time.Now "+
+					"without a call may stand where that function is defaulted", f.at(at), name)
+			}
+		})
+	}
+}
+
+// sets tells whether a node gives a variable or a field its value.
+func sets(node ast.Node) bool {
+	switch node.(type) {
+	case *ast.AssignStmt, *ast.ValueSpec, *ast.KeyValueExpr:
+		return true
+	}
+	return false
+}
+
+func TestPackageNames(t *testing.T) {
+	empty := []string{"util", "utils", "common", "models", "services", "repository", "controllers", "handlers", "helpers"}
+	for _, f := range handWritten(t) {
+		for _, name := range append(strings.Split(f.folder, "/"), strings.TrimSuffix(f.syntax.Name.Name, "_test")) {
+			if slices.Contains(empty, name) {
+				t.Errorf("%s is in a package or folder %s: a name says what is inside, not what kind of thing", f.path, name)
+			}
+		}
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	files := handWritten(t)
+	onlyTests, described := make(map[string]bool), make(map[string]bool) // by folder
+	for _, f := range files {
+		if !f.test {
+			onlyTests[f.folder] = false
+		} else if _, known := onlyTests[f.folder]; !known {
+			onlyTests[f.folder] = true
+		}
+	}
+	for _, f := range files {
+		// go doc shows no test's comment, so one counts only where there is nothing else.
+		described[f.folder] = described[f.folder] || f.syntax.Doc != nil && f.test == onlyTests[f.folder]
+	}
+	for folder, is := range described {
+		if !is {
+			t.Errorf("%s has no package comment: it states the package's contract and limits", folder)
+		}
+	}
+}
+
+func TestFileLengths(t *testing.T) {
+	for _, f := range handWritten(t) {
+		if !f.test && f.lines > mostLines {
+			t.Errorf("%s has %d lines, more than %d: it holds more than one thing; part it where they meet", f.path, f.lines, mostLines)
+		}
+	}
+}
+
+// file is one file of Go.
+type file struct {
+	path, folder string // from the root of the repository
+	test         bool   // is named _test.go
+	ships        bool   // is neither a test nor one's helper
+	lines        int
+	syntax       *ast.File
+	positions    *token.FileSet
+}
+
+// handWritten parses every file, for every platform and build tag. It walks the tree itself, because the go
+// command's test cache then sees a file that was added.
+func handWritten(t *testing.T) []file {
+	t.Helper()
+	var files []file
+	err := fs.WalkDir(os.DirFS(root), ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && name != "." && isForeign(name):
+			return fs.SkipDir
+		case entry.IsDir() || path.Ext(name) != ".go":
+			return nil
+		}
+		source, err := os.ReadFile(path.Join(root, name))
+		if err != nil {
+			return err
+		}
+		f := file{path: name, folder: path.Dir(name), lines: bytes.Count(source, []byte("\n")), positions: token.NewFileSet()}
+		f.test = strings.HasSuffix(name, "_test.go")
+		f.ships = !f.test && !helpsTests(f.folder)
+		f.syntax, err = parser.ParseFile(f.positions, name, source, parser.ParseComments|parser.SkipObjectResolution)
+		if err == nil && !ast.IsGenerated(f.syntax) {
+			files = append(files, f)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(files, func(f file) bool { return f.path == "cmd/sesame/main.go" }) {
+		t.Fatal("the repository is not at " + root)
+	}
+	return files
+}
+
+// isForeign tells whether a folder holds no Go of ours: the go command passes over it too, or it is generated.
+func isForeign(folder string) bool {
+	name := path.Base(folder)
+	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "node_modules" || folder == "gen"
+}
+
+func helpsTests(folder string) bool {
+	return isBelow(folder, "internal/bench") ||
+		slices.ContainsFunc(strings.Split(folder, "/"), func(name string) bool { return strings.HasSuffix(name, "test") })
+}
+
+func importPath(spec *ast.ImportSpec) string {
+	imported, err := strconv.Unquote(spec.Path.Value)
+	if err != nil {
+		panic(err) // the parser has read it
+	}
+	return imported
+}
+
+// at is where a node stands, as an editor wants it.
+func (f file) at(node ast.Node) string { return f.positions.Position(node.Pos()).String() }
+
+// mentions calls found for every name of a package of the standard library that the file uses, with the node
+// around it.
+func (f file) mentions(library string, found func(name string, at, parent ast.Node)) {
+	local := ""
+	for _, spec := range f.syntax.Imports {
+		if importPath(spec) == library {
+			if local = library; spec.Name != nil {
+				local = spec.Name.Name
+			}
+		}
+	}
+	if local == "" {
+		return
+	}
+	var open []ast.Node
+	ast.Inspect(f.syntax, func(node ast.Node) bool {
+		if node == nil {
+			open = open[:len(open)-1]
+			return true
+		}
+		if selector, ok := node.(*ast.SelectorExpr); ok {
+			if x, ok := selector.X.(*ast.Ident); ok && x.Name == local {
+				found(selector.Sel.Name, selector, open[len(open)-1])
+			}
+		}
+		open = append(open, node)
+		return true
+	})
+}

@@ -1,0 +1,64 @@
+package auth
+
+import (
+	"errors"
+	"strings"
+)
+
+// MaxEmailBytes is the maximum length of an email address (RFC 5321, section 4.5.3.1.3, without the angle
+// brackets).
+const MaxEmailBytes = 254
+
+// ErrInvalidEmail is returned for a text that is not an email address Sesame accepts.
+var ErrInvalidEmail = errors.New("not a valid email address")
+
+// NormalizeEmail returns the form in which an email address is stored and compared: lower case. It is the
+// only way from what a user typed to an account, and it is idempotent. It returns ErrInvalidEmail for
+// anything that HTML's <input type=email> or the length limits of RFC 5321 do not allow.
+//
+// Only ASCII is accepted, so letters that look alike, or that are lowered or composed to one another, cannot
+// make one person's email pass for another's. An internationalized domain is written with its A-labels.
+func NormalizeEmail(text string) (string, error) {
+	local, domain, found := strings.Cut(text, "@")
+	if !found || len(text) > MaxEmailBytes || !isLocalPart(local) || !isDomain(domain) {
+		return "", ErrInvalidEmail
+	}
+	return strings.ToLower(text), nil // ASCII by now
+}
+
+// isLocalPart accepts a dot-atom of RFC 5321 of at most 64 bytes, but no quoted string.
+func isLocalPart(text string) bool {
+	if text == "" || len(text) > 64 {
+		return false
+	}
+	for atom := range strings.SplitSeq(text, ".") {
+		if atom == "" {
+			return false
+		}
+		for i := range len(atom) {
+			if !isAlphanumeric(atom[i]) && !strings.ContainsRune("!#$%&'*+/=?^_`{|}~-", rune(atom[i])) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isDomain accepts a host name: labels of letters, digits and inner hyphens, at most 63 bytes each.
+func isDomain(text string) bool {
+	for label := range strings.SplitSeq(text, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for i := range len(label) {
+			if !isAlphanumeric(label[i]) && label[i] != '-' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}

@@ -1,6 +1,0 @@
--- +goose Up
-ALTER TABLE signing_keys ADD COLUMN signs_from TIMESTAMPTZ NOT NULL DEFAULT '1970-01-01 00:00:00+00:00';
-UPDATE signing_keys SET signs_from = created_at;
-
--- +goose Down
-ALTER TABLE signing_keys DROP COLUMN signs_from;

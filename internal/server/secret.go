@@ -1,0 +1,63 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/sesame-auth/sesame/internal/secret"
+)
+
+// loadSecrets returns the current secret and, while the secret is being rotated, the previous one.
+func loadSecrets(c Config) ([]secret.Secret, error) {
+	current := c.Secret
+	if current == nil {
+		var err error
+		if current, err = loadSecretFile(filepath.Join(c.DataDir, "secret")); err != nil {
+			return nil, err
+		}
+	}
+	if c.PreviousSecret == nil {
+		return []secret.Secret{current}, nil
+	}
+	return []secret.Secret{current, c.PreviousSecret}, nil
+}
+
+// loadSecretFile reads the secret in a file, and makes the file if it does not exist. Of several instances that
+// start at the same time, one makes it.
+func loadSecretFile(path string) (secret.Secret, error) {
+	content, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = makeSecretFile(path); err == nil || errors.Is(err, fs.ErrExist) {
+			content, err = os.ReadFile(path) //nolint:gosec // as above
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("secret: %w", err)
+	}
+	loaded, err := secret.Parse(string(content))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return loaded, nil
+}
+
+// makeSecretFile writes a new secret to path, complete and synced, or not at all. It does not replace a file.
+func makeSecretFile(path string) error {
+	random := make([]byte, secret.MinBytes)
+	_, _ = rand.Read(random)                                                     // never fails (crypto/rand)
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(file, base64.StdEncoding.EncodeToString(random))
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = os.Link(file.Name(), path) // fails if the file exists by now, which a rename would not
+	}
+	return errors.Join(err, os.Remove(file.Name()))
+}

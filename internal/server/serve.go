@@ -1,0 +1,91 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sesame-auth/sesame/internal/httpapi"
+)
+
+const (
+	// purgeInterval is how often expired rows are deleted.
+	purgeInterval = time.Hour
+	// drainTimeout is how long in-flight requests may take after the server was asked to stop.
+	drainTimeout = 25 * time.Second
+)
+
+// Listen opens the listeners of the API and of the admin endpoints.
+func (s *Server) Listen(ctx context.Context) (err error) {
+	if s.apiListener, err = listen(ctx, "SESAME_ADDR", s.config.Addr); err != nil {
+		return err
+	}
+	if s.adminListener, err = listen(ctx, "SESAME_ADMIN_ADDR", s.config.AdminAddr); err != nil {
+		return errors.Join(err, s.apiListener.Close())
+	}
+	return nil
+}
+
+// Addr returns the address that the API listens on, after Listen.
+func (s *Server) Addr() string { return s.apiListener.Addr().String() }
+
+// AdminAddr returns the address that the admin endpoints listen on, after Listen.
+func (s *Server) AdminAddr() string { return s.adminListener.Addr().String() }
+
+// Serve runs the API, the admin endpoints and the background work until ctx is done. Then it waits for
+// in-flight requests and emails. Listen must have been called.
+func (s *Server) Serve(ctx context.Context) error {
+	api := httpapi.NewServer(s.handler, s.config.Log)
+	admin := httpapi.NewServer(httpapi.NewAdmin(s.ready, s.metrics, s.config.Profiling, s.config.Log), s.config.Log)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return untilClosed(api.Serve(s.apiListener)) })
+	group.Go(func() error { return untilClosed(admin.Serve(s.adminListener)) })
+	group.Go(func() error { s.outbox.Run(ctx, s.Auth.Emails()); return nil })
+	group.Go(func() error { s.Auth.RunPurge(ctx, purgeInterval, s.config.Log); return nil })
+	group.Go(func() error { s.Keys.Run(ctx, s.config.KeyReloadInterval, s.config.Log); return nil })
+	group.Go(func() error {
+		<-ctx.Done()
+		s.draining.Store(true)
+		s.config.Log.Info("shutting down: waiting for in-flight requests")
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		return errors.Join(api.Shutdown(bounded), admin.Shutdown(bounded))
+	})
+	return group.Wait()
+}
+
+// ready returns nil if the server can handle requests.
+func (s *Server) ready(ctx context.Context) error {
+	if s.draining.Load() {
+		return errors.New("shutting down")
+	}
+	return s.DB.CheckSchema(ctx)
+}
+
+func untilClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func listen(ctx context.Context, setting, address string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+	return listener, nil
+}
+
+// IsLoopback reports whether host is this machine: localhost or a loopback IP address.
+func IsLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}

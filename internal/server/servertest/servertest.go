@@ -1,0 +1,204 @@
+// Package servertest runs Sesame in a test's process, exactly as `sesame serve` does: on a real database, with real
+// listeners, sending emails to a real SMTP server. Its client checks every response against the OpenAPI document.
+// When the test ends, no secret that was sent over the network may be in the database, the log or the metrics.
+package servertest
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sesame-auth/sesame/internal/brand"
+	"github.com/sesame-auth/sesame/internal/clocktest"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/httpapi"
+	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/secret"
+	"github.com/sesame-auth/sesame/internal/server"
+	"github.com/sesame-auth/sesame/internal/signing"
+)
+
+func init() { password.TestingOnlyWeaken() }
+
+// PublicURL is the configured public URL. Emailed links begin with it, wherever the server really listens.
+const PublicURL = "https://auth.example.test"
+
+// Secret is the installation's secret. It is the same in every test, so that tests can make tokens themselves.
+var Secret = secret.Secret("a secret of thirty-two bytes, and more")
+
+// Document is the OpenAPI document that every response is checked against.
+var Document = sync.OnceValue(func() *Contract {
+	contract, err := Load()
+	if err != nil {
+		panic(err)
+	}
+	return contract
+})
+
+// Server is a running Sesame.
+type Server struct {
+	*server.Server
+
+	URL      string
+	AdminURL string       // of the admin listener
+	Client   *http.Client // checks responses
+	Clock    *clocktest.Clock
+	Log      *Log
+
+	databaseURL string
+	mailbox     *mailbox
+	canaries    *canaries
+}
+
+// Options change the configuration of a test's server. The zero value is the default configuration.
+type Options struct {
+	RefreshGrace time.Duration    // 0: 30 s; negative: none
+	WithoutKeys  bool             // the operations that need signing keys panic
+	Hasher       *password.Hasher // nil: one whose calls wait as long as a test takes
+	Throttle     bool             // limits are on; most tests make more requests from one IP address than they allow
+	BehindProxy  bool             // the client is a trusted proxy: its X-Forwarded-For counts
+	CORSOrigins  string           // whose pages may call the API, separated by commas
+}
+
+// Start runs a server on an empty database until the test ends.
+func Start(t testing.TB, engine databasetest.Engine, options Options) *Server {
+	t.Helper()
+	return StartOn(t, engine, databasetest.URL(t, engine), options)
+}
+
+// Beside runs another instance on the same database.
+func (s *Server) Beside(t testing.TB, engine databasetest.Engine, options Options) *Server {
+	t.Helper()
+	return StartOn(t, engine, s.databaseURL, options)
+}
+
+// StartOn is Start on a given database.
+func StartOn(t testing.TB, engine databasetest.Engine, databaseURL string, options Options) *Server {
+	t.Helper()
+	s := &Server{Clock: &clocktest.Clock{}, Log: &Log{}, databaseURL: databaseURL, mailbox: newMailbox(t), canaries: &canaries{}}
+	var err error
+	if s.Server, err = server.New(t.Context(), s.config(t, options)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	if err := s.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.URL, s.AdminURL = "http://"+s.Addr(), "http://"+s.AdminAddr()
+	s.serve(t)
+	if options.WithoutKeys {
+		broken := s.API
+		broken.Keys = nil
+		handler, err := httpapi.New(broken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.URL = serveHandler(t, httpapi.NewServer(handler, broken.Log))
+	}
+	s.Client = &http.Client{Transport: s.canaries.watch(Document().Transport(t, string(engine)))}
+	t.Cleanup(func() { s.canaries.check(t, s) })
+	return s
+}
+
+func (s *Server) config(t testing.TB, options Options) server.Config {
+	t.Helper()
+	config := server.Config{
+		Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", DatabaseURL: s.databaseURL, Secret: Secret,
+		PublicURL: PublicURL, ResetURL: PublicURL + "/reset-password", Audience: PublicURL,
+		Brand:            brand.Brand{Name: brand.DefaultName, Color: brand.DefaultColor},
+		SigningAlgorithm: signing.ES256, KeyReloadInterval: time.Hour, // tests reload keys themselves
+		AccessTokenTTL: 15 * time.Minute, RefreshTokenTTL: 336 * time.Hour, SessionTTL: 720 * time.Hour,
+		RefreshGrace: 30 * time.Second, ResetTokenTTL: 30 * time.Minute, AuditRetention: 30 * 24 * time.Hour,
+		SMTPURL: s.mailbox.url, MailFrom: "Sesame <no-reply@auth.example.test>",
+		ThrottleOff: !options.Throttle, Hasher: options.Hasher,
+		Log: slog.New(slog.NewJSONHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: s.Clock.Now,
+	}
+	if options.RefreshGrace != 0 {
+		config.RefreshGrace = max(0, options.RefreshGrace)
+	}
+	if config.Hasher == nil {
+		config.Hasher = password.NewHasher(runtime.GOMAXPROCS(0), time.Minute)
+	}
+	var err error
+	if options.BehindProxy {
+		if config.TrustedProxies, err = httpapi.ParseProxies("127.0.0.1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if config.CORSOrigins, err = httpapi.ParseOrigins(options.CORSOrigins); err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// serve serves until the test ends.
+func (s *Server) serve(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+}
+
+// serveHandler serves a handler until the test ends and returns its URL.
+func serveHandler(t testing.TB, server *http.Server) string {
+	t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Errorf("close server: %v", err)
+		}
+		<-served
+	})
+	return "http://" + listener.Addr().String()
+}
+
+// CloseDatabase closes the database, as an outage does.
+func (s *Server) CloseDatabase(t testing.TB) {
+	t.Helper()
+	s.canaries.dump(t, s)
+	if err := s.DB.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Log keeps what the server logs.
+type Log struct {
+	mu      sync.Mutex
+	content bytes.Buffer
+}
+
+// Write takes one line.
+func (l *Log) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.content.Write(line)
+}
+
+// String is everything so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.content.String()
+}

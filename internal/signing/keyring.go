@@ -1,0 +1,194 @@
+// Package signing keeps the keys that sign access tokens: it makes, seals, rotates and publishes them.
+//
+// A key is first next, published but not yet signing; then active, signing; then retired, published while
+// a token that it signed may still be valid; then it is deleted. Private keys are stored encrypted under
+// the installation's secret.
+package signing
+
+import (
+	"context"
+	"crypto"
+	"crypto/cipher"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/secret"
+	"github.com/sesame-auth/sesame/verify"
+)
+
+const (
+	// lookUpEvery limits how often a token with an unknown kid causes a database query.
+	lookUpEvery = time.Second
+	// lookUpTimeout bounds such a query.
+	lookUpTimeout = 2 * time.Second
+)
+
+// Config configures a Keyring. All fields are required.
+type Config struct {
+	DB            *database.DB
+	Secrets       []secret.Secret // the current secret first, then the previous ones
+	Algorithm     Algorithm       // of new keys
+	TokenLifetime time.Duration   // of the tokens that the keys sign
+	Now           func() time.Time
+}
+
+// Keyring holds the opened keys of the installation and makes, rotates and deletes them in the database.
+// Instances that share a database agree about every key: the next key is the row with the next generation,
+// which only one of them can insert. A Keyring is safe for concurrent use.
+type Keyring struct {
+	config Config
+	db     *database.DB
+	aeads  []cipher.AEAD // one for each secret
+
+	keys     atomic.Pointer[[]*Key] // the newest first
+	lookUp   sync.Mutex
+	lookedUp time.Time
+}
+
+// Open opens the stored keys, and makes the first one if there is none. It re-seals keys that were sealed
+// under a previous secret. It returns ErrSealed if no secret opens a key.
+func Open(ctx context.Context, config Config) (*Keyring, error) {
+	ring := &Keyring{config: config, db: config.DB}
+	for _, s := range config.Secrets {
+		aead, err := newAEAD(s)
+		if err != nil {
+			return nil, err
+		}
+		ring.aeads = append(ring.aeads, aead)
+	}
+	if err := ring.reseal(ctx); err != nil {
+		return nil, err
+	}
+	return ring, ring.Reload(ctx)
+}
+
+// now returns the time in UTC and in microseconds, as both engines store it.
+func (k *Keyring) now() time.Time { return k.config.Now().UTC().Truncate(time.Microsecond) }
+
+// Reload makes the next key if it is due, deletes keys that are no longer needed, and opens the others. On
+// an error the keyring keeps the keys it has.
+func (k *Keyring) Reload(ctx context.Context) error {
+	for {
+		rows, err := k.load(ctx)
+		if err != nil {
+			return err
+		}
+		now := k.now()
+		signsFrom, due := k.due(rows, now)
+		if due {
+			if _, err := k.insert(ctx, rows, signsFrom); err != nil {
+				return err
+			}
+			continue // this instance or another one inserted the row: load it
+		}
+		var opened []*Key
+		for i, row := range rows {
+			if k.expired(rows, i, now) {
+				err := k.change(ctx, audit.DeleteKey, row.Kid, func(tx *gorm.DB) *gorm.DB {
+					return tx.Where("kid = ?", row.Kid).Delete(&StoredKey{})
+				})
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			key, err := open(row, k.aeads)
+			if err != nil {
+				return err
+			}
+			opened = append(opened, key)
+		}
+		k.keys.Store(&opened)
+		return nil
+	}
+}
+
+// Run reloads the keys at the given interval until ctx is done, to pick up what other instances and
+// commands changed.
+func (k *Keyring) Run(ctx context.Context, interval time.Duration, log *slog.Logger) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			bounded, cancel := context.WithTimeout(ctx, interval)
+			if err := k.Reload(bounded); err != nil && ctx.Err() == nil {
+				log.Error("could not reload the signing keys; keeping the ones in memory", "err", err)
+			}
+			cancel()
+		}
+	}
+}
+
+// JWKs returns the published keys, the newest first.
+func (k *Keyring) JWKs() []JWK {
+	var keys []JWK
+	for _, key := range *k.keys.Load() {
+		keys = append(keys, key.jwk)
+	}
+	return keys
+}
+
+// Active returns the key that signs: the newest one whose time has come. If there is none, because it was
+// revoked, the earliest of the next keys signs before its time.
+func (k *Keyring) Active() *Key {
+	now := k.now()
+	var next *Key
+	for _, key := range *k.keys.Load() {
+		if key.Algorithm != k.config.Algorithm {
+			continue
+		}
+		if !key.signsFrom.After(now) {
+			return key
+		}
+		next = key
+	}
+	return next
+}
+
+// PublicKey returns the public key with this kid, or verify.ErrToken if there is none. It looks for an
+// unknown kid in the database at most once a second: another instance may just have made the key.
+func (k *Keyring) PublicKey(ctx context.Context, kid string) (crypto.PublicKey, error) {
+	if key, ok := k.find(kid); ok {
+		return key.Private.Public(), nil
+	}
+	k.lookUp.Lock()
+	defer k.lookUp.Unlock()
+	if now := k.now(); now.Sub(k.lookedUp).Abs() >= lookUpEvery {
+		k.lookedUp = now
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTimeout) // for all tokens that wait here
+		defer cancel()
+		_ = k.Reload(ctx) // on an error the kid stays unknown and the token is refused; Run logs the error
+	}
+	if key, ok := k.find(kid); ok {
+		return key.Private.Public(), nil
+	}
+	return nil, verify.ErrToken
+}
+
+func (k *Keyring) find(kid string) (*Key, bool) {
+	keys := *k.keys.Load()
+	i := slices.IndexFunc(keys, func(key *Key) bool { return key.Kid == kid })
+	if i < 0 {
+		return nil, false
+	}
+	return keys[i], true
+}
+
+func (k *Keyring) load(ctx context.Context) ([]StoredKey, error) {
+	var rows []StoredKey
+	if err := k.db.WithContext(ctx).Order("generation DESC").Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("load signing keys: %w", err)
+	}
+	return rows, nil
+}

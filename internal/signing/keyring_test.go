@@ -1,0 +1,354 @@
+package signing_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/clocktest"
+	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/secret"
+	"github.com/sesame-auth/sesame/internal/signing"
+	"github.com/sesame-auth/sesame/internal/token"
+)
+
+func TestMain(m *testing.M) { databasetest.Main(m) }
+
+var (
+	current = secret.Secret(bytes.Repeat([]byte{7}, 32))
+	another = secret.Secret(bytes.Repeat([]byte{8}, 32))
+	newYear = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+func open(t *testing.T, db *database.DB, algorithm signing.Algorithm, now func() time.Time, secrets ...secret.Secret) (*signing.Keyring, error) {
+	t.Helper()
+	return signing.Open(t.Context(), signing.Config{DB: db, Secrets: secrets, Algorithm: algorithm, TokenLifetime: lifetime, Now: now})
+}
+
+// openRing opens the keyring under the given secrets, or else under current.
+func openRing(t *testing.T, db *database.DB, now func() time.Time, secrets ...secret.Secret) *signing.Keyring {
+	t.Helper()
+	if secrets == nil {
+		secrets = []secret.Secret{current}
+	}
+	ring, err := open(t, db, signing.ES256, now, secrets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+func reload(t *testing.T, ring *signing.Keyring) {
+	t.Helper()
+	if err := ring.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// states are the states of the keys, the newest first.
+func states(t *testing.T, ring *signing.Keyring) []string {
+	t.Helper()
+	keys, err := ring.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, key := range keys {
+		list = append(list, string(key.State))
+	}
+	return list
+}
+
+// A key is published a day before it signs, signs for ninety days, and stays until what it signed is over.
+func TestLifeOfAKey(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		clock := clocktest.At(newYear)
+		ring := openRing(t, databasetest.New(t, engine), clock.Now)
+		first := ring.JWKs()[0].Kid
+		expect := func(when string, want ...string) {
+			t.Helper()
+			reload(t, ring)
+			if got := states(t, ring); !slices.Equal(got, want) || len(ring.JWKs()) != len(want) {
+				t.Errorf("%s: %v, want %v; %d published", when, got, want, len(ring.JWKs()))
+			}
+		}
+		expect("at first", "active")
+		clock.Advance(89*24*time.Hour - time.Second)
+		expect("before the 89th day", "active")
+		clock.Advance(time.Second)
+		expect("on the 89th day", "next", "active")
+		clock.Advance(24*time.Hour - time.Second)
+		expect("before the 90th day", "next", "active")
+		last := issueAt(t, ring, clock)
+		clock.Advance(time.Second)
+		expect("on the 90th day", "active", "retired")
+		if kid := ring.JWKs()[1].Kid; kid != first {
+			t.Errorf("the retired key is %s", kid)
+		}
+		clock.Advance(lifetime)
+		if _, err := tokens(ring, clock.Now).Verify(t.Context(), last); err != nil {
+			t.Errorf("the last token of the retired key: %v", err)
+		}
+		expect("while its tokens live", "active", "retired")
+		clock.Advance(2 * time.Minute)
+		expect("after that", "active")
+		clock.Advance(365 * 24 * time.Hour) // nobody was here
+		expect("a year later", "next", "active")
+	})
+}
+
+func issueAt(t *testing.T, ring *signing.Keyring, clock *clocktest.Clock) string {
+	t.Helper()
+	text, err := tokens(ring, clock.Now).Issue(uuid.New(), uuid.New(), clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// Two instances rotate under a verifier that keeps the published keys as long as it may. No token is refused,
+// by it or by either instance, at any moment.
+func TestRotationIsNotNoticed(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		clock := clocktest.At(newYear)
+		db := databasetest.New(t, engine)
+		one, other := openRing(t, db, clock.Now), openRing(t, db, clock.Now)
+		const reloadEvery, step = 20 * time.Second, 10 * time.Second
+		var cached []string
+		var fetched time.Time
+		var alive []string // tokens and when they were issued
+		var issued []time.Time
+		kids := make(map[string]bool)
+		for tick := range 20 * 6 { // twenty minutes
+			if tick == 6 {
+				if _, err := one.Rotate(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if time.Duration(tick)*step%reloadEvery == 0 {
+				reload(t, []*signing.Keyring{one, other}[tick/2%2]) // they take turns
+			}
+			for _, ring := range []*signing.Keyring{one, other} {
+				alive, issued = append(alive, issueAt(t, ring, clock)), append(issued, clock.Now())
+			}
+			if clock.Now().Sub(fetched) >= signing.JWKSMaxAge {
+				cached, fetched = nil, clock.Now()
+				for _, key := range other.JWKs() {
+					cached = append(cached, key.Kid)
+				}
+			}
+			for i, text := range alive {
+				if clock.Now().Sub(issued[i]) >= lifetime {
+					continue
+				}
+				kid := kidOf(t, text)
+				kids[kid] = true
+				if !slices.Contains(cached, kid) {
+					t.Fatalf("after %s a verifier meets a key it cannot have", time.Duration(tick)*step)
+				}
+				if tick%12 == 0 {
+					for _, ring := range []*signing.Keyring{one, other} {
+						if _, err := tokens(ring, clock.Now).Verify(t.Context(), text); err != nil {
+							t.Fatalf("after %s: %v", time.Duration(tick)*step, err)
+						}
+					}
+				}
+			}
+			clock.Advance(step)
+		}
+		if len(kids) != 2 {
+			t.Errorf("%d keys signed", len(kids))
+		}
+	})
+}
+
+// Two operators who rotate at once bring one next key forward.
+func TestRotationsAtOnce(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		var all sync.WaitGroup
+		for range 4 {
+			ring := openRing(t, db, time.Now)
+			all.Go(func() {
+				if _, err := ring.Rotate(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if got := states(t, openRing(t, db, time.Now)); !slices.Equal(got, []string{"next", "active"}) {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// What a revoked key signed is refused at once where it was revoked, and elsewhere after a reload; what the
+// new key signs is read elsewhere before that.
+func TestRevokedKey(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		clock := clocktest.At(newYear)
+		db := databasetest.New(t, engine)
+		here, elsewhere := openRing(t, db, clock.Now), openRing(t, db, clock.Now)
+		stolen := issueAt(t, here, clock)
+		if err := here.Revoke(t.Context(), "nothing"); !errors.Is(err, signing.ErrNoSuchKey) {
+			t.Errorf("no such key: %v", err)
+		}
+		if err := here.Revoke(t.Context(), kidOf(t, stolen)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tokens(here, clock.Now).Verify(t.Context(), stolen); !errors.Is(err, token.ErrAccess) {
+			t.Errorf("here: %v", err)
+		}
+		fresh := issueAt(t, here, clock)
+		clock.Advance(time.Second)
+		if _, err := tokens(elsewhere, clock.Now).Verify(t.Context(), fresh); err != nil {
+			t.Errorf("the new key elsewhere: %v", err)
+		}
+		if _, err := tokens(elsewhere, clock.Now).Verify(t.Context(), stolen); !errors.Is(err, token.ErrAccess) {
+			t.Errorf("elsewhere: %v", err)
+		}
+	})
+}
+
+// With the active key revoked, the next one signs before its time rather than none.
+func TestNextKeyStandsIn(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		clock := clocktest.At(newYear)
+		ring := openRing(t, databasetest.New(t, engine), clock.Now)
+		active := kidOf(t, issueAt(t, ring, clock))
+		next, err := ring.Rotate(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ring.Revoke(t.Context(), active); err != nil {
+			t.Fatal(err)
+		}
+		if kid := kidOf(t, issueAt(t, ring, clock)); kid != next {
+			t.Errorf("%s signs, not the next key %s", kid, next)
+		}
+	})
+}
+
+// A token that names an unknown key costs a query once a second, however many there are.
+func TestUnknownKeysAreLookedUpSeldom(t *testing.T) {
+	clock := clocktest.At(newYear)
+	db := databasetest.New(t, databasetest.SQLite)
+	ring := openRing(t, db, clock.Now)
+	foreign := issueAt(t, openRing(t, databasetest.New(t, databasetest.SQLite), clock.Now), clock)
+	queries := 0
+	if err := db.WithContext(t.Context()).Callback().Query().Before("gorm:query").Register("count", func(*gorm.DB) { queries++ }); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if _, err := tokens(ring, clock.Now).Verify(t.Context(), foreign); !errors.Is(err, token.ErrAccess) {
+			t.Fatal(err)
+		}
+	}
+	if queries != 1 {
+		t.Errorf("%d queries", queries)
+	}
+}
+
+// The secret is rotated without anybody's noticing: keys sealed under the previous one are sealed anew.
+func TestSecretIsRotated(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		before := issue(t, openRing(t, db, time.Now, current))
+		prepared := openRing(t, db, time.Now, current, another) // first every instance learns of the new one
+		rotated := openRing(t, db, time.Now, another, current)
+		for name, ring := range map[string]*signing.Keyring{"prepared": prepared, "rotated": rotated, "done": openRing(t, db, time.Now, another)} {
+			reload(t, ring)
+			if _, err := tokens(ring, time.Now).Verify(t.Context(), before); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if _, err := open(t, db, signing.ES256, time.Now, current); !errors.Is(err, signing.ErrSealed) {
+			t.Errorf("the previous secret still opens the keys: %v", err)
+		}
+	})
+}
+
+// A running instance follows what happens in the database.
+func TestRunFollows(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		running, operator := openRing(t, db, time.Now), openRing(t, db, time.Now)
+		go running.Run(t.Context(), 10*time.Millisecond, slog.New(slog.DiscardHandler))
+		if _, err := operator.Rotate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); len(running.JWKs()) != 2; {
+			if time.Now().After(deadline) {
+				t.Fatal("it does not follow within 20 seconds")
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+}
+
+// kidOf returns the kid in a token's header.
+func kidOf(t *testing.T, text string) string {
+	t.Helper()
+	head, _, _ := strings.Cut(text, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var header struct{ Kid string }
+	if err := json.Unmarshal(raw, &header); err != nil {
+		t.Fatal(err)
+	}
+	return header.Kid
+}
+
+// Every change to a key is on record once, by whichever instance.
+func TestKeyEvents(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		clock, db := clocktest.At(newYear), databasetest.New(t, engine)
+		ring, other := openRing(t, db, clock.Now), openRing(t, db, clock.Now)
+		first := ring.JWKs()[0].Kid
+		clock.Advance(89 * 24 * time.Hour)
+		reload(t, ring)
+		reload(t, other)
+		next := ring.JWKs()[0].Kid
+		for range 2 {
+			if kid, err := other.Rotate(t.Context()); err != nil || kid != next {
+				t.Fatalf("%s, %v", kid, err)
+			}
+		}
+		clock.Advance(signing.RotateAfter + lifetime + 2*time.Minute)
+		reload(t, ring)
+		reload(t, other)
+		if err := ring.Revoke(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Revoke(t.Context(), next); !errors.Is(err, signing.ErrNoSuchKey) {
+			t.Error(err)
+		}
+		want := []string{"key-create kid " + first, "key-create kid " + next, "key-advance kid " + next, "key-delete kid " + first,
+			"key-revoke kid " + next, "key-create kid " + ring.JWKs()[0].Kid}
+		var got []string
+		err := audit.Read(t.Context(), db, audit.Filter{}, func(event audit.Event) error {
+			if event.Outcome != audit.Success {
+				t.Errorf("%+v", event)
+			}
+			got = append(got, string(event.Kind)+" "+event.Detail)
+			return nil
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("recorded %q, want %q, %v", got, want, err)
+		}
+	})
+}

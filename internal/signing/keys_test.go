@@ -1,0 +1,139 @@
+package signing_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/secret"
+	"github.com/sesame-auth/sesame/internal/signing"
+	"github.com/sesame-auth/sesame/internal/token"
+)
+
+// Instances that start at once make one key, and each reads the others' tokens.
+func TestInstancesMakeOneKey(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		rings := make([]*signing.Keyring, 8)
+		var all sync.WaitGroup
+		for i := range rings {
+			all.Go(func() {
+				var err error
+				if rings[i], err = open(t, db, signing.ES256, time.Now, current); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if t.Failed() {
+			return
+		}
+		var rows []signing.StoredKey
+		if err := db.WithContext(t.Context()).Find(&rows).Error; err != nil || len(rows) != 1 {
+			t.Fatalf("%d keys, %v", len(rows), err)
+		}
+		issued := issue(t, rings[0])
+		for _, ring := range rings {
+			if _, err := tokens(ring, time.Now).Verify(t.Context(), issued); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// A new algorithm makes a new key; tokens of the old one stay valid.
+func TestAlgorithmCanChange(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		var issued []string
+		for i, algorithm := range []signing.Algorithm{signing.ES256, signing.EdDSA, signing.ES256} {
+			ring, err := open(t, db, algorithm, time.Now, current)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if public := ring.JWKs(); len(public) != min(i+1, 2) {
+				t.Errorf("%s: public keys %+v", algorithm, public)
+			}
+			issued = append(issued, issue(t, ring))
+			signed := kidOf(t, issued[i])
+			if !slices.ContainsFunc(ring.JWKs(), func(key signing.JWK) bool { return key.Kid == signed && key.Alg == string(algorithm) }) {
+				t.Errorf("it does not sign by %s", algorithm)
+			}
+			for _, text := range issued {
+				if _, err := tokens(ring, time.Now).Verify(t.Context(), text); err != nil {
+					t.Errorf("%s: %v", algorithm, err)
+				}
+			}
+		}
+		if _, err := open(t, db, "RS256", time.Now, current); err == nil {
+			t.Error("there is no RS256 here")
+		}
+	})
+}
+
+// A stored key opens under its secret, in its row, unchanged, and not otherwise.
+func TestKeysAreSealed(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		for _, algorithm := range signing.Algorithms {
+			if _, err := open(t, db, algorithm, time.Now, current); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var rows []signing.StoredKey
+		if err := db.WithContext(t.Context()).Order("generation").Find(&rows).Error; err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range rows {
+			// The start of every PKCS #8 document with one of these keys (RFC 5208; RFC 5480; RFC 8410).
+			if bytes.Contains(row.Sealed, []byte{0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d}) || bytes.Contains(row.Sealed, []byte{0x06, 0x03, 0x2b, 0x65, 0x70}) {
+				t.Errorf("the %s key is stored in clear", row.Algorithm)
+			}
+		}
+		refused := func(name string, with secret.Secret) {
+			t.Helper()
+			if _, err := open(t, db, signing.ES256, time.Now, current); !errors.Is(err, signing.ErrSealed) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		store := func(generation int64, sealed []byte) {
+			t.Helper()
+			if err := db.WithContext(t.Context()).Model(&signing.StoredKey{}).Where("generation = ?", generation).Update("sealed", sealed).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		refused("another secret", another)
+		store(1, rows[1].Sealed)
+		store(2, rows[0].Sealed)
+		refused("rows swapped", current)
+		store(2, rows[1].Sealed)
+		for _, sealed := range [][]byte{{}, rows[0].Sealed[:11], rows[0].Sealed[:40], append(bytes.Clone(rows[0].Sealed[:60]), rows[0].Sealed[61:]...)} {
+			store(1, sealed)
+			refused(fmt.Sprintf("%d bytes", len(sealed)), current)
+		}
+	})
+}
+
+const lifetime = 15 * time.Minute
+
+func tokens(ring *signing.Keyring, now func() time.Time) *token.AccessTokens {
+	return token.NewAccessTokens(token.AccessConfig{
+		Keys: ring, Issuer: "https://issuer.example", Audience: "https://audience.example", Lifetime: lifetime, Now: now,
+	})
+}
+
+func issue(t *testing.T, ring *signing.Keyring) string {
+	t.Helper()
+	text, err := tokens(ring, time.Now).Issue(uuid.New(), uuid.New(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
