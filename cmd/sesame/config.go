@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/mail"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/brand"
 	"github.com/sesame-auth/sesame/internal/httpapi"
+	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/secret"
 	"github.com/sesame-auth/sesame/internal/server"
 	"github.com/sesame-auth/sesame/internal/signing"
@@ -76,11 +76,11 @@ var settings = []setting{
 	{name: "SESAME_AUDIENCE", help: "the `aud` of access tokens; empty: the public URL",
 		set: func(c *config, v string) error { c.Audience = v; return nil }},
 	{name: "SESAME_SMTP_URL", secret: true, help: "`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; empty: mails become files in the data folder's `mail/`",
-		set: func(c *config, v string) error { c.SMTPURL = v; return nil }},
+		set: func(c *config, v string) error { c.SMTPURL = v; return checkSMTPURL(v) }},
 	{name: "SESAME_MAIL_FROM", fallback: "Sesame <no-reply@localhost>", help: "the sender of mails",
 		set: func(c *config, v string) error {
 			c.MailFrom = v
-			if _, err := mail.ParseAddress(v); err != nil {
+			if mail.CheckFrom(v) != nil {
 				return errors.New("must be an address, such as Sesame <no-reply@example.com>")
 			}
 			return nil

@@ -23,11 +23,11 @@ func TestForeignHashIsReplacedAtLogin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.DB.Model(&auth.User{}).Where("email = ?", address).UpdateColumn("password_hash", string(foreign)).Error; err != nil {
+		if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("email = ?", address).UpdateColumn("password_hash", string(foreign)).Error; err != nil {
 			t.Fatal(err)
 		}
 		read := func() (user auth.User) {
-			if err := s.DB.Where("email = ?", address).Take(&user).Error; err != nil {
+			if err := s.DB.WithContext(t.Context()).Where("email = ?", address).Take(&user).Error; err != nil {
 				t.Fatal(err)
 			}
 			return user

@@ -89,7 +89,7 @@ func TestUnknownFieldsSetNothing(t *testing.T) {
 			t.Fatalf("%d %s", answer.Status, answer.Raw)
 		}
 		var user auth.User
-		if err := s.DB.Where("email = ?", "ada@example.com").Take(&user).Error; err != nil {
+		if err := s.DB.WithContext(t.Context()).Where("email = ?", "ada@example.com").Take(&user).Error; err != nil {
 			t.Fatal(err)
 		}
 		if user.ID.String() == "00000000-0000-7000-8000-000000000001" || user.Generation != 1 || user.DisabledAt != nil {

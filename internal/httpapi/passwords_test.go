@@ -124,7 +124,7 @@ func TestRegistrationsRace(t *testing.T) {
 			t.Errorf("answers: %v", count)
 		}
 		var users int64
-		if err := s.DB.Model(&auth.User{}).Count(&users).Error; err != nil || users != 1 {
+		if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Count(&users).Error; err != nil || users != 1 {
 			t.Errorf("%d users, %v", users, err)
 		}
 	})
@@ -209,7 +209,7 @@ func TestResetsRace(t *testing.T) {
 			t.Errorf("answers: %v", count)
 		}
 		var user auth.User
-		if err := s.DB.Where("email = ?", address).Take(&user).Error; err != nil || user.Generation != 2 {
+		if err := s.DB.WithContext(t.Context()).Where("email = ?", address).Take(&user).Error; err != nil || user.Generation != 2 {
 			t.Errorf("generation %d, %v", user.Generation, err)
 		}
 	})

@@ -129,10 +129,16 @@ func (v *validator) validate(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// pathParams returns the parameters in the path as the operation will get them: unescaped, although Echo matched the
+// escaped path.
 func pathParams(c echo.Context) map[string]string {
 	params := make(map[string]string)
 	for _, name := range c.ParamNames() {
-		params[name] = c.Param(name)
+		value, err := url.PathUnescape(c.Param(name))
+		if err != nil { // net/http has refused such a path
+			value = c.Param(name)
+		}
+		params[name] = value
 	}
 	return params
 }

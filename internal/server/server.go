@@ -173,11 +173,7 @@ func newSender(c Config) (mail.Sender, error) {
 	if c.SMTPURL == "" {
 		return mail.NewFolder(c.MailDir(), c.MailFrom)
 	}
-	sender, err := mail.NewSMTP(c.SMTPURL, c.MailFrom, nil)
-	if err != nil {
-		return nil, fmt.Errorf("SESAME_SMTP_URL: %w", err)
-	}
-	return sender, nil
+	return mail.NewSMTP(c.SMTPURL, c.MailFrom, nil)
 }
 
 // Close closes the database.
