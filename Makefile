@@ -58,10 +58,11 @@ fuzz: ## Fuzz every parser, each for FUZZTIME (20s)
 
 # $(call generate_in,FOLDER): the configurations name their outputs from the folder the generator runs in. A
 # chain, so that the failure of a part is the failure of the whole.
-generate_in = go build -o .tools/ github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen ./internal/openapijson && cd $(1) && \
+generate_in = go build -o .tools/ github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen ./internal/openapijson ./internal/tools/codes && cd $(1) && \
 	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/api.yaml" "$(CURDIR)/openapi.yaml" && \
 	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/client.yaml" "$(CURDIR)/openapi.yaml" && \
 	"$(CURDIR)/.tools/openapijson" <"$(CURDIR)/openapi.yaml" >gen/openapi.json && \
+	"$(CURDIR)/.tools/codes" gen <"$(CURDIR)/openapi.yaml" && \
 	"$(CURDIR)/client/typescript/node_modules/.bin/openapi-typescript" "$(CURDIR)/openapi.yaml" --output gen/typescript/openapi.d.ts >/dev/null
 
 .PHONY: generate

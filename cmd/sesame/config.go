@@ -44,6 +44,8 @@ var settings = []setting{
 		set: func(c *config, v string) error { c.PublicURL = strings.TrimRight(v, "/"); return nil }},
 	{name: "SESAME_RESET_URL", help: "a page of yours that reset links lead to, with `#token=…` behind it; empty: `/reset-password` of the public URL",
 		set: func(c *config, v string) error { c.ResetURL = v; return nil }},
+	{name: "SESAME_APP_URL", help: "where users log in to your application; the reset page links to it when the password was changed. If empty, there is no link.",
+		set: func(c *config, v string) error { c.AppURL = v; return nil }},
 	{name: "SESAME_BRAND_NAME", fallback: brand.DefaultName, help: "the service's name, on pages and in mails",
 		set: func(c *config, v string) error { c.Brand.Name = v; return brand.CheckName(v) }},
 	{name: "SESAME_BRAND_COLOR", fallback: brand.DefaultColor, help: "the color of buttons and links on pages, as `#rrggbb`; dark enough for white letters",
@@ -184,6 +186,11 @@ func (c *config) together(given map[string]string) []error {
 		c.ResetURL = c.PublicURL + "/reset-password"
 	} else if err := checkPublicURL(c.ResetURL); err != nil {
 		fault("SESAME_RESET_URL: %w", err)
+	}
+	if c.AppURL != "" {
+		if err := checkPublicURL(c.AppURL); err != nil {
+			fault("SESAME_APP_URL: %w", err)
+		}
 	}
 	if c.Audience == "" {
 		c.Audience = c.PublicURL

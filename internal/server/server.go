@@ -33,6 +33,7 @@ type Config struct {
 	Addr, AdminAddr string // host:port
 	PublicURL       string // without a trailing slash
 	ResetURL        string // the page where users reset their password
+	AppURL          string // empty: none
 	Brand           brand.Brand
 	TrustedProxies  httpapi.Proxies
 	CORSOrigins     httpapi.Origins
@@ -162,7 +163,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	s.metrics = httpapi.NewMetrics(c.Hasher, s.outbox, pools)
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log,
-		PublicURL: c.PublicURL, ResetURL: c.ResetURL, Brand: c.Brand, Mailbox: c.Mailbox(),
+		PublicURL: c.PublicURL, ResetURL: c.ResetURL, AppURL: c.AppURL, Brand: c.Brand, Mailbox: c.Mailbox(),
 		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins,
 	}
 	s.handler, err = httpapi.New(s.API)
