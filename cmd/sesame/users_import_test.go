@@ -78,7 +78,7 @@ func TestImportedUsersLogIn(t *testing.T) {
 		for name, hash := range hashes {
 			address := name + "@example.com"
 			before := p.user(t, address)
-			if before.PasswordHash != hash || !password.Outdated(hash) || before.CreatedAt.Unix() != 981169506 {
+			if before.PasswordHash != hash || !password.NewHasher(password.Config{}).Outdated(hash) || before.CreatedAt.Unix() != 981169506 {
 				t.Errorf("%s is stored as %+v", name, before)
 			}
 			if status, _ := p.tryLogin(t, address, "correct horse "); status != http.StatusUnauthorized {
@@ -87,7 +87,7 @@ func TestImportedUsersLogIn(t *testing.T) {
 			if status, _ := p.tryLogin(t, address, "correct horse"); status != http.StatusOK {
 				t.Errorf("%s: %d", name, status)
 			}
-			if after := p.user(t, address); password.Outdated(after.PasswordHash) || after.Generation != before.Generation {
+			if after := p.user(t, address); password.NewHasher(password.Config{}).Outdated(after.PasswordHash) || after.Generation != before.Generation {
 				t.Errorf("%s is after a login %+v", name, after)
 			}
 			if status, _ := p.tryLogin(t, address, "correct horse"); status != http.StatusOK {

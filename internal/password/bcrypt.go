@@ -35,7 +35,7 @@ func parseBcrypt(hash string) (bcryptHash, error) {
 }
 
 // matches never matches a longer password by its beginning.
-func (h bcryptHash) matches(prepared string, _ *memory) bool {
+func (h bcryptHash) matches(prepared string) bool {
 	err := bcrypt.CompareHashAndPassword([]byte(h), []byte(prepared))
 	return err == nil && len(prepared) <= maxBcryptBytes
 }
