@@ -61,7 +61,7 @@ const spectral = {
   "property-described header": replace("      description: Seconds to wait", "      x-note: Seconds to wait"),
   "example media type": replace("              example:\n                message: Logout successful\n", ""),
   "example schema": replace("      description: An opaque token that works once\n      example: 3q2", "      description: An opaque token that works once\n      x-note: 3q2"),
-  "example array": replace("          example: *keys\n", ""),
+  "example array": replace("          items:\n            $ref: \"#/components/schemas/JWK\"\n          example:", "          items:\n            $ref: \"#/components/schemas/JWK\"\n          x-note:"),
   "example parameter": replace("          example: 3q2", "          x-note: 3q2"),
   "example header": replace("      example: 2\n", ""),
 };
