@@ -2,7 +2,8 @@
 // with x-extensible-enum. Generators do not know this extension, because such a list is open: more values may follow.
 //
 // It reads the document from standard input and writes below the folder that is its argument:
-// api/codes.gen.go, client/codes.gen.go, typescript/codes.js and typescript/codes.d.ts.
+// api/codes.gen.go, client/codes.gen.go, typescript/codes.js and typescript/codes.d.ts. Without an argument it prints
+// the values, sorted, one per line after the name of their schema.
 package main
 
 import (
@@ -23,10 +24,17 @@ import (
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("codes: ")
-	if len(os.Args) != 2 {
-		log.Fatal("usage: codes FOLDER <openapi.yaml")
+	content, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		log.Fatal(err)
 	}
-	if err := generate(os.Stdin, os.Args[1]); err != nil {
+	lists, err := read(content)
+	if err == nil && len(os.Args) > 1 {
+		err = generate(lists, os.Args[1])
+	} else if err == nil {
+		printAll(lists)
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
 }
@@ -37,15 +45,18 @@ type list struct {
 	values            []string
 }
 
-func generate(document io.Reader, folder string) error {
-	content, err := io.ReadAll(document)
-	if err != nil {
-		return err
+func printAll(lists []list) {
+	var lines []string
+	for _, l := range lists {
+		for _, value := range l.values {
+			lines = append(lines, l.name+" "+value)
+		}
 	}
-	lists, err := read(content)
-	if err != nil {
-		return err
-	}
+	slices.Sort(lines)
+	fmt.Println(strings.Join(lines, "\n"))
+}
+
+func generate(lists []list, folder string) error {
 	for _, name := range []string{"api", "client"} {
 		source, err := format.Source(goSource(name, lists))
 		if err != nil {
