@@ -52,6 +52,7 @@ func ServeWorker(in io.Reader, out io.Writer) error {
 	signal.Ignore(os.Interrupt, syscall.SIGTERM)
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(-1) // see serveRequests
+	debug.FreeOSMemory()   // what the initialization of the program left behind
 	return serveRequests(in, out)
 }
 
