@@ -22,15 +22,11 @@ func TestSchema(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		columns, err := db.WithContext(t.Context()).Migrator().ColumnTypes(&outboxRow{})
-		if err != nil {
-			t.Fatal(err)
-		}
 		var names []string
-		for _, column := range columns {
-			names = append(names, column.Name())
-			if nullable, ok := column.Nullable(); ok && nullable {
-				t.Errorf("%s may be null", column.Name())
+		for _, column := range databasetest.Columns(t, db, model.Table) {
+			names = append(names, column.Name)
+			if column.Nullable {
+				t.Errorf("%s may be null", column.Name)
 			}
 		}
 		slices.Sort(names)
