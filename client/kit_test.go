@@ -169,8 +169,8 @@ func (s *session) service(t *testing.T) (url string, seen func() []*http.Request
 
 func isProblem(t *testing.T, err error, status int, code client.ProblemCode) client.Problem {
 	t.Helper()
-	var problem *client.Problem
-	if !errors.As(err, &problem) || problem.Status != status || problem.Code != code {
+	problem, ok := errors.AsType[*client.Problem](err)
+	if !ok || problem.Status != status || problem.Code != code {
 		t.Fatalf("%#v, want %d %s", err, status, code)
 	}
 	return *problem

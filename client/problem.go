@@ -12,16 +12,70 @@ import (
 	gen "github.com/sesame-auth/sesame/gen/client"
 )
 
-// Problem is an answer that is no success (RFC 9457).
+// ProblemCode is the type of a problem, for programs: one of the constants below, or one that was added to the server
+// later. Handle a code that you do not know like any other problem with the same status.
+type ProblemCode = gen.ProblemCode
+
+// The known codes. The pages below /problems of a server explain them.
+const (
+	CodeValidationFailed     = gen.ProblemCodeValidationFailed
+	CodeMalformedBody        = gen.ProblemCodeMalformedBody
+	CodeWeakPassword         = gen.ProblemCodeWeakPassword
+	CodeEmailTaken           = gen.ProblemCodeEmailTaken
+	CodeInvalidCredentials   = gen.ProblemCodeInvalidCredentials
+	CodeInvalidAccessToken   = gen.ProblemCodeInvalidAccessToken
+	CodeInvalidRefreshToken  = gen.ProblemCodeInvalidRefreshToken
+	CodeInvalidResetToken    = gen.ProblemCodeInvalidResetToken
+	CodeNotFound             = gen.ProblemCodeNotFound
+	CodeMethodNotAllowed     = gen.ProblemCodeMethodNotAllowed
+	CodeContentTooLarge      = gen.ProblemCodeContentTooLarge
+	CodeUnsupportedMediaType = gen.ProblemCodeUnsupportedMediaType
+	CodeTooManyRequests      = gen.ProblemCodeTooManyRequests
+	CodeInternalError        = gen.ProblemCodeInternalError
+	CodeUnavailable          = gen.ProblemCodeUnavailable
+)
+
+// ValidationError is one error of an invalid request. Its Code is one of the constants below, or a later one; its Detail is
+// a sentence for people.
+type ValidationError = gen.ValidationError
+
+// The known codes of validation errors.
+const (
+	Required          = gen.ValidationCodeRequired
+	WrongType         = gen.ValidationCodeWrongType
+	TooShort          = gen.ValidationCodeTooShort
+	TooLong           = gen.ValidationCodeTooLong
+	OutOfRange        = gen.ValidationCodeOutOfRange
+	InvalidFormat     = gen.ValidationCodeInvalidFormat
+	InvalidCharacters = gen.ValidationCodeInvalidCharacters
+	NotEqual          = gen.ValidationCodeNotEqual
+	Duplicate         = gen.ValidationCodeDuplicate
+	NotAllowed        = gen.ValidationCodeNotAllowed
+)
+
+// WeakPasswordReason is why a password was rejected: one of the constants below, or a later one.
+type WeakPasswordReason = gen.WeakPasswordReason
+
+// The known reasons.
+const (
+	Common                = gen.WeakPasswordReasonCommon   // one of the most common passwords, or a variation of one
+	Breached              = gen.WeakPasswordReasonBreached // known from a data breach
+	Personal              = gen.WeakPasswordReasonPersonal // made from the name, the email or the name of the service
+	UnsupportedCharacters = gen.WeakPasswordReasonUnsupportedCharacters
+)
+
+// Problem is an error response of the server (RFC 9457).
 type Problem struct {
 	Status     int
-	Code       ProblemCode       // empty: the answer is not Sesame's, but of a proxy before it
-	Detail     string            // a sentence for people
-	Errors     []ValidationError // of a request that is not valid, each fault
-	Instance   string            // the id of the request in the server's log
-	RetryAfter time.Duration
+	Code       ProblemCode        // empty if the response is not from Sesame, but for example from a proxy
+	Detail     string             // a sentence for people
+	Errors     []ValidationError  // with CodeValidationFailed, every error of the request
+	Reason     WeakPasswordReason // with CodeWeakPassword
+	Instance   string             // the id of the request in the log of the server
+	RetryAfter time.Duration      // how long to wait before the next attempt; 0: not given
 }
 
+// Error returns the code and the detail.
 func (p *Problem) Error() string {
 	if p.Code == "" {
 		return fmt.Sprintf("sesame: status %d without a problem document", p.Status)
@@ -42,11 +96,14 @@ func newProblem(response *http.Response, body []byte) *Problem {
 	if document.Errors != nil {
 		p.Errors = *document.Errors
 	}
+	if document.Reason != nil {
+		p.Reason = *document.Reason
+	}
 	return p
 }
 
-// isRefused tells whether the server said that a refresh token is worth nothing.
+// isRefused reports whether the server rejected a refresh token.
 func isRefused(err error) bool {
-	var problem *Problem
-	return errors.As(err, &problem) && problem.Code == gen.ProblemCodeInvalidRefreshToken
+	problem, ok := errors.AsType[*Problem](err)
+	return ok && problem.Code == CodeInvalidRefreshToken
 }

@@ -185,8 +185,8 @@ func TestFailureIsShared(t *testing.T) {
 		for range 50 {
 			wg.Go(func() {
 				_, err := c.Authenticate(t.Context())
-				var problem *client.Problem
-				if !errors.As(err, &problem) || problem.Code != "unavailable" {
+				problem, ok := errors.AsType[*client.Problem](err)
+				if !ok || problem.Code != "unavailable" {
 					t.Error(err)
 				}
 			})

@@ -6,27 +6,28 @@ import (
 	"time"
 )
 
-// Tokens are what a session goes on with; the zero value is no session. They are as good as a password.
+// Tokens are the tokens of a session. The zero value means that there is no session. Protect them like a password.
 type Tokens struct {
 	AccessToken  string    `json:"accessToken"`
 	RefreshToken string    `json:"refreshToken"`
 	RefreshAt    time.Time `json:"refreshAt"` // when to refresh, shortly before the access token expires
 }
 
-// Store keeps the tokens of one session for all who share it: clients, processes, machines. It may be called
-// concurrently.
+// Store stores the tokens of one session for everything that shares it: clients, processes, machines. It must be safe for
+// concurrent use.
 //
-// A refresh token works once. Who refreshes therefore looks at what is stored in the same Update, and finds there what
-// somebody else has refreshed meanwhile.
+// A refresh token works once. So a Client refreshes inside Update, where it sees the tokens that another one has stored in
+// the meantime.
 type Store interface {
-	// Load is called for every request. It need not wait for an Update.
+	// Load returns the tokens. It is called for every request, and need not wait for an Update.
 	Load(ctx context.Context) (Tokens, error)
-	// Update stores what change makes of the tokens; after an error of change it stores nothing and returns that
-	// error. Of all who share the tokens only one updates at a time; change may take as long as a few requests.
+	// Update calls change with the stored tokens and stores its result. If change returns an error, Update stores nothing
+	// and returns that error. Only one Update may run at a time, in all processes that share the tokens. change may take as
+	// long as a few requests.
 	Update(ctx context.Context, change func(Tokens) (Tokens, error)) error
 }
 
-// Memory is a Store that ends with the process. The zero value is ready for use.
+// Memory is a Store that lasts as long as the process. The zero value is ready to use.
 type Memory struct {
 	updating sync.Mutex
 	mu       sync.Mutex
@@ -40,7 +41,7 @@ func (m *Memory) Load(context.Context) (Tokens, error) {
 	return m.tokens, nil
 }
 
-// Update changes the tokens.
+// Update replaces the tokens with the result of change.
 func (m *Memory) Update(_ context.Context, change func(Tokens) (Tokens, error)) error {
 	m.updating.Lock()
 	defer m.updating.Unlock()

@@ -7,25 +7,26 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"time"
 
 	gen "github.com/sesame-auth/sesame/gen/client"
 )
 
 const (
-	// maxReplayed is the largest body that is kept to be sent again, in bytes.
+	// maxReplayed is the size up to which a request body is buffered to be sent again, in bytes.
 	maxReplayed = 1 << 20
-	// refreshTimeout bounds a refresh with its second try, whoever waits for it.
+	// refreshTimeout bounds a refresh, including its second attempt.
 	refreshTimeout = 30 * time.Second
-	// maxRetryAfter is the longest wait before the second try.
+	// maxRetryAfter is the longest wait before the second attempt.
 	maxRetryAfter = 5 * time.Second
 )
 
-// invalidToken is the challenge to a token that is expired or whose session is over (RFC 6750, section 3.1).
+// invalidToken matches the challenge for a token that has expired or whose session has ended (RFC 6750, section 3.1).
 var invalidToken = regexp.MustCompile(`(?i)\bbearer\b.*\berror="?invalid_token\b`)
 
-// RoundTrip sends a request, with the access token if it may have it. A request with an Authorization header of its own
-// is left alone.
+// RoundTrip sends a request. It adds the access token if the request goes to the server or a listed origin and has no
+// Authorization header.
 func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Authorization") != "" || !c.mayHaveToken(r) {
 		return c.base.RoundTrip(r)
@@ -48,7 +49,7 @@ func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case err != nil:
 		return nil, errors.Join(err, response.Body.Close())
-	case fresh.AccessToken == "": // the session is over
+	case fresh.AccessToken == "": // the session has ended
 		return response, nil
 	case r.GetBody == nil && r.Body != nil && r.Body != http.NoBody:
 		return response, nil
@@ -65,8 +66,8 @@ func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.send(r, fresh)
 }
 
-// mayHaveToken tells whether a request goes to an origin that gets the token, and came there through no other: what
-// another one redirects here is not what the caller asked for.
+// mayHaveToken reports whether a request goes to an origin that gets the token, and was not redirected by another origin:
+// the caller did not ask for such a request.
 func (c *Client) mayHaveToken(r *http.Request) bool {
 	for r != nil {
 		if !c.origins[origin(r.URL)] {
@@ -82,22 +83,17 @@ func (c *Client) mayHaveToken(r *http.Request) bool {
 
 func (c *Client) send(r *http.Request, tokens Tokens) (*http.Response, error) {
 	if tokens.AccessToken != "" {
-		r = r.Clone(r.Context()) // the caller's stays as it is
+		r = r.Clone(r.Context()) // the caller's request must not change
 		r.Header.Set("Authorization", "Bearer "+tokens.AccessToken)
 	}
 	return c.base.RoundTrip(r)
 }
 
 func challenges(response *http.Response) bool {
-	for _, challenge := range response.Header.Values("WWW-Authenticate") {
-		if invalidToken.MatchString(challenge) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(response.Header.Values("WWW-Authenticate"), invalidToken.MatchString)
 }
 
-// replayable is the request with a body that can be had again, if that is small enough.
+// replayable returns the request with a body that can be sent again, if it is small enough.
 func replayable(r *http.Request) (*http.Request, error) {
 	if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil || r.ContentLength > maxReplayed {
 		return r, nil
@@ -120,7 +116,7 @@ func replayable(r *http.Request) (*http.Request, error) {
 	return r, whole.Close()
 }
 
-// giveUp closes the body of a request that will not be sent, as http.RoundTripper asks.
+// giveUp closes the body of a request that will not be sent, as http.RoundTripper requires.
 func giveUp(r *http.Request, err error) error {
 	if r.Body == nil {
 		return err
@@ -128,8 +124,8 @@ func giveUp(r *http.Request, err error) error {
 	return errors.Join(err, r.Body.Close())
 }
 
-// current are the tokens to send, refreshed if it is time. Where that fails, failed says why, and the tokens may still
-// do: the access token has a tenth of its life left.
+// current returns the tokens to send, refreshed if it is time. If the refresh fails, failed says why, and the tokens may
+// still work: the access token has a tenth of its lifetime left.
 func (c *Client) current(ctx context.Context) (tokens Tokens, failed, err error) {
 	tokens, err = c.store.Load(ctx)
 	c.mu.Lock()
@@ -145,15 +141,15 @@ func (c *Client) current(ctx context.Context) (tokens Tokens, failed, err error)
 	return fresh, nil, nil
 }
 
-// refreshing is a refresh that many may wait for.
+// refreshing is a refresh that several requests may wait for.
 type refreshing struct {
 	done   chan struct{}
 	tokens Tokens
 	err    error
 }
 
-// refresh returns the successors of the tokens that the caller found stale, none if the session is over. It goes on
-// when the caller's context ends: others wait too, and an answer that nobody stored would be lost.
+// refresh returns the next tokens after stale, or none if the session has ended. It continues after the caller's context
+// is done: others wait for it too, and the response must be stored.
 func (c *Client) refresh(ctx context.Context, stale Tokens) (Tokens, error) {
 	c.mu.Lock()
 	r := c.refreshing
@@ -167,7 +163,7 @@ func (c *Client) refresh(ctx context.Context, stale Tokens) (Tokens, error) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.refreshing = nil
-			if r.err != nil { // until then requests go out with what they have, without waiting
+			if r.err != nil { // until then, requests use the tokens they have
 				c.notBefore = c.now().Add(maxRetryAfter)
 			}
 			close(r.done)
@@ -182,7 +178,7 @@ func (c *Client) refresh(ctx context.Context, stale Tokens) (Tokens, error) {
 	}
 }
 
-// refreshStored refreshes what is stored, unless that is other than the stale tokens: somebody else was faster.
+// refreshStored refreshes the stored tokens, unless they are not stale any more because another client was faster.
 func (c *Client) refreshStored(ctx context.Context, stale Tokens) (Tokens, error) {
 	var fresh Tokens
 	err := c.store.Update(ctx, func(stored Tokens) (Tokens, error) {
@@ -191,7 +187,7 @@ func (c *Client) refreshStored(ctx context.Context, stale Tokens) (Tokens, error
 			return stored, nil
 		}
 		var err error
-		fresh, err = c.trade(ctx, stored.RefreshToken)
+		fresh, err = c.exchange(ctx, stored.RefreshToken)
 		if isRefused(err) {
 			return Tokens{}, nil
 		}
@@ -200,16 +196,16 @@ func (c *Client) refreshStored(ctx context.Context, stale Tokens) (Tokens, error
 	return fresh, err
 }
 
-// trade trades a refresh token, and tries once more if the server was out of reach: it answers the same token again
-// for a while.
-func (c *Client) trade(ctx context.Context, refreshToken string) (Tokens, error) {
+// exchange exchanges a refresh token. It tries twice if the server is unreachable: for a while, the server returns the
+// same new tokens again.
+func (c *Client) exchange(ctx context.Context, refreshToken string) (Tokens, error) {
 	for last := false; ; last = true {
-		tokens, err := c.ask(func() (*http.Response, error) {
+		tokens, err := c.requestTokens(func() (*http.Response, error) {
 			return c.anonymous.RefreshTokens(ctx, gen.RefreshTokenInput{RefreshToken: refreshToken})
 		})
 		var wait time.Duration
-		var problem *Problem
-		if errors.As(err, &problem) {
+		problem, _ := errors.AsType[*Problem](err)
+		if problem != nil {
 			wait = problem.RetryAfter
 		}
 		if err == nil || last || wait > maxRetryAfter || problem != nil && problem.Status != http.StatusServiceUnavailable {

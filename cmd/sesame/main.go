@@ -55,8 +55,7 @@ func realMain(ctx context.Context, args, environment []string, stdout, stderr io
 		return 0
 	}
 	_, _ = fmt.Fprintln(stderr, "sesame:", err) // there is nowhere left to report to
-	var usage usageError
-	if errors.As(err, &usage) {
+	if _, ok := errors.AsType[usageError](err); ok {
 		return 2
 	}
 	return 1

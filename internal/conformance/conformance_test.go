@@ -83,8 +83,8 @@ func TestBreaches(t *testing.T) {
 				breach.change(e)
 			}
 			_, err := conformance.Run(t.Context(), target(s, proxy(t, s.URL, change)), func(string) {})
-			var found *conformance.Breach
-			if !errors.As(err, &found) {
+			found, ok := errors.AsType[*conformance.Breach](err)
+			if !ok {
 				t.Errorf("%s: no breach, but %v", name, err)
 				continue
 			}
@@ -126,8 +126,8 @@ func TestEveryAnswerCounts(t *testing.T) {
 			}
 			n++
 		}))
-		var found *conformance.Breach
-		if !errors.As(err, &found) {
+		_, ok := errors.AsType[*conformance.Breach](err)
+		if !ok {
 			t.Errorf("answer %d, to %s: %v", turned, answer.call, err)
 		}
 	}

@@ -149,8 +149,7 @@ func inWords(err error) error {
 	if errors.As(err, &response) && response.Err != nil {
 		return fmt.Errorf("%s: %w", response.Reason, inWords(response.Err))
 	}
-	var schema *openapi3.SchemaError
-	if errors.As(err, &schema) {
+	if schema, ok := errors.AsType[*openapi3.SchemaError](err); ok {
 		return fmt.Errorf("/%s: %s", strings.Join(schema.JSONPointer(), "/"), schema.Reason)
 	}
 	return err

@@ -112,8 +112,7 @@ func (v *validator) validate(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		input := &openapi3filter.RequestValidationInput{Request: r, Route: operation, PathParams: pathParams(c), Options: &v.options}
 		err := openapi3filter.ValidateRequest(r.Context(), input)
-		var security *openapi3filter.SecurityRequirementsError
-		if errors.As(err, &security) { // an unauthenticated caller learns nothing else
+		if security, ok := errors.AsType[*openapi3filter.SecurityRequirementsError](err); ok { // an unauthenticated caller learns nothing else
 			return errors.Join(security.Errors...)
 		}
 		invalid := &invalidRequestError{}

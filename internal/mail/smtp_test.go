@@ -89,8 +89,8 @@ func TestSMTPRefusesBadCertificates(t *testing.T) {
 					t.Fatal(err)
 				}
 				err = sender.Send(t.Context(), testMessage(t))
-				var wrong *tls.CertificateVerificationError
-				if !errors.As(err, &wrong) || errors.Is(err, ErrRejected) {
+				_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+				if !ok || errors.Is(err, ErrRejected) {
 					t.Fatalf("got %v, want a certificate error", err)
 				}
 				if len(server.received) != 0 || strings.Contains(server.clientBytes(), "AUTH") {

@@ -85,8 +85,8 @@ func (k *kit) spend(t *testing.T, n int, charges ...throttle.Charge) {
 func (k *kit) refuse(t *testing.T, charges ...throttle.Charge) time.Duration {
 	t.Helper()
 	_, err := k.Reserve(t.Context(), charges...)
-	var throttled *throttle.ThrottledError
-	if !errors.As(err, &throttled) {
+	throttled, ok := errors.AsType[*throttle.ThrottledError](err)
+	if !ok {
 		t.Fatalf("not refused: %v", err)
 	}
 	return throttled.RetryAfter

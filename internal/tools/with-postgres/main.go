@@ -80,8 +80,8 @@ func supervise(cmd *exec.Cmd, signals <-chan os.Signal) (int, error) {
 // exitStatus follows the shell: 128 and the signal's number for a command that a
 // signal ended.
 func exitStatus(err error) (int, error) {
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
 		if err != nil {
 			return 1, err
 		}

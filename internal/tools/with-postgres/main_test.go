@@ -167,8 +167,7 @@ func startAndReadLine(t *testing.T, cmd *exec.Cmd) (line string, rest io.Reader)
 func expectStatus(t *testing.T, err error, want int) {
 	t.Helper()
 	got := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		got, err = exit.ExitCode(), nil
 	}
 	if got != want || err != nil {
