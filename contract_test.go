@@ -42,6 +42,24 @@ func TestContractInJSON(t *testing.T) {
 	}
 }
 
+// TestContractHasNoAnchors checks that openapi.yaml has no YAML anchors or aliases, which some tools do not support.
+func TestContractHasNoAnchors(t *testing.T) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(sesame.OpenAPI, &document); err != nil {
+		t.Fatal(err)
+	}
+	var visit func(*yaml.Node)
+	visit = func(node *yaml.Node) {
+		if node.Anchor != "" || node.Kind == yaml.AliasNode {
+			t.Errorf("openapi.yaml, line %d: write the value out instead of using an anchor or alias", node.Line)
+		}
+		for _, child := range node.Content {
+			visit(child)
+		}
+	}
+	visit(&document)
+}
+
 // What the page of the six operations says, word for word.
 func TestContractKeepsThePage(t *testing.T) {
 	document := load(t)

@@ -35,10 +35,10 @@ import (
 
 // Types of the contract.
 type (
-	RegisterInput = gen.RegisterInput
-	User          = gen.User
-	Fault         = gen.Fault
-	ProblemCode   = gen.ProblemCode
+	RegisterInput   = gen.RegisterInput
+	User            = gen.User
+	ValidationError = gen.ValidationError
+	ProblemCode     = gen.ProblemCode
 )
 
 // maxAnswer is how much of an answer is read, in bytes.

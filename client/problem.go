@@ -15,10 +15,10 @@ import (
 // Problem is an answer that is no success (RFC 9457).
 type Problem struct {
 	Status     int
-	Code       ProblemCode // empty: the answer is not Sesame's, but of a proxy before it
-	Detail     string      // a sentence for people
-	Errors     []Fault     // of a request that is not valid, each fault
-	Instance   string      // the id of the request in the server's log
+	Code       ProblemCode       // empty: the answer is not Sesame's, but of a proxy before it
+	Detail     string            // a sentence for people
+	Errors     []ValidationError // of a request that is not valid, each fault
+	Instance   string            // the id of the request in the server's log
 	RetryAfter time.Duration
 }
 

@@ -47,7 +47,7 @@ func TestAuditOfARunningServer(t *testing.T) {
 			t.Fatal(status)
 		}
 		eventually(t, "the failure is printed", func() bool {
-			return strings.Contains(followed.String(), `login failure email=nobody@example.com address=127.0.0.1 detail="no such account"`)
+			return strings.Contains(followed.String(), `login failure email=nobody@example.com ip=127.0.0.1 detail="no such account"`)
 		})
 		cancel()
 		if status := <-ended; status != 0 || strings.Contains(followed.String(), "register") {

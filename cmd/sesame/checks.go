@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/server"
 )
 
@@ -26,6 +27,13 @@ func checkDatabaseURL(v string) error {
 		return errors.New("must begin with postgres://; leave it empty for SQLite")
 	}
 	return nil
+}
+
+func checkSMTPURL(v string) error {
+	if v == "" {
+		return nil
+	}
+	return mail.CheckURL(v)
 }
 
 // checkPublicURL refuses what would put tokens and passwords on the wire in clear.

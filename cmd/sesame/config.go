@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/mail"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/brand"
 	"github.com/sesame-auth/sesame/internal/httpapi"
+	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/secret"
 	"github.com/sesame-auth/sesame/internal/server"
 	"github.com/sesame-auth/sesame/internal/signing"
@@ -44,6 +44,8 @@ var settings = []setting{
 		set: func(c *config, v string) error { c.PublicURL = strings.TrimRight(v, "/"); return nil }},
 	{name: "SESAME_RESET_URL", help: "a page of yours that reset links lead to, with `#token=…` behind it; empty: `/reset-password` of the public URL",
 		set: func(c *config, v string) error { c.ResetURL = v; return nil }},
+	{name: "SESAME_APP_URL", help: "where users log in to your application; the reset page links to it when the password was changed. If empty, there is no link.",
+		set: func(c *config, v string) error { c.AppURL = v; return nil }},
 	{name: "SESAME_BRAND_NAME", fallback: brand.DefaultName, help: "the service's name, on pages and in mails",
 		set: func(c *config, v string) error { c.Brand.Name = v; return brand.CheckName(v) }},
 	{name: "SESAME_BRAND_COLOR", fallback: brand.DefaultColor, help: "the color of buttons and links on pages, as `#rrggbb`; dark enough for white letters",
@@ -76,11 +78,11 @@ var settings = []setting{
 	{name: "SESAME_AUDIENCE", help: "the `aud` of access tokens; empty: the public URL",
 		set: func(c *config, v string) error { c.Audience = v; return nil }},
 	{name: "SESAME_SMTP_URL", secret: true, help: "`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; empty: mails become files in the data folder's `mail/`",
-		set: func(c *config, v string) error { c.SMTPURL = v; return nil }},
+		set: func(c *config, v string) error { c.SMTPURL = v; return checkSMTPURL(v) }},
 	{name: "SESAME_MAIL_FROM", fallback: "Sesame <no-reply@localhost>", help: "the sender of mails",
 		set: func(c *config, v string) error {
 			c.MailFrom = v
-			if _, err := mail.ParseAddress(v); err != nil {
+			if mail.CheckFrom(v) != nil {
 				return errors.New("must be an address, such as Sesame <no-reply@example.com>")
 			}
 			return nil
@@ -184,6 +186,11 @@ func (c *config) together(given map[string]string) []error {
 		c.ResetURL = c.PublicURL + "/reset-password"
 	} else if err := checkPublicURL(c.ResetURL); err != nil {
 		fault("SESAME_RESET_URL: %w", err)
+	}
+	if c.AppURL != "" {
+		if err := checkPublicURL(c.AppURL); err != nil {
+			fault("SESAME_APP_URL: %w", err)
+		}
 	}
 	if c.Audience == "" {
 		c.Audience = c.PublicURL

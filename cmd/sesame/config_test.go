@@ -68,10 +68,10 @@ func TestConfigurationFaults(t *testing.T) {
 		"SESAME_DATABASE_URL: must begin with postgres://", "SESAME_SECRET: the secret is not base64", "SESAME_SIGNING_ALGORITHM: must be one of ES256, EdDSA",
 		"SESAME_SMTP_URL_FILE: open", "SESAME_MAIL_FROM: must be an address", "SESAME_ACCESS_TOKEN_TTL: must be a duration", "SESAME_REFRESH_TOKEN_TTL: must be between",
 		"SESAME_SESSION_TTL: must be between", "SESAME_REFRESH_GRACE: must be between 0s and 10m0s", "SESAME_RESET_TOKEN_TTL: must be between", "SESAME_LOG_FORMAT: must be one of text, json",
-		"SESAME_THROTTLE: must be one of on, off", `SESAME_TRUSTED_PROXIES: "proxy" is neither an address nor a CIDR`,
+		"SESAME_THROTTLE: must be one of on, off", `SESAME_TRUSTED_PROXIES: "proxy" is neither an IP address nor a CIDR`,
 		`SESAME_CORS_ORIGINS: "*": must be an origin, such as https://app.example.com; "https://App.example.com/": browsers send it as https://app.example.com`, "SESAME_PPROF: must be one of on, off",
-		"SESAME_RESET_URL: must have no user, query or fragment", "SESAME_BRAND_NAME: must be a name of one line",
-		"SESAME_BRAND_COLOR: must be darker: white letters on it have a contrast of 2.1:1",
+		"SESAME_RESET_URL: must have no user, query or fragment", "SESAME_BRAND_NAME: must be one line",
+		"SESAME_BRAND_COLOR: must be darker: white text on it has a contrast of 2.1:1",
 		"SESAME_LOG_LEVEL: must be one of", "SESAME_COLOUR: there is no such setting", "SESAME_ADDR_FILE: there is no such setting", "SESAME_SECRET_FILE: SESAME_SECRET is set too",
 	} {
 		if !strings.Contains(stderr, words) {
@@ -156,7 +156,7 @@ func TestWrongSecret(t *testing.T) {
 		}
 		wrong := append(withoutSecret(p.environment), "SESAME_SECRET="+strings.ToLower(secretOfTests))
 		status, _, stderr := run(t, wrong, "serve")
-		if status != 1 || !strings.Contains(stderr, "SESAME_SECRET") || !strings.Contains(stderr, "is not the one this database was made with") {
+		if status != 1 || !strings.Contains(stderr, "SESAME_SECRET") || !strings.Contains(stderr, "is not the one this database was created with") {
 			t.Errorf("status %d:\n%s", status, stderr)
 		}
 	})

@@ -48,6 +48,7 @@ func realMain(ctx context.Context, args, environment []string, stdout, stderr io
 		openapiCommand(),
 		healthcheckCommand(environment),
 		versionCommand(),
+		hashWorkerCommand(),
 	)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

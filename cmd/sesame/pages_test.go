@@ -51,16 +51,16 @@ func TestResetInABrowser(t *testing.T) {
 		session := p.login(t)
 		v := b.open(t, p, s)
 		v.goTo("/dev/mail")
-		v.sees("There are none yet")
+		v.sees("There are no emails yet")
 		v.looksRight("mailbox-empty")
 
 		v.goTo("/.well-known/change-password")
-		v.sees("Enter the address of your account")
+		v.sees("Enter the email of your account")
 		v.holds(`location.pathname === "/reset-password"`)
 		v.looksRight("reset-ask")
 		v.fill("#email", "ada")
 		v.click("button", "Send me a link")
-		v.sees("This is no email address")
+		v.sees("Enter a valid email address")
 		v.holds(`document.activeElement.id === "email"`)
 		v.fill("#email", " Ada@example.com ")
 		v.click("button", "Send me a link")
@@ -77,8 +77,8 @@ func TestResetInABrowser(t *testing.T) {
 		v.looksRight("reset-choose")
 		for typed, answer := range map[string]string{
 			"short":           "The password must have at least 8 characters.",
-			"PassWord":        "The password is one of the most common ones.",
-			"examplesons2026": "The password is too close to your name, your address or the name of this service.",
+			"PassWord":        "This password is too common. Choose another one.",
+			"examplesons2026": "This password is too similar to your name, your email or the name of this service. Choose another one.",
 		} {
 			v.fill("#password", typed)
 			v.click("button", "Set new password")
@@ -90,8 +90,8 @@ func TestResetInABrowser(t *testing.T) {
 		v.holds(`password.type === "text" && reveal.innerText === "Hide"`)
 		v.fill("#password", lastWorks)
 		v.click("button", "Set new password")
-		v.sees("You were signed out on every device")
-		v.holds(`password.type === "password" && document.activeElement.id === "done-title" && document.title === "Your new password is set · Example & Sons"`)
+		v.sees("You have been logged out on all devices")
+		v.holds(`password.type === "password" && document.activeElement.id === "done-title" && document.title === "Your password has been changed · Example & Sons"`)
 		v.looksRight("reset-done")
 
 		p.expectLogin(t, "correct horse battery", http.StatusUnauthorized)
@@ -120,7 +120,7 @@ func (v *tab) openLetter(count int, subject string) {
 		}
 	}
 	v.click("li a", "")
-	v.sees("The same in HTML")
+	v.sees("HTML")
 	v.sees(subject)
 }
 
@@ -130,10 +130,10 @@ func TestResetByKeyboard(t *testing.T) {
 	p := serveAda(t, databasetest.SQLite)
 	v := b.open(t, p, desktop)
 	v.goTo("/reset-password")
-	v.sees("Enter the address of your account")
+	v.sees("Enter the email of your account")
 	v.tabTo("#email")
 	v.press("ada@example.com", kb.Enter)
-	v.sees("Look into your mailbox")
+	v.sees("Check your email")
 	v.tabTo("#again")
 	v.press(kb.Enter)
 	v.holds(`document.activeElement.id === "email" && email.value === "ada@example.com"`)
@@ -149,7 +149,7 @@ func TestResetByKeyboard(t *testing.T) {
 	v.holds(`password.type === "text" && document.activeElement.ariaLabel === "Hide password"`)
 	v.tabTo("button.main")
 	v.press(" ")
-	v.sees("Your new password is set")
+	v.sees("Your password has been changed")
 	p.expectLogin(t, lastWorks, http.StatusOK)
 }
 
@@ -183,7 +183,7 @@ func TestLinksThatDoNotWork(t *testing.T) {
 	v.sees("8 to 128 characters")
 	v.fill("#password", lastWorks)
 	v.click("button", "Set new password")
-	v.sees("This link does not work It has expired, was used before, or a newer one replaced it.")
+	v.sees("This link does not work It has expired, was already used, or was replaced by a newer one.")
 	v.holds(`document.activeElement.id === "ask-title" && password.value === ""`)
 	v.looksRight("reset-expired")
 	p.expectLogin(t, lastWorks, http.StatusUnauthorized)
@@ -197,11 +197,11 @@ func TestLinksThatDoNotWork(t *testing.T) {
 	v.holds(`location.hash === ""`)
 	v.fill("#password", lastWorks)
 	v.click("button", "Set new password")
-	v.sees("Your new password is set")
+	v.sees("Your password has been changed")
 	p.expectLogin(t, lastWorks, http.StatusOK)
 
 	v.goTo("/reset-password?token=in-the-query") // it would have been in every log on the way
-	v.sees("Enter the address of your account")
+	v.sees("Enter the email of your account")
 	v.holds(`location.search === ""`)
 	v.goTo("/reset-password#token=" + strings.Repeat("x", 9000))
 	v.sees("8 to 128 characters")
@@ -234,7 +234,7 @@ func TestAnswersThatAreLost(t *testing.T) {
 		t.Error(err)
 	}
 	v.click("button", "Set new password")
-	v.sees("The server could not be reached. What you typed is still here: try again.")
+	v.sees("The server could not be reached. Your input is still here. Try again.")
 	v.holds(`password.value === "` + lastWorks + `" && password.ariaInvalid === null`)
 	v.looksRight("reset-unreachable")
 	p.start(t)
@@ -243,7 +243,7 @@ func TestAnswersThatAreLost(t *testing.T) {
 	command(v, fetch.Enable, fetch.EnableParams{
 		Patterns: []*fetch.RequestPattern{{URLPattern: "*/auth/reset-password*", RequestStage: fetch.RequestStageResponse}},
 	})
-	v.holds(`document.querySelector("#choose-fault").textContent = "", true`)
+	v.holds(`document.querySelector("#choose-error").textContent = "", true`)
 	v.click("button", "Set new password")
 	for answer, err := range lost {
 		if err != nil {
@@ -256,7 +256,7 @@ func TestAnswersThatAreLost(t *testing.T) {
 	v.sees("The server could not be reached.")
 	p.expectLogin(t, lastWorks, http.StatusOK) // it was set, and only the answer lost
 	v.click("button", "Set new password")
-	v.sees("An earlier try may have succeeded: sign in with your new password.")
+	v.sees("An earlier attempt may have succeeded: try to log in with your new password.")
 }
 
 // Who asks too often is told for how long to wait.
@@ -270,7 +270,7 @@ func TestTooManyAttempts(t *testing.T) {
 	v.goTo("/reset-password")
 	v.fill("#email", "ada@example.com")
 	v.click("button", "Send me a link")
-	v.sees("There were too many attempts. Try again in 6 minutes.")
+	v.sees("Too many attempts. Try again in 6 minutes.")
 	v.holds(`email.value === "ada@example.com"`)
 }
 
@@ -318,7 +318,7 @@ func TestProblemPages(t *testing.T) {
 		v.goTo("/problems")
 		v.sees("unsupported_media_type")
 		v.looksRight("problems")
-		v.click("a", "Refresh token not accepted")
+		v.click("a", "Invalid refresh token")
 		v.sees("status 400 or 401")
 		v.looksRight("problem")
 		v.click("a", "All problems")

@@ -15,8 +15,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server"
 )
 
-// hashingWait is how long a request waits for a processor to hash its password on. Who logs in waits that long;
-// in a longer queue the first would have given up when their turn comes.
+// hashingWait is how long a request waits until its password can be hashed. People wait that long for a login; in a
+// longer queue the first ones would have given up when it is their turn.
 const hashingWait = 2 * time.Second
 
 func serveCommand(environment []string) *cobra.Command {
@@ -36,9 +36,8 @@ func serveCommand(environment []string) *cobra.Command {
 
 // serve runs the server until ctx is done.
 func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (err error) {
-	hasher, restore := newHasher()
-	defer restore()
-	c.Hasher, c.Log, c.Now = hasher, log, time.Now
+	c.Log, c.Now = log, time.Now
+	c.Hashing = password.Config{AtOnce: runtime.GOMAXPROCS(0), Wait: hashingWait, Worker: hashWorker(), Log: log}
 	s, err := server.New(ctx, c.Config)
 	if err != nil {
 		return err
@@ -52,15 +51,6 @@ func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (
 	}
 	announce(stdout, c)
 	return s.Serve(ctx)
-}
-
-// newHasher makes a hasher of as many passwords at once as Go has processors, which is as many as the machine has
-// or the container may use, and gives Go that many more, for hashing not to take those of the requests. Go then no
-// longer follows a limit that changes: neither would the hasher. restore undoes it.
-func newHasher() (hasher *password.Hasher, restore func()) {
-	processors := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(2 * processors)
-	return password.NewHasher(processors, hashingWait), func() { runtime.GOMAXPROCS(processors) }
 }
 
 // announce tells a newcomer where everything is.

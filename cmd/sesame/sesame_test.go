@@ -38,6 +38,7 @@ var binary = sync.OnceValues(func() (string, error) {
 
 // process is a running `sesame serve`.
 type process struct {
+	binary      string // empty: the one of the tests
 	api, admin  string // host:port
 	folder      string // where it runs; its data is in sesame-data
 	database    string // its URL
@@ -64,9 +65,12 @@ func newProcess(t *testing.T, engine databasetest.Engine, environment ...string)
 
 func (p *process) start(t *testing.T) {
 	t.Helper()
-	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
+	path := p.binary
+	if path == "" {
+		var err error
+		if path, err = binary(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	p.command = exec.Command(path, "serve")
 	p.command.Dir, p.command.Env = p.folder, p.environment

@@ -36,7 +36,7 @@ func TestTourOfTheREADME(t *testing.T) {
 			answers = append(answers, body.Message+body.Code)
 		}
 		want := []string{"User registered successfully", "Welcome, Ada Lovelace",
-			"If the address has an account, a link to reset its password is on its way",
+			"If the email has an account, we have sent it a link to reset the password",
 			"Password reset successful", "invalid_refresh_token", "Logout successful"}
 		if strings.Join(answers, "\n") != strings.Join(want, "\n") {
 			t.Errorf("the tour says\n%s", strings.Join(answers, "\n"))

@@ -44,7 +44,7 @@ func withServer(command *cobra.Command, environment []string, work func(*server.
 		return err
 	}
 	c.Log, c.Now = newLogger(c, command.ErrOrStderr()), time.Now
-	c.Hasher = password.NewHasher(1, hashingWait) // a command hashes one password
+	c.Hashing = password.Config{AtOnce: 1, Wait: hashingWait} // a command hashes one password
 	s, err := server.New(command.Context(), c.Config)
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func TestImportedUsersLogIn(t *testing.T) {
 		for name, hash := range hashes {
 			address := name + "@example.com"
 			before := p.user(t, address)
-			if before.PasswordHash != hash || !password.Outdated(hash) || before.CreatedAt.Unix() != 981169506 {
+			if before.PasswordHash != hash || !password.NewHasher(password.Config{}).Outdated(hash) || before.CreatedAt.Unix() != 981169506 {
 				t.Errorf("%s is stored as %+v", name, before)
 			}
 			if status, _ := p.tryLogin(t, address, "correct horse "); status != http.StatusUnauthorized {
@@ -87,7 +87,7 @@ func TestImportedUsersLogIn(t *testing.T) {
 			if status, _ := p.tryLogin(t, address, "correct horse"); status != http.StatusOK {
 				t.Errorf("%s: %d", name, status)
 			}
-			if after := p.user(t, address); password.Outdated(after.PasswordHash) || after.Generation != before.Generation {
+			if after := p.user(t, address); password.NewHasher(password.Config{}).Outdated(after.PasswordHash) || after.Generation != before.Generation {
 				t.Errorf("%s is after a login %+v", name, after)
 			}
 			if status, _ := p.tryLogin(t, address, "correct horse"); status != http.StatusOK {
@@ -127,9 +127,9 @@ func TestImportReportsEveryLine(t *testing.T) {
 		{user("c2", "") + "{}", "refused", "the line is not one JSON object in UTF-8"},
 		{`{"email":"c`, "refused", "the line is not one JSON object in UTF-8"},
 		{`["c@example.com"]`, "refused", "the line is not one JSON object in UTF-8"},
-		{`null`, "refused", "not an email address"},
-		{`{"name":"N"}`, "refused", "not an email address"},
-		{user("c d", ""), "refused", "not an email address"},
+		{`null`, "refused", "not a valid email address"},
+		{`{"name":"N"}`, "refused", "not a valid email address"},
+		{user("c d", ""), "refused", "not a valid email address"},
 		{`{"email":"e@example.com"}`, "refused", "a name has 1 to 100"},
 		{user("f", `,"id":"6ba7b810"`), "refused", `the field "id" does not hold what it should`},
 		{user("f", `,"createdAt":"yesterday"`), "refused", `the field "createdAt" does not hold`},
@@ -141,7 +141,7 @@ func TestImportReportsEveryLine(t *testing.T) {
 		{user("A", ""), "refused", "an earlier line has this address"},
 		{user("j", `,"id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8"`), "created", ""},
 		{user("k", `,"id":"6BA7B810-9dad-11d1-80b4-00c04fd430c8"`), "refused", "an earlier line has this id"},
-		{user("present2", `,"id":"6ba7b811-9dad-11d1-80b4-00c04fd430c8"`), "refused", "the id and the address are not of one account"},
+		{user("present2", `,"id":"6ba7b811-9dad-11d1-80b4-00c04fd430c8"`), "refused", "the id and the email belong to different accounts"},
 		{user("last", `,"passwordHash":null,"bio":null`), "created", ""},
 	}
 	var file strings.Builder

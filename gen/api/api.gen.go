@@ -11,179 +11,9 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
 )
-
-// Defines values for AnyOrigin.
-const (
-	AnyOriginAsterisk AnyOrigin = "*"
-)
-
-// Valid indicates whether the value is a known member of the AnyOrigin enum.
-func (e AnyOrigin) Valid() bool {
-	switch e {
-	case AnyOriginAsterisk:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for Curve.
-const (
-	CurveEd25519 Curve = "Ed25519"
-	CurveP256    Curve = "P-256"
-)
-
-// Valid indicates whether the value is a known member of the Curve enum.
-func (e Curve) Valid() bool {
-	switch e {
-	case CurveEd25519:
-		return true
-	case CurveP256:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for KeyType.
-const (
-	KeyTypeEC  KeyType = "EC"
-	KeyTypeOKP KeyType = "OKP"
-)
-
-// Valid indicates whether the value is a known member of the KeyType enum.
-func (e KeyType) Valid() bool {
-	switch e {
-	case KeyTypeEC:
-		return true
-	case KeyTypeOKP:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for KeyUse.
-const (
-	KeyUseSig KeyUse = "sig"
-)
-
-// Valid indicates whether the value is a known member of the KeyUse enum.
-func (e KeyUse) Valid() bool {
-	switch e {
-	case KeyUseSig:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for ProblemCode.
-const (
-	ProblemCodeContentTooLarge      ProblemCode = "content_too_large"
-	ProblemCodeEmailTaken           ProblemCode = "email_taken"
-	ProblemCodeInternalError        ProblemCode = "internal_error"
-	ProblemCodeInvalidAccessToken   ProblemCode = "invalid_access_token"
-	ProblemCodeInvalidCredentials   ProblemCode = "invalid_credentials"
-	ProblemCodeInvalidRefreshToken  ProblemCode = "invalid_refresh_token"
-	ProblemCodeInvalidResetToken    ProblemCode = "invalid_reset_token"
-	ProblemCodeMalformedBody        ProblemCode = "malformed_body"
-	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
-	ProblemCodeNotFound             ProblemCode = "not_found"
-	ProblemCodeTooManyRequests      ProblemCode = "too_many_requests"
-	ProblemCodeUnavailable          ProblemCode = "unavailable"
-	ProblemCodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
-	ProblemCodeValidationFailed     ProblemCode = "validation_failed"
-	ProblemCodeWeakPassword         ProblemCode = "weak_password"
-)
-
-// Valid indicates whether the value is a known member of the ProblemCode enum.
-func (e ProblemCode) Valid() bool {
-	switch e {
-	case ProblemCodeContentTooLarge:
-		return true
-	case ProblemCodeEmailTaken:
-		return true
-	case ProblemCodeInternalError:
-		return true
-	case ProblemCodeInvalidAccessToken:
-		return true
-	case ProblemCodeInvalidCredentials:
-		return true
-	case ProblemCodeInvalidRefreshToken:
-		return true
-	case ProblemCodeInvalidResetToken:
-		return true
-	case ProblemCodeMalformedBody:
-		return true
-	case ProblemCodeMethodNotAllowed:
-		return true
-	case ProblemCodeNotFound:
-		return true
-	case ProblemCodeTooManyRequests:
-		return true
-	case ProblemCodeUnavailable:
-		return true
-	case ProblemCodeUnsupportedMediaType:
-		return true
-	case ProblemCodeValidationFailed:
-		return true
-	case ProblemCodeWeakPassword:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for SigningAlgorithm.
-const (
-	SigningAlgorithmES256 SigningAlgorithm = "ES256"
-	SigningAlgorithmEdDSA SigningAlgorithm = "EdDSA"
-)
-
-// Valid indicates whether the value is a known member of the SigningAlgorithm enum.
-func (e SigningAlgorithm) Valid() bool {
-	switch e {
-	case SigningAlgorithmES256:
-		return true
-	case SigningAlgorithmEdDSA:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for TokenType.
-const (
-	TokenTypeBearer TokenType = "Bearer"
-)
-
-// Valid indicates whether the value is a known member of the TokenType enum.
-func (e TokenType) Valid() bool {
-	switch e {
-	case TokenTypeBearer:
-		return true
-	default:
-		return false
-	}
-}
-
-// AnyOrigin Every origin
-//
-// Example: *
-type AnyOrigin string
-
-// CacheControl A Cache-Control directive
-//
-// Example: public, max-age=300
-type CacheControl = string
-
-// Challenge A WWW-Authenticate challenge
-//
-// Example: Bearer realm="sesame"
-type Challenge = string
 
 // Confirmation Example: {"message":"Logout successful"}
 type Confirmation struct {
@@ -193,72 +23,42 @@ type Confirmation struct {
 	Message string `json:"message"`
 }
 
-// Curve The curve of a key
-//
-// Example: P-256
-type Curve string
-
-// Fault One fault of a request; it has either a pointer or a parameter
-//
-// Example: {"message":"must be an email address","pointer":"/email"}
-type Fault struct {
-	// Message What must hold there
-	//
-	// Example: must be an email address
-	Message string `json:"message"`
-
-	// Parameter The query parameter
-	//
-	// Example: token
-	Parameter *string `json:"parameter,omitempty"`
-
-	// Pointer Where in the body (RFC 6901); empty for the body itself
-	//
-	// Example: /email
-	Pointer *string `json:"pointer,omitempty"`
-}
-
 // ForgotPasswordInput Example: {"email":"ada@example.com"}
 type ForgotPasswordInput struct {
-	// Email The address of the account
+	// Email The email of the account
 	//
 	// Example: ada@example.com
 	Email string `json:"email"`
 }
 
-// GrantType A grant type of OAuth (RFC 7591, section 2)
-//
-// Example: authorization_code
-type GrantType = string
-
-// JWK A public key (RFC 7517, section 4; RFC 8037 for OKP)
+// JWK A public key (RFC 7517, section 4; RFC 8037 for OKP). Ignore a key whose `kty`, `crv` or `alg` you do not know.
 //
 // Example: {"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 type JWK struct {
-	// Alg The one algorithm a key is used with
+	// Alg The algorithm that the key is used with
 	//
 	// Example: ES256
-	Alg SigningAlgorithm `json:"alg"`
+	Alg string `json:"alg"`
 
-	// Crv The curve of a key
+	// Crv The curve
 	//
 	// Example: P-256
-	Crv Curve `json:"crv"`
+	Crv string `json:"crv"`
 
-	// Kid The key's thumbprint (RFC 7638)
+	// Kid The id of the key, its thumbprint (RFC 7638)
 	//
 	// Example: oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U
 	Kid string `json:"kid"`
 
-	// Kty The family of a key (RFC 7518, section 6.1; RFC 8037, section 2)
+	// Kty The key type (RFC 7518, section 6.1; RFC 8037, section 2)
 	//
 	// Example: EC
-	Kty KeyType `json:"kty"`
+	Kty string `json:"kty"`
 
-	// Use The key signs
+	// Use What the key is used for; always `sig`, signatures
 	//
 	// Example: sig
-	Use KeyUse `json:"use"`
+	Use string `json:"use"`
 
 	// X The x coordinate, or the whole public key for OKP, in base64url
 	//
@@ -275,25 +75,15 @@ type JWK struct {
 //
 // Example: {"keys":[{"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}
 type JWKSet struct {
-	// Keys Public keys only, the newest first
+	// Keys The public keys, the newest first
 	//
 	// Example: [{"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]
 	Keys []JWK `json:"keys"`
 }
 
-// KeyType The family of a key (RFC 7518, section 6.1; RFC 8037, section 2)
-//
-// Example: EC
-type KeyType string
-
-// KeyUse The key signs
-//
-// Example: sig
-type KeyUse string
-
 // LoginInput Example: {"email":"ada@example.com","password":"correct horse battery staple"}
 type LoginInput struct {
-	// Email The address of the account, in any case
+	// Email The email of the account, in upper or lower case
 	//
 	// Example: ada@example.com
 	Email string `json:"email"`
@@ -304,59 +94,59 @@ type LoginInput struct {
 	Password string `json:"password"`
 }
 
-// OneTimeToken An opaque token that works once
+// Problem An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
-type OneTimeToken = string
-
-// Problem What went wrong (RFC 9457). Nothing that was submitted comes back in it.
-//
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type Problem struct {
-	// Code The kind of problem, for programs to switch on
+	// Code The type of problem, for programs. New codes may be added at any time: treat a code that you do not know like any other problem with the same HTTP status.
 	//
 	// Example: validation_failed
 	Code ProblemCode `json:"code"`
 
-	// Detail This problem, in a sentence
+	// Detail A sentence for people
 	//
-	// Example: The request does not match the contract; each fault is listed.
+	// Example: The request is invalid. The member `errors` lists every error.
 	Detail string `json:"detail"`
 
-	// Errors Each fault of a request that is not valid
+	// Errors With the code `validation_failed`, every error of the request
 	//
-	// Example: [{"message":"must be an email address","pointer":"/email"}]
-	Errors *[]Fault `json:"errors,omitempty"`
+	// Example: [{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}]
+	Errors *[]ValidationError `json:"errors,omitempty"`
 
-	// Instance The id of the request, as in the X-Request-Id header and in the server's log
+	// Instance The id of the request, as in the X-Request-Id header and in the log of the server
 	//
 	// Example: urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
 	Instance string `json:"instance"`
 
-	// Status The status of the answer
+	// Reason With the code `weak_password`, why the password was rejected: it is one of the most common passwords or a simple variation of one (`common`), is known from a data breach (`breached`), is too similar to the name, the email or the name of the service (`personal`), or contains control characters or the like (`unsupported_characters`). New reasons may be added at any time: show the `detail` of one that you do not know.
+	//
+	// Example: common
+	Reason *WeakPasswordReason `json:"reason,omitempty"`
+
+	// Status The HTTP status of the response
 	//
 	// Example: 400
-	Status int `json:"status"`
+	Status int32 `json:"status"`
 
-	// Title The kind of problem, in short
+	// Title The type of problem, in a few words
 	//
-	// Example: Request not valid
+	// Example: Invalid request
 	Title string `json:"title"`
 
-	// Type A page about this kind of problem, with cause and fix
+	// Type The URL of a page about this type of problem, with causes and remedies
 	//
 	// Example: http://127.0.0.1:8080/problems/validation_failed
 	Type string `json:"type"`
 }
 
-// ProblemCode The kind of problem, for programs to switch on
+// ProblemCode The type of problem, for programs. New codes may be added at any time: treat a code that you do not know like any other problem with the same HTTP status.
 //
 // Example: validation_failed
-type ProblemCode string
+type ProblemCode = string
 
 // RefreshTokenInput Example: {"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki"}
 type RefreshTokenInput struct {
-	// RefreshToken A refresh token, from `login` or `refreshTokens`
+	// RefreshToken A refresh token from `login` or `refreshTokens`
 	//
 	// Example: AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki
 	RefreshToken string `json:"refreshToken"`
@@ -364,27 +154,27 @@ type RefreshTokenInput struct {
 
 // RegisterInput Example: {"bio":"Wrote the first program","confirm":"correct horse battery staple","email":"ada@example.com","name":"Ada Lovelace","password":"correct horse battery staple"}
 type RegisterInput struct {
-	// Bio What the user says of themself
+	// Bio A text about the user
 	//
 	// Example: Wrote the first program
-	Bio *string `json:"bio,omitempty"`
+	Bio nullable.Nullable[string] `json:"bio,omitempty"`
 
-	// Confirm The password once more
+	// Confirm The password again
 	//
 	// Example: correct horse battery staple
 	Confirm string `json:"confirm"`
 
-	// Email The address of the account, in ASCII (RFC 5321; a domain in other letters by its A-labels)
+	// Email The email of the account (RFC 5321), in ASCII. An internationalized domain is written with its A-labels (xn--…).
 	//
 	// Example: ada@example.com
 	Email string `json:"email"`
 
-	// Name How the user wants to be called
+	// Name The name of the user
 	//
 	// Example: Ada Lovelace
 	Name string `json:"name"`
 
-	// Password 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor one of these with digits and signs added, with letters swapped for signs, reversed or repeated, nor one known from a leak, nor made of the name, the address or the name of this service with no more than four characters beside them.
+	// Password 8 to 128 characters (Unicode code points), stored exactly as they are. All characters are allowed except control characters. Passwords that are easy to guess are rejected: the most common ones and their simple variations, those known from data breaches, and those made from the name, the email or the name of this service.
 	//
 	// Example: correct horse battery staple
 	Password string `json:"password"`
@@ -403,107 +193,122 @@ type Registered struct {
 	User User `json:"user"`
 }
 
-// ResetPasswordInput Example: {"password":"an even better horse battery"}
+// ResetPasswordInput Example: {"password":"a new horse for the same staple"}
 type ResetPasswordInput struct {
-	// Password The new password, by the rules of `register`
+	// Password The new password; the rules are those of `register`
 	//
-	// Example: an even better horse battery
+	// Example: a new horse for the same staple
 	Password string `json:"password"`
 }
-
-// ResponseType A response type of OAuth (RFC 6749, section 3.1.1)
-//
-// Example: code
-type ResponseType = string
-
-// Seconds A number of seconds
-//
-// Example: 2
-type Seconds = int
 
 // ServerMetadata Metadata of an authorization server (RFC 8414, section 2)
 //
 // Example: {"grant_types_supported":[],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
 type ServerMetadata struct {
-	// GrantTypesSupported None, as there is no token endpoint of OAuth; users log in with `login`
+	// GrantTypesSupported Empty, because there is no OAuth token endpoint; users log in with `login`
 	//
 	// Example: []
-	GrantTypesSupported []GrantType `json:"grant_types_supported"`
+	GrantTypesSupported []string `json:"grant_types_supported"`
 
 	// Issuer The public URL, which is the `iss` of access tokens
 	//
 	// Example: http://127.0.0.1:8080
 	Issuer string `json:"issuer"`
 
-	// JwksUri Where `getJWKS` is
+	// JwksUri The URL of `getJWKS`
 	//
 	// Example: http://127.0.0.1:8080/.well-known/jwks.json
 	JwksUri string `json:"jwks_uri"`
 
-	// ResponseTypesSupported None, as there is no authorization endpoint
+	// ResponseTypesSupported Empty, because there is no authorization endpoint
 	//
 	// Example: []
-	ResponseTypesSupported []ResponseType `json:"response_types_supported"`
+	ResponseTypesSupported []string `json:"response_types_supported"`
 }
 
-// SigningAlgorithm The one algorithm a key is used with
-//
-// Example: ES256
-type SigningAlgorithm string
-
-// TokenType How the access token is sent (RFC 6750)
-//
-// Example: Bearer
-type TokenType string
-
-// Tokens What a session needs to act and to go on
+// Tokens The tokens of a session
 //
 // Example: {"accessToken":"eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln","expiresIn":900,"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki","tokenType":"Bearer"}
 type Tokens struct {
-	// AccessToken A signed JWT (RFC 9068), sent as `Authorization: Bearer …`; verify it with the keys of `getJWKS`
+	// AccessToken A signed JWT (RFC 9068). Send it as `Authorization: Bearer …`; verify it with the keys from `getJWKS`.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln
 	AccessToken string `json:"accessToken"`
 
-	// ExpiresIn How long the access token is valid from now on, in seconds
+	// ExpiresIn The number of seconds that the access token is valid from now
 	//
 	// Example: 900
 	ExpiresIn int64 `json:"expiresIn"`
 
-	// RefreshToken Opaque; traded once for the next pair of tokens at `refreshTokens`
+	// RefreshToken An opaque token that `refreshTokens` exchanges, once, for the next pair of tokens
 	//
 	// Example: AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki
 	RefreshToken string `json:"refreshToken"`
 
-	// TokenType How the access token is sent (RFC 6750)
+	// TokenType How the access token is sent (RFC 6750); always `Bearer`
 	//
 	// Example: Bearer
-	TokenType TokenType `json:"tokenType"`
+	TokenType string `json:"tokenType"`
 }
 
 // User An account, as its owner sees it
 //
 // Example: {"bio":"Wrote the first program","email":"ada@example.com","name":"Ada Lovelace"}
 type User struct {
-	// Bio What the user says of themself
+	// Bio A text about the user; null if there is none
 	//
 	// Example: Wrote the first program
-	Bio *string `json:"bio"`
+	Bio nullable.Nullable[string] `json:"bio,omitempty"`
 
-	// Email The address of the account, in lower case
+	// Email The email of the account, in lower case
 	//
 	// Example: ada@example.com
 	Email string `json:"email"`
 
-	// Name How the user wants to be called
+	// Name The name of the user
 	//
 	// Example: Ada Lovelace
 	Name string `json:"name"`
 }
 
+// ValidationCode The type of validation error, for programs and translations. New codes may be added at any time: show the `detail` of one that you do not know.
+//
+// Example: invalid_format
+type ValidationCode = string
+
+// ValidationError One error of a request. It has either a pointer or a parameter.
+//
+// Example: {"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}
+type ValidationError struct {
+	// Code The type of validation error, for programs and translations. New codes may be added at any time: show the `detail` of one that you do not know.
+	//
+	// Example: invalid_format
+	Code ValidationCode `json:"code"`
+
+	// Detail A sentence for people
+	//
+	// Example: This is not a valid email address.
+	Detail string `json:"detail"`
+
+	// Parameter The name of the query or path parameter
+	//
+	// Example: token
+	Parameter *string `json:"parameter,omitempty"`
+
+	// Pointer The place in the body (RFC 6901); empty for the body itself
+	//
+	// Example: /email
+	Pointer *string `json:"pointer,omitempty"`
+}
+
+// WeakPasswordReason With the code `weak_password`, why the password was rejected: it is one of the most common passwords or a simple variation of one (`common`), is known from a data breach (`breached`), is too similar to the name, the email or the name of the service (`personal`), or contains control characters or the like (`unsupported_characters`). New reasons may be added at any time: show the `detail` of one that you do not know.
+//
+// Example: common
+type WeakPasswordReason = string
+
 // Welcome Example: {"message":"Welcome, Ada Lovelace","user":{"bio":"Wrote the first program","email":"ada@example.com","name":"Ada Lovelace"}}
 type Welcome struct {
-	// Message A greeting, for people
+	// Message A greeting for people
 	//
 	// Example: Welcome, Ada Lovelace
 	Message *string `json:"message,omitempty"`
@@ -514,19 +319,19 @@ type Welcome struct {
 	User *User `json:"user,omitempty"`
 }
 
-// BadRequest What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+// BadRequest An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type BadRequest = Problem
 
-// ContentTooLarge What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+// ContentTooLarge An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type ContentTooLarge = Problem
 
-// InternalError What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+// InternalError An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type InternalError = Problem
 
 // Metadata Metadata of an authorization server (RFC 8414, section 2)
@@ -534,25 +339,25 @@ type InternalError = Problem
 // Example: {"grant_types_supported":[],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
 type Metadata = ServerMetadata
 
-// TooManyRequests What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+// TooManyRequests An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type TooManyRequests = Problem
 
-// Unavailable What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+// Unavailable An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type Unavailable = Problem
 
-// UnsupportedMediaType What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+// UnsupportedMediaType An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type UnsupportedMediaType = Problem
 
 // ResetPasswordParams defines parameters for ResetPassword.
 type ResetPasswordParams struct {
-	// Token The token of the mailed link
-	Token OneTimeToken `form:"token" json:"token"`
+	// Token The token from the emailed link
+	Token string `form:"token" json:"token"`
 }
 
 // ForgotPasswordJSONRequestBody defines body for ForgotPassword for application/json ContentType.
@@ -581,7 +386,7 @@ type ServerInterface interface {
 	// GetAuthorizationServerMetadata Metadata of the server
 	// (GET /.well-known/oauth-authorization-server)
 	GetAuthorizationServerMetadata(ctx echo.Context) error
-	// GetOpenIDConfiguration Metadata of the server, where OpenID Connect has it
+	// GetOpenIDConfiguration Metadata of the server at the path of OpenID Connect
 	// (GET /.well-known/openid-configuration)
 	GetOpenIDConfiguration(ctx echo.Context) error
 	// Authenticate Welcome authenticated user
@@ -778,8 +583,8 @@ type ContentTooLargeApplicationProblemPlusJSONResponse Problem
 type InternalErrorApplicationProblemPlusJSONResponse Problem
 
 type MetadataResponseHeaders struct {
-	AccessControlAllowOrigin AnyOrigin
-	CacheControl             CacheControl
+	AccessControlAllowOrigin string
+	CacheControl             string
 }
 type MetadataJSONResponse struct {
 	Body ServerMetadata
@@ -788,7 +593,7 @@ type MetadataJSONResponse struct {
 }
 
 type TooManyRequestsResponseHeaders struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 type TooManyRequestsApplicationProblemPlusJSONResponse struct {
 	Body Problem
@@ -797,7 +602,7 @@ type TooManyRequestsApplicationProblemPlusJSONResponse struct {
 }
 
 type UnavailableResponseHeaders struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 type UnavailableApplicationProblemPlusJSONResponse struct {
 	Body Problem
@@ -815,8 +620,8 @@ type GetJWKSResponseObject interface {
 }
 
 type GetJWKS200ResponseHeaders struct {
-	AccessControlAllowOrigin AnyOrigin
-	CacheControl             CacheControl
+	AccessControlAllowOrigin string
+	CacheControl             string
 }
 
 type GetJWKS200JSONResponse struct {
@@ -922,7 +727,7 @@ func (response Authenticate200JSONResponse) VisitAuthenticateResponse(w http.Res
 }
 
 type Authenticate401ResponseHeaders struct {
-	WWWAuthenticate Challenge
+	WWWAuthenticate string
 }
 
 type Authenticate401ApplicationProblemPlusJSONResponse struct {
@@ -1135,7 +940,7 @@ func (response Login400ApplicationProblemPlusJSONResponse) VisitLoginResponse(w 
 }
 
 type Login401ResponseHeaders struct {
-	WWWAuthenticate Challenge
+	WWWAuthenticate string
 }
 
 type Login401ApplicationProblemPlusJSONResponse struct {
@@ -1378,7 +1183,7 @@ func (response RefreshTokens400ApplicationProblemPlusJSONResponse) VisitRefreshT
 }
 
 type RefreshTokens401ResponseHeaders struct {
-	WWWAuthenticate Challenge
+	WWWAuthenticate string
 }
 
 type RefreshTokens401ApplicationProblemPlusJSONResponse struct {
@@ -1620,7 +1425,7 @@ func (response ResetPassword400ApplicationProblemPlusJSONResponse) VisitResetPas
 }
 
 type ResetPassword401ResponseHeaders struct {
-	WWWAuthenticate Challenge
+	WWWAuthenticate string
 }
 
 type ResetPassword401ApplicationProblemPlusJSONResponse struct {
@@ -1731,7 +1536,7 @@ type StrictServerInterface interface {
 	// GetAuthorizationServerMetadata Metadata of the server
 	// (GET /.well-known/oauth-authorization-server)
 	GetAuthorizationServerMetadata(ctx context.Context, request GetAuthorizationServerMetadataRequestObject) (GetAuthorizationServerMetadataResponseObject, error)
-	// GetOpenIDConfiguration Metadata of the server, where OpenID Connect has it
+	// GetOpenIDConfiguration Metadata of the server at the path of OpenID Connect
 	// (GET /.well-known/openid-configuration)
 	GetOpenIDConfiguration(ctx context.Context, request GetOpenIDConfigurationRequestObject) (GetOpenIDConfigurationResponseObject, error)
 	// Authenticate Welcome authenticated user

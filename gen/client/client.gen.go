@@ -13,179 +13,9 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
 )
-
-// Defines values for AnyOrigin.
-const (
-	AnyOriginAsterisk AnyOrigin = "*"
-)
-
-// Valid indicates whether the value is a known member of the AnyOrigin enum.
-func (e AnyOrigin) Valid() bool {
-	switch e {
-	case AnyOriginAsterisk:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for Curve.
-const (
-	CurveEd25519 Curve = "Ed25519"
-	CurveP256    Curve = "P-256"
-)
-
-// Valid indicates whether the value is a known member of the Curve enum.
-func (e Curve) Valid() bool {
-	switch e {
-	case CurveEd25519:
-		return true
-	case CurveP256:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for KeyType.
-const (
-	KeyTypeEC  KeyType = "EC"
-	KeyTypeOKP KeyType = "OKP"
-)
-
-// Valid indicates whether the value is a known member of the KeyType enum.
-func (e KeyType) Valid() bool {
-	switch e {
-	case KeyTypeEC:
-		return true
-	case KeyTypeOKP:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for KeyUse.
-const (
-	KeyUseSig KeyUse = "sig"
-)
-
-// Valid indicates whether the value is a known member of the KeyUse enum.
-func (e KeyUse) Valid() bool {
-	switch e {
-	case KeyUseSig:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for ProblemCode.
-const (
-	ProblemCodeContentTooLarge      ProblemCode = "content_too_large"
-	ProblemCodeEmailTaken           ProblemCode = "email_taken"
-	ProblemCodeInternalError        ProblemCode = "internal_error"
-	ProblemCodeInvalidAccessToken   ProblemCode = "invalid_access_token"
-	ProblemCodeInvalidCredentials   ProblemCode = "invalid_credentials"
-	ProblemCodeInvalidRefreshToken  ProblemCode = "invalid_refresh_token"
-	ProblemCodeInvalidResetToken    ProblemCode = "invalid_reset_token"
-	ProblemCodeMalformedBody        ProblemCode = "malformed_body"
-	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
-	ProblemCodeNotFound             ProblemCode = "not_found"
-	ProblemCodeTooManyRequests      ProblemCode = "too_many_requests"
-	ProblemCodeUnavailable          ProblemCode = "unavailable"
-	ProblemCodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
-	ProblemCodeValidationFailed     ProblemCode = "validation_failed"
-	ProblemCodeWeakPassword         ProblemCode = "weak_password"
-)
-
-// Valid indicates whether the value is a known member of the ProblemCode enum.
-func (e ProblemCode) Valid() bool {
-	switch e {
-	case ProblemCodeContentTooLarge:
-		return true
-	case ProblemCodeEmailTaken:
-		return true
-	case ProblemCodeInternalError:
-		return true
-	case ProblemCodeInvalidAccessToken:
-		return true
-	case ProblemCodeInvalidCredentials:
-		return true
-	case ProblemCodeInvalidRefreshToken:
-		return true
-	case ProblemCodeInvalidResetToken:
-		return true
-	case ProblemCodeMalformedBody:
-		return true
-	case ProblemCodeMethodNotAllowed:
-		return true
-	case ProblemCodeNotFound:
-		return true
-	case ProblemCodeTooManyRequests:
-		return true
-	case ProblemCodeUnavailable:
-		return true
-	case ProblemCodeUnsupportedMediaType:
-		return true
-	case ProblemCodeValidationFailed:
-		return true
-	case ProblemCodeWeakPassword:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for SigningAlgorithm.
-const (
-	SigningAlgorithmES256 SigningAlgorithm = "ES256"
-	SigningAlgorithmEdDSA SigningAlgorithm = "EdDSA"
-)
-
-// Valid indicates whether the value is a known member of the SigningAlgorithm enum.
-func (e SigningAlgorithm) Valid() bool {
-	switch e {
-	case SigningAlgorithmES256:
-		return true
-	case SigningAlgorithmEdDSA:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for TokenType.
-const (
-	TokenTypeBearer TokenType = "Bearer"
-)
-
-// Valid indicates whether the value is a known member of the TokenType enum.
-func (e TokenType) Valid() bool {
-	switch e {
-	case TokenTypeBearer:
-		return true
-	default:
-		return false
-	}
-}
-
-// AnyOrigin Every origin
-//
-// Example: *
-type AnyOrigin string
-
-// CacheControl A Cache-Control directive
-//
-// Example: public, max-age=300
-type CacheControl = string
-
-// Challenge A WWW-Authenticate challenge
-//
-// Example: Bearer realm="sesame"
-type Challenge = string
 
 // Confirmation Example: {"message":"Logout successful"}
 type Confirmation struct {
@@ -195,72 +25,42 @@ type Confirmation struct {
 	Message string `json:"message"`
 }
 
-// Curve The curve of a key
-//
-// Example: P-256
-type Curve string
-
-// Fault One fault of a request; it has either a pointer or a parameter
-//
-// Example: {"message":"must be an email address","pointer":"/email"}
-type Fault struct {
-	// Message What must hold there
-	//
-	// Example: must be an email address
-	Message string `json:"message"`
-
-	// Parameter The query parameter
-	//
-	// Example: token
-	Parameter *string `json:"parameter,omitempty"`
-
-	// Pointer Where in the body (RFC 6901); empty for the body itself
-	//
-	// Example: /email
-	Pointer *string `json:"pointer,omitempty"`
-}
-
 // ForgotPasswordInput Example: {"email":"ada@example.com"}
 type ForgotPasswordInput struct {
-	// Email The address of the account
+	// Email The email of the account
 	//
 	// Example: ada@example.com
 	Email string `json:"email"`
 }
 
-// GrantType A grant type of OAuth (RFC 7591, section 2)
-//
-// Example: authorization_code
-type GrantType = string
-
-// JWK A public key (RFC 7517, section 4; RFC 8037 for OKP)
+// JWK A public key (RFC 7517, section 4; RFC 8037 for OKP). Ignore a key whose `kty`, `crv` or `alg` you do not know.
 //
 // Example: {"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 type JWK struct {
-	// Alg The one algorithm a key is used with
+	// Alg The algorithm that the key is used with
 	//
 	// Example: ES256
-	Alg SigningAlgorithm `json:"alg"`
+	Alg string `json:"alg"`
 
-	// Crv The curve of a key
+	// Crv The curve
 	//
 	// Example: P-256
-	Crv Curve `json:"crv"`
+	Crv string `json:"crv"`
 
-	// Kid The key's thumbprint (RFC 7638)
+	// Kid The id of the key, its thumbprint (RFC 7638)
 	//
 	// Example: oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U
 	Kid string `json:"kid"`
 
-	// Kty The family of a key (RFC 7518, section 6.1; RFC 8037, section 2)
+	// Kty The key type (RFC 7518, section 6.1; RFC 8037, section 2)
 	//
 	// Example: EC
-	Kty KeyType `json:"kty"`
+	Kty string `json:"kty"`
 
-	// Use The key signs
+	// Use What the key is used for; always `sig`, signatures
 	//
 	// Example: sig
-	Use KeyUse `json:"use"`
+	Use string `json:"use"`
 
 	// X The x coordinate, or the whole public key for OKP, in base64url
 	//
@@ -277,25 +77,15 @@ type JWK struct {
 //
 // Example: {"keys":[{"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}
 type JWKSet struct {
-	// Keys Public keys only, the newest first
+	// Keys The public keys, the newest first
 	//
 	// Example: [{"alg":"ES256","crv":"P-256","kid":"oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U","kty":"EC","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]
 	Keys []JWK `json:"keys"`
 }
 
-// KeyType The family of a key (RFC 7518, section 6.1; RFC 8037, section 2)
-//
-// Example: EC
-type KeyType string
-
-// KeyUse The key signs
-//
-// Example: sig
-type KeyUse string
-
 // LoginInput Example: {"email":"ada@example.com","password":"correct horse battery staple"}
 type LoginInput struct {
-	// Email The address of the account, in any case
+	// Email The email of the account, in upper or lower case
 	//
 	// Example: ada@example.com
 	Email string `json:"email"`
@@ -306,59 +96,59 @@ type LoginInput struct {
 	Password string `json:"password"`
 }
 
-// OneTimeToken An opaque token that works once
+// Problem An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
-type OneTimeToken = string
-
-// Problem What went wrong (RFC 9457). Nothing that was submitted comes back in it.
-//
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type Problem struct {
-	// Code The kind of problem, for programs to switch on
+	// Code The type of problem, for programs. New codes may be added at any time: treat a code that you do not know like any other problem with the same HTTP status.
 	//
 	// Example: validation_failed
 	Code ProblemCode `json:"code"`
 
-	// Detail This problem, in a sentence
+	// Detail A sentence for people
 	//
-	// Example: The request does not match the contract; each fault is listed.
+	// Example: The request is invalid. The member `errors` lists every error.
 	Detail string `json:"detail"`
 
-	// Errors Each fault of a request that is not valid
+	// Errors With the code `validation_failed`, every error of the request
 	//
-	// Example: [{"message":"must be an email address","pointer":"/email"}]
-	Errors *[]Fault `json:"errors,omitempty"`
+	// Example: [{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}]
+	Errors *[]ValidationError `json:"errors,omitempty"`
 
-	// Instance The id of the request, as in the X-Request-Id header and in the server's log
+	// Instance The id of the request, as in the X-Request-Id header and in the log of the server
 	//
 	// Example: urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
 	Instance string `json:"instance"`
 
-	// Status The status of the answer
+	// Reason With the code `weak_password`, why the password was rejected: it is one of the most common passwords or a simple variation of one (`common`), is known from a data breach (`breached`), is too similar to the name, the email or the name of the service (`personal`), or contains control characters or the like (`unsupported_characters`). New reasons may be added at any time: show the `detail` of one that you do not know.
+	//
+	// Example: common
+	Reason *WeakPasswordReason `json:"reason,omitempty"`
+
+	// Status The HTTP status of the response
 	//
 	// Example: 400
-	Status int `json:"status"`
+	Status int32 `json:"status"`
 
-	// Title The kind of problem, in short
+	// Title The type of problem, in a few words
 	//
-	// Example: Request not valid
+	// Example: Invalid request
 	Title string `json:"title"`
 
-	// Type A page about this kind of problem, with cause and fix
+	// Type The URL of a page about this type of problem, with causes and remedies
 	//
 	// Example: http://127.0.0.1:8080/problems/validation_failed
 	Type string `json:"type"`
 }
 
-// ProblemCode The kind of problem, for programs to switch on
+// ProblemCode The type of problem, for programs. New codes may be added at any time: treat a code that you do not know like any other problem with the same HTTP status.
 //
 // Example: validation_failed
-type ProblemCode string
+type ProblemCode = string
 
 // RefreshTokenInput Example: {"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki"}
 type RefreshTokenInput struct {
-	// RefreshToken A refresh token, from `login` or `refreshTokens`
+	// RefreshToken A refresh token from `login` or `refreshTokens`
 	//
 	// Example: AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki
 	RefreshToken string `json:"refreshToken"`
@@ -366,27 +156,27 @@ type RefreshTokenInput struct {
 
 // RegisterInput Example: {"bio":"Wrote the first program","confirm":"correct horse battery staple","email":"ada@example.com","name":"Ada Lovelace","password":"correct horse battery staple"}
 type RegisterInput struct {
-	// Bio What the user says of themself
+	// Bio A text about the user
 	//
 	// Example: Wrote the first program
-	Bio *string `json:"bio,omitempty"`
+	Bio nullable.Nullable[string] `json:"bio,omitempty"`
 
-	// Confirm The password once more
+	// Confirm The password again
 	//
 	// Example: correct horse battery staple
 	Confirm string `json:"confirm"`
 
-	// Email The address of the account, in ASCII (RFC 5321; a domain in other letters by its A-labels)
+	// Email The email of the account (RFC 5321), in ASCII. An internationalized domain is written with its A-labels (xn--…).
 	//
 	// Example: ada@example.com
 	Email string `json:"email"`
 
-	// Name How the user wants to be called
+	// Name The name of the user
 	//
 	// Example: Ada Lovelace
 	Name string `json:"name"`
 
-	// Password 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor one of these with digits and signs added, with letters swapped for signs, reversed or repeated, nor one known from a leak, nor made of the name, the address or the name of this service with no more than four characters beside them.
+	// Password 8 to 128 characters (Unicode code points), stored exactly as they are. All characters are allowed except control characters. Passwords that are easy to guess are rejected: the most common ones and their simple variations, those known from data breaches, and those made from the name, the email or the name of this service.
 	//
 	// Example: correct horse battery staple
 	Password string `json:"password"`
@@ -405,107 +195,122 @@ type Registered struct {
 	User User `json:"user"`
 }
 
-// ResetPasswordInput Example: {"password":"an even better horse battery"}
+// ResetPasswordInput Example: {"password":"a new horse for the same staple"}
 type ResetPasswordInput struct {
-	// Password The new password, by the rules of `register`
+	// Password The new password; the rules are those of `register`
 	//
-	// Example: an even better horse battery
+	// Example: a new horse for the same staple
 	Password string `json:"password"`
 }
-
-// ResponseType A response type of OAuth (RFC 6749, section 3.1.1)
-//
-// Example: code
-type ResponseType = string
-
-// Seconds A number of seconds
-//
-// Example: 2
-type Seconds = int
 
 // ServerMetadata Metadata of an authorization server (RFC 8414, section 2)
 //
 // Example: {"grant_types_supported":[],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
 type ServerMetadata struct {
-	// GrantTypesSupported None, as there is no token endpoint of OAuth; users log in with `login`
+	// GrantTypesSupported Empty, because there is no OAuth token endpoint; users log in with `login`
 	//
 	// Example: []
-	GrantTypesSupported []GrantType `json:"grant_types_supported"`
+	GrantTypesSupported []string `json:"grant_types_supported"`
 
 	// Issuer The public URL, which is the `iss` of access tokens
 	//
 	// Example: http://127.0.0.1:8080
 	Issuer string `json:"issuer"`
 
-	// JwksUri Where `getJWKS` is
+	// JwksUri The URL of `getJWKS`
 	//
 	// Example: http://127.0.0.1:8080/.well-known/jwks.json
 	JwksUri string `json:"jwks_uri"`
 
-	// ResponseTypesSupported None, as there is no authorization endpoint
+	// ResponseTypesSupported Empty, because there is no authorization endpoint
 	//
 	// Example: []
-	ResponseTypesSupported []ResponseType `json:"response_types_supported"`
+	ResponseTypesSupported []string `json:"response_types_supported"`
 }
 
-// SigningAlgorithm The one algorithm a key is used with
-//
-// Example: ES256
-type SigningAlgorithm string
-
-// TokenType How the access token is sent (RFC 6750)
-//
-// Example: Bearer
-type TokenType string
-
-// Tokens What a session needs to act and to go on
+// Tokens The tokens of a session
 //
 // Example: {"accessToken":"eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln","expiresIn":900,"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki","tokenType":"Bearer"}
 type Tokens struct {
-	// AccessToken A signed JWT (RFC 9068), sent as `Authorization: Bearer …`; verify it with the keys of `getJWKS`
+	// AccessToken A signed JWT (RFC 9068). Send it as `Authorization: Bearer …`; verify it with the keys from `getJWKS`.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln
 	AccessToken string `json:"accessToken"`
 
-	// ExpiresIn How long the access token is valid from now on, in seconds
+	// ExpiresIn The number of seconds that the access token is valid from now
 	//
 	// Example: 900
 	ExpiresIn int64 `json:"expiresIn"`
 
-	// RefreshToken Opaque; traded once for the next pair of tokens at `refreshTokens`
+	// RefreshToken An opaque token that `refreshTokens` exchanges, once, for the next pair of tokens
 	//
 	// Example: AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki
 	RefreshToken string `json:"refreshToken"`
 
-	// TokenType How the access token is sent (RFC 6750)
+	// TokenType How the access token is sent (RFC 6750); always `Bearer`
 	//
 	// Example: Bearer
-	TokenType TokenType `json:"tokenType"`
+	TokenType string `json:"tokenType"`
 }
 
 // User An account, as its owner sees it
 //
 // Example: {"bio":"Wrote the first program","email":"ada@example.com","name":"Ada Lovelace"}
 type User struct {
-	// Bio What the user says of themself
+	// Bio A text about the user; null if there is none
 	//
 	// Example: Wrote the first program
-	Bio *string `json:"bio"`
+	Bio nullable.Nullable[string] `json:"bio,omitempty"`
 
-	// Email The address of the account, in lower case
+	// Email The email of the account, in lower case
 	//
 	// Example: ada@example.com
 	Email string `json:"email"`
 
-	// Name How the user wants to be called
+	// Name The name of the user
 	//
 	// Example: Ada Lovelace
 	Name string `json:"name"`
 }
 
+// ValidationCode The type of validation error, for programs and translations. New codes may be added at any time: show the `detail` of one that you do not know.
+//
+// Example: invalid_format
+type ValidationCode = string
+
+// ValidationError One error of a request. It has either a pointer or a parameter.
+//
+// Example: {"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}
+type ValidationError struct {
+	// Code The type of validation error, for programs and translations. New codes may be added at any time: show the `detail` of one that you do not know.
+	//
+	// Example: invalid_format
+	Code ValidationCode `json:"code"`
+
+	// Detail A sentence for people
+	//
+	// Example: This is not a valid email address.
+	Detail string `json:"detail"`
+
+	// Parameter The name of the query or path parameter
+	//
+	// Example: token
+	Parameter *string `json:"parameter,omitempty"`
+
+	// Pointer The place in the body (RFC 6901); empty for the body itself
+	//
+	// Example: /email
+	Pointer *string `json:"pointer,omitempty"`
+}
+
+// WeakPasswordReason With the code `weak_password`, why the password was rejected: it is one of the most common passwords or a simple variation of one (`common`), is known from a data breach (`breached`), is too similar to the name, the email or the name of the service (`personal`), or contains control characters or the like (`unsupported_characters`). New reasons may be added at any time: show the `detail` of one that you do not know.
+//
+// Example: common
+type WeakPasswordReason = string
+
 // Welcome Example: {"message":"Welcome, Ada Lovelace","user":{"bio":"Wrote the first program","email":"ada@example.com","name":"Ada Lovelace"}}
 type Welcome struct {
-	// Message A greeting, for people
+	// Message A greeting for people
 	//
 	// Example: Welcome, Ada Lovelace
 	Message *string `json:"message,omitempty"`
@@ -516,19 +321,19 @@ type Welcome struct {
 	User *User `json:"user,omitempty"`
 }
 
-// BadRequest What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+// BadRequest An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type BadRequest = Problem
 
-// ContentTooLarge What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+// ContentTooLarge An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type ContentTooLarge = Problem
 
-// InternalError What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+// InternalError An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type InternalError = Problem
 
 // Metadata Metadata of an authorization server (RFC 8414, section 2)
@@ -536,25 +341,25 @@ type InternalError = Problem
 // Example: {"grant_types_supported":[],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
 type Metadata = ServerMetadata
 
-// TooManyRequests What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+// TooManyRequests An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type TooManyRequests = Problem
 
-// Unavailable What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+// Unavailable An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type Unavailable = Problem
 
-// UnsupportedMediaType What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+// UnsupportedMediaType An error (RFC 9457). It never repeats what was submitted.
 //
-// Example: {"code":"validation_failed","detail":"The request does not match the contract; each fault is listed.","errors":[{"message":"must be an email address","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Request not valid","type":"http://127.0.0.1:8080/problems/validation_failed"}
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type UnsupportedMediaType = Problem
 
 // ResetPasswordParams defines parameters for ResetPassword.
 type ResetPasswordParams struct {
-	// Token The token of the mailed link
-	Token OneTimeToken `form:"token" json:"token"`
+	// Token The token from the emailed link
+	Token string `form:"token" json:"token"`
 }
 
 // ForgotPasswordJSONRequestBody defines body for ForgotPassword for application/json ContentType.
@@ -651,35 +456,35 @@ type ClientInterface interface {
 
 	// GetJWKS Public keys of access tokens
 	//
-	// The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows. The keys are public: pages of every origin may read them, whatever origins the server lists for the other operations.
+	// Returns the keys that verify access tokens (RFC 7517). Choose a key by the `kid` in the header of the token, and cache the response for as long as its `Cache-Control` header allows. The keys are public: pages of every origin may read them.
 	//
 	// Corresponds with GET /.well-known/jwks.json (the `GetJWKS` operationId).
 	GetJWKS(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAuthorizationServerMetadata Metadata of the server
 	//
-	// The issuer of access tokens and the address of its keys, for frameworks that are configured with the issuer alone (RFC 8414). Readable for pages of every origin. The server grants nothing by OAuth, so both lists are empty: without them, a client would have to take them for the defaults of the RFC.
+	// Returns the issuer of access tokens and the URL of its keys (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so both lists are empty. They are present because an absent list stands for the defaults of the RFC.
 	//
 	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetAuthorizationServerMetadata` operationId).
 	GetAuthorizationServerMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetOpenIDConfiguration Metadata of the server, where OpenID Connect has it
+	// GetOpenIDConfiguration Metadata of the server at the path of OpenID Connect
 	//
-	// What `getAuthorizationServerMetadata` answers, for frameworks that look for an issuer's metadata only here. The server is no OpenID Provider: it issues no ID tokens.
+	// Returns the same as `getAuthorizationServerMetadata`, for frameworks that look for the metadata of an issuer only here. The server is not an OpenID Provider: it issues no ID tokens.
 	//
 	// Corresponds with GET /.well-known/openid-configuration (the `GetOpenIDConfiguration` operationId).
 	GetOpenIDConfiguration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Authenticate Welcome authenticated user
 	//
-	// Answers who the bearer of the access token is. User and session are read anew on every call, so a logout, a password reset or a disabled account is felt on the very next one. Services that accept a delay of one access token lifetime verify tokens by themselves, with the keys of `getJWKS`.
+	// Returns the user that the access token belongs to. The user and the session are read from the database on every call, so a logout, a password reset or a disabled account takes effect immediately. Services that accept a delay of up to one access token lifetime can verify tokens themselves, with the keys from `getJWKS`.
 	//
 	// Corresponds with POST /auth (the `Authenticate` operationId).
 	Authenticate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ForgotPasswordWithBody Request a password reset
 	//
-	// Mails a link that resets the password, if the address has an account. The answer is the same for every address and changes nothing on the account. A newer link voids the older one.
+	// Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -688,7 +493,7 @@ type ClientInterface interface {
 
 	// ForgotPassword Request a password reset
 	//
-	// Mails a link that resets the password, if the address has an account. The answer is the same for every address and changes nothing on the account. A newer link voids the older one.
+	// Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -697,7 +502,7 @@ type ClientInterface interface {
 
 	// LoginWithBody User login
 	//
-	// Opens a session and answers its first pair of tokens. An unknown address, a wrong password and a disabled account are answered alike, in the same bytes and the same time.
+	// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -706,7 +511,7 @@ type ClientInterface interface {
 
 	// Login User login
 	//
-	// Opens a session and answers its first pair of tokens. An unknown address, a wrong password and a disabled account are answered alike, in the same bytes and the same time.
+	// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -715,7 +520,7 @@ type ClientInterface interface {
 
 	// LogoutWithBody User logout
 	//
-	// Ends the session of the refresh token, at once and for all of its tokens. Any refresh token of the session will do, also a used or an expired one, and a second logout answers like the first.
+	// Revokes the session of the refresh token, immediately and with all of its tokens. Any refresh token of the session is accepted, also a used or an expired one. Repeating a logout returns the same response.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -724,7 +529,7 @@ type ClientInterface interface {
 
 	// Logout User logout
 	//
-	// Ends the session of the refresh token, at once and for all of its tokens. Any refresh token of the session will do, also a used or an expired one, and a second logout answers like the first.
+	// Revokes the session of the refresh token, immediately and with all of its tokens. Any refresh token of the session is accepted, also a used or an expired one. Repeating a logout returns the same response.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -733,7 +538,7 @@ type ClientInterface interface {
 
 	// RefreshTokensWithBody Refresh access tokens
 	//
-	// Trades a refresh token for its successor and a new access token. For a short grace (30 seconds unless configured) the token just traded answers the same successor again, so that a client that raced itself or lost the answer stays logged in. Any older token is taken for stolen: the whole session ends.
+	// Exchanges a refresh token for a new refresh token and a new access token. A refresh token works once. During a grace period of 30 seconds (configurable), the token that was just used returns the same new refresh token again, so a client that sent two requests at once, or lost the response, stays logged in. If an older token is used, it may have been stolen: the whole session is revoked.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -742,7 +547,7 @@ type ClientInterface interface {
 
 	// RefreshTokens Refresh access tokens
 	//
-	// Trades a refresh token for its successor and a new access token. For a short grace (30 seconds unless configured) the token just traded answers the same successor again, so that a client that raced itself or lost the answer stays logged in. Any older token is taken for stolen: the whole session ends.
+	// Exchanges a refresh token for a new refresh token and a new access token. A refresh token works once. During a grace period of 30 seconds (configurable), the token that was just used returns the same new refresh token again, so a client that sent two requests at once, or lost the response, stays logged in. If an older token is used, it may have been stolen: the whole session is revoked.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -751,7 +556,7 @@ type ClientInterface interface {
 
 	// RegisterWithBody Register a new user
 	//
-	// Makes an account. Addresses are compared and kept in lower case; one address has one account. Registering logs nobody in: log in next.
+	// Creates an account. Emails are compared and stored in lower case, and each email has at most one account. Registering does not log the user in: call `login` next.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -760,7 +565,7 @@ type ClientInterface interface {
 
 	// Register Register a new user
 	//
-	// Makes an account. Addresses are compared and kept in lower case; one address has one account. Registering logs nobody in: log in next.
+	// Creates an account. Emails are compared and stored in lower case, and each email has at most one account. Registering does not log the user in: call `login` next.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -769,7 +574,7 @@ type ClientInterface interface {
 
 	// ResetPasswordWithBody Reset user password
 	//
-	// Sets a new password with the token of the mailed link, and ends every session of the account. The token works once; a refused password does not use it up. Resetting logs nobody in: log in next.
+	// Sets a new password with the token from the emailed link, and ends every session of the account. The token works once; a rejected password does not use it up. Resetting does not log the user in: call `login` next.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -778,7 +583,7 @@ type ClientInterface interface {
 
 	// ResetPassword Reset user password
 	//
-	// Sets a new password with the token of the mailed link, and ends every session of the account. The token works once; a refused password does not use it up. Resetting logs nobody in: log in next.
+	// Sets a new password with the token from the emailed link, and ends every session of the account. The token works once; a rejected password does not use it up. Resetting does not log the user in: call `login` next.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -788,7 +593,7 @@ type ClientInterface interface {
 
 // GetJWKS Public keys of access tokens
 //
-// The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows. The keys are public: pages of every origin may read them, whatever origins the server lists for the other operations.
+// Returns the keys that verify access tokens (RFC 7517). Choose a key by the `kid` in the header of the token, and cache the response for as long as its `Cache-Control` header allows. The keys are public: pages of every origin may read them.
 //
 // Corresponds with GET /.well-known/jwks.json (the `GetJWKS` operationId).
 func (c *Client) GetJWKS(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -805,7 +610,7 @@ func (c *Client) GetJWKS(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 
 // GetAuthorizationServerMetadata Metadata of the server
 //
-// The issuer of access tokens and the address of its keys, for frameworks that are configured with the issuer alone (RFC 8414). Readable for pages of every origin. The server grants nothing by OAuth, so both lists are empty: without them, a client would have to take them for the defaults of the RFC.
+// Returns the issuer of access tokens and the URL of its keys (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so both lists are empty. They are present because an absent list stands for the defaults of the RFC.
 //
 // Corresponds with GET /.well-known/oauth-authorization-server (the `GetAuthorizationServerMetadata` operationId).
 func (c *Client) GetAuthorizationServerMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -820,9 +625,9 @@ func (c *Client) GetAuthorizationServerMetadata(ctx context.Context, reqEditors 
 	return c.Client.Do(req)
 }
 
-// GetOpenIDConfiguration Metadata of the server, where OpenID Connect has it
+// GetOpenIDConfiguration Metadata of the server at the path of OpenID Connect
 //
-// What `getAuthorizationServerMetadata` answers, for frameworks that look for an issuer's metadata only here. The server is no OpenID Provider: it issues no ID tokens.
+// Returns the same as `getAuthorizationServerMetadata`, for frameworks that look for the metadata of an issuer only here. The server is not an OpenID Provider: it issues no ID tokens.
 //
 // Corresponds with GET /.well-known/openid-configuration (the `GetOpenIDConfiguration` operationId).
 func (c *Client) GetOpenIDConfiguration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -839,7 +644,7 @@ func (c *Client) GetOpenIDConfiguration(ctx context.Context, reqEditors ...Reque
 
 // Authenticate Welcome authenticated user
 //
-// Answers who the bearer of the access token is. User and session are read anew on every call, so a logout, a password reset or a disabled account is felt on the very next one. Services that accept a delay of one access token lifetime verify tokens by themselves, with the keys of `getJWKS`.
+// Returns the user that the access token belongs to. The user and the session are read from the database on every call, so a logout, a password reset or a disabled account takes effect immediately. Services that accept a delay of up to one access token lifetime can verify tokens themselves, with the keys from `getJWKS`.
 //
 // Corresponds with POST /auth (the `Authenticate` operationId).
 func (c *Client) Authenticate(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -856,7 +661,7 @@ func (c *Client) Authenticate(ctx context.Context, reqEditors ...RequestEditorFn
 
 // ForgotPasswordWithBody Request a password reset
 //
-// Mails a link that resets the password, if the address has an account. The answer is the same for every address and changes nothing on the account. A newer link voids the older one.
+// Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
 //
 // Takes any type of body and a specified content type.
 //
@@ -875,7 +680,7 @@ func (c *Client) ForgotPasswordWithBody(ctx context.Context, contentType string,
 
 // ForgotPassword Request a password reset
 //
-// Mails a link that resets the password, if the address has an account. The answer is the same for every address and changes nothing on the account. A newer link voids the older one.
+// Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -894,7 +699,7 @@ func (c *Client) ForgotPassword(ctx context.Context, body ForgotPasswordJSONRequ
 
 // LoginWithBody User login
 //
-// Opens a session and answers its first pair of tokens. An unknown address, a wrong password and a disabled account are answered alike, in the same bytes and the same time.
+// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
 //
 // Takes any type of body and a specified content type.
 //
@@ -913,7 +718,7 @@ func (c *Client) LoginWithBody(ctx context.Context, contentType string, body io.
 
 // Login User login
 //
-// Opens a session and answers its first pair of tokens. An unknown address, a wrong password and a disabled account are answered alike, in the same bytes and the same time.
+// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -932,7 +737,7 @@ func (c *Client) Login(ctx context.Context, body LoginJSONRequestBody, reqEditor
 
 // LogoutWithBody User logout
 //
-// Ends the session of the refresh token, at once and for all of its tokens. Any refresh token of the session will do, also a used or an expired one, and a second logout answers like the first.
+// Revokes the session of the refresh token, immediately and with all of its tokens. Any refresh token of the session is accepted, also a used or an expired one. Repeating a logout returns the same response.
 //
 // Takes any type of body and a specified content type.
 //
@@ -951,7 +756,7 @@ func (c *Client) LogoutWithBody(ctx context.Context, contentType string, body io
 
 // Logout User logout
 //
-// Ends the session of the refresh token, at once and for all of its tokens. Any refresh token of the session will do, also a used or an expired one, and a second logout answers like the first.
+// Revokes the session of the refresh token, immediately and with all of its tokens. Any refresh token of the session is accepted, also a used or an expired one. Repeating a logout returns the same response.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -970,7 +775,7 @@ func (c *Client) Logout(ctx context.Context, body LogoutJSONRequestBody, reqEdit
 
 // RefreshTokensWithBody Refresh access tokens
 //
-// Trades a refresh token for its successor and a new access token. For a short grace (30 seconds unless configured) the token just traded answers the same successor again, so that a client that raced itself or lost the answer stays logged in. Any older token is taken for stolen: the whole session ends.
+// Exchanges a refresh token for a new refresh token and a new access token. A refresh token works once. During a grace period of 30 seconds (configurable), the token that was just used returns the same new refresh token again, so a client that sent two requests at once, or lost the response, stays logged in. If an older token is used, it may have been stolen: the whole session is revoked.
 //
 // Takes any type of body and a specified content type.
 //
@@ -989,7 +794,7 @@ func (c *Client) RefreshTokensWithBody(ctx context.Context, contentType string, 
 
 // RefreshTokens Refresh access tokens
 //
-// Trades a refresh token for its successor and a new access token. For a short grace (30 seconds unless configured) the token just traded answers the same successor again, so that a client that raced itself or lost the answer stays logged in. Any older token is taken for stolen: the whole session ends.
+// Exchanges a refresh token for a new refresh token and a new access token. A refresh token works once. During a grace period of 30 seconds (configurable), the token that was just used returns the same new refresh token again, so a client that sent two requests at once, or lost the response, stays logged in. If an older token is used, it may have been stolen: the whole session is revoked.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1008,7 +813,7 @@ func (c *Client) RefreshTokens(ctx context.Context, body RefreshTokensJSONReques
 
 // RegisterWithBody Register a new user
 //
-// Makes an account. Addresses are compared and kept in lower case; one address has one account. Registering logs nobody in: log in next.
+// Creates an account. Emails are compared and stored in lower case, and each email has at most one account. Registering does not log the user in: call `login` next.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1027,7 +832,7 @@ func (c *Client) RegisterWithBody(ctx context.Context, contentType string, body 
 
 // Register Register a new user
 //
-// Makes an account. Addresses are compared and kept in lower case; one address has one account. Registering logs nobody in: log in next.
+// Creates an account. Emails are compared and stored in lower case, and each email has at most one account. Registering does not log the user in: call `login` next.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1046,7 +851,7 @@ func (c *Client) Register(ctx context.Context, body RegisterJSONRequestBody, req
 
 // ResetPasswordWithBody Reset user password
 //
-// Sets a new password with the token of the mailed link, and ends every session of the account. The token works once; a refused password does not use it up. Resetting logs nobody in: log in next.
+// Sets a new password with the token from the emailed link, and ends every session of the account. The token works once; a rejected password does not use it up. Resetting does not log the user in: call `login` next.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1065,7 +870,7 @@ func (c *Client) ResetPasswordWithBody(ctx context.Context, params *ResetPasswor
 
 // ResetPassword Reset user password
 //
-// Sets a new password with the token of the mailed link, and ends every session of the account. The token works once; a refused password does not use it up. Resetting logs nobody in: log in next.
+// Sets a new password with the token from the emailed link, and ends every session of the account. The token works once; a rejected password does not use it up. Resetting does not log the user in: call `login` next.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1499,7 +1304,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetJWKSWithResponse Public keys of access tokens
 	//
-	// The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows. The keys are public: pages of every origin may read them, whatever origins the server lists for the other operations.
+	// Returns the keys that verify access tokens (RFC 7517). Choose a key by the `kid` in the header of the token, and cache the response for as long as its `Cache-Control` header allows. The keys are public: pages of every origin may read them.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1508,16 +1313,16 @@ type ClientWithResponsesInterface interface {
 
 	// GetAuthorizationServerMetadataWithResponse Metadata of the server
 	//
-	// The issuer of access tokens and the address of its keys, for frameworks that are configured with the issuer alone (RFC 8414). Readable for pages of every origin. The server grants nothing by OAuth, so both lists are empty: without them, a client would have to take them for the defaults of the RFC.
+	// Returns the issuer of access tokens and the URL of its keys (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so both lists are empty. They are present because an absent list stands for the defaults of the RFC.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetAuthorizationServerMetadata` operationId).
 	GetAuthorizationServerMetadataWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAuthorizationServerMetadataResponse, error)
 
-	// GetOpenIDConfigurationWithResponse Metadata of the server, where OpenID Connect has it
+	// GetOpenIDConfigurationWithResponse Metadata of the server at the path of OpenID Connect
 	//
-	// What `getAuthorizationServerMetadata` answers, for frameworks that look for an issuer's metadata only here. The server is no OpenID Provider: it issues no ID tokens.
+	// Returns the same as `getAuthorizationServerMetadata`, for frameworks that look for the metadata of an issuer only here. The server is not an OpenID Provider: it issues no ID tokens.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1526,7 +1331,7 @@ type ClientWithResponsesInterface interface {
 
 	// AuthenticateWithResponse Welcome authenticated user
 	//
-	// Answers who the bearer of the access token is. User and session are read anew on every call, so a logout, a password reset or a disabled account is felt on the very next one. Services that accept a delay of one access token lifetime verify tokens by themselves, with the keys of `getJWKS`.
+	// Returns the user that the access token belongs to. The user and the session are read from the database on every call, so a logout, a password reset or a disabled account takes effect immediately. Services that accept a delay of up to one access token lifetime can verify tokens themselves, with the keys from `getJWKS`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1535,7 +1340,7 @@ type ClientWithResponsesInterface interface {
 
 	// ForgotPasswordWithBodyWithResponse Request a password reset
 	//
-	// Mails a link that resets the password, if the address has an account. The answer is the same for every address and changes nothing on the account. A newer link voids the older one.
+	// Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1544,7 +1349,7 @@ type ClientWithResponsesInterface interface {
 
 	// ForgotPasswordWithResponse Request a password reset
 	//
-	// Mails a link that resets the password, if the address has an account. The answer is the same for every address and changes nothing on the account. A newer link voids the older one.
+	// Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1553,7 +1358,7 @@ type ClientWithResponsesInterface interface {
 
 	// LoginWithBodyWithResponse User login
 	//
-	// Opens a session and answers its first pair of tokens. An unknown address, a wrong password and a disabled account are answered alike, in the same bytes and the same time.
+	// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1562,7 +1367,7 @@ type ClientWithResponsesInterface interface {
 
 	// LoginWithResponse User login
 	//
-	// Opens a session and answers its first pair of tokens. An unknown address, a wrong password and a disabled account are answered alike, in the same bytes and the same time.
+	// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1571,7 +1376,7 @@ type ClientWithResponsesInterface interface {
 
 	// LogoutWithBodyWithResponse User logout
 	//
-	// Ends the session of the refresh token, at once and for all of its tokens. Any refresh token of the session will do, also a used or an expired one, and a second logout answers like the first.
+	// Revokes the session of the refresh token, immediately and with all of its tokens. Any refresh token of the session is accepted, also a used or an expired one. Repeating a logout returns the same response.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1580,7 +1385,7 @@ type ClientWithResponsesInterface interface {
 
 	// LogoutWithResponse User logout
 	//
-	// Ends the session of the refresh token, at once and for all of its tokens. Any refresh token of the session will do, also a used or an expired one, and a second logout answers like the first.
+	// Revokes the session of the refresh token, immediately and with all of its tokens. Any refresh token of the session is accepted, also a used or an expired one. Repeating a logout returns the same response.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1589,7 +1394,7 @@ type ClientWithResponsesInterface interface {
 
 	// RefreshTokensWithBodyWithResponse Refresh access tokens
 	//
-	// Trades a refresh token for its successor and a new access token. For a short grace (30 seconds unless configured) the token just traded answers the same successor again, so that a client that raced itself or lost the answer stays logged in. Any older token is taken for stolen: the whole session ends.
+	// Exchanges a refresh token for a new refresh token and a new access token. A refresh token works once. During a grace period of 30 seconds (configurable), the token that was just used returns the same new refresh token again, so a client that sent two requests at once, or lost the response, stays logged in. If an older token is used, it may have been stolen: the whole session is revoked.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1598,7 +1403,7 @@ type ClientWithResponsesInterface interface {
 
 	// RefreshTokensWithResponse Refresh access tokens
 	//
-	// Trades a refresh token for its successor and a new access token. For a short grace (30 seconds unless configured) the token just traded answers the same successor again, so that a client that raced itself or lost the answer stays logged in. Any older token is taken for stolen: the whole session ends.
+	// Exchanges a refresh token for a new refresh token and a new access token. A refresh token works once. During a grace period of 30 seconds (configurable), the token that was just used returns the same new refresh token again, so a client that sent two requests at once, or lost the response, stays logged in. If an older token is used, it may have been stolen: the whole session is revoked.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1607,7 +1412,7 @@ type ClientWithResponsesInterface interface {
 
 	// RegisterWithBodyWithResponse Register a new user
 	//
-	// Makes an account. Addresses are compared and kept in lower case; one address has one account. Registering logs nobody in: log in next.
+	// Creates an account. Emails are compared and stored in lower case, and each email has at most one account. Registering does not log the user in: call `login` next.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1616,7 +1421,7 @@ type ClientWithResponsesInterface interface {
 
 	// RegisterWithResponse Register a new user
 	//
-	// Makes an account. Addresses are compared and kept in lower case; one address has one account. Registering logs nobody in: log in next.
+	// Creates an account. Emails are compared and stored in lower case, and each email has at most one account. Registering does not log the user in: call `login` next.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1625,7 +1430,7 @@ type ClientWithResponsesInterface interface {
 
 	// ResetPasswordWithBodyWithResponse Reset user password
 	//
-	// Sets a new password with the token of the mailed link, and ends every session of the account. The token works once; a refused password does not use it up. Resetting logs nobody in: log in next.
+	// Sets a new password with the token from the emailed link, and ends every session of the account. The token works once; a rejected password does not use it up. Resetting does not log the user in: call `login` next.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1634,7 +1439,7 @@ type ClientWithResponsesInterface interface {
 
 	// ResetPasswordWithResponse Reset user password
 	//
-	// Sets a new password with the token of the mailed link, and ends every session of the account. The token works once; a refused password does not use it up. Resetting logs nobody in: log in next.
+	// Sets a new password with the token from the emailed link, and ends every session of the account. The token works once; a rejected password does not use it up. Resetting does not log the user in: call `login` next.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1644,8 +1449,8 @@ type ClientWithResponsesInterface interface {
 
 // GetJWKSResponse200Headers the declared response headers of an HTTP 200 response for GetJWKS
 type GetJWKSResponse200Headers struct {
-	AccessControlAllowOrigin AnyOrigin
-	CacheControl             CacheControl
+	AccessControlAllowOrigin string
+	CacheControl             string
 }
 
 type GetJWKSResponse struct {
@@ -1700,8 +1505,8 @@ func (r GetJWKSResponse) ContentType() string {
 
 // GetAuthorizationServerMetadataResponse200Headers the declared response headers of an HTTP 200 response for GetAuthorizationServerMetadata
 type GetAuthorizationServerMetadataResponse200Headers struct {
-	AccessControlAllowOrigin AnyOrigin
-	CacheControl             CacheControl
+	AccessControlAllowOrigin string
+	CacheControl             string
 }
 
 type GetAuthorizationServerMetadataResponse struct {
@@ -1749,8 +1554,8 @@ func (r GetAuthorizationServerMetadataResponse) ContentType() string {
 
 // GetOpenIDConfigurationResponse200Headers the declared response headers of an HTTP 200 response for GetOpenIDConfiguration
 type GetOpenIDConfigurationResponse200Headers struct {
-	AccessControlAllowOrigin AnyOrigin
-	CacheControl             CacheControl
+	AccessControlAllowOrigin string
+	CacheControl             string
 }
 
 type GetOpenIDConfigurationResponse struct {
@@ -1798,12 +1603,12 @@ func (r GetOpenIDConfigurationResponse) ContentType() string {
 
 // AuthenticateResponse401Headers the declared response headers of an HTTP 401 response for Authenticate
 type AuthenticateResponse401Headers struct {
-	WWWAuthenticate Challenge
+	WWWAuthenticate string
 }
 
 // AuthenticateResponse503Headers the declared response headers of an HTTP 503 response for Authenticate
 type AuthenticateResponse503Headers struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 
 type AuthenticateResponse struct {
@@ -1874,12 +1679,12 @@ func (r AuthenticateResponse) ContentType() string {
 
 // ForgotPasswordResponse429Headers the declared response headers of an HTTP 429 response for ForgotPassword
 type ForgotPasswordResponse429Headers struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 
 // ForgotPasswordResponse503Headers the declared response headers of an HTTP 503 response for ForgotPassword
 type ForgotPasswordResponse503Headers struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 
 type ForgotPasswordResponse struct {
@@ -1971,17 +1776,17 @@ func (r ForgotPasswordResponse) ContentType() string {
 
 // LoginResponse401Headers the declared response headers of an HTTP 401 response for Login
 type LoginResponse401Headers struct {
-	WWWAuthenticate Challenge
+	WWWAuthenticate string
 }
 
 // LoginResponse429Headers the declared response headers of an HTTP 429 response for Login
 type LoginResponse429Headers struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 
 // LoginResponse503Headers the declared response headers of an HTTP 503 response for Login
 type LoginResponse503Headers struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 
 type LoginResponse struct {
@@ -2082,7 +1887,7 @@ func (r LoginResponse) ContentType() string {
 
 // LogoutResponse503Headers the declared response headers of an HTTP 503 response for Logout
 type LogoutResponse503Headers struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 
 type LogoutResponse struct {
@@ -2165,12 +1970,12 @@ func (r LogoutResponse) ContentType() string {
 
 // RefreshTokensResponse401Headers the declared response headers of an HTTP 401 response for RefreshTokens
 type RefreshTokensResponse401Headers struct {
-	WWWAuthenticate Challenge
+	WWWAuthenticate string
 }
 
 // RefreshTokensResponse503Headers the declared response headers of an HTTP 503 response for RefreshTokens
 type RefreshTokensResponse503Headers struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 
 type RefreshTokensResponse struct {
@@ -2262,12 +2067,12 @@ func (r RefreshTokensResponse) ContentType() string {
 
 // RegisterResponse429Headers the declared response headers of an HTTP 429 response for Register
 type RegisterResponse429Headers struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 
 // RegisterResponse503Headers the declared response headers of an HTTP 503 response for Register
 type RegisterResponse503Headers struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 
 type RegisterResponse struct {
@@ -2359,17 +2164,17 @@ func (r RegisterResponse) ContentType() string {
 
 // ResetPasswordResponse401Headers the declared response headers of an HTTP 401 response for ResetPassword
 type ResetPasswordResponse401Headers struct {
-	WWWAuthenticate Challenge
+	WWWAuthenticate string
 }
 
 // ResetPasswordResponse429Headers the declared response headers of an HTTP 429 response for ResetPassword
 type ResetPasswordResponse429Headers struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 
 // ResetPasswordResponse503Headers the declared response headers of an HTTP 503 response for ResetPassword
 type ResetPasswordResponse503Headers struct {
-	RetryAfter Seconds
+	RetryAfter int32
 }
 
 type ResetPasswordResponse struct {
@@ -2470,7 +2275,7 @@ func (r ResetPasswordResponse) ContentType() string {
 
 // GetJWKSWithResponse Public keys of access tokens
 //
-// The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows. The keys are public: pages of every origin may read them, whatever origins the server lists for the other operations.
+// Returns the keys that verify access tokens (RFC 7517). Choose a key by the `kid` in the header of the token, and cache the response for as long as its `Cache-Control` header allows. The keys are public: pages of every origin may read them.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2485,7 +2290,7 @@ func (c *ClientWithResponses) GetJWKSWithResponse(ctx context.Context, reqEditor
 
 // GetAuthorizationServerMetadataWithResponse Metadata of the server
 //
-// The issuer of access tokens and the address of its keys, for frameworks that are configured with the issuer alone (RFC 8414). Readable for pages of every origin. The server grants nothing by OAuth, so both lists are empty: without them, a client would have to take them for the defaults of the RFC.
+// Returns the issuer of access tokens and the URL of its keys (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so both lists are empty. They are present because an absent list stands for the defaults of the RFC.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2498,9 +2303,9 @@ func (c *ClientWithResponses) GetAuthorizationServerMetadataWithResponse(ctx con
 	return ParseGetAuthorizationServerMetadataResponse(rsp)
 }
 
-// GetOpenIDConfigurationWithResponse Metadata of the server, where OpenID Connect has it
+// GetOpenIDConfigurationWithResponse Metadata of the server at the path of OpenID Connect
 //
-// What `getAuthorizationServerMetadata` answers, for frameworks that look for an issuer's metadata only here. The server is no OpenID Provider: it issues no ID tokens.
+// Returns the same as `getAuthorizationServerMetadata`, for frameworks that look for the metadata of an issuer only here. The server is not an OpenID Provider: it issues no ID tokens.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2515,7 +2320,7 @@ func (c *ClientWithResponses) GetOpenIDConfigurationWithResponse(ctx context.Con
 
 // AuthenticateWithResponse Welcome authenticated user
 //
-// Answers who the bearer of the access token is. User and session are read anew on every call, so a logout, a password reset or a disabled account is felt on the very next one. Services that accept a delay of one access token lifetime verify tokens by themselves, with the keys of `getJWKS`.
+// Returns the user that the access token belongs to. The user and the session are read from the database on every call, so a logout, a password reset or a disabled account takes effect immediately. Services that accept a delay of up to one access token lifetime can verify tokens themselves, with the keys from `getJWKS`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2530,7 +2335,7 @@ func (c *ClientWithResponses) AuthenticateWithResponse(ctx context.Context, reqE
 
 // ForgotPasswordWithBodyWithResponse Request a password reset
 //
-// Mails a link that resets the password, if the address has an account. The answer is the same for every address and changes nothing on the account. A newer link voids the older one.
+// Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2545,7 +2350,7 @@ func (c *ClientWithResponses) ForgotPasswordWithBodyWithResponse(ctx context.Con
 
 // ForgotPasswordWithResponse Request a password reset
 //
-// Mails a link that resets the password, if the address has an account. The answer is the same for every address and changes nothing on the account. A newer link voids the older one.
+// Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2560,7 +2365,7 @@ func (c *ClientWithResponses) ForgotPasswordWithResponse(ctx context.Context, bo
 
 // LoginWithBodyWithResponse User login
 //
-// Opens a session and answers its first pair of tokens. An unknown address, a wrong password and a disabled account are answered alike, in the same bytes and the same time.
+// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2575,7 +2380,7 @@ func (c *ClientWithResponses) LoginWithBodyWithResponse(ctx context.Context, con
 
 // LoginWithResponse User login
 //
-// Opens a session and answers its first pair of tokens. An unknown address, a wrong password and a disabled account are answered alike, in the same bytes and the same time.
+// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2590,7 +2395,7 @@ func (c *ClientWithResponses) LoginWithResponse(ctx context.Context, body LoginJ
 
 // LogoutWithBodyWithResponse User logout
 //
-// Ends the session of the refresh token, at once and for all of its tokens. Any refresh token of the session will do, also a used or an expired one, and a second logout answers like the first.
+// Revokes the session of the refresh token, immediately and with all of its tokens. Any refresh token of the session is accepted, also a used or an expired one. Repeating a logout returns the same response.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2605,7 +2410,7 @@ func (c *ClientWithResponses) LogoutWithBodyWithResponse(ctx context.Context, co
 
 // LogoutWithResponse User logout
 //
-// Ends the session of the refresh token, at once and for all of its tokens. Any refresh token of the session will do, also a used or an expired one, and a second logout answers like the first.
+// Revokes the session of the refresh token, immediately and with all of its tokens. Any refresh token of the session is accepted, also a used or an expired one. Repeating a logout returns the same response.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2620,7 +2425,7 @@ func (c *ClientWithResponses) LogoutWithResponse(ctx context.Context, body Logou
 
 // RefreshTokensWithBodyWithResponse Refresh access tokens
 //
-// Trades a refresh token for its successor and a new access token. For a short grace (30 seconds unless configured) the token just traded answers the same successor again, so that a client that raced itself or lost the answer stays logged in. Any older token is taken for stolen: the whole session ends.
+// Exchanges a refresh token for a new refresh token and a new access token. A refresh token works once. During a grace period of 30 seconds (configurable), the token that was just used returns the same new refresh token again, so a client that sent two requests at once, or lost the response, stays logged in. If an older token is used, it may have been stolen: the whole session is revoked.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2635,7 +2440,7 @@ func (c *ClientWithResponses) RefreshTokensWithBodyWithResponse(ctx context.Cont
 
 // RefreshTokensWithResponse Refresh access tokens
 //
-// Trades a refresh token for its successor and a new access token. For a short grace (30 seconds unless configured) the token just traded answers the same successor again, so that a client that raced itself or lost the answer stays logged in. Any older token is taken for stolen: the whole session ends.
+// Exchanges a refresh token for a new refresh token and a new access token. A refresh token works once. During a grace period of 30 seconds (configurable), the token that was just used returns the same new refresh token again, so a client that sent two requests at once, or lost the response, stays logged in. If an older token is used, it may have been stolen: the whole session is revoked.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2650,7 +2455,7 @@ func (c *ClientWithResponses) RefreshTokensWithResponse(ctx context.Context, bod
 
 // RegisterWithBodyWithResponse Register a new user
 //
-// Makes an account. Addresses are compared and kept in lower case; one address has one account. Registering logs nobody in: log in next.
+// Creates an account. Emails are compared and stored in lower case, and each email has at most one account. Registering does not log the user in: call `login` next.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2665,7 +2470,7 @@ func (c *ClientWithResponses) RegisterWithBodyWithResponse(ctx context.Context, 
 
 // RegisterWithResponse Register a new user
 //
-// Makes an account. Addresses are compared and kept in lower case; one address has one account. Registering logs nobody in: log in next.
+// Creates an account. Emails are compared and stored in lower case, and each email has at most one account. Registering does not log the user in: call `login` next.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2680,7 +2485,7 @@ func (c *ClientWithResponses) RegisterWithResponse(ctx context.Context, body Reg
 
 // ResetPasswordWithBodyWithResponse Reset user password
 //
-// Sets a new password with the token of the mailed link, and ends every session of the account. The token works once; a refused password does not use it up. Resetting logs nobody in: log in next.
+// Sets a new password with the token from the emailed link, and ends every session of the account. The token works once; a rejected password does not use it up. Resetting does not log the user in: call `login` next.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2695,7 +2500,7 @@ func (c *ClientWithResponses) ResetPasswordWithBodyWithResponse(ctx context.Cont
 
 // ResetPasswordWithResponse Reset user password
 //
-// Sets a new password with the token of the mailed link, and ends every session of the account. The token works once; a refused password does not use it up. Resetting logs nobody in: log in next.
+// Sets a new password with the token from the emailed link, and ends every session of the account. The token works once; a rejected password does not use it up. Resetting does not log the user in: call `login` next.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2742,14 +2547,14 @@ func ParseGetJWKSResponse(rsp *http.Response) (*GetJWKSResponse, error) {
 	case rsp.StatusCode == 200:
 		var headers GetJWKSResponse200Headers
 		if values := rsp.Header.Values("Access-Control-Allow-Origin"); len(values) > 0 {
-			var value AnyOrigin
+			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Access-Control-Allow-Origin", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.AccessControlAllowOrigin = value
 		}
 		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
-			var value CacheControl
+			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
@@ -2788,14 +2593,14 @@ func ParseGetAuthorizationServerMetadataResponse(rsp *http.Response) (*GetAuthor
 	case rsp.StatusCode == 200:
 		var headers GetAuthorizationServerMetadataResponse200Headers
 		if values := rsp.Header.Values("Access-Control-Allow-Origin"); len(values) > 0 {
-			var value AnyOrigin
+			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Access-Control-Allow-Origin", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.AccessControlAllowOrigin = value
 		}
 		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
-			var value CacheControl
+			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
@@ -2834,14 +2639,14 @@ func ParseGetOpenIDConfigurationResponse(rsp *http.Response) (*GetOpenIDConfigur
 	case rsp.StatusCode == 200:
 		var headers GetOpenIDConfigurationResponse200Headers
 		if values := rsp.Header.Values("Access-Control-Allow-Origin"); len(values) > 0 {
-			var value AnyOrigin
+			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Access-Control-Allow-Origin", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.AccessControlAllowOrigin = value
 		}
 		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
-			var value CacheControl
+			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
@@ -2901,7 +2706,7 @@ func ParseAuthenticateResponse(rsp *http.Response) (*AuthenticateResponse, error
 	case rsp.StatusCode == 401:
 		var headers AuthenticateResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
-			var value Challenge
+			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
@@ -2911,8 +2716,8 @@ func ParseAuthenticateResponse(rsp *http.Response) (*AuthenticateResponse, error
 	case rsp.StatusCode == 503:
 		var headers AuthenticateResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value Seconds
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = value
@@ -2992,8 +2797,8 @@ func ParseForgotPasswordResponse(rsp *http.Response) (*ForgotPasswordResponse, e
 	case rsp.StatusCode == 429:
 		var headers ForgotPasswordResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value Seconds
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = value
@@ -3002,8 +2807,8 @@ func ParseForgotPasswordResponse(rsp *http.Response) (*ForgotPasswordResponse, e
 	case rsp.StatusCode == 503:
 		var headers ForgotPasswordResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value Seconds
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = value
@@ -3090,7 +2895,7 @@ func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
 	case rsp.StatusCode == 401:
 		var headers LoginResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
-			var value Challenge
+			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
@@ -3100,8 +2905,8 @@ func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
 	case rsp.StatusCode == 429:
 		var headers LoginResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value Seconds
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = value
@@ -3110,8 +2915,8 @@ func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
 	case rsp.StatusCode == 503:
 		var headers LoginResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value Seconds
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = value
@@ -3184,8 +2989,8 @@ func ParseLogoutResponse(rsp *http.Response) (*LogoutResponse, error) {
 	case rsp.StatusCode == 503:
 		var headers LogoutResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value Seconds
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = value
@@ -3265,7 +3070,7 @@ func ParseRefreshTokensResponse(rsp *http.Response) (*RefreshTokensResponse, err
 	case rsp.StatusCode == 401:
 		var headers RefreshTokensResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
-			var value Challenge
+			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
@@ -3275,8 +3080,8 @@ func ParseRefreshTokensResponse(rsp *http.Response) (*RefreshTokensResponse, err
 	case rsp.StatusCode == 503:
 		var headers RefreshTokensResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value Seconds
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = value
@@ -3356,8 +3161,8 @@ func ParseRegisterResponse(rsp *http.Response) (*RegisterResponse, error) {
 	case rsp.StatusCode == 429:
 		var headers RegisterResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value Seconds
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = value
@@ -3366,8 +3171,8 @@ func ParseRegisterResponse(rsp *http.Response) (*RegisterResponse, error) {
 	case rsp.StatusCode == 503:
 		var headers RegisterResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value Seconds
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = value
@@ -3454,7 +3259,7 @@ func ParseResetPasswordResponse(rsp *http.Response) (*ResetPasswordResponse, err
 	case rsp.StatusCode == 401:
 		var headers ResetPasswordResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
-			var value Challenge
+			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
@@ -3464,8 +3269,8 @@ func ParseResetPasswordResponse(rsp *http.Response) (*ResetPasswordResponse, err
 	case rsp.StatusCode == 429:
 		var headers ResetPasswordResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value Seconds
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = value
@@ -3474,8 +3279,8 @@ func ParseResetPasswordResponse(rsp *http.Response) (*ResetPasswordResponse, err
 	case rsp.StatusCode == 503:
 		var headers ResetPasswordResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value Seconds
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = value

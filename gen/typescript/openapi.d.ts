@@ -15,7 +15,7 @@ export interface paths {
         put?: never;
         /**
          * Welcome authenticated user
-         * @description Answers who the bearer of the access token is. User and session are read anew on every call, so a logout, a password reset or a disabled account is felt on the very next one. Services that accept a delay of one access token lifetime verify tokens by themselves, with the keys of `getJWKS`.
+         * @description Returns the user that the access token belongs to. The user and the session are read from the database on every call, so a logout, a password reset or a disabled account takes effect immediately. Services that accept a delay of up to one access token lifetime can verify tokens themselves, with the keys from `getJWKS`.
          */
         post: operations["authenticate"];
         delete?: never;
@@ -35,7 +35,7 @@ export interface paths {
         put?: never;
         /**
          * Register a new user
-         * @description Makes an account. Addresses are compared and kept in lower case; one address has one account. Registering logs nobody in: log in next.
+         * @description Creates an account. Emails are compared and stored in lower case, and each email has at most one account. Registering does not log the user in: call `login` next.
          */
         post: operations["register"];
         delete?: never;
@@ -55,7 +55,7 @@ export interface paths {
         put?: never;
         /**
          * User login
-         * @description Opens a session and answers its first pair of tokens. An unknown address, a wrong password and a disabled account are answered alike, in the same bytes and the same time.
+         * @description Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
          */
         post: operations["login"];
         delete?: never;
@@ -75,7 +75,7 @@ export interface paths {
         put?: never;
         /**
          * User logout
-         * @description Ends the session of the refresh token, at once and for all of its tokens. Any refresh token of the session will do, also a used or an expired one, and a second logout answers like the first.
+         * @description Revokes the session of the refresh token, immediately and with all of its tokens. Any refresh token of the session is accepted, also a used or an expired one. Repeating a logout returns the same response.
          */
         post: operations["logout"];
         delete?: never;
@@ -95,7 +95,7 @@ export interface paths {
         put?: never;
         /**
          * Refresh access tokens
-         * @description Trades a refresh token for its successor and a new access token. For a short grace (30 seconds unless configured) the token just traded answers the same successor again, so that a client that raced itself or lost the answer stays logged in. Any older token is taken for stolen: the whole session ends.
+         * @description Exchanges a refresh token for a new refresh token and a new access token. A refresh token works once. During a grace period of 30 seconds (configurable), the token that was just used returns the same new refresh token again, so a client that sent two requests at once, or lost the response, stays logged in. If an older token is used, it may have been stolen: the whole session is revoked.
          */
         post: operations["refreshTokens"];
         delete?: never;
@@ -115,7 +115,7 @@ export interface paths {
         put?: never;
         /**
          * Request a password reset
-         * @description Mails a link that resets the password, if the address has an account. The answer is the same for every address and changes nothing on the account. A newer link voids the older one.
+         * @description Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
          */
         post: operations["forgotPassword"];
         delete?: never;
@@ -135,7 +135,7 @@ export interface paths {
         put?: never;
         /**
          * Reset user password
-         * @description Sets a new password with the token of the mailed link, and ends every session of the account. The token works once; a refused password does not use it up. Resetting logs nobody in: log in next.
+         * @description Sets a new password with the token from the emailed link, and ends every session of the account. The token works once; a rejected password does not use it up. Resetting does not log the user in: call `login` next.
          */
         post: operations["resetPassword"];
         delete?: never;
@@ -153,7 +153,7 @@ export interface paths {
         };
         /**
          * Public keys of access tokens
-         * @description The keys that verify access tokens (RFC 7517). Fetch a key by the `kid` of the token's header, and keep the answer as long as its `Cache-Control` allows. The keys are public: pages of every origin may read them, whatever origins the server lists for the other operations.
+         * @description Returns the keys that verify access tokens (RFC 7517). Choose a key by the `kid` in the header of the token, and cache the response for as long as its `Cache-Control` header allows. The keys are public: pages of every origin may read them.
          */
         get: operations["getJWKS"];
         put?: never;
@@ -173,7 +173,7 @@ export interface paths {
         };
         /**
          * Metadata of the server
-         * @description The issuer of access tokens and the address of its keys, for frameworks that are configured with the issuer alone (RFC 8414). Readable for pages of every origin. The server grants nothing by OAuth, so both lists are empty: without them, a client would have to take them for the defaults of the RFC.
+         * @description Returns the issuer of access tokens and the URL of its keys (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so both lists are empty. They are present because an absent list stands for the defaults of the RFC.
          */
         get: operations["getAuthorizationServerMetadata"];
         put?: never;
@@ -192,8 +192,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Metadata of the server, where OpenID Connect has it
-         * @description What `getAuthorizationServerMetadata` answers, for frameworks that look for an issuer's metadata only here. The server is no OpenID Provider: it issues no ID tokens.
+         * Metadata of the server at the path of OpenID Connect
+         * @description Returns the same as `getAuthorizationServerMetadata`, for frameworks that look for the metadata of an issuer only here. The server is not an OpenID Provider: it issues no ID tokens.
          */
         get: operations["getOpenIDConfiguration"];
         put?: never;
@@ -218,18 +218,18 @@ export interface components {
          */
         User: {
             /**
-             * @description How the user wants to be called
+             * @description The name of the user
              * @example Ada Lovelace
              */
             name: string;
             /**
-             * @description What the user says of themself
+             * @description A text about the user; null if there is none
              * @example Wrote the first program
              */
             bio?: string | null;
             /**
              * Format: email
-             * @description The address of the account, in lower case
+             * @description The email of the account, in lower case
              * @example ada@example.com
              */
             email: string;
@@ -245,28 +245,28 @@ export interface components {
          */
         RegisterInput: {
             /**
-             * @description How the user wants to be called
+             * @description The name of the user
              * @example Ada Lovelace
              */
             name: string;
             /**
-             * @description What the user says of themself
+             * @description A text about the user
              * @example Wrote the first program
              */
             bio?: string | null;
             /**
              * Format: email
-             * @description The address of the account, in ASCII (RFC 5321; a domain in other letters by its A-labels)
+             * @description The email of the account (RFC 5321), in ASCII. An internationalized domain is written with its A-labels (xn--…).
              * @example ada@example.com
              */
             email: string;
             /**
-             * @description 8 to 128 code points, any characters but control characters, kept exactly as they are. It must not be one of the most common passwords, nor one of these with digits and signs added, with letters swapped for signs, reversed or repeated, nor one known from a leak, nor made of the name, the address or the name of this service with no more than four characters beside them.
+             * @description 8 to 128 characters (Unicode code points), stored exactly as they are. All characters are allowed except control characters. Passwords that are easy to guess are rejected: the most common ones and their simple variations, those known from data breaches, and those made from the name, the email or the name of this service.
              * @example correct horse battery staple
              */
             password: string;
             /**
-             * @description The password once more
+             * @description The password again
              * @example correct horse battery staple
              */
             confirm: string;
@@ -279,7 +279,7 @@ export interface components {
          */
         LoginInput: {
             /**
-             * @description The address of the account, in any case
+             * @description The email of the account, in upper or lower case
              * @example ada@example.com
              */
             email: string;
@@ -296,7 +296,7 @@ export interface components {
          */
         RefreshTokenInput: {
             /**
-             * @description A refresh token, from `login` or `refreshTokens`
+             * @description A refresh token from `login` or `refreshTokens`
              * @example AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki
              */
             refreshToken: string;
@@ -309,28 +309,23 @@ export interface components {
         ForgotPasswordInput: {
             /**
              * Format: email
-             * @description The address of the account
+             * @description The email of the account
              * @example ada@example.com
              */
             email: string;
         };
         /**
          * @example {
-         *       "password": "an even better horse battery"
+         *       "password": "a new horse for the same staple"
          *     }
          */
         ResetPasswordInput: {
             /**
-             * @description The new password, by the rules of `register`
-             * @example an even better horse battery
+             * @description The new password; the rules are those of `register`
+             * @example a new horse for the same staple
              */
             password: string;
         };
-        /**
-         * @description An opaque token that works once
-         * @example 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
-         */
-        OneTimeToken: string;
         /**
          * @example {
          *       "message": "Welcome, Ada Lovelace",
@@ -343,7 +338,7 @@ export interface components {
          */
         Welcome: {
             /**
-             * @description A greeting, for people
+             * @description A greeting for people
              * @example Welcome, Ada Lovelace
              */
             message?: string;
@@ -380,7 +375,7 @@ export interface components {
             message: string;
         };
         /**
-         * @description What a session needs to act and to go on
+         * @description The tokens of a session
          * @example {
          *       "accessToken": "eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln",
          *       "refreshToken": "AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki",
@@ -390,29 +385,27 @@ export interface components {
          */
         Tokens: {
             /**
-             * @description A signed JWT (RFC 9068), sent as `Authorization: Bearer …`; verify it with the keys of `getJWKS`
+             * @description A signed JWT (RFC 9068). Send it as `Authorization: Bearer …`; verify it with the keys from `getJWKS`.
              * @example eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln
              */
             accessToken: string;
             /**
-             * @description Opaque; traded once for the next pair of tokens at `refreshTokens`
+             * @description An opaque token that `refreshTokens` exchanges, once, for the next pair of tokens
              * @example AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki
              */
             refreshToken: string;
-            tokenType: components["schemas"]["TokenType"];
+            /**
+             * @description How the access token is sent (RFC 6750); always `Bearer`
+             * @example Bearer
+             */
+            tokenType: string;
             /**
              * Format: int64
-             * @description How long the access token is valid from now on, in seconds
+             * @description The number of seconds that the access token is valid from now
              * @example 900
              */
             expiresIn: number;
         };
-        /**
-         * @description How the access token is sent (RFC 6750)
-         * @example Bearer
-         * @enum {string}
-         */
-        TokenType: "Bearer";
         /**
          * @description A JWK Set (RFC 7517, section 5)
          * @example {
@@ -431,7 +424,7 @@ export interface components {
          */
         JWKSet: {
             /**
-             * @description Public keys only, the newest first
+             * @description The public keys, the newest first
              * @example [
              *       {
              *         "kty": "EC",
@@ -447,7 +440,7 @@ export interface components {
             keys: components["schemas"]["JWK"][];
         };
         /**
-         * @description A public key (RFC 7517, section 4; RFC 8037 for OKP)
+         * @description A public key (RFC 7517, section 4; RFC 8037 for OKP). Ignore a key whose `kty`, `crv` or `alg` you do not know.
          * @example {
          *       "kty": "EC",
          *       "crv": "P-256",
@@ -459,8 +452,16 @@ export interface components {
          *     }
          */
         JWK: {
-            kty: components["schemas"]["KeyType"];
-            crv: components["schemas"]["Curve"];
+            /**
+             * @description The key type (RFC 7518, section 6.1; RFC 8037, section 2)
+             * @example EC
+             */
+            kty: string;
+            /**
+             * @description The curve
+             * @example P-256
+             */
+            crv: string;
             /**
              * @description The x coordinate, or the whole public key for OKP, in base64url
              * @example f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU
@@ -471,38 +472,22 @@ export interface components {
              * @example x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0
              */
             y?: string;
-            use: components["schemas"]["KeyUse"];
-            alg: components["schemas"]["SigningAlgorithm"];
             /**
-             * @description The key's thumbprint (RFC 7638)
+             * @description What the key is used for; always `sig`, signatures
+             * @example sig
+             */
+            use: string;
+            /**
+             * @description The algorithm that the key is used with
+             * @example ES256
+             */
+            alg: string;
+            /**
+             * @description The id of the key, its thumbprint (RFC 7638)
              * @example oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U
              */
             kid: string;
         };
-        /**
-         * @description The family of a key (RFC 7518, section 6.1; RFC 8037, section 2)
-         * @example EC
-         * @enum {string}
-         */
-        KeyType: "EC" | "OKP";
-        /**
-         * @description The curve of a key
-         * @example P-256
-         * @enum {string}
-         */
-        Curve: "P-256" | "Ed25519";
-        /**
-         * @description The key signs
-         * @example sig
-         * @enum {string}
-         */
-        KeyUse: "sig";
-        /**
-         * @description The one algorithm a key is used with
-         * @example ES256
-         * @enum {string}
-         */
-        SigningAlgorithm: "ES256" | "EdDSA";
         /**
          * @description Metadata of an authorization server (RFC 8414, section 2)
          * @example {
@@ -521,44 +506,35 @@ export interface components {
             issuer: string;
             /**
              * Format: uri
-             * @description Where `getJWKS` is
+             * @description The URL of `getJWKS`
              * @example http://127.0.0.1:8080/.well-known/jwks.json
              */
             jwks_uri: string;
             /**
-             * @description None, as there is no authorization endpoint
+             * @description Empty, because there is no authorization endpoint
              * @example []
              */
-            response_types_supported: components["schemas"]["ResponseType"][];
+            response_types_supported: string[];
             /**
-             * @description None, as there is no token endpoint of OAuth; users log in with `login`
+             * @description Empty, because there is no OAuth token endpoint; users log in with `login`
              * @example []
              */
-            grant_types_supported: components["schemas"]["GrantType"][];
+            grant_types_supported: string[];
         };
         /**
-         * @description A response type of OAuth (RFC 6749, section 3.1.1)
-         * @example code
-         */
-        ResponseType: string;
-        /**
-         * @description A grant type of OAuth (RFC 7591, section 2)
-         * @example authorization_code
-         */
-        GrantType: string;
-        /**
-         * @description What went wrong (RFC 9457). Nothing that was submitted comes back in it.
+         * @description An error (RFC 9457). It never repeats what was submitted.
          * @example {
          *       "type": "http://127.0.0.1:8080/problems/validation_failed",
-         *       "title": "Request not valid",
+         *       "title": "Invalid request",
          *       "status": 400,
-         *       "detail": "The request does not match the contract; each fault is listed.",
+         *       "detail": "The request is invalid. The member `errors` lists every error.",
          *       "code": "validation_failed",
          *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
          *       "errors": [
          *         {
          *           "pointer": "/email",
-         *           "message": "must be an email address"
+         *           "code": "invalid_format",
+         *           "detail": "This is not a valid email address."
          *         }
          *       ]
          *     }
@@ -566,94 +542,87 @@ export interface components {
         Problem: {
             /**
              * Format: uri
-             * @description A page about this kind of problem, with cause and fix
+             * @description The URL of a page about this type of problem, with causes and remedies
              * @example http://127.0.0.1:8080/problems/validation_failed
              */
             type: string;
             /**
-             * @description The kind of problem, in short
-             * @example Request not valid
+             * @description The type of problem, in a few words
+             * @example Invalid request
              */
             title: string;
             /**
-             * @description The status of the answer
+             * Format: int32
+             * @description The HTTP status of the response
              * @example 400
              */
             status: number;
             /**
-             * @description This problem, in a sentence
-             * @example The request does not match the contract; each fault is listed.
+             * @description A sentence for people
+             * @example The request is invalid. The member `errors` lists every error.
              */
             detail: string;
             code: components["schemas"]["ProblemCode"];
             /**
              * Format: uri
-             * @description The id of the request, as in the X-Request-Id header and in the server's log
+             * @description The id of the request, as in the X-Request-Id header and in the log of the server
              * @example urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
              */
             instance: string;
             /**
-             * @description Each fault of a request that is not valid
+             * @description With the code `validation_failed`, every error of the request
              * @example [
              *       {
              *         "pointer": "/email",
-             *         "message": "must be an email address"
+             *         "code": "invalid_format",
+             *         "detail": "This is not a valid email address."
              *       }
              *     ]
              */
-            errors?: components["schemas"]["Fault"][];
+            errors?: components["schemas"]["ValidationError"][];
+            reason?: components["schemas"]["WeakPasswordReason"];
         };
         /**
-         * @description The kind of problem, for programs to switch on
+         * @description The type of problem, for programs. New codes may be added at any time: treat a code that you do not know like any other problem with the same HTTP status.
          * @example validation_failed
-         * @enum {string}
          */
-        ProblemCode: "validation_failed" | "malformed_body" | "weak_password" | "email_taken" | "invalid_credentials" | "invalid_access_token" | "invalid_refresh_token" | "invalid_reset_token" | "not_found" | "method_not_allowed" | "content_too_large" | "unsupported_media_type" | "too_many_requests" | "internal_error" | "unavailable";
+        ProblemCode: string;
         /**
-         * @description One fault of a request; it has either a pointer or a parameter
+         * @description One error of a request. It has either a pointer or a parameter.
          * @example {
          *       "pointer": "/email",
-         *       "message": "must be an email address"
+         *       "code": "invalid_format",
+         *       "detail": "This is not a valid email address."
          *     }
          */
-        Fault: {
+        ValidationError: {
             /**
-             * @description Where in the body (RFC 6901); empty for the body itself
+             * @description The place in the body (RFC 6901); empty for the body itself
              * @example /email
              */
             pointer?: string;
             /**
-             * @description The query parameter
+             * @description The name of the query or path parameter
              * @example token
              */
             parameter?: string;
+            code: components["schemas"]["ValidationCode"];
             /**
-             * @description What must hold there
-             * @example must be an email address
+             * @description A sentence for people
+             * @example This is not a valid email address.
              */
-            message: string;
+            detail: string;
         };
         /**
-         * @description A WWW-Authenticate challenge
-         * @example Bearer realm="sesame"
+         * @description The type of validation error, for programs and translations. New codes may be added at any time: show the `detail` of one that you do not know.
+         * @example invalid_format
          */
-        Challenge: string;
+        ValidationCode: string;
         /**
-         * @description A Cache-Control directive
-         * @example public, max-age=300
+         * @description With the code `weak_password`, why the password was rejected: it is one of the most common passwords or a simple variation of one (`common`), is known from a data breach (`breached`), is too similar to the name, the email or the name of the service (`personal`), or contains control characters or the like (`unsupported_characters`). New reasons may be added at any time: show the `detail` of one that you do not know.
+         * @example common
          */
-        CacheControl: string;
-        /**
-         * @description Every origin
-         * @example *
-         * @enum {string}
-         */
-        AnyOrigin: "*";
-        /**
-         * @description A number of seconds
-         * @example 2
-         */
-        Seconds: number;
+        WeakPasswordReason: string;
     };
     responses: {
         /** @description The metadata */
@@ -693,9 +662,9 @@ export interface components {
                 /**
                  * @example {
                  *       "type": "http://127.0.0.1:8080/problems/content_too_large",
-                 *       "title": "Body too large",
+                 *       "title": "Request body too large",
                  *       "status": 413,
-                 *       "detail": "The body is larger than 16 KiB.",
+                 *       "detail": "The request body is larger than 16 KiB.",
                  *       "code": "content_too_large",
                  *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
                  *     }
@@ -712,9 +681,9 @@ export interface components {
                 /**
                  * @example {
                  *       "type": "http://127.0.0.1:8080/problems/unsupported_media_type",
-                 *       "title": "Body is not JSON",
+                 *       "title": "Unsupported media type",
                  *       "status": 415,
-                 *       "detail": "The body must be sent as Content-Type: application/json.",
+                 *       "detail": "The request body must be sent with the header Content-Type: application/json.",
                  *       "code": "unsupported_media_type",
                  *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
                  *     }
@@ -722,7 +691,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description There were too many attempts; what was submitted has not been looked at */
+        /** @description Too many attempts; what was submitted has not been checked */
         TooManyRequests: {
             headers: {
                 "Retry-After": components["headers"]["Retry-After"];
@@ -732,9 +701,9 @@ export interface components {
                 /**
                  * @example {
                  *       "type": "http://127.0.0.1:8080/problems/too_many_requests",
-                 *       "title": "Too many attempts",
+                 *       "title": "Too many requests",
                  *       "status": 429,
-                 *       "detail": "There were too many attempts. Try again after the seconds of the Retry-After header.",
+                 *       "detail": "Too many attempts. Try again in the number of seconds given by the Retry-After header.",
                  *       "code": "too_many_requests",
                  *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
                  *     }
@@ -742,7 +711,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description A fault of the server */
+        /** @description An error of the server */
         InternalError: {
             headers: {
                 [name: string]: unknown;
@@ -751,9 +720,9 @@ export interface components {
                 /**
                  * @example {
                  *       "type": "http://127.0.0.1:8080/problems/internal_error",
-                 *       "title": "Internal error",
+                 *       "title": "Internal server error",
                  *       "status": 500,
-                 *       "detail": "The server failed. Its log has the cause under this problem's instance.",
+                 *       "detail": "Something went wrong on the server. The operator can find the cause in its log.",
                  *       "code": "internal_error",
                  *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
                  *     }
@@ -761,7 +730,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The server cannot answer just now; nothing was acknowledged */
+        /** @description The server cannot handle the request at the moment; nothing was changed */
         Unavailable: {
             headers: {
                 "Retry-After": components["headers"]["Retry-After"];
@@ -771,9 +740,9 @@ export interface components {
                 /**
                  * @example {
                  *       "type": "http://127.0.0.1:8080/problems/unavailable",
-                 *       "title": "Temporarily unavailable",
+                 *       "title": "Service unavailable",
                  *       "status": 503,
-                 *       "detail": "The server cannot reach its database, or is overloaded. Try again shortly.",
+                 *       "detail": "The service is temporarily unavailable. Try again shortly.",
                  *       "code": "unavailable",
                  *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
                  *     }
@@ -786,25 +755,25 @@ export interface components {
     requestBodies: never;
     headers: {
         /**
-         * @description How long the answer may be kept
+         * @description How long the response may be cached
          * @example public, max-age=300
          */
-        "Cache-Control": components["schemas"]["CacheControl"];
+        "Cache-Control": string;
         /**
-         * @description Pages of which origins may read the answer (Fetch Standard, section 3.3.3)
+         * @description The origins whose pages may read the response (Fetch Standard, section 3.3.3); always `*`
          * @example *
          */
-        "Access-Control-Allow-Origin": components["schemas"]["AnyOrigin"];
+        "Access-Control-Allow-Origin": string;
         /**
          * @description The challenge (RFC 6750, section 3)
          * @example Bearer realm="sesame", error="invalid_token"
          */
-        "WWW-Authenticate": components["schemas"]["Challenge"];
+        "WWW-Authenticate": string;
         /**
-         * @description Seconds to wait before the next try (RFC 9110, section 10.2.3)
+         * @description The number of seconds to wait before the next attempt (RFC 9110, section 10.2.3)
          * @example 2
          */
-        "Retry-After": components["schemas"]["Seconds"];
+        "Retry-After": number;
     };
     pathItems: never;
 }
@@ -848,9 +817,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "type": "http://127.0.0.1:8080/problems/invalid_access_token",
-                     *       "title": "Access token not accepted",
+                     *       "title": "Invalid access token",
                      *       "status": 401,
-                     *       "detail": "The access token is missing, malformed, expired, or its session has ended.",
+                     *       "detail": "The access token is missing, malformed or expired, or its session has ended.",
                      *       "code": "invalid_access_token",
                      *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
                      *     }
@@ -966,9 +935,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "type": "http://127.0.0.1:8080/problems/invalid_credentials",
-                     *       "title": "Address or password not accepted",
+                     *       "title": "Invalid credentials",
                      *       "status": 401,
-                     *       "detail": "The address and the password do not belong to an account that can log in.",
+                     *       "detail": "The email or password is incorrect.",
                      *       "code": "invalid_credentials",
                      *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
                      *     }
@@ -1076,9 +1045,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "type": "http://127.0.0.1:8080/problems/invalid_refresh_token",
-                     *       "title": "Refresh token not accepted",
+                     *       "title": "Invalid refresh token",
                      *       "status": 401,
-                     *       "detail": "The refresh token was not issued by this server, or it no longer opens its session.",
+                     *       "detail": "The session has expired or ended. Log in again.",
                      *       "code": "invalid_refresh_token",
                      *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
                      *     }
@@ -1110,7 +1079,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Request accepted, whether or not the address has an account */
+            /** @description Request accepted, whether or not the email has an account */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -1118,7 +1087,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "message": "If the address has an account, a link to reset its password is on its way"
+                     *       "message": "If the email has an account, we have sent it a link to reset the password"
                      *     }
                      */
                     "application/json": components["schemas"]["Confirmation"];
@@ -1136,10 +1105,10 @@ export interface operations {
         parameters: {
             query: {
                 /**
-                 * @description The token of the mailed link
+                 * @description The token from the emailed link
                  * @example 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
                  */
-                token: components["schemas"]["OneTimeToken"];
+                token: string;
             };
             header?: never;
             path?: never;
@@ -1149,7 +1118,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "password": "an even better horse battery"
+                 *       "password": "a new horse for the same staple"
                  *     }
                  */
                 "application/json": components["schemas"]["ResetPasswordInput"];
@@ -1189,9 +1158,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "type": "http://127.0.0.1:8080/problems/invalid_reset_token",
-                     *       "title": "Reset link not accepted",
+                     *       "title": "Invalid reset link",
                      *       "status": 401,
-                     *       "detail": "The reset token is unknown, expired, already used, or replaced by a newer one.",
+                     *       "detail": "The reset link has expired, was already used, or was replaced by a newer one.",
                      *       "code": "invalid_reset_token",
                      *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
                      *     }

@@ -1,7 +1,7 @@
-// Package archtest holds the rules of the house that a compiler does not know, as tests: who may import what, who
-// reads the environment and the clock, what packages are called. They hold for the hand-written code that
-// ships. Tests may do as they like, and so may what only helps them: the packages below a folder that is named
-// …test, and internal/bench.
+// Package archtest tests the rules of the code base that a compiler does not know: which package may import
+// what, who reads the environment and the clock, what packages are called. The rules apply to the hand-written
+// code that ships. Tests are exempt, and so are the packages that only help them (below a folder whose name ends
+// in test, internal/bench and internal/tools).
 package archtest
 
 import (
@@ -22,27 +22,30 @@ import (
 const (
 	root   = "../.."
 	module = "github.com/sesame-auth/sesame"
-	// mostLines is where a file is too long. 250 is where to notice.
-	mostLines = 300
+	// maxLines is the maximum length of a file. Consider a split from 250 lines on.
+	maxLines = 300
 )
 
-// domain is the rooms that decide. They know nothing of the wire.
-var domain = []string{"internal/auth", "internal/password", "internal/token", "internal/mail", "internal/throttle", "internal/audit", "internal/database"}
+// domain lists the packages that decide. They know nothing of HTTP.
+var domain = []string{
+	"internal/auth", "internal/password", "internal/token", "internal/signing", "internal/mail", "internal/throttle",
+	"internal/audit", "internal/database",
+}
 
 var importRules = []struct {
 	name      string
-	imports   []string // packages, each with what is below it
+	imports   []string // packages, including those below them
 	forbidden func(folder string) bool
 	why       string
 }{
-	{"gorm stays with those who decide over rows", []string{"gorm.io"},
-		exceptBelow("internal/audit", "internal/auth", "internal/mail", "internal/throttle", "internal/token", "internal/database", "cmd/sesame"),
-		"a GORM model does not leave the room that decides over it; the edge asks that room"},
-	{"the domain knows no HTTP", []string{"net/http", "github.com/labstack", module + "/gen"}, below(domain...),
-		"status codes, headers and wire types are internal/httpapi's; the domain returns its own values and errors"},
-	{"the server's generated code stays at the edge", []string{module + "/gen/api"}, exceptBelow("internal/httpapi"),
-		"what the contract generates is satisfied in one place, internal/httpapi"},
-	{"clients are for others", []string{module + "/client", module + "/gen/client"}, exceptBelow("client"),
+	{"only packages that own rows import gorm", []string{"gorm.io"},
+		exceptBelow("internal/audit", "internal/auth", "internal/mail", "internal/signing", "internal/throttle", "internal/database"),
+		"a GORM model does not leave the package that owns its rows; other packages ask that package"},
+	{"the domain knows nothing of HTTP", []string{"net/http", "github.com/labstack", module + "/gen"}, below(domain...),
+		"status codes, headers and wire types belong to internal/httpapi; the domain returns its own values and errors"},
+	{"only the HTTP layer imports the generated server", []string{module + "/gen/api"}, exceptBelow("internal/httpapi"),
+		"the generated interface is implemented in one place, internal/httpapi"},
+	{"the server does not import the client", []string{module + "/client", module + "/gen/client"}, exceptBelow("client"),
 		"the server does not call itself; a client in it would ship unused"},
 }
 
@@ -77,7 +80,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// Who imports the public client takes with it what it imports.
+// Importing the public client adds its dependencies to the importing module.
 func TestPublicClientImports(t *testing.T) {
 	for _, f := range handWritten(t) {
 		if f.test || !isBelow(f.folder, "client") {
@@ -86,14 +89,14 @@ func TestPublicClientImports(t *testing.T) {
 		for _, spec := range f.syntax.Imports {
 			imported := importPath(spec)
 			if domain, _, _ := strings.Cut(imported, "/"); strings.Contains(domain, ".") && imported != module+"/gen/client" {
-				t.Errorf("%s imports %s: the client needs the standard library and what the contract generates; every "+
-					"module beyond would be one of its users' as well", f.at(spec), imported)
+				t.Errorf("%s imports %s: the client needs only the standard library and the generated client; every "+
+					"other module would become a dependency of its users", f.at(spec), imported)
 			}
 		}
 	}
 }
 
-// TestShippedPackages asks the go command, which knows what the binary holds through any number of imports.
+// TestShippedPackages asks the go command which packages the binary contains.
 func TestShippedPackages(t *testing.T) {
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/sesame")
 	list.Dir, list.Stderr = root, os.Stderr
@@ -105,12 +108,12 @@ func TestShippedPackages(t *testing.T) {
 		imported = strings.TrimSpace(imported)
 		folder, own := strings.CutPrefix(imported, module+"/")
 		if imported == "testing" || own && helpsTests(folder) {
-			t.Errorf("cmd/sesame depends on %s: what helps tests is exempt from the rules and does not ship", imported)
+			t.Errorf("cmd/sesame depends on %s, which is exempt from the rules and must not ship", imported)
 		}
 	}
 }
 
-// TestVerifyStandsAlone: services import package verify, and with it everything it imports.
+// Services import package verify, and with it everything that it imports.
 func TestVerifyStandsAlone(t *testing.T) {
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./verify")
 	list.Dir, list.Stderr = root, os.Stderr
@@ -123,12 +126,12 @@ func TestVerifyStandsAlone(t *testing.T) {
 	}
 }
 
-// TestExamples: an example shows what is open to everybody.
+// An example uses only public packages.
 func TestExamples(t *testing.T) {
 	for _, f := range handWritten(t) {
 		for _, spec := range f.syntax.Imports {
 			if imported := importPath(spec); isBelow(f.folder, "examples") && isBelow(imported, module) && imported != module+"/verify" {
-				t.Errorf("%s imports %s, which no service can or should", f.at(spec), imported)
+				t.Errorf("%s imports %s, which a service cannot or should not import", f.at(spec), imported)
 			}
 		}
 	}
@@ -143,8 +146,8 @@ func TestEnvironment(t *testing.T) {
 		for _, library := range []string{"os", "syscall"} {
 			f.mentions(library, func(name string, at ast.Node, _ ast.Node) {
 				if slices.Contains(readers, name) {
-					t.Errorf("%s reads the environment with %s.%s: cmd/sesame/config.go does, so that every setting is "+
-						"listed, checked at start and free to differ in a test", f.at(at), library, name)
+					t.Errorf("%s reads the environment with %s.%s: only cmd/sesame/config.go does, so that every setting is "+
+						"listed, checked at start and can differ in a test", f.at(at), library, name)
 				}
 			})
 		}
@@ -153,21 +156,21 @@ func TestEnvironment(t *testing.T) {
 
 func TestClock(t *testing.T) {
 	for _, f := range handWritten(t) {
-		// receive.go measures how long a request took, which no test sets.
-		if !f.ships || isBelow(f.folder, "cmd/sesame") || f.path == "internal/httpapi/receive.go" {
+		// middleware.go measures how long a request took, which no test needs to control.
+		if !f.ships || isBelow(f.folder, "cmd/sesame") || f.path == "internal/httpapi/middleware.go" {
 			continue
 		}
 		f.mentions("time", func(name string, at, parent ast.Node) {
 			defaults := name == "Now" && sets(parent)
 			if slices.Contains([]string{"Now", "Since", "Until"}, name) && !defaults {
-				t.Errorf("%s reads the clock with time.%s: take a func() time.Time, so that a test can set it; time.Now "+
-					"without a call may stand where that function is defaulted", f.at(at), name)
+				t.Errorf("%s reads the clock with time.%s: take a func() time.Time, so that a test can control it; "+
+					"time.Now without a call is allowed as the default of such a function", f.at(at), name)
 			}
 		})
 	}
 }
 
-// sets tells whether a node gives a variable or a field its value.
+// sets reports whether a node assigns a value to a variable or field.
 func sets(node ast.Node) bool {
 	switch node.(type) {
 	case *ast.AssignStmt, *ast.ValueSpec, *ast.KeyValueExpr:
@@ -181,7 +184,7 @@ func TestPackageNames(t *testing.T) {
 	for _, f := range handWritten(t) {
 		for _, name := range append(strings.Split(f.folder, "/"), strings.TrimSuffix(f.syntax.Name.Name, "_test")) {
 			if slices.Contains(empty, name) {
-				t.Errorf("%s is in a package or folder %s: a name says what is inside, not what kind of thing", f.path, name)
+				t.Errorf("%s is in a package or folder %s: a name says what is inside, not what kind of thing it is", f.path, name)
 			}
 		}
 	}
@@ -198,36 +201,36 @@ func TestPackageComments(t *testing.T) {
 		}
 	}
 	for _, f := range files {
-		// go doc shows no test's comment, so one counts only where there is nothing else.
+		// go doc does not show comments of tests, so they count only in a folder without other files.
 		described[f.folder] = described[f.folder] || f.syntax.Doc != nil && f.test == onlyTests[f.folder]
 	}
 	for folder, is := range described {
 		if !is {
-			t.Errorf("%s has no package comment: it states the package's contract and limits", folder)
+			t.Errorf("%s has no package comment: say what the package does and what it does not", folder)
 		}
 	}
 }
 
 func TestFileLengths(t *testing.T) {
 	for _, f := range handWritten(t) {
-		if !f.test && f.lines > mostLines {
-			t.Errorf("%s has %d lines, more than %d: it holds more than one thing; part it where they meet", f.path, f.lines, mostLines)
+		if !f.test && f.lines > maxLines {
+			t.Errorf("%s has %d lines, more than %d: split it", f.path, f.lines, maxLines)
 		}
 	}
 }
 
-// file is one file of Go.
+// file is one Go file.
 type file struct {
 	path, folder string // from the root of the repository
 	test         bool   // is named _test.go
-	ships        bool   // is neither a test nor one's helper
+	ships        bool   // neither a test nor a helper of tests
 	lines        int
 	syntax       *ast.File
 	positions    *token.FileSet
 }
 
-// handWritten parses every file, for every platform and build tag. It walks the tree itself, because the go
-// command's test cache then sees a file that was added.
+// handWritten parses every file, for every platform and build tag. It walks the tree itself, so that the go
+// command's test cache notices an added file.
 func handWritten(t *testing.T) []file {
 	t.Helper()
 	var files []file
@@ -262,14 +265,14 @@ func handWritten(t *testing.T) []file {
 	return files
 }
 
-// isForeign tells whether a folder holds no Go of ours: the go command passes over it too, or it is generated.
+// isForeign reports whether a folder contains no Go code of ours: the go command skips it too, or it is generated.
 func isForeign(folder string) bool {
 	name := path.Base(folder)
 	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "node_modules" || folder == "gen"
 }
 
 func helpsTests(folder string) bool {
-	return isBelow(folder, "internal/bench") ||
+	return isBelow(folder, "internal/bench") || isBelow(folder, "internal/tools") ||
 		slices.ContainsFunc(strings.Split(folder, "/"), func(name string) bool { return strings.HasSuffix(name, "test") })
 }
 
@@ -281,11 +284,10 @@ func importPath(spec *ast.ImportSpec) string {
 	return imported
 }
 
-// at is where a node stands, as an editor wants it.
+// at returns the position of a node, in the form that editors understand.
 func (f file) at(node ast.Node) string { return f.positions.Position(node.Pos()).String() }
 
-// mentions calls found for every name of a package of the standard library that the file uses, with the node
-// around it.
+// mentions calls found for every name of a standard library package that the file uses, with the enclosing node.
 func (f file) mentions(library string, found func(name string, at, parent ast.Node)) {
 	local := ""
 	for _, spec := range f.syntax.Imports {

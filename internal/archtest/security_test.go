@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What docs/security.md promises rests on the tests it names: each must be there.
+// docs/security.md names the tests that prove its claims: each must exist.
 func TestSecurityNamesTests(t *testing.T) {
 	document, err := os.ReadFile(path.Join(root, "docs/security.md"))
 	if err != nil {
@@ -28,7 +28,7 @@ func TestSecurityNamesTests(t *testing.T) {
 	}
 	for _, name := range named {
 		if !tests[string(name[1])] {
-			t.Errorf("docs/security.md names %s, and there is no such test", name[1])
+			t.Errorf("docs/security.md names %s, which does not exist", name[1])
 		}
 	}
 }

@@ -62,7 +62,7 @@ type Service struct {
 
 // New returns a Service.
 func New(config Config) *Service {
-	return &Service{config: config, db: config.DB, throttle: config.Throttle, dummyHash: password.Unmatched()}
+	return &Service{config: config, db: config.DB, throttle: config.Throttle, dummyHash: config.Hasher.Unmatched()}
 }
 
 // now returns the time in UTC and in microseconds, as both engines store it.

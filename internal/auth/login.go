@@ -9,7 +9,6 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/password"
 )
 
 // loginAttempts is how often a login checks the password of a user who changes while it hashes. A hash is
@@ -55,7 +54,7 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 			return nil, fmt.Errorf("login: %w", err)
 		}
 		rehash := ""
-		if password.Outdated(user.PasswordHash) {
+		if s.config.Hasher.Outdated(user.PasswordHash) {
 			if rehash, err = s.config.Hasher.Rehash(ctx, plain); err != nil {
 				return nil, fmt.Errorf("login: %w", err)
 			}

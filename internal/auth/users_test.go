@@ -233,7 +233,7 @@ func TestDeleteUser(t *testing.T) {
 func TestOperatorDoesNothingOffTheRecord(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)
-		s.config.Hasher = password.NewHasher(1, time.Hour)
+		s.config.Hasher = password.NewHasher(password.Config{AtOnce: 1, Wait: time.Hour})
 		s.config.Outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.db, Log: slog.New(slog.DiscardHandler), Now: s.config.Now})
 		user, _ := s.newUser(t, "ada@example.com")
 		if err := s.db.WithContext(t.Context()).Migrator().DropTable(&audit.Event{}); err != nil {
@@ -321,7 +321,7 @@ func (s *Service) meanwhile(t *testing.T, early func(*gorm.DB) error, late func(
 // A reset that has looked at its user when the user is disabled changes nothing.
 func TestResetOfUserBeingDisabled(t *testing.T) {
 	s := newService(t, databasetest.Postgres)
-	s.config.Hasher = password.NewHasher(1, time.Hour)
+	s.config.Hasher = password.NewHasher(password.Config{AtOnce: 1, Wait: time.Hour})
 	s.config.Outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.db, Log: slog.New(slog.DiscardHandler), Now: s.config.Now})
 	user, _ := s.newUser(t, "ada@example.com")
 	link, err := s.newResetLink(s.db.WithContext(t.Context()), user.ID)

@@ -26,6 +26,7 @@ func BenchmarkFlood(b *testing.B) {
 				return post("/auth", "Authorization: Bearer "+sessions[i].accessToken+"\r\n", "")
 			})
 			var quiet, floor, flooded load
+			var memory familyMemory
 			var logins, beside float64 // a second: of the flood alone, and while others authenticate
 			for b.Loop() {             // once: it takes longer than -benchtime
 				if err := quiet.pace(authenticating, pacedEvery, benchtime); err != nil {
@@ -35,7 +36,11 @@ func BenchmarkFlood(b *testing.B) {
 					b.Fatal(err)
 				}
 				logins = in.flood(b, benchtime, func() error { time.Sleep(benchtime); return nil })
-				beside = in.flood(b, benchtime, func() error { return flooded.pace(authenticating, pacedEvery, benchtime) })
+				beside = in.flood(b, benchtime, func() error {
+					err := flooded.pace(authenticating, pacedEvery, benchtime)
+					memory = in.server.familyMemory(b)
+					return err
+				})
 				if err := floor.measure(hashing(), benchtime/2); err != nil {
 					b.Fatal(err)
 				}
@@ -52,6 +57,9 @@ func BenchmarkFlood(b *testing.B) {
 			b.ReportMetric(beside, "beside-logins/s")
 			b.ReportMetric(beside/floor.perSecond(), "beside-ratio")
 			if in.idleMiB > 0 {
+				b.ReportMetric(memory.server, "server-MiB")
+				b.ReportMetric(memory.child, "child-MiB")
+				b.ReportMetric(memory.total, "total-MiB")
 				b.ReportMetric(in.server.memoryMiB(b, "VmHWM")-in.idleMiB, "growth-MiB")
 			}
 		})

@@ -38,7 +38,7 @@ func runBenchmarks(m *testing.M) (status int) {
 		return status
 	}
 	defer func() { fail(os.RemoveAll(binaries)) }()
-	build := exec.Command("go", "build", "-trimpath", "-o", binaries, "./cmd/sesame", "./internal/bench/floor")
+	build := exec.Command("go", "build", "-trimpath", "-o", binaries, "./cmd/sesame", "./internal/tools/floor")
 	build.Dir, build.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {

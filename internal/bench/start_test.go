@@ -1,10 +1,6 @@
 package bench
 
 import (
-	"bufio"
-	"bytes"
-	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"testing"
@@ -40,26 +36,6 @@ func BenchmarkStart(b *testing.B) {
 	if len(idleMiB) > 0 {
 		b.ReportMetric(median(idleMiB), "idle-MiB")
 	}
-}
-
-// memoryMiB is the memory the process holds (VmRSS), or held at most (VmHWM), as Linux counts it; 0 elsewhere.
-func (p *process) memoryMiB(b *testing.B, measure string) float64 {
-	b.Helper()
-	if runtime.GOOS != "linux" {
-		return 0
-	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		b.Fatal(err)
-	}
-	for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
-		var kibibytes float64
-		if _, err := fmt.Sscanf(lines.Text(), measure+": %f kB", &kibibytes); err == nil {
-			return kibibytes / 1024
-		}
-	}
-	b.Fatal("the process has no " + measure)
-	return 0
 }
 
 func median(values []float64) float64 {

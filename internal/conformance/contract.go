@@ -18,32 +18,32 @@ import (
 	sesame "github.com/sesame-auth/sesame"
 )
 
-// Contract is openapi.yaml with every object closed. The document leaves them open, so that a field can be added
-// without breaking a client; here nothing undocumented slips out.
+// Contract is the OpenAPI document with every object closed and every extensible list an enum. The document leaves
+// them open, so that a field or a code can be added without breaking a client; here nothing undocumented is allowed.
 type Contract struct {
 	document *openapi3.T
 	routes   map[string]*routers.Route // by method and path
 }
 
-// Operation is one of the contract.
+// Operation is an operation of the OpenAPI document.
 type Operation struct {
 	ID, Method, Path string
 	HasBody          bool
 	Statuses         []int // documented, in order
 }
 
-// Load reads the contract. It is the same for all: nothing changes it.
+// Load returns the document. It is shared: nothing changes it.
 var Load = sync.OnceValues(load)
 
 func load() (*Contract, error) {
 	document, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPIJSON)
 	if err != nil {
-		return nil, fmt.Errorf("load contract: %w", err)
+		return nil, fmt.Errorf("load the OpenAPI document: %w", err)
 	}
 	for _, schema := range document.Components.Schemas {
-		if schema.Value.Type.Is("object") {
-			closed := false
-			schema.Value.AdditionalProperties = openapi3.AdditionalProperties{Has: &closed}
+		closeSchema(schema.Value)
+		for _, property := range schema.Value.Properties {
+			closeSchema(property.Value)
 		}
 	}
 	c := &Contract{document: document, routes: make(map[string]*routers.Route)}
@@ -53,6 +53,17 @@ func load() (*Contract, error) {
 		}
 	}
 	return c, nil
+}
+
+// closeSchema allows only the documented properties and values.
+func closeSchema(schema *openapi3.Schema) {
+	if schema.Type.Is("object") {
+		closed := false
+		schema.AdditionalProperties = openapi3.AdditionalProperties{Has: &closed}
+	}
+	if known, ok := schema.Extensions["x-extensible-enum"].([]any); ok {
+		schema.Enum = known
+	}
 }
 
 // Operations lists the operations, by path.
@@ -77,7 +88,7 @@ func (c *Contract) Operations() []Operation {
 // ProblemCodes lists the codes a problem may have.
 func (c *Contract) ProblemCodes() []string {
 	var codes []string
-	for _, code := range c.document.Components.Schemas["ProblemCode"].Value.Enum {
+	for _, code := range c.document.Components.Schemas["ProblemCode"].Value.Enum { // made from x-extensible-enum by closeSchema
 		codes = append(codes, fmt.Sprint(code))
 	}
 	return codes

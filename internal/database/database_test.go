@@ -75,6 +75,26 @@ func TestInstancesMigrateAtOnce(t *testing.T) {
 	})
 }
 
+// A database with migrations that this program does not know is refused in words, and not changed. The one from
+// before the first release had the versions 1, 3, 4 and 5.
+func TestUnknownMigrationsAreRefused(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := open(t, databasetest.URL(t, engine))
+		if err := db.WithContext(t.Context()).Exec("INSERT INTO schema_migrations (version_id, is_applied) VALUES (3, true), (5, true)").Error; err != nil {
+			t.Fatal(err)
+		}
+		err := db.Migrate(t.Context())
+		if !errors.Is(err, database.ErrSchema) || !strings.Contains(err.Error(), "use another database") {
+			t.Errorf("migrate: %v", err)
+		}
+		var versions []int64
+		if err := db.WithContext(t.Context()).Table("schema_migrations").Order("version_id").Pluck("version_id", &versions).Error; err != nil ||
+			!slices.Equal(versions, []int64{0, 1, 3, 5}) {
+			t.Errorf("versions afterwards: %v, %v", versions, err)
+		}
+	})
+}
+
 // Many writers wait for each other: none fails, and none of what they wrote is lost.
 func TestWritersWaitForEachOther(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {

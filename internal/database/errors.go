@@ -10,16 +10,16 @@ import (
 	"net"
 	"strings"
 
-	gosqlite "github.com/glebarez/go-sqlite"
 	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// ErrUnavailable says that the database could not do what was asked just now: it is gone, full, locked,
+// ErrUnavailable is returned if the database cannot do what was asked at the moment: it is down, full, locked,
 // read-only or too slow. Nothing may be acknowledged; the same request may succeed later.
 var ErrUnavailable = errors.New("database unavailable")
 
-// translate marks err as ErrUnavailable where it is, and leaves the rest to the engine's own translation.
+// translate adds ErrUnavailable to an error where it applies, and leaves other errors to the engine.
 func translate(err error, engine func(error) error) error {
 	if err == nil || errors.Is(err, ErrUnavailable) {
 		return err
@@ -30,37 +30,35 @@ func translate(err error, engine func(error) error) error {
 	return engine(err)
 }
 
-// plain translates where no engine's translation is at hand: outside GORM, and for GORM's Row and Rows, which
-// pass an error on as it is.
+// plain is translate for errors that did not pass the engine's translation: outside GORM, and from GORM's Raw, Row and
+// Rows.
 func plain(err error) error {
 	return translate(err, func(err error) error { return err })
 }
 
 func unavailable(err error) bool {
-	var onPostgres *pgconn.PgError
-	if errors.As(err, &onPostgres) {
+	if onPostgres, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return unavailablePostgres(onPostgres.Code)
 	}
-	var onSQLite *gosqlite.Error
-	if errors.As(err, &onSQLite) {
+	if onSQLite, ok := errors.AsType[*sqlite.Error](err); ok {
 		return unavailableSQLite(onSQLite.Code() & 0xff)
 	}
-	var connecting *pgconn.ConnectError
-	var network net.Error
-	return errors.As(err, &connecting) || errors.As(err, &network) ||
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	_, network := errors.AsType[net.Error](err)
+	return connecting || network ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, pgconn.ErrConnClosed) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
-		// Neither has a type of its own: database/sql after Close, pgx on a connection that broke.
-		strings.HasSuffix(err.Error(), "sql: database is closed") || strings.HasSuffix(err.Error(), "conn closed")
+		strings.HasSuffix(err.Error(), "sql: database is closed") // has no type of its own in database/sql
 }
 
-// unavailablePostgres knows the SQLSTATEs (PostgreSQL manual, appendix A) that pass by themselves or by an
-// operator's hand: connection exceptions, resources, operator intervention, a primary that became a
-// standby, and transactions that lost against others.
+// unavailablePostgres knows the SQLSTATEs (PostgreSQL manual, appendix A) that pass by themselves or by an operator's
+// action: connection exceptions, insufficient resources, operator intervention, a primary that became a standby, and
+// transactions that lost against others.
 func unavailablePostgres(code string) bool {
 	switch code {
-	case "25006", // read_only_sql_transaction: this host is a standby by now
+	case "25006", // read_only_sql_transaction: this host is a standby now
 		"40001", "40P01", // serialization_failure, deadlock_detected
 		"55P03": // lock_not_available
 		return true

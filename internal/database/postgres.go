@@ -18,7 +18,7 @@ const (
 	connectTimeout = 5 * time.Second
 )
 
-// postgresDialector is GORM's, with errors told apart by translate.
+// postgresDialector is GORM's, with its errors classified by translate.
 type postgresDialector struct{ *postgres.Dialector }
 
 func (d postgresDialector) Translate(err error) error {

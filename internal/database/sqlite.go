@@ -9,21 +9,11 @@ import (
 	"os"
 	"runtime"
 	"strings"
-
-	"github.com/glebarez/sqlite"
 )
 
-// sqliteDialector is GORM's, with errors told apart by translate.
-type sqliteDialector struct{ *sqlite.Dialector }
-
-func (d sqliteDialector) Translate(err error) error {
-	return translate(err, d.Dialector.Translate)
-}
-
-// openSQLite opens the file at path, readable by its owner only, in WAL mode and with every commit
-// synced to disk.
+// openSQLite opens the file at path, which only its owner can read, in WAL mode and with every commit synced to disk.
 func openSQLite(ctx context.Context, path string) (*DB, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the file, and SQLite itself would make it 0644
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the file; SQLite would make it 0644
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -35,19 +25,21 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writer.PingContext(ctx); err != nil { // switches the file to WAL before anybody reads
+	if err := writer.PingContext(ctx); err != nil { // switches the file to WAL before the first read
 		return nil, errors.Join(fmt.Errorf("open database: %w", plain(err)), writer.Close())
 	}
 	readers, err := openSQLitePool(path, "deferred", append(common, "query_only(1)"), max(4, runtime.NumCPU()))
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	return open(ctx, sqliteDialector{&sqlite.Dialector{Conn: &sqlitePool{writer: writer, readers: readers}}})
+	return open(ctx, sqliteDialect{&sqlitePool{writer: writer, readers: readers}})
 }
 
 func openSQLitePool(path, lock string, pragmas []string, connections int) (*sql.DB, error) {
-	source := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{"_txlock": {lock}, "_pragma": pragmas}.Encode()}
-	pool, err := sql.Open(sqlite.DriverName, source.String())
+	source := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
+		"_txlock": {lock}, "_pragma": pragmas, "_time_format": {"sqlite"}, // which sorts by time
+	}.Encode()}
+	pool, err := sql.Open("sqlite", source.String())
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -56,11 +48,11 @@ func openSQLitePool(path, lock string, pragmas []string, connections int) (*sql.
 	return pool, nil
 }
 
-// sqlitePool sends writes to the one connection that writes and reads to many that cannot.
+// sqlitePool sends writes to the one connection that writes, and reads to many that cannot.
 //
-// SQLite has one writer at a time. Writers that meet on the file's lock find out by polling and give up
-// after the busy timeout; writers that queue for a connection are served in order, the moment it is free.
-// The file's lock then only has to hold against other processes, such as a command beside the server.
+// SQLite allows one writer at a time. Writers that meet on the lock of the file poll, and give up after the busy timeout;
+// writers that queue for a connection are served in order, as soon as it is free. So the lock is only needed against other
+// processes, such as a command that runs next to the server.
 type sqlitePool struct{ writer, readers *sql.DB }
 
 func (p *sqlitePool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -79,7 +71,7 @@ func (p *sqlitePool) QueryRowContext(ctx context.Context, query string, args ...
 	return p.querying(query).QueryRowContext(ctx, query, args...)
 }
 
-// querying is where a statement that returns rows belongs: INSERT … RETURNING and its kin write.
+// querying returns the pool for a statement that returns rows. INSERT … RETURNING and the like write.
 func (p *sqlitePool) querying(query string) *sql.DB {
 	verb, _, _ := strings.Cut(strings.TrimSpace(query), " ")
 	if strings.EqualFold(verb, "SELECT") || strings.EqualFold(verb, "PRAGMA") {
@@ -92,7 +84,7 @@ func (p *sqlitePool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx,
 	return p.writer.BeginTx(ctx, opts)
 }
 
-// GetDBConn is how GORM finds the *sql.DB behind a pool.
+// GetDBConn returns the *sql.DB that GORM uses as the pool.
 func (p *sqlitePool) GetDBConn() (*sql.DB, error) { return p.writer, nil }
 
 func (p *sqlitePool) close() error { return errors.Join(p.readers.Close(), p.writer.Close()) }

@@ -101,7 +101,7 @@ func TestWhatIsRecorded(t *testing.T) {
 			next(refresh(tokens.Refresh), "refresh-replay success "),
 			func() []audit.Event {
 				s.Clock.Advance(31 * time.Second)
-				return next(refresh(tokens.Refresh), "refresh-reuse failure a retired refresh token: the session is revoked")
+				return next(refresh(tokens.Refresh), "refresh-reuse failure an old refresh token was used again: the session is revoked")
 			}()) {
 			if event.UserID != user || event.SessionID != opened[0].SessionID {
 				t.Errorf("%+v", event)
@@ -121,7 +121,7 @@ func TestWhatIsRecorded(t *testing.T) {
 		next(func() servertest.Answer { return s.Forgot(t, ada) }, "forgot-password success ")
 		next(func() servertest.Answer { return s.Forgot(t, "nobody@example.com") }, "forgot-password success ")
 		token := s.ResetToken(t, s.NextLetter(t))
-		next(func() servertest.Answer { return s.Reset(t, "garbage", servertest.Password) }, "reset-password failure the token is not known, used, or expired")
+		next(func() servertest.Answer { return s.Reset(t, "garbage", servertest.Password) }, "reset-password failure the token is unknown, used, or expired")
 		for _, event := range next(func() servertest.Answer { return s.Reset(t, token, "another password") }, "reset-password success ") {
 			if event.UserID != user || event.Email != ada {
 				t.Errorf("%+v", event)

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
@@ -20,7 +19,7 @@ func TestBusyHashing(t *testing.T) {
 		idle.Forgot(t, address)
 		resetToken := idle.ResetToken(t, idle.NextLetter(t))
 		// Not before: its worker might have sent the letter.
-		busy := idle.Beside(t, engine, servertest.Options{Hasher: password.NewHasher(0, 0)})
+		busy := idle.Beside(t, engine, servertest.Options{NoHashing: true})
 		for name, answer := range map[string]servertest.Answer{
 			"register":        busy.Register(t, "busy@example.com"),
 			"login":           busy.Post(t, "/auth/login", "email", address, "password", servertest.Password),
@@ -48,7 +47,7 @@ func TestBusyCostsNothing(t *testing.T) {
 		address := idle.NewUser(t)
 		idle.Forgot(t, address)
 		resetToken := idle.ResetToken(t, idle.NextLetter(t))
-		busy := idle.Beside(t, engine, servertest.Options{Throttle: true, Hasher: password.NewHasher(0, 0)})
+		busy := idle.Beside(t, engine, servertest.Options{Throttle: true, NoHashing: true})
 		for range 20 {
 			for name, answer := range map[string]servertest.Answer{
 				"register": busy.Register(t, "busy@example.com"),

@@ -33,6 +33,7 @@ type Config struct {
 
 	PublicURL      string // where clients reach the API, without a trailing slash
 	ResetURL       string // the page where users reset their password
+	AppURL         string // where users continue after a reset; empty: no link
 	Brand          brand.Brand
 	Mailbox        string // the folder of the emails that /dev/mail shows; empty: there is no such page
 	TrustedProxies Proxies

@@ -21,25 +21,25 @@ func TestFaultsOfRegistration(t *testing.T) {
 			body   string
 			faults []string
 		}{
-			"everything missing": {`{}`, []string{"/confirm: is required", "/email: is required", "/name: is required", "/password: is required"}},
+			"everything missing": {`{}`, []string{"/confirm required: This value is required.", "/email required: This value is required.", "/name required: This value is required.", "/password required: This value is required."}},
 			"everything null": {`{"name":null,"bio":null,"email":null,"password":null,"confirm":null}`,
-				[]string{"/confirm: must not be null", "/email: must not be null", "/name: must not be null", "/password: must not be null"}},
+				[]string{"/confirm wrong_type: This value must not be null.", "/email wrong_type: This value must not be null.", "/name wrong_type: This value must not be null.", "/password wrong_type: This value must not be null."}},
 			"everything of another type": {`{"name":1,"bio":[],"email":{},"password":["canary-password"],"confirm":true}`,
-				[]string{"/bio: must be a string", "/confirm: must be a string", "/email: must be a string", "/name: must be a string", "/password: must be a string"}},
+				[]string{"/bio wrong_type: This value must be a string.", "/confirm wrong_type: This value must be a string.", "/email wrong_type: This value must be a string.", "/name wrong_type: This value must be a string.", "/password wrong_type: This value must be a string."}},
 			"everything too short": {`{"name":"","email":"","password":"canary7","confirm":"canary7"}`,
-				[]string{"/email: must be an email address", "/name: must not be empty", "/password: must have at least 8 characters"}},
+				[]string{"/email invalid_format: This is not a valid email address.", "/name too_short: This value must not be empty.", "/password too_short: This value must have at least 8 characters."}},
 			"everything too long": {fmt.Sprintf(`{"name":%q,"bio":%q,"email":%q,"password":%q,"confirm":%q}`, long[:202], long, "a@"+long[:510], password, password),
-				[]string{"/bio: must have at most 500 characters", "/confirm: must have at most 128 characters", "/email: must be an email address",
-					"/email: must have at most 254 characters", "/name: must have at most 100 characters", "/password: must have at most 128 characters"}},
+				[]string{"/bio too_long: This value must have at most 500 characters.", "/confirm too_long: This value must have at most 128 characters.", "/email invalid_format: This is not a valid email address.",
+					"/email too_long: This value must have at most 254 characters.", "/name too_long: This value must have at most 100 characters.", "/password too_long: This value must have at most 128 characters."}},
 			"confirm differs, and more": {`{"name":"Ada","email":"nobody","password":"canary-password","confirm":"canary-passwore"}`,
-				[]string{"/confirm: must equal password", "/email: must be an email address"}},
+				[]string{"/confirm not_equal: This value must be the same as password.", "/email invalid_format: This is not a valid email address."}},
 			"confirm differs, beside what the contract does not know": {`{"x":[1e308],"name":"Ada","email":"a@example.com","password":"canary-password","confirm":"canary-passwore"}`,
-				[]string{"/confirm: must equal password"}},
+				[]string{"/confirm not_equal: This value must be the same as password."}},
 			"names in another case": {`{"Name":"Ada","EMAIL":"a@example.com","Password":"canary-password","CONFIRM":"canary-password"}`,
-				[]string{"/confirm: is required", "/email: is required", "/name: is required", "/password: is required"}},
+				[]string{"/confirm required: This value is required.", "/email required: This value is required.", "/name required: This value is required.", "/password required: This value is required."}},
 		} {
 			answer := s.Do(t, http.MethodPost, "/auth/register", test.body, "Content-Type", asJSON)
-			faults := answer.Faults()
+			faults := answer.Errors()
 			slices.Sort(faults)
 			if answer.Status != http.StatusBadRequest || !slices.Equal(faults, test.faults) {
 				t.Errorf("%s: %d\n got %q\nwant %q", name, answer.Status, faults, test.faults)
@@ -70,7 +70,7 @@ func TestAddressesThatAreRefused(t *testing.T) {
 			"ａda@example.com", "ada@exämple.com", "ada@example.com\r\nBcc: b@example.com", strings.Repeat("a", 65) + "@example.com"} {
 			for _, path := range []string{"/auth/register", "/auth/forgot-password"} {
 				answer := s.Post(t, path, "name", "Ada", "email", address, "password", servertest.Password, "confirm", servertest.Password)
-				if answer.Status != http.StatusBadRequest || !slices.Contains(answer.Faults(), "/email: must be an email address") {
+				if answer.Status != http.StatusBadRequest || !slices.Contains(answer.Errors(), "/email invalid_format: This is not a valid email address.") {
 					t.Errorf("%s with %q: %d %s", path, address, answer.Status, answer.Raw)
 				}
 			}
@@ -89,7 +89,7 @@ func TestUnknownFieldsSetNothing(t *testing.T) {
 			t.Fatalf("%d %s", answer.Status, answer.Raw)
 		}
 		var user auth.User
-		if err := s.DB.Where("email = ?", "ada@example.com").Take(&user).Error; err != nil {
+		if err := s.DB.WithContext(t.Context()).Where("email = ?", "ada@example.com").Take(&user).Error; err != nil {
 			t.Fatal(err)
 		}
 		if user.ID.String() == "00000000-0000-7000-8000-000000000001" || user.Generation != 1 || user.DisabledAt != nil {
@@ -105,14 +105,14 @@ func TestResetTokenParameter(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		for query, want := range map[string]string{
-			"":                                    "?token: is required",
-			"?token=":                             "?token: must not be empty",
-			"?TOKEN=a":                            "?token: is required",
-			"?token=a&token=b":                    "?token: must be given once",
-			"?token=" + strings.Repeat("a", 8193): "?token: must have at most 8192 characters",
+			"":                                    "?token required: This value is required.",
+			"?token=":                             "?token too_short: This value must not be empty.",
+			"?TOKEN=a":                            "?token required: This value is required.",
+			"?token=a&token=b":                    "?token duplicate: This parameter must be given only once.",
+			"?token=" + strings.Repeat("a", 8193): "?token too_long: This value must have at most 8192 characters.",
 		} {
 			answer := s.Do(t, http.MethodPost, "/auth/reset-password"+query, `{"password":"correct horse"}`, "Content-Type", asJSON)
-			if answer.Status != http.StatusBadRequest || !slices.Contains(answer.Faults(), want) {
+			if answer.Status != http.StatusBadRequest || !slices.Contains(answer.Errors(), want) {
 				t.Errorf("%.20s: %d %s", query, answer.Status, answer.Raw)
 			}
 		}

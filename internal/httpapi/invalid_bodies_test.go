@@ -66,7 +66,7 @@ func TestInvalidBodies(t *testing.T) {
 			}
 		})
 		var users int64
-		if err := s.DB.Model(&auth.User{}).Count(&users).Error; err != nil || users != 1 {
+		if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Count(&users).Error; err != nil || users != 1 {
 			t.Errorf("%d users, %v", users, err)
 		}
 		s.ExpectLive(t, live)

@@ -97,7 +97,7 @@ func TestLimitOfAddressAndNetwork(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
 		known, disabled, throttled := s.NewUser(t), s.NewUser(t), make(map[string]bool)
-		if err := s.DB.Model(&auth.User{}).Where("email = ?", disabled).UpdateColumn("disabled_at", s.Clock.Now()).Error; err != nil {
+		if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("email = ?", disabled).UpdateColumn("disabled_at", s.Clock.Now()).Error; err != nil {
 			t.Fatal(err)
 		}
 		for i, address := range []string{known, disabled, "nobody@example.com", "no address"} {

@@ -86,15 +86,15 @@ func (m *Metrics) handler(log *slog.Logger) http.Handler {
 type backlog struct{ outbox *mail.Outbox }
 
 var (
-	unsentLetters = prometheus.NewDesc("sesame_outbox_letters", "Letters that have not been sent, those that failed and wait for another try included.", nil, nil)
-	dueLetters    = prometheus.NewDesc("sesame_outbox_due_letters", "Letters that could be sent now.", nil, nil)
-	oldestLetter  = prometheus.NewDesc("sesame_outbox_oldest_seconds", "Age of the oldest letter that has not been sent.", nil, nil)
+	unsentMessages = prometheus.NewDesc("sesame_outbox_messages", "Letters that have not been sent, those that failed and wait for another try included.", nil, nil)
+	dueMessages    = prometheus.NewDesc("sesame_outbox_due_messages", "Letters that could be sent now.", nil, nil)
+	oldestMessage  = prometheus.NewDesc("sesame_outbox_oldest_seconds", "Age of the oldest letter that has not been sent.", nil, nil)
 )
 
 func (backlog) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- unsentLetters
-	descriptions <- dueLetters
-	descriptions <- oldestLetter
+	descriptions <- unsentMessages
+	descriptions <- dueMessages
+	descriptions <- oldestMessage
 }
 
 func (b backlog) Collect(metrics chan<- prometheus.Metric) {
@@ -102,11 +102,11 @@ func (b backlog) Collect(metrics chan<- prometheus.Metric) {
 	defer cancel()
 	held, err := b.outbox.Backlog(ctx)
 	if err != nil {
-		metrics <- prometheus.NewInvalidMetric(unsentLetters, err)
+		metrics <- prometheus.NewInvalidMetric(unsentMessages, err)
 		return
 	}
 	for description, value := range map[*prometheus.Desc]float64{
-		unsentLetters: float64(held.Letters), dueLetters: float64(held.Due), oldestLetter: held.Oldest.Seconds(),
+		unsentMessages: float64(held.Messages), dueMessages: float64(held.Due), oldestMessage: held.Oldest.Seconds(),
 	} {
 		metrics <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, value)
 	}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
@@ -88,7 +87,7 @@ func TestMetricsOfKnownTraffic(t *testing.T) {
 				t.Errorf("the metrics tell %s", private)
 			}
 		}
-		for _, series := range []string{"sesame_http_requests_in_hand", "sesame_http_panics_total", "sesame_hashing_refused_total", "sesame_hashing_running", "sesame_hashing_waiting"} {
+		for _, series := range []string{"sesame_http_requests_in_flight", "sesame_http_panics_total", "sesame_hashing_refused_total", "sesame_hashing_running", "sesame_hashing_waiting"} {
 			expectMetric(t, s, series, 0)
 		}
 	})
@@ -120,7 +119,7 @@ func TestMetricsOfThePage(t *testing.T) {
 // What fails is counted by its cause: a panic, a hash that did not get its turn, a database that is gone.
 func TestMetricsOfFailures(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true, Hasher: password.NewHasher(0, 0)})
+		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true, NoHashing: true})
 		for range 2 {
 			s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
 		}
@@ -133,8 +132,8 @@ func TestMetricsOfFailures(t *testing.T) {
 		}
 		expectMetric(t, s, "sesame_http_panics_total", 2)
 		expectMetric(t, s, "sesame_hashing_refused_total", 1)
-		expectMetric(t, s, "sesame_http_requests_in_hand", 0)
-		if _, found := s.Metric(t, "sesame_outbox_letters"); found || !strings.Contains(s.Log.String(), "sesame_outbox_letters") {
+		expectMetric(t, s, "sesame_http_requests_in_flight", 0)
+		if _, found := s.Metric(t, "sesame_outbox_messages"); found || !strings.Contains(s.Log.String(), "sesame_outbox_messages") {
 			t.Error("letters are told, or why they are not is not")
 		}
 	})
@@ -143,16 +142,16 @@ func TestMetricsOfFailures(t *testing.T) {
 func TestMetricsOfTheOutbox(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		for _, series := range []string{"sesame_outbox_letters", "sesame_outbox_due_letters", "sesame_outbox_oldest_seconds"} {
+		for _, series := range []string{"sesame_outbox_messages", "sesame_outbox_due_messages", "sesame_outbox_oldest_seconds"} {
 			expectMetric(t, s, series, 0)
 		}
 		now := time.Now().UTC()
-		insert := "INSERT INTO outbox (id, kind, address, attempts, due_at, created_at) VALUES (?, 'x', 'ada@example.com', 3, ?, ?)"
-		if err := s.DB.Exec(insert, "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77", now.Add(time.Hour), now.Add(-time.Hour)).Error; err != nil {
+		insert := "INSERT INTO outbox (id, kind, email, attempts, due_at, created_at) VALUES (?, 'x', 'ada@example.com', 3, ?, ?)"
+		if err := s.DB.WithContext(t.Context()).Exec(insert, "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77", now.Add(time.Hour), now.Add(-time.Hour)).Error; err != nil {
 			t.Fatal(err)
 		}
-		expectMetric(t, s, "sesame_outbox_letters", 1)
-		expectMetric(t, s, "sesame_outbox_due_letters", 0)
+		expectMetric(t, s, "sesame_outbox_messages", 1)
+		expectMetric(t, s, "sesame_outbox_due_messages", 0)
 		if age, _ := s.Metric(t, "sesame_outbox_oldest_seconds"); age < 3599 || age > 3660 {
 			t.Errorf("the oldest letter is %v seconds old", age)
 		}
@@ -174,7 +173,7 @@ func TestRequestInHandIsCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		deadline := time.Now().Add(10 * time.Second)
-		for inHand := 0.0; inHand != 1; inHand, _ = s.Metric(t, "sesame_http_requests_in_hand") {
+		for inHand := 0.0; inHand != 1; inHand, _ = s.Metric(t, "sesame_http_requests_in_flight") {
 			if time.Now().After(deadline) {
 				t.Fatal("the request in hand is not counted")
 			}
@@ -185,7 +184,7 @@ func TestRequestInHandIsCounted(t *testing.T) {
 		if answer := <-ended; answer.Status != http.StatusBadRequest {
 			t.Errorf("%d %s", answer.Status, answer.Raw)
 		}
-		expectMetric(t, s, "sesame_http_requests_in_hand", 0)
+		expectMetric(t, s, "sesame_http_requests_in_flight", 0)
 	})
 }
 

@@ -48,7 +48,9 @@ func TestNothingNamesNobody(t *testing.T) {
 				t.Errorf("a logout with zeros: %d", answer.Status)
 			}
 		}
-		issuer := token.NewAccessTokens(s.Keys, servertest.PublicURL, servertest.PublicURL, 15*time.Minute, s.Clock.Now)
+		issuer := token.NewAccessTokens(token.AccessConfig{
+			Keys: s.Keys, Issuer: servertest.PublicURL, Audience: servertest.PublicURL, Lifetime: 15 * time.Minute, Now: s.Clock.Now,
+		})
 		zeros, err := issuer.Issue(uuid.Nil, uuid.Nil, s.Clock.Now())
 		if err != nil {
 			t.Fatal(err)
@@ -64,7 +66,7 @@ func TestNothingNamesNobody(t *testing.T) {
 		}
 		s.ExpectLive(t, live)
 		var sessions int64
-		if err := s.DB.Model(&auth.Session{}).Count(&sessions).Error; err != nil || sessions != 1 {
+		if err := s.DB.WithContext(t.Context()).Model(&auth.Session{}).Count(&sessions).Error; err != nil || sessions != 1 {
 			t.Errorf("%d sessions, %v", sessions, err)
 		}
 		if answer := s.Reset(t, resetToken, "an even better horse"); answer.Status != http.StatusOK {

@@ -17,7 +17,7 @@ import (
 // routes.
 func mountPages(router *echo.Echo, config Config) (map[route]bool, error) {
 	pages, err := web.Pages(web.Config{
-		Brand: config.Brand, PublicURL: config.PublicURL, ResetURL: config.ResetURL,
+		Brand: config.Brand, PublicURL: config.PublicURL, ResetURL: config.ResetURL, AppURL: config.AppURL,
 		Problems: problemPages(), Mailbox: config.Mailbox,
 	})
 	if err != nil {
@@ -50,8 +50,8 @@ func mountPages(router *echo.Echo, config Config) (map[route]bool, error) {
 	return mounted, nil
 }
 
-// contractIn serves the contract to pages of every origin: it is public, and tools that show it stand elsewhere. It
-// may be kept, and is asked for again each time by its ETag (RFC 9110, section 13.1.2).
+// contractIn serves the OpenAPI document. Pages of every origin may read it, for tools that show it. Browsers may cache
+// it, but must revalidate it by its ETag (RFC 9110, section 13.1.2).
 func contractIn(mediaType string, content []byte) echo.HandlerFunc {
 	digest := sha256.Sum256(content)
 	tag := `"` + hex.EncodeToString(digest[:16]) + `"`
@@ -66,7 +66,7 @@ func contractIn(mediaType string, content []byte) echo.HandlerFunc {
 	}
 }
 
-// headOf runs the GET handler; net/http leaves the body out.
+// headOf calls the GET handler; net/http omits the body.
 func headOf(router *echo.Echo, c echo.Context) error {
 	router.Router().Find(http.MethodGet, c.Request().URL.Path, c)
 	return c.Handler()(c)

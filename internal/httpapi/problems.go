@@ -17,13 +17,13 @@ import (
 	"github.com/sesame-auth/sesame/internal/web"
 )
 
-// retryAfter is the advice that comes with a 503, in seconds.
+// retryAfter is the Retry-After of a 503 response, in seconds.
 const retryAfter = 2
 
 var errNoToken = errors.New("no access token")
 
-// answer is one row of the table from errors to answers.
-type answer struct {
+// errorRow is one row of the table from errors to responses.
+type errorRow struct {
 	matches   func(error) bool
 	status    int
 	code      api.ProblemCode
@@ -35,8 +35,8 @@ const (
 	invalidToken = realm + `, error="invalid_token"`
 )
 
-// answers is the table: the first row that matches counts, and the last one matches everything.
-var answers = []answer{
+// errorTable maps errors to responses. The first row that matches counts; the last one matches everything.
+var errorTable = []errorRow{
 	{as[*invalidRequestError], http.StatusBadRequest, api.ProblemCodeValidationFailed, ""},
 	{is(auth.ErrInvalidEmail), http.StatusBadRequest, api.ProblemCodeValidationFailed, ""},
 	{is(errMalformed), http.StatusBadRequest, api.ProblemCodeMalformedBody, ""},
@@ -60,41 +60,73 @@ var answers = []answer{
 	{func(error) bool { return true }, http.StatusInternalServerError, api.ProblemCodeInternalError, ""},
 }
 
-// is and as match as errors.Is and errors.As do.
+// is and as match like errors.Is and errors.As.
 func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
 }
 
 func as[T error](err error) bool {
-	var target T
-	return errors.As(err, &target)
+	_, ok := errors.AsType[T](err)
+	return ok
 }
 
-// problems writes problem documents whose type is a page under the public URL.
+// problems makes problem documents. Their type is a page under the public URL.
 type problems struct{ publicURL string }
 
-func (p problems) of(err error, id string) (answer, api.Problem) {
-	row := answers[slices.IndexFunc(answers, func(a answer) bool { return a.matches(err) })]
-	kind := kindOf(row.code)
+func (p problems) of(err error, id string) (errorRow, api.Problem) {
+	err = lengthError(err)
+	row := errorTable[slices.IndexFunc(errorTable, func(r errorRow) bool { return r.matches(err) })]
+	problemType := problemTypeOf(row.code)
 	document := api.Problem{
-		Type: p.publicURL + "/problems/" + string(row.code), Title: kind.title, Status: row.status,
-		Detail: kind.detail, Code: row.code, Instance: "urn:uuid:" + id,
+		Type: p.publicURL + "/problems/" + row.code, Title: problemType.title, Status: int32(row.status), //nolint:gosec // a status
+		Detail: problemType.detail, Code: row.code, Instance: "urn:uuid:" + id,
 	}
-	var invalid *invalidRequestError
-	var weak *auth.WeakPasswordError
-	switch {
-	case errors.As(err, &invalid):
-		document.Errors = &invalid.faults
-	case errors.As(err, &weak):
-		document.Detail = sentence(weak.Reason.Error())
-	case errors.Is(err, errBodyReading):
-		document.Detail = "The body did not arrive whole."
+	if invalid, ok := errors.AsType[*invalidRequestError](err); ok {
+		document.Errors = &invalid.errors
+	}
+	if weak, ok := errors.AsType[*auth.WeakPasswordError](err); ok {
+		i := slices.IndexFunc(weakPasswords, func(w weakPassword) bool { return errors.Is(weak, w.err) })
+		document.Reason, document.Detail = &weakPasswords[i].reason, weakPasswords[i].detail
+	}
+	if errors.Is(err, errBodyReading) {
+		document.Detail = "The request body could not be read completely."
 	}
 	return row, document
 }
 
-func sentence(words string) string {
-	return string(words[0]-'a'+'A') + words[1:] + "."
+// lengthError turns a password that is too short or too long into a validation error. The OpenAPI document limits the
+// length of what was typed; the form that is hashed may be shorter or longer.
+func lengthError(err error) error {
+	invalid := &invalidRequestError{}
+	switch {
+	case errors.Is(err, password.ErrTooShort):
+		code, detail := tooShort(password.MinLength)
+		invalid.add("/password", code, detail)
+	case errors.Is(err, password.ErrTooLong):
+		code, detail := tooLong(password.MaxLength)
+		invalid.add("/password", code, detail)
+	default:
+		return err
+	}
+	return invalid
+}
+
+// weakPassword describes why a password was rejected.
+type weakPassword struct {
+	err    error
+	reason api.WeakPasswordReason
+	detail string
+}
+
+var weakPasswords = []weakPassword{
+	{password.ErrCharacters, api.WeakPasswordReasonUnsupportedCharacters,
+		"This password contains a character that is not supported, such as a control character."},
+	{password.ErrCommon, api.WeakPasswordReasonCommon, "This password is too common. Choose another one."},
+	{password.ErrCommonVariant, api.WeakPasswordReasonCommon,
+		"This password is a simple variation of a common one. Choose another one."},
+	{password.ErrBreached, api.WeakPasswordReasonBreached, "This password is known from a data breach. Choose another one."},
+	{password.ErrPersonal, api.WeakPasswordReasonPersonal,
+		"This password is too similar to your name, your email or the name of this service. Choose another one."},
 }
 
 // writeError writes the problem document of an error.
@@ -105,7 +137,7 @@ func (m *middleware) writeError(err error, c echo.Context) {
 	state := stateOf(c.Request().Context())
 	row, document := m.problems.of(err, state.client.RequestID)
 	switch {
-	case errors.Is(err, password.ErrBusy): // what a flood is answered must not flood the log
+	case errors.Is(err, password.ErrBusy): // a flood of logins must not flood the log
 		m.metrics.refused.Inc()
 	case row.status >= http.StatusInternalServerError:
 		m.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed",
@@ -118,13 +150,12 @@ func (m *middleware) writeError(err error, c echo.Context) {
 	if row.status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
-	var throttled *auth.ThrottledError
-	if errors.As(err, &throttled) {
-		header.Set("Retry-After", strconv.FormatInt(int64((throttled.RetryAfter+time.Second-1)/time.Second), 10)) // not a moment early
+	if throttled, ok := errors.AsType[*auth.ThrottledError](err); ok {
+		header.Set("Retry-After", strconv.FormatInt(int64((throttled.RetryAfter+time.Second-1)/time.Second), 10)) // rounded up
 	}
 	header.Set("Content-Type", "application/problem+json")
 	c.Response().WriteHeader(row.status)
 	if err := c.Echo().JSONSerializer.Serialize(c, document, ""); err != nil {
-		m.log.Error("answer not written", "id", state.client.RequestID, "err", err)
+		m.log.Error("could not write a response", "id", state.client.RequestID, "err", err)
 	}
 }

@@ -4,35 +4,40 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/oapi-codegen/nullable"
+
 	"github.com/sesame-auth/sesame/gen/api"
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/signing"
 )
 
-// Server satisfies the interface generated from the contract. Requests reach it validated; what it refuses
-// it returns as an error of the domain.
+// Server implements the interface generated from the OpenAPI document. Its requests are validated. It returns the
+// errors of package auth, which middleware.writeError turns into problem documents.
 type Server struct {
 	auth      *auth.Service
 	keys      *signing.Keyring
 	publicURL string
 }
 
+// anyOrigin lets pages of every origin read a response.
+const anyOrigin = "*"
+
 var _ api.StrictServerInterface = (*Server)(nil)
 
-// jwksCaching is how long a JWK Set, or what leads to it, may be kept.
+// jwksCaching is how long the keys and the metadata may be cached.
 var jwksCaching = fmt.Sprintf("public, max-age=%d", int(signing.JWKSMaxAge.Seconds()))
 
-// Authenticate greets the bearer, whom the contract's security scheme has authenticated.
+// Authenticate returns the user that bearerAuth found.
 func (s *Server) Authenticate(ctx context.Context, _ api.AuthenticateRequestObject) (api.AuthenticateResponseObject, error) {
 	user := stateOf(ctx).user
 	message := "Welcome, " + user.Name
 	return api.Authenticate200JSONResponse{Message: &message, User: new(toAPIUser(user))}, nil
 }
 
-// Register makes an account.
+// Register creates an account.
 func (s *Server) Register(ctx context.Context, request api.RegisterRequestObject) (api.RegisterResponseObject, error) {
 	user, err := s.auth.Register(ctx, auth.Registration{
-		Name: request.Body.Name, Bio: request.Body.Bio, Email: request.Body.Email, Password: request.Body.Password,
+		Name: request.Body.Name, Bio: optional(request.Body.Bio), Email: request.Body.Email, Password: request.Body.Password,
 	}, stateOf(ctx).client)
 	if err != nil {
 		return nil, err
@@ -40,7 +45,7 @@ func (s *Server) Register(ctx context.Context, request api.RegisterRequestObject
 	return api.Register201JSONResponse{Message: "User registered successfully", User: toAPIUser(user)}, nil
 }
 
-// Login opens a session.
+// Login starts a session.
 func (s *Server) Login(ctx context.Context, request api.LoginRequestObject) (api.LoginResponseObject, error) {
 	tokens, err := s.auth.Login(ctx, request.Body.Email, request.Body.Password, stateOf(ctx).client)
 	if err != nil {
@@ -49,7 +54,7 @@ func (s *Server) Login(ctx context.Context, request api.LoginRequestObject) (api
 	return api.Login200JSONResponse(toAPITokens(tokens)), nil
 }
 
-// RefreshTokens trades a refresh token.
+// RefreshTokens exchanges a refresh token.
 func (s *Server) RefreshTokens(ctx context.Context, request api.RefreshTokensRequestObject) (api.RefreshTokensResponseObject, error) {
 	tokens, err := s.auth.RefreshTokens(ctx, request.Body.RefreshToken, stateOf(ctx).client)
 	if err != nil {
@@ -58,7 +63,7 @@ func (s *Server) RefreshTokens(ctx context.Context, request api.RefreshTokensReq
 	return api.RefreshTokens200JSONResponse(toAPITokens(tokens)), nil
 }
 
-// Logout ends a session.
+// Logout revokes a session.
 func (s *Server) Logout(ctx context.Context, request api.LogoutRequestObject) (api.LogoutResponseObject, error) {
 	if err := s.auth.Logout(ctx, request.Body.RefreshToken, stateOf(ctx).client); err != nil {
 		return nil, err
@@ -66,12 +71,12 @@ func (s *Server) Logout(ctx context.Context, request api.LogoutRequestObject) (a
 	return api.Logout200JSONResponse{Message: "Logout successful"}, nil
 }
 
-// ForgotPassword has a reset link mailed.
+// ForgotPassword sends a reset link by email.
 func (s *Server) ForgotPassword(ctx context.Context, request api.ForgotPasswordRequestObject) (api.ForgotPasswordResponseObject, error) {
 	if err := s.auth.ForgotPassword(ctx, request.Body.Email, stateOf(ctx).client); err != nil {
 		return nil, err
 	}
-	return api.ForgotPassword202JSONResponse{Message: "If the address has an account, a link to reset its password is on its way"}, nil
+	return api.ForgotPassword202JSONResponse{Message: "If the email has an account, we have sent it a link to reset the password"}, nil
 }
 
 // ResetPassword sets a new password.
@@ -82,54 +87,64 @@ func (s *Server) ResetPassword(ctx context.Context, request api.ResetPasswordReq
 	return api.ResetPassword200JSONResponse{Message: "Password reset successful"}, nil
 }
 
-// GetJWKS tells the public keys.
+// GetJWKS returns the public keys.
 func (s *Server) GetJWKS(context.Context, api.GetJWKSRequestObject) (api.GetJWKSResponseObject, error) {
 	set := api.JWKSet{Keys: []api.JWK{}}
 	for _, key := range s.keys.JWKs() {
 		set.Keys = append(set.Keys, toAPIJWK(key))
 	}
-	headers := api.GetJWKS200ResponseHeaders{CacheControl: jwksCaching, AccessControlAllowOrigin: api.AnyOriginAsterisk}
+	headers := api.GetJWKS200ResponseHeaders{CacheControl: jwksCaching, AccessControlAllowOrigin: anyOrigin}
 	return api.GetJWKS200JSONResponse{Body: set, Headers: headers}, nil
 }
 
-// GetAuthorizationServerMetadata tells frameworks where the keys are.
+// GetAuthorizationServerMetadata returns the issuer and the URL of the keys.
 func (s *Server) GetAuthorizationServerMetadata(context.Context, api.GetAuthorizationServerMetadataRequestObject) (api.GetAuthorizationServerMetadataResponseObject, error) {
 	return api.GetAuthorizationServerMetadata200JSONResponse{MetadataJSONResponse: s.metadata()}, nil
 }
 
-// GetOpenIDConfiguration tells the same where they look for it.
+// GetOpenIDConfiguration returns the same at the path of OpenID Connect.
 func (s *Server) GetOpenIDConfiguration(context.Context, api.GetOpenIDConfigurationRequestObject) (api.GetOpenIDConfigurationResponseObject, error) {
 	return api.GetOpenIDConfiguration200JSONResponse{MetadataJSONResponse: s.metadata()}, nil
 }
 
-// metadata is RFC 8414's, section 2, with nothing in it that is not true of this server. Section 3.2 would have empty
-// lists left out; but one of these is required, and the other's absence stands for two grants.
+// metadata returns what is true of this server (RFC 8414, section 2). Section 3.2 says to omit empty lists, but one of
+// these is required, and the absence of the other means that two grant types are supported.
 func (s *Server) metadata() api.MetadataJSONResponse {
 	return api.MetadataJSONResponse{
 		Body: api.ServerMetadata{
 			Issuer: s.publicURL, JwksUri: s.publicURL + "/.well-known/jwks.json",
-			ResponseTypesSupported: []api.ResponseType{}, GrantTypesSupported: []api.GrantType{},
+			ResponseTypesSupported: []string{}, GrantTypesSupported: []string{},
 		},
-		Headers: api.MetadataResponseHeaders{CacheControl: jwksCaching, AccessControlAllowOrigin: api.AnyOriginAsterisk},
+		Headers: api.MetadataResponseHeaders{CacheControl: jwksCaching, AccessControlAllowOrigin: anyOrigin},
 	}
 }
 
 func toAPIUser(user *auth.User) api.User {
-	return api.User{Name: user.Name, Bio: user.Bio, Email: user.Email}
+	bio := nullable.NewNullNullable[string]() // null rather than absent
+	if user.Bio != nil {
+		bio.Set(*user.Bio)
+	}
+	return api.User{Name: user.Name, Bio: bio, Email: user.Email}
+}
+
+// optional returns the value of a property that may be absent or null, or nil.
+func optional(value nullable.Nullable[string]) *string {
+	text, err := value.Get()
+	if err != nil { // absent or null
+		return nil
+	}
+	return &text
 }
 
 func toAPITokens(tokens *auth.Tokens) api.Tokens {
 	return api.Tokens{
 		AccessToken: tokens.Access, RefreshToken: tokens.Refresh,
-		TokenType: api.TokenTypeBearer, ExpiresIn: int64(tokens.ExpiresIn.Seconds()),
+		TokenType: "Bearer", ExpiresIn: int64(tokens.ExpiresIn.Seconds()),
 	}
 }
 
 func toAPIJWK(key signing.JWK) api.JWK {
-	described := api.JWK{
-		Kty: api.KeyType(key.Kty), Crv: api.Curve(key.Crv), X: key.X,
-		Use: api.KeyUseSig, Alg: api.SigningAlgorithm(key.Alg), Kid: key.Kid,
-	}
+	described := api.JWK{Kty: key.Kty, Crv: key.Crv, X: key.X, Use: "sig", Alg: key.Alg, Kid: key.Kid}
 	if key.Y != "" {
 		described.Y = &key.Y
 	}

@@ -105,7 +105,7 @@ func TestServicesAfterALogoutAndARevocation(t *testing.T) {
 		if _, err := verifier.Verify(t.Context(), gone.Access); err != nil {
 			t.Errorf("after the logout: %v", err)
 		}
-		if err := s.Keys.Revoke(t.Context(), s.Keys.Public()[0].Kid); err != nil {
+		if err := s.Keys.Revoke(t.Context(), s.Keys.JWKs()[0].Kid); err != nil {
 			t.Fatal(err)
 		}
 		s.Clock.Advance(time.Second)

@@ -184,7 +184,7 @@ func TestIdleSessionEndsItsAccessToken(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		tokens := s.Login(t, s.NewUser(t))
-		if err := s.DB.Model(&auth.Session{}).Where("counter = 1").Update("idle_expires_at", time.Now().UTC()).Error; err != nil {
+		if err := s.DB.WithContext(t.Context()).Model(&auth.Session{}).Where("counter = 1").Update("idle_expires_at", time.Now().UTC()).Error; err != nil {
 			t.Fatal(err)
 		}
 		s.ExpectDead(t, tokens)
@@ -230,7 +230,7 @@ func TestDisabledUser(t *testing.T) {
 		tokens := s.Refresh(t, parent.Refresh)
 		disable := func(at any) {
 			t.Helper()
-			if err := s.DB.Model(&auth.User{}).Where("email = ?", address).Update("disabled_at", at).Error; err != nil {
+			if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("email = ?", address).Update("disabled_at", at).Error; err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -260,7 +260,7 @@ func sessionReason(t *testing.T, s *servertest.Server, tokens servertest.Tokens)
 		t.Fatal(err)
 	}
 	var session auth.Session
-	if err := s.DB.Where("id = ?", said.Session).Take(&session).Error; err != nil {
+	if err := s.DB.WithContext(t.Context()).Where("id = ?", said.Session).Take(&session).Error; err != nil {
 		t.Fatal(err)
 	}
 	return session.RevokedReason

@@ -103,7 +103,7 @@ func TestFaultsOfTheServer(t *testing.T) {
 		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true})
 		tokens := s.Login(t, s.NewUser(t))
 		for _, table := range []string{"outbox", "one_time_tokens", "sessions", "users"} {
-			if err := s.DB.Migrator().DropTable(table); err != nil {
+			if err := s.DB.WithContext(t.Context()).Migrator().DropTable(table); err != nil {
 				t.Fatal(err)
 			}
 		}

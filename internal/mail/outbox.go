@@ -90,9 +90,9 @@ func (o *Outbox) Wake() {
 
 // Backlog is what the outbox holds.
 type Backlog struct {
-	Letters int64         // not sent
-	Due     int64         // of these, not waiting for another try, nor in a worker's hand
-	Oldest  time.Duration // since the oldest of them was written; 0 if there is none
+	Messages int64         // not sent
+	Due      int64         // of these, not waiting for another try, nor in a worker's hand
+	Oldest   time.Duration // since the oldest of them was written; 0 if there is none
 }
 
 // Backlog counts what waits, in one statement.
@@ -103,7 +103,7 @@ func (o *Outbox) Backlog(ctx context.Context) (Backlog, error) {
 		CreatedAt time.Time
 	}
 	err := o.db.WithContext(ctx).Model(&outboxRow{}).
-		Select("created_at, (SELECT COUNT(*) FROM outbox) AS letters, (SELECT COUNT(*) FROM outbox WHERE due_at <= ?) AS due", now).
+		Select("created_at, (SELECT COUNT(*) FROM outbox) AS messages, (SELECT COUNT(*) FROM outbox WHERE due_at <= ?) AS due", now).
 		Order("id"). // of UUIDv7 the oldest is first
 		Limit(1).Find(&oldest).Error
 	if err != nil || len(oldest) == 0 {

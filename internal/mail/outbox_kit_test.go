@@ -65,7 +65,7 @@ func (o *office) branch(t *testing.T) *Outbox {
 var letters = map[Kind]Compose{testKind: compose}
 
 func compose(_ context.Context, address string) (*Message, error) {
-	m, err := ResetPassword(ResetPasswordData{To: address, Link: testLink, ValidFor: time.Hour})
+	m, err := ResetPassword(ResetPasswordData{To: address, Link: testLink, ValidFor: time.Hour, Brand: testBrand})
 	return &m, err
 }
 

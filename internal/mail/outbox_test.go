@@ -22,15 +22,11 @@ func TestSchema(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		columns, err := db.WithContext(t.Context()).Migrator().ColumnTypes(&outboxRow{})
-		if err != nil {
-			t.Fatal(err)
-		}
 		var names []string
-		for _, column := range columns {
-			names = append(names, column.Name())
-			if nullable, ok := column.Nullable(); ok && nullable {
-				t.Errorf("%s may be null", column.Name())
+		for _, column := range databasetest.Columns(t, db, model.Table) {
+			names = append(names, column.Name)
+			if column.Nullable {
+				t.Errorf("%s may be null", column.Name)
 			}
 		}
 		slices.Sort(names)
@@ -193,7 +189,7 @@ func TestBacklog(t *testing.T) {
 		o.clock.advance(time.Minute)
 		enqueue(t, o.Outbox, "grace@example.org", "alan@example.org")
 		o.clock.advance(time.Second)
-		expect(Backlog{Letters: 3, Due: 3, Oldest: 61 * time.Second})
+		expect(Backlog{Messages: 3, Due: 3, Oldest: 61 * time.Second})
 		first, err := o.first(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -201,10 +197,10 @@ func TestBacklog(t *testing.T) {
 		if claimed, err := o.claim(t.Context(), first, o.now().Add(lease)); !claimed || err != nil {
 			t.Fatal(claimed, err)
 		}
-		expect(Backlog{Letters: 3, Due: 2, Oldest: 61 * time.Second})
+		expect(Backlog{Messages: 3, Due: 2, Oldest: 61 * time.Second})
 		if err := o.remove(t.Context(), first); err != nil {
 			t.Fatal(err)
 		}
-		expect(Backlog{Letters: 2, Due: 2, Oldest: time.Second})
+		expect(Backlog{Messages: 2, Due: 2, Oldest: time.Second})
 	})
 }

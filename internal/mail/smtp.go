@@ -59,6 +59,18 @@ func NewSMTP(url, from string, roots *x509.CertPool) (*SMTP, error) {
 	return &SMTP{Now: time.Now, server: parsed, from: sender, roots: roots}, nil
 }
 
+// CheckURL returns an error if NewSMTP would refuse url.
+func CheckURL(url string) error {
+	_, err := parseServer(url)
+	return err
+}
+
+// CheckFrom returns an error if a sender cannot use from, which must be an RFC 5322 mailbox.
+func CheckFrom(from string) error {
+	_, err := parseMailbox(from)
+	return err
+}
+
 // String names the server without its credentials.
 func (s *SMTP) String() string {
 	return net.JoinHostPort(s.server.host, s.server.port)

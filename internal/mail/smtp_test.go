@@ -16,7 +16,7 @@ import (
 func testMessage(t *testing.T) Message {
 	t.Helper()
 	m, err := ResetPassword(ResetPasswordData{
-		To: "ada@example.org", Name: "Ada", Link: testLink, ValidFor: 30 * time.Minute,
+		To: "ada@example.org", Name: "Ada", Link: testLink, ValidFor: 30 * time.Minute, Brand: testBrand,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -56,7 +56,7 @@ func TestResetPassword(t *testing.T) {
 }
 
 func TestResetPasswordRefuses(t *testing.T) {
-	good := ResetPasswordData{To: "ada@example.org", Link: testLink, ValidFor: time.Minute}
+	good := ResetPasswordData{To: "ada@example.org", Link: testLink, ValidFor: time.Minute, Brand: testBrand}
 	for _, link := range []string{
 		"", "/reset-password#token=" + testToken, "javascript:alert(1)//" + testToken, "https:///" + testToken,
 		"ftp://x.example/" + testToken, testLink + "\nBcc: eve@example.org", testLink + " x", testLink + "\u2028",

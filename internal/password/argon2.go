@@ -1,6 +1,7 @@
 package password
 
 import (
+	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
@@ -9,21 +10,27 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// The cost of a new hash: the OWASP Password Storage Cheat Sheet's first choice for argon2id.
-const (
-	passes      = 2
-	parallelism = 1
-	saltBytes   = 16
-	hashBytes   = 32
+// Parameters are the cost of a new hash.
+type Parameters struct {
+	MemoryKiB   uint32
+	Passes      uint32
+	Parallelism uint8
+}
+
+var (
+	// DefaultParameters are the first choice of the OWASP Password Storage Cheat Sheet for argon2id.
+	DefaultParameters = Parameters{MemoryKiB: 19456, Passes: 2, Parallelism: 1}
+	// WeakParameters are for tests of something else. They protect nothing.
+	WeakParameters = Parameters{MemoryKiB: 64, Passes: 1, Parallelism: 1}
 )
 
-var memoryKiB uint32 = 19456
+// The sizes of a new hash, in bytes.
+const (
+	saltBytes = 16
+	hashBytes = 32
+)
 
-// TestingOnlyWeaken makes new hashes cheap, for tests of something else: the race detector makes a hash's
-// memory so dear that a machine does a few of them a second. Call it before anything is hashed.
-func TestingOnlyWeaken() { memoryKiB = 64 }
-
-// What a stored hash may ask of Verify. A planted one must not take the machine's memory or time.
+// The bounds of a stored hash. A hash that somebody planted must not take the machine's memory or time.
 const (
 	maxMemoryKiB   = 64 * 1024
 	maxPasses      = 10
@@ -34,38 +41,64 @@ const (
 	maxHashBytes   = 64
 )
 
-// The variants, as PHC strings name them. argon2i is verified for those who come from elsewhere.
+// The variants. argon2i is only verified.
 const (
 	argon2id = "argon2id"
 	argon2i  = "argon2i"
 )
 
-// argon2Hash is what a PHC string says.
+// argon2Hash is a parsed PHC string.
 type argon2Hash struct {
-	variant           string
-	memoryKiB, passes uint32
-	parallelism       uint8
-	salt, sum         []byte
+	Parameters
+
+	variant   string
+	salt, sum []byte
 }
 
-func (h argon2Hash) matches(prepared string, m *memory) bool {
-	return subtle.ConstantTimeCompare(h.derive(prepared, uint32(len(h.sum)), m), h.sum) == 1 //nolint:gosec // bounded by maxHashBytes
+// newHash hashes prepared with a new salt.
+func newHash(prepared string, parameters Parameters) string {
+	h := argon2Hash{Parameters: parameters, variant: argon2id, salt: random(saltBytes)}
+	h.sum = h.hash(prepared, hashBytes)
+	return h.String()
 }
 
-// String is the PHC string.
+// unmatched returns a hash that no password matches: its sum is random.
+func unmatched(parameters Parameters) string {
+	return argon2Hash{Parameters: parameters, variant: argon2id, salt: random(saltBytes), sum: random(hashBytes)}.String()
+}
+
+func random(n int) []byte {
+	bytes := make([]byte, n)
+	_, _ = rand.Read(bytes) // never fails (crypto/rand)
+	return bytes
+}
+
+func (h argon2Hash) hash(prepared string, length int) []byte {
+	key := argon2.IDKey
+	if h.variant == argon2i {
+		key = argon2.Key
+	}
+	return key([]byte(prepared), h.salt, h.Passes, h.MemoryKiB, h.Parallelism, uint32(length)) //nolint:gosec // bounded by maxHashBytes
+}
+
+func (h argon2Hash) matches(prepared string) bool {
+	return subtle.ConstantTimeCompare(h.hash(prepared, len(h.sum)), h.sum) == 1
+}
+
+// String returns the PHC string.
 func (h argon2Hash) String() string {
-	return fmt.Sprintf("$%s$v=%d$m=%d,t=%d,p=%d$%s$%s", h.variant, argon2.Version, h.memoryKiB, h.passes, h.parallelism,
+	return fmt.Sprintf("$%s$v=%d$m=%d,t=%d,p=%d$%s$%s", h.variant, argon2.Version, h.MemoryKiB, h.Passes, h.Parallelism,
 		base64.RawStdEncoding.EncodeToString(h.salt), base64.RawStdEncoding.EncodeToString(h.sum))
 }
 
 func parseArgon2(hash string) (argon2Hash, error) {
 	parts := strings.Split(hash, "$")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != argon2id && parts[1] != argon2i || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
-		return argon2Hash{}, fmt.Errorf("%w: neither bcrypt nor argon2id or argon2i, version 19", ErrHash)
+		return argon2Hash{}, fmt.Errorf("%w: not argon2id or argon2i, version 19", ErrHash)
 	}
 	h := argon2Hash{variant: parts[1]}
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.memoryKiB, &h.passes, &h.parallelism); err != nil ||
-		parts[3] != fmt.Sprintf("m=%d,t=%d,p=%d", h.memoryKiB, h.passes, h.parallelism) {
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.MemoryKiB, &h.Passes, &h.Parallelism); err != nil ||
+		parts[3] != fmt.Sprintf("m=%d,t=%d,p=%d", h.MemoryKiB, h.Passes, h.Parallelism) {
 		return argon2Hash{}, fmt.Errorf("%w: parameters", ErrHash)
 	}
 	var err error
@@ -75,8 +108,8 @@ func parseArgon2(hash string) (argon2Hash, error) {
 	if h.sum, err = base64.RawStdEncoding.Strict().DecodeString(parts[5]); err != nil {
 		return argon2Hash{}, fmt.Errorf("%w: hash", ErrHash)
 	}
-	bounded := h.memoryKiB >= 8*uint32(h.parallelism) && h.memoryKiB <= maxMemoryKiB &&
-		h.passes >= 1 && h.passes <= maxPasses && h.parallelism >= 1 && h.parallelism <= maxParallelism &&
+	bounded := h.MemoryKiB >= 8*uint32(h.Parallelism) && h.MemoryKiB <= maxMemoryKiB &&
+		h.Passes >= 1 && h.Passes <= maxPasses && h.Parallelism >= 1 && h.Parallelism <= maxParallelism &&
 		len(h.salt) >= minSaltBytes && len(h.salt) <= maxSaltBytes && len(h.sum) >= minHashBytes && len(h.sum) <= maxHashBytes
 	if !bounded {
 		return argon2Hash{}, fmt.Errorf("%w: parameters out of bounds", ErrHash)

@@ -36,7 +36,7 @@ func parseBcrypt(hash string) (bcryptHash, error) {
 }
 
 // matches rejects passwords of more than maxBcryptBytes, which bcrypt would compare by their beginning.
-func (h bcryptHash) matches(prepared string, _ *memory) bool {
+func (h bcryptHash) matches(prepared string) bool {
 	err := bcrypt.CompareHashAndPassword([]byte(h), []byte(prepared))
 	return err == nil && len(prepared) <= maxBcryptBytes
 }

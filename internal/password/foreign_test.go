@@ -23,7 +23,7 @@ func TestVerifyForeign(t *testing.T) {
 				t.Errorf("%q for %s: %v, %v", attempt, hash, got, err)
 			}
 		}
-		if !Outdated(hash) {
+		if !hasher.Outdated(hash) {
 			t.Errorf("%s is not outdated", hash)
 		}
 	}
@@ -61,8 +61,8 @@ func TestBcryptIsBounded(t *testing.T) {
 func TestOutdated(t *testing.T) {
 	const salt, sum = "MDEyMzQ1Njc4OWFiY2RlZg", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
 	for hash, want := range map[string]bool{
-		hash("today's", new(memory)): false,
-		Unmatched():                  false,
+		newHash("today's", DefaultParameters):                             false,
+		hasher.Unmatched():                                                false,
 		fmt.Sprintf("$argon2id$v=19$m=19456,t=2,p=1$%s$%s", salt, sum):    false,
 		fmt.Sprintf("$argon2i$v=19$m=19456,t=2,p=1$%s$%s", salt, sum):     true,
 		fmt.Sprintf("$argon2id$v=19$m=19455,t=2,p=1$%s$%s", salt, sum):    true,
@@ -73,7 +73,7 @@ func TestOutdated(t *testing.T) {
 		fmt.Sprintf("$argon2id$v=19$m=19456,t=2,p=1$%s$%s", salt, salt):   true,
 		"": true, "damaged": true,
 	} {
-		if got := Outdated(hash); got != want {
+		if got := hasher.Outdated(hash); got != want {
 			t.Errorf("%q: %v", hash, got)
 		}
 	}
@@ -82,7 +82,7 @@ func TestOutdated(t *testing.T) {
 // A password that was accepted elsewhere is rehashed, though no new one could be like it.
 func TestRehash(t *testing.T) {
 	hash, err := hasher.Rehash(t.Context(), "short")
-	if err != nil || Outdated(hash) {
+	if err != nil || hasher.Outdated(hash) {
 		t.Fatalf("%s, %v", hash, err)
 	}
 	if matches, err := hasher.Verify(t.Context(), "short", hash); !matches || err != nil {

@@ -4,91 +4,189 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// ErrBusy says that a hash did not get its turn in time. Nothing was done; the same call may succeed later.
+// ErrBusy is returned if a password was not hashed in time. Nothing was done; the same call may succeed later.
 var ErrBusy = errors.New("too many passwords are being hashed")
 
-// Hasher hashes and verifies a bounded number of passwords at once, and on Linux on threads of the lowest
-// priority. A hash takes a core and its memory for as long as it runs, and anybody may ask for one by logging in:
-// without a bound, a flood of logins takes the machine's memory, and each of them waits for all the others; with
-// the priority of other work, it takes the machine's processors from requests that hash nothing.
-//
-// A thread that hashes holds one of Go's processors (runtime.GOMAXPROCS) whether it runs or not. A program that
-// wants the others to go on has as many more of them as hash at once.
-type Hasher struct {
-	turns chan *memory
-	wait  time.Duration
-	calls atomic.Int64 // running and waiting
+// Config configures a Hasher.
+type Config struct {
+	AtOnce     int           // how many hashes run at once; 0: every call returns ErrBusy
+	Wait       time.Duration // how long a call waits for its turn
+	Parameters Parameters    // of new hashes; the zero value means DefaultParameters
+
+	// Worker is the command that runs hashes in child processes: a program that calls ServeWorker, and its arguments.
+	// If it is empty, or cannot be started, hashes run in this process.
+	Worker []string
+	Log    *slog.Logger // says that the worker cannot be started; required with Worker
 }
 
-// NewHasher makes a hasher of at most atOnce hashes at once, for each of which a call waits no longer than wait.
-// With atOnce 0 every call ends in ErrBusy. More hashes than processors take more memory and finish no sooner.
-func NewHasher(atOnce int, wait time.Duration) *Hasher {
-	h := &Hasher{turns: make(chan *memory, atOnce), wait: wait}
-	for range atOnce {
-		h.turns <- new(memory)
+// Hasher hashes and verifies passwords, a limited number at once. It is safe for concurrent use.
+type Hasher struct {
+	config Config
+	run    func(request) (response, error) // in this process or in a child
+	turns  chan struct{}                   // has a value for each running hash
+	calls  atomic.Int64                    // running and waiting
+
+	mu     sync.Mutex
+	idle   []*child // the last one that was used is the last one here
+	closed bool
+	warn   sync.Once
+}
+
+// NewHasher returns a Hasher. More hashes at once than processors take more memory and are no faster.
+func NewHasher(config Config) *Hasher {
+	if config.Parameters == (Parameters{}) {
+		config.Parameters = DefaultParameters
+	}
+	h := &Hasher{config: config, run: request.run, turns: make(chan struct{}, config.AtOnce)}
+	if len(config.Worker) > 0 {
+		h.run = h.runInChild
 	}
 	return h
 }
 
-// Load is how many hashes run just now, and how many calls wait for their turn.
+// Load returns how many hashes are running, and how many calls are waiting for their turn.
 func (h *Hasher) Load() (running, waiting int) {
-	running = cap(h.turns) - len(h.turns)
+	running = len(h.turns)
 	return running, max(0, int(h.calls.Load())-running) // the two may change in between
 }
 
-// Hash makes the PHC string of a new password. Two hashes of one password differ by their salts. Errors: ErrBusy.
-func (h *Hasher) Hash(ctx context.Context, password New) (made string, err error) {
-	err = h.inTurn(ctx, func(m *memory) { made = hash(password.prepared, m) })
-	return made, err
+// Hash returns the hash of a new password. Two hashes of one password differ by their salts. It returns ErrBusy.
+func (h *Hasher) Hash(ctx context.Context, password New) (hash string, err error) {
+	result, err := h.do(ctx, request{Password: []byte(password.prepared), Parameters: h.config.Parameters})
+	return result.Hash, err
 }
 
-// Rehash makes today's hash of a password that Verify has just matched. The policy is not asked: it is for new
-// passwords, and this one is its owner's already. Errors: ErrBusy; ErrCharacters, which no matching password
-// gives.
-func (h *Hasher) Rehash(ctx context.Context, password string) (made string, err error) {
+// Rehash returns the current hash of a password that Verify has just matched. The policy does not apply: it is for
+// new passwords. It returns ErrBusy, or ErrCharacters, which no matching password causes.
+func (h *Hasher) Rehash(ctx context.Context, password string) (hash string, err error) {
 	prepared, err := prepare(password)
 	if err != nil {
 		return "", ErrCharacters
 	}
-	err = h.inTurn(ctx, func(m *memory) { made = hash(prepared, m) })
-	return made, err
+	return h.Hash(ctx, New{prepared})
 }
 
-// Verify tells whether password is the one that hash was made of. For one hash it takes the same time for every
-// password, acceptable by the policy or not. Errors: ErrBusy, ErrHash.
+// Verify reports whether hash is the hash of password. For one hash it takes the same time for every password,
+// acceptable by the policy or not. It returns ErrBusy or ErrHash.
 func (h *Hasher) Verify(ctx context.Context, password, hash string) (matches bool, err error) {
-	stored, err := parse(hash)
-	if err != nil {
+	if err := CheckHash(hash); err != nil {
 		return false, err
 	}
 	prepared, unusable := prepare(password)
-	err = h.inTurn(ctx, func(m *memory) { matches = stored.matches(prepared, m) && unusable == nil })
-	return matches, err
+	result, err := h.do(ctx, request{Password: []byte(prepared), Verify: hash})
+	return result.Matches && unusable == nil, err
 }
 
-// inTurn calls do when fewer than the most are running. When ctx ends, waiting ends; a call of do cannot be
-// stopped. Errors: ErrBusy, and with it what ended ctx.
-func (h *Hasher) inTurn(ctx context.Context, do func(*memory)) error {
-	if err := ctx.Err(); err != nil { // of a free turn and an ended context, select would take either
-		return fmt.Errorf("%w: %w", ErrBusy, err)
+// Unmatched returns a hash that no password matches. Verifying it takes as long as verifying a user's.
+func (h *Hasher) Unmatched() string { return unmatched(h.config.Parameters) }
+
+// Outdated reports whether hash has another algorithm, cost or size than Hash makes, and so should be replaced when
+// its password is known. A more expensive hash is outdated too: if all users have the same cost, the time of a login
+// reveals nothing about whose it is.
+func (h *Hasher) Outdated(hash string) bool {
+	stored, err := parseArgon2(hash)
+	return err != nil || stored.variant != argon2id || stored.Parameters != h.config.Parameters ||
+		len(stored.salt) != saltBytes || len(stored.sum) != hashBytes
+}
+
+// do runs one request when it is its turn. It stops waiting when ctx is done; a hash that has started runs to its
+// end. It returns ErrBusy, and with it the error of ctx.
+func (h *Hasher) do(ctx context.Context, r request) (response, error) {
+	if err := ctx.Err(); err != nil { // select would choose either of a free turn and a done context
+		return response{}, fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	h.calls.Add(1)
 	defer h.calls.Add(-1)
-	longest := time.NewTimer(h.wait)
-	defer longest.Stop()
-	var m *memory
+	wait := time.NewTimer(h.config.Wait)
+	defer wait.Stop()
 	select {
-	case m = <-h.turns:
+	case h.turns <- struct{}{}:
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
-	case <-longest.C:
-		return ErrBusy
+		return response{}, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
+	case <-wait.C:
+		return response{}, ErrBusy
 	}
-	defer func() { h.turns <- m }()
-	atLowPriority(func() { do(m) })
-	return nil
+	defer func() { <-h.turns }()
+	return h.run(r)
+}
+
+// runInChild runs a request in a child process, or in this one if none can be started.
+func (h *Hasher) runInChild(r request) (response, error) {
+	c := h.takeIdle()
+	if c == nil {
+		var err error
+		if c, err = startChild(h.config.Worker); err != nil {
+			h.warn.Do(func() {
+				h.config.Log.Warn("could not start a child process for hashing passwords; hashing in this process, "+
+					"where a flood of logins slows down other requests", "err", err)
+			})
+			return r.run()
+		}
+	}
+	result, err := c.do(r)
+	if err != nil {
+		c.stop() // what it would respond to the next request is not known
+		return response{}, fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	h.putIdle(c)
+	return result, nil
+}
+
+// maxIdle is how long a child process is kept without a request.
+const maxIdle = time.Minute
+
+// takeIdle returns the child that was used last, or nil. So the others become idle when there is little to do.
+func (h *Hasher) takeIdle() *child {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.idle) == 0 {
+		return nil
+	}
+	last := len(h.idle) - 1
+	c := h.idle[last]
+	h.idle = h.idle[:last]
+	c.expiry.Stop()
+	return c
+}
+
+func (h *Hasher) putIdle(c *child) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		c.stop()
+		return
+	}
+	c.expiry = time.AfterFunc(maxIdle, func() { h.expire(c) })
+	h.idle = append(h.idle, c)
+}
+
+// expire stops a child unless it was taken in the meantime.
+func (h *Hasher) expire(c *child) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range h.idle {
+		if h.idle[i] == c {
+			h.idle = append(h.idle[:i], h.idle[i+1:]...)
+			c.stop()
+			return
+		}
+	}
+}
+
+// Close stops the child processes. Calls that are running finish.
+func (h *Hasher) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for _, c := range h.idle {
+		c.expiry.Stop()
+		c.stop()
+	}
+	h.idle = nil
 }

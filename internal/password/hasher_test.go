@@ -10,7 +10,7 @@ import (
 )
 
 func TestHasher(t *testing.T) {
-	h := NewHasher(1, time.Hour)
+	h := NewHasher(Config{AtOnce: 1, Wait: time.Hour})
 	hash, err := h.Hash(t.Context(), New{"correct horse"})
 	if err != nil {
 		t.Fatal(err)
@@ -23,7 +23,7 @@ func TestHasher(t *testing.T) {
 	if _, err := h.Verify(t.Context(), "correct horse", "damaged"); !errors.Is(err, ErrHash) {
 		t.Error(err)
 	}
-	if again, err := h.Rehash(t.Context(), "correct horse"); err != nil || again == hash || Outdated(again) {
+	if again, err := h.Rehash(t.Context(), "correct horse"); err != nil || again == hash || h.Outdated(again) {
 		t.Errorf("%q, %v", again, err)
 	}
 	if _, err := h.Rehash(t.Context(), "\a"); !errors.Is(err, ErrCharacters) {
@@ -31,26 +31,51 @@ func TestHasher(t *testing.T) {
 	}
 }
 
+// The parameters belong to the hasher: what is current for one is outdated for another.
+func TestParameters(t *testing.T) {
+	weak, normal := NewHasher(Config{Parameters: WeakParameters}), NewHasher(Config{})
+	for _, test := range []struct {
+		hasher, other *Hasher
+	}{{weak, normal}, {normal, weak}} {
+		hash := test.hasher.Unmatched()
+		if test.hasher.Outdated(hash) || !test.other.Outdated(hash) {
+			t.Errorf("%s: outdated for its hasher %v, for the other %v", hash, test.hasher.Outdated(hash), test.other.Outdated(hash))
+		}
+	}
+}
+
+// withWork returns a hasher whose hashes are calls of work.
+func withWork(atOnce int, wait time.Duration, work func()) *Hasher {
+	h := NewHasher(Config{AtOnce: atOnce, Wait: wait})
+	h.run = func(request) (response, error) { work(); return response{}, nil }
+	return h
+}
+
+func (h *Hasher) work(ctx context.Context) error {
+	_, err := h.do(ctx, request{})
+	return err
+}
+
 func TestNoMoreThanTheMostAtOnce(t *testing.T) {
 	const most, calls = 3, 30
-	h := NewHasher(most, time.Hour)
 	var running, done atomic.Int32
 	full, release := make(chan struct{}), make(chan struct{})
+	h := withWork(most, time.Hour, func() {
+		now := running.Add(1)
+		if now > most {
+			t.Errorf("%d at once", now)
+		}
+		if now == most && done.Load() == 0 {
+			full <- struct{}{}
+		}
+		<-release
+		done.Add(1)
+		running.Add(-1)
+	})
 	var all sync.WaitGroup
 	for range calls {
 		all.Go(func() {
-			if err := h.inTurn(t.Context(), func(*memory) {
-				now := running.Add(1)
-				if now > most {
-					t.Errorf("%d at once", now)
-				}
-				if now == most && done.Load() == 0 {
-					full <- struct{}{}
-				}
-				<-release
-				done.Add(1)
-				running.Add(-1)
-			}); err != nil {
+			if err := h.work(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -63,7 +88,7 @@ func TestNoMoreThanTheMostAtOnce(t *testing.T) {
 	}
 }
 
-// watchedContext tells when somebody begins to wait for its end.
+// watchedContext reports when somebody starts to wait for its end.
 type watchedContext struct {
 	context.Context
 	once    sync.Once
@@ -76,21 +101,26 @@ func (c *watchedContext) Done() <-chan struct{} {
 }
 
 func TestWaitingEnds(t *testing.T) {
-	h := NewHasher(1, time.Hour)
-	held, release, ended := make(chan struct{}), make(chan struct{}), make(chan error)
-	go func() {
-		ended <- h.inTurn(t.Context(), func(*memory) { close(held); <-release })
-	}()
+	held, release := make(chan struct{}), make(chan struct{})
+	var ran atomic.Int32
+	h := withWork(1, time.Hour, func() {
+		if ran.Add(1) == 1 {
+			close(held)
+			<-release
+		}
+	})
+	ended := make(chan error)
+	go func() { ended <- h.work(t.Context()) }()
 	<-held
-	never := func(*memory) { t.Error("out of turn") }
-	impatient := &Hasher{turns: h.turns, wait: time.Nanosecond}
-	if err := impatient.inTurn(t.Context(), never); !errors.Is(err, ErrBusy) {
+	impatient := withWork(1, time.Nanosecond, func() { t.Error("out of turn") })
+	impatient.turns = h.turns
+	if err := impatient.work(t.Context()); !errors.Is(err, ErrBusy) {
 		t.Errorf("waited too long: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting := make(chan error)
 	looking := &watchedContext{Context: ctx, watched: make(chan struct{})}
-	go func() { waiting <- h.inTurn(looking, never) }()
+	go func() { waiting <- h.work(looking) }()
 	<-looking.watched
 	cancel()
 	if err := <-waiting; !errors.Is(err, ErrBusy) || !errors.Is(err, context.Canceled) {
@@ -100,19 +130,19 @@ func TestWaitingEnds(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	for range 20 { // the turn is free, and not for one who has gone
-		if err := h.inTurn(ctx, never); !errors.Is(err, context.Canceled) {
+	for range 20 { // the turn is free, but not for a caller who has gone
+		if err := h.work(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("gone: %v", err)
 		}
 	}
-	ran := false
-	if err := h.inTurn(t.Context(), func(*memory) { ran = true }); err != nil || !ran {
-		t.Errorf("the turn was not given back: %v", err)
+	if err := h.work(t.Context()); err != nil || ran.Load() != 2 {
+		t.Errorf("the turn was not given back: %v, %d calls ran", err, ran.Load())
 	}
 }
 
 func TestLoad(t *testing.T) {
-	h := NewHasher(1, time.Hour)
+	release := make(chan struct{})
+	h := withWork(1, time.Hour, func() { <-release })
 	expect := func(running, waiting int) {
 		t.Helper()
 		deadline := time.Now().Add(10 * time.Second)
@@ -128,11 +158,10 @@ func TestLoad(t *testing.T) {
 		}
 	}
 	expect(0, 0)
-	release := make(chan struct{})
 	var all sync.WaitGroup
 	for range 3 {
 		all.Go(func() {
-			if err := h.inTurn(t.Context(), func(*memory) { <-release }); err != nil {
+			if err := h.work(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})

@@ -9,7 +9,7 @@ import (
 )
 
 // hasher is the tests' of what has nothing to do with turns.
-var hasher = NewHasher(1, time.Hour)
+var hasher = NewHasher(Config{AtOnce: 1, Wait: time.Hour})
 
 func TestAccept(t *testing.T) {
 	for password, want := range map[string]error{
@@ -38,7 +38,7 @@ func TestHashAndVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, second := hash(accepted.prepared, new(memory)), hash(accepted.prepared, new(memory))
+	first, second := newHash(accepted.prepared, DefaultParameters), newHash(accepted.prepared, DefaultParameters)
 	if first == second || !strings.HasPrefix(first, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Errorf("%s and %s", first, second)
 	}
@@ -53,7 +53,7 @@ func TestHashAndVerify(t *testing.T) {
 
 // What no password can be hashes like the empty text, and must not match its hash.
 func TestUnusablePasswordMatchesNothing(t *testing.T) {
-	empty := hash("", new(memory))
+	empty := newHash("", DefaultParameters)
 	if got, err := hasher.Verify(t.Context(), "\a", empty); got || err != nil {
 		t.Errorf("%v, %v", got, err)
 	}
@@ -62,8 +62,8 @@ func TestUnusablePasswordMatchesNothing(t *testing.T) {
 // Against what stands in for a user's hash where there is no user, a hash is computed, and in vain. It costs what
 // one of today costs (see TestOutdated), and no two are alike.
 func TestUnmatched(t *testing.T) {
-	one := Unmatched()
-	if other := Unmatched(); one == other || strings.Split(one, "$")[5] == strings.Split(other, "$")[5] {
+	one := hasher.Unmatched()
+	if other := hasher.Unmatched(); one == other || strings.Split(one, "$")[5] == strings.Split(other, "$")[5] {
 		t.Errorf("%s twice", one)
 	}
 	for _, password := range []string{"", "correct horse", one} {

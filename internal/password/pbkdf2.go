@@ -37,7 +37,7 @@ const (
 	pbkdf2SHA512 = "pbkdf2-sha512"
 )
 
-func (h pbkdf2Hash) matches(prepared string, _ *memory) bool {
+func (h pbkdf2Hash) matches(prepared string) bool {
 	var sum []byte
 	var err error // in FIPS mode only, of a salt or hash that is too short for it
 	if h.function == pbkdf2SHA512 {

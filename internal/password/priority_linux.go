@@ -1,29 +1,29 @@
 package password
 
 import (
+	"os/exec"
 	"runtime"
 	"syscall"
 )
 
-// lowest is the niceness of hashing: a thread of it runs where no other wants the processor, and gets a seventieth
-// of one that others want.
-const lowest = 19
+// lowestPriority is a niceness. A process that has it runs where no other wants the processor, and gets about 1.5 % of
+// one that others want.
+const lowestPriority = 19
 
-// atLowPriority calls do on a thread of the lowest priority and returns when it does. Where the kernel refuses to
-// lower it, do competes with everything else.
-func atLowPriority(do func()) {
-	done := make(chan struct{})
+// startAtLowestPriority starts a command whose threads have the lowest priority. On Linux a process inherits the
+// priority of the thread that starts it. If the kernel refuses to lower the priority, the command runs at the normal one.
+func startAtLowestPriority(command *exec.Cmd) error {
+	started := make(chan error, 1)
 	go func() {
-		defer close(done)
 		runtime.LockOSThread() // for good: a thread cannot raise its priority again, and ends with its goroutine
 		if syscall.Gettid() == syscall.Getpid() {
-			// The first thread of a process never ends. While it is held here, do gets another.
-			atLowPriority(do)
+			// The main thread never ends. While it is locked here, another thread starts the command.
+			started <- startAtLowestPriority(command)
 			runtime.UnlockOSThread()
 			return
 		}
-		_ = syscall.Setpriority(syscall.PRIO_PROCESS, syscall.Gettid(), lowest)
-		do()
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, syscall.Gettid(), lowestPriority)
+		started <- command.Start()
 	}()
-	<-done
+	return <-started
 }

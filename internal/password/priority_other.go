@@ -2,5 +2,7 @@
 
 package password
 
-// atLowPriority calls do. Only on Linux has a thread a priority of its own.
-func atLowPriority(do func()) { do() }
+import "os/exec"
+
+// startAtLowestPriority starts a command. Only on Linux it lowers the priority.
+func startAtLowestPriority(command *exec.Cmd) error { return command.Start() }

@@ -26,7 +26,7 @@ type scryptHash struct {
 
 func isScrypt(hash string) bool { return strings.HasPrefix(hash, "$scrypt$") }
 
-func (h scryptHash) matches(prepared string, _ *memory) bool {
+func (h scryptHash) matches(prepared string) bool {
 	sum, err := scrypt.Key([]byte(prepared), h.salt, 1<<h.logN, h.blocks, h.parallelism, len(h.sum))
 	return err == nil && subtle.ConstantTimeCompare(sum, h.sum) == 1 // Key fails only for invalid parameters, and parseScrypt has checked them
 }

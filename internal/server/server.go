@@ -33,6 +33,7 @@ type Config struct {
 	Addr, AdminAddr string // host:port
 	PublicURL       string // without a trailing slash
 	ResetURL        string // the page where users reset their password
+	AppURL          string // empty: none
 	Brand           brand.Brand
 	TrustedProxies  httpapi.Proxies
 	CORSOrigins     httpapi.Origins
@@ -53,7 +54,7 @@ type Config struct {
 	ResetTokenTTL     time.Duration
 	AuditRetention    time.Duration
 	ThrottleOff       bool
-	Hasher            *password.Hasher
+	Hashing           password.Config
 
 	SMTPURL  string // empty: emails become files in DataDir
 	MailFrom string
@@ -85,6 +86,7 @@ type Server struct {
 	API  httpapi.Config // of the handler that Serve serves
 
 	config   Config
+	hasher   *password.Hasher
 	outbox   *mail.Outbox
 	metrics  *httpapi.Metrics
 	handler  http.Handler
@@ -144,9 +146,10 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.hasher = password.NewHasher(c.Hashing)
 	s.outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: sender, Log: c.Log, Now: c.Now})
 	s.Auth = auth.New(auth.Config{
-		DB: s.DB, Outbox: s.outbox, Hasher: c.Hasher, Now: c.Now,
+		DB: s.DB, Outbox: s.outbox, Hasher: s.hasher, Now: c.Now,
 		AccessTokens: token.NewAccessTokens(token.AccessConfig{
 			Keys: s.Keys, Issuer: c.PublicURL, Audience: c.Audience, Lifetime: c.AccessTokenTTL, Now: c.Now,
 		}),
@@ -159,10 +162,10 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.metrics = httpapi.NewMetrics(c.Hasher, s.outbox, pools)
+	s.metrics = httpapi.NewMetrics(s.hasher, s.outbox, pools)
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log,
-		PublicURL: c.PublicURL, ResetURL: c.ResetURL, Brand: c.Brand, Mailbox: c.Mailbox(),
+		PublicURL: c.PublicURL, ResetURL: c.ResetURL, AppURL: c.AppURL, Brand: c.Brand, Mailbox: c.Mailbox(),
 		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins,
 	}
 	s.handler, err = httpapi.New(s.API)
@@ -173,12 +176,11 @@ func newSender(c Config) (mail.Sender, error) {
 	if c.SMTPURL == "" {
 		return mail.NewFolder(c.MailDir(), c.MailFrom)
 	}
-	sender, err := mail.NewSMTP(c.SMTPURL, c.MailFrom, nil)
-	if err != nil {
-		return nil, fmt.Errorf("SESAME_SMTP_URL: %w", err)
-	}
-	return sender, nil
+	return mail.NewSMTP(c.SMTPURL, c.MailFrom, nil)
 }
 
-// Close closes the database.
-func (s *Server) Close() error { return s.DB.Close() }
+// Close stops the child processes and closes the database.
+func (s *Server) Close() error {
+	s.hasher.Close()
+	return s.DB.Close()
+}

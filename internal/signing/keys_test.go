@@ -99,7 +99,7 @@ func TestKeysAreSealed(t *testing.T) {
 		}
 		refused := func(name string, with secret.Secret) {
 			t.Helper()
-			if _, err := open(t, db, signing.ES256, time.Now, current); !errors.Is(err, signing.ErrSealed) {
+			if _, err := open(t, db, signing.ES256, time.Now, with); !errors.Is(err, signing.ErrSealed) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

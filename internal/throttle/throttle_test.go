@@ -196,8 +196,6 @@ func TestRefundRestores(t *testing.T) {
 		k.refuse(t, ada)
 		k.spend(t, 20, network)
 		k.refuse(t, network)
-		var none *throttle.Reservation
-		k.refund(t, none)
 	})
 }
 

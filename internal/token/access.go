@@ -1,6 +1,6 @@
-// Package token makes and checks the three kinds of token Sesame hands out: access tokens, signed JWTs that
-// anybody can verify with the published keys; refresh tokens, which only Sesame reads; and one-time tokens,
-// which are mailed. It knows what a token says, not whether its session still lives: that is auth's.
+// Package token makes and checks the three types of token: access tokens, signed JWTs that anybody can verify with the
+// published keys; refresh tokens, which only Sesame can read; and one-time tokens, which are sent by email. It knows what a
+// token says, but not whether its session is still valid: package auth does.
 package token
 
 import (
@@ -18,17 +18,17 @@ import (
 )
 
 const (
-	// accessType marks an access token (RFC 9068, section 2.1), so that no other JWT passes for one.
+	// accessType is the type of an access token (RFC 9068, section 2.1), so that no other JWT is accepted as one.
 	accessType = "at+jwt"
-	// clientID is the claim's value: Sesame's users log in to Sesame itself, there are no other clients.
+	// clientID is the claim client_id: users log in to Sesame itself, there are no other clients.
 	clientID = "sesame"
 )
 
-// ErrAccess says that an access token is not one of ours, or not valid now. The cause is for tests and
-// must not be told to the bearer.
+// ErrAccess is returned for an access token that is not authentic or not valid now. The wrapped cause is for tests; the
+// client must not learn it.
 var ErrAccess = errors.New("access token is not valid")
 
-// Access is what a valid access token says.
+// Access is the content of a valid access token.
 type Access struct{ User, Session uuid.UUID }
 
 // AccessConfig configures AccessTokens. All fields are required.
@@ -54,12 +54,6 @@ func NewAccessTokens(config AccessConfig) *AccessTokens {
 
 // Lifetime returns how long a token is valid after it was issued.
 func (a *AccessTokens) Lifetime() time.Duration { return a.config.Lifetime }
-
-type header struct {
-	Algorithm signing.Algorithm `json:"alg"`
-	Kid       string            `json:"kid"`
-	Type      string            `json:"typ"`
-}
 
 // claims are those of RFC 9068, section 2.2, and the session's id (sid). They say nothing about the person.
 // Times are seconds since 1970.
@@ -90,41 +84,33 @@ func (a *AccessTokens) issue(user, session uuid.UUID, authTime time.Time) (strin
 		return "", err
 	}
 	issued, key := a.config.Now(), a.config.Keys.Active()
-	head, err := json.Marshal(header{Algorithm: key.Algorithm, Kid: key.Kid, Type: accessType})
-	if err != nil {
-		return "", err
-	}
-	body, err := json.Marshal(claims{
+	payload, err := json.Marshal(claims{
 		Issuer: a.config.Issuer, Audience: a.config.Audience, Subject: user, Session: session, ID: id, ClientID: clientID,
 		IssuedAt: issued.Unix(), ExpiresAt: issued.Add(a.config.Lifetime).Unix(), AuthTime: authTime.Unix(),
 	})
 	if err != nil {
 		return "", err
 	}
-	signed := base64url.EncodeToString(head) + "." + base64url.EncodeToString(body)
-	signer, err := jws.NewSigner(key.SignatureAlgorithm())
-	if err != nil {
+	header := jws.NewHeaders()
+	if err := errors.Join(header.Set(jws.KeyIDKey, key.Kid), header.Set(jws.TypeKey, accessType)); err != nil {
 		return "", err
 	}
-	signature, err := signer.Sign([]byte(signed), key.Private)
-	if err != nil {
-		return "", err
-	}
-	return signed + "." + base64url.EncodeToString(signature), nil
+	signed, err := jws.Sign(payload, jws.WithKey(key.SignatureAlgorithm(), key.Private, jws.WithProtectedHeaders(header)))
+	return string(signed), err
 }
 
-// Verify reads a token that Issue wrote under any of the keys and that is valid now, by the rules that services
-// elsewhere go by (see package verify). Errors: ErrAccess.
+// Verify returns the content of a token that Issue made with any of the keys, and that is valid now. It follows the rules
+// that services use too (see package verify). It returns ErrAccess.
 func (a *AccessTokens) Verify(ctx context.Context, text string) (Access, error) {
-	said, err := a.verifier.Verify(ctx, text)
+	content, err := a.verifier.Verify(ctx, text)
 	if err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrAccess, err)
 	}
-	user, err := uuid.Parse(said.Subject)
+	user, err := uuid.Parse(content.Subject)
 	if err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrAccess, err)
 	}
-	session, err := uuid.Parse(said.Session)
+	session, err := uuid.Parse(content.Session)
 	if err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrAccess, err)
 	}

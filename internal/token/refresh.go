@@ -13,20 +13,20 @@ import (
 	"github.com/sesame-auth/sesame/internal/secret"
 )
 
-// ErrRefresh says that a refresh token was not issued under this secret. No more is told on purpose.
+// ErrRefresh is returned for a refresh token that was not issued under this secret. It deliberately says no more.
 var ErrRefresh = errors.New("refresh token is not authentic")
 
-// Refresh is what a refresh token says: the Counter-th token of a session.
+// Refresh is the content of a refresh token: it is the Counter-th token of a session.
 type Refresh struct {
 	Session uuid.UUID
 	Counter int64
 }
 
-// RefreshCodec writes and reads refresh tokens: base64url(version ‖ session id ‖ counter ‖ MAC), the MAC
-// being HMAC-SHA256 under a key of its own.
+// RefreshCodec encodes and decodes refresh tokens: base64url(version ‖ session id ‖ counter ‖ MAC). The MAC is
+// HMAC-SHA256 under a key of its own.
 //
-// A token is derived, not stored. The store holds nothing to steal, a forged token is refused without a
-// query, and the successor of a token can be told again to a client that lost the answer.
+// A token is derived, not stored. So the database contains nothing to steal, a forged token is refused without a query,
+// and the next token can be sent again to a client that lost the response.
 type RefreshCodec struct{ keys [][]byte }
 
 const (
@@ -35,10 +35,10 @@ const (
 	refreshLength  = refreshBody + sha256.Size
 )
 
-// Strict refuses every spelling but the one Encode writes.
+// base64url accepts only the encoding that Encode makes.
 var base64url = base64.RawURLEncoding.Strict()
 
-// NewRefreshCodec derives the codec's keys. It writes under the first secret and reads under all.
+// NewRefreshCodec returns a codec that encodes under the first secret and decodes under all of them.
 func NewRefreshCodec(secrets []secret.Secret) RefreshCodec {
 	var codec RefreshCodec
 	for _, s := range secrets {
@@ -47,7 +47,7 @@ func NewRefreshCodec(secrets []secret.Secret) RefreshCodec {
 	return codec
 }
 
-// Encode writes the token: 76 characters.
+// Encode returns the token: 76 characters.
 func (c RefreshCodec) Encode(token Refresh) string {
 	raw := make([]byte, 0, refreshLength)
 	raw = append(raw, refreshVersion)
@@ -56,13 +56,13 @@ func (c RefreshCodec) Encode(token Refresh) string {
 	return base64url.EncodeToString(append(raw, authenticate(c.keys[0], raw)...))
 }
 
-// Decode reads a token that Encode wrote under the same secret. Errors: ErrRefresh.
+// Decode returns the content of a token that Encode made under one of the secrets. It returns ErrRefresh.
 func (c RefreshCodec) Decode(text string) (Refresh, error) {
 	if len(text) != base64url.EncodedLen(refreshLength) {
 		return Refresh{}, ErrRefresh
 	}
 	raw, err := base64url.DecodeString(text)
-	if err != nil || len(raw) != refreshLength || raw[0] != refreshVersion { // a line break in text shortens raw
+	if err != nil || len(raw) != refreshLength || raw[0] != refreshVersion { // a line break in text makes raw shorter
 		return Refresh{}, ErrRefresh
 	}
 	body, mac := raw[:refreshBody], raw[refreshBody:]

@@ -16,14 +16,14 @@ import (
 	"github.com/sesame-auth/sesame/internal/brand"
 )
 
-// foreignAssets are those of Swagger UI that the docs need. They come compressed.
+// foreignAssets are the files of Swagger UI that the documentation needs. They are compressed.
 var foreignAssets = []string{"swagger-ui.css.gz", "swagger-ui-bundle.js.gz"}
 
 var mediaTypes = map[string]string{
 	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 }
 
-// asset is a file that pages load. Its path has a digest of its content, so that it can be kept for ever.
+// asset is a file that pages load. Its path contains a digest of its content, so that it can be cached forever.
 type asset struct {
 	path, mediaType string
 	content         []byte

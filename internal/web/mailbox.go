@@ -19,25 +19,25 @@ import (
 )
 
 const (
-	// mostLetters is how many mails the list shows.
-	mostLetters = 100
-	// largestLetter is how much of a mail is read, in bytes.
-	largestLetter = 1 << 20
+	// maxMessages is how many emails the list shows.
+	maxMessages = 100
+	// maxMessageBytes is how much of an email is read.
+	maxMessageBytes = 1 << 20
 
 	mailboxPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-	// A mail's own HTML has its style in itself, runs nothing, and opens links in the window around it.
-	letterPolicy = "sandbox allow-top-navigation-by-user-activation; default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'self'"
+	// The HTML of an email contains its style, runs no script, and opens links in the surrounding window.
+	messagePolicy = "sandbox allow-top-navigation-by-user-activation; default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'self'"
 )
 
-// mailbox shows the mails that were written to a folder: what a developer has instead of a mail server. It asks for no
-// password, and a mail opens its recipient's account. So it is for whoever sits at this machine: see local.
+// mailbox shows the emails in a folder, for development without an SMTP server. It has no login, and an email gives
+// access to its recipient's account, so only this machine may see it: see local.
 type mailbox struct {
 	*site
 	folder string
 }
 
-// letter is a mail.
-type letter struct {
+// message is an email.
+type message struct {
 	ID                string
 	From, To, Subject string
 	Date              time.Time
@@ -45,17 +45,16 @@ type letter struct {
 	HTML              string
 }
 
-// segment is a piece of text, which may be a link.
+// segment is a piece of text or, if Link is not empty, a link.
 type segment struct{ Text, Link string }
 
 var (
-	letterID = regexp.MustCompile(`^[0-9TZ.]+-[0-9a-f-]+$`)
-	links    = regexp.MustCompile(`https?://[^\s<>"]+`)
+	messageID = regexp.MustCompile(`^[0-9TZ.]+-[0-9a-f-]+$`)
+	links     = regexp.MustCompile(`https?://[^\s<>"]+`)
 )
 
-// local lets through what was asked of the public URL's own host. Any page in the developer's browser can have its
-// host's name resolved to this machine and would read the answer as its own (DNS rebinding); the Host header then has
-// that name.
+// local refuses requests for a host other than that of the public URL. A web page can make the name of its host resolve
+// to this machine, and could then read the response (DNS rebinding); but the Host header contains that name.
 func (m *mailbox) local(page Page) Page {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if own, err := url.Parse(m.config.PublicURL); err != nil || r.Host != own.Host {
@@ -65,82 +64,82 @@ func (m *mailbox) local(page Page) Page {
 	}
 }
 
-// list is a Page of the newest mails.
+// list is the page of the newest emails.
 func (m *mailbox) list(w http.ResponseWriter, _ *http.Request) error {
 	names, err := filepath.Glob(filepath.Join(m.folder, "*.eml"))
 	if err != nil {
 		return err
 	}
-	slices.Sort(names) // they begin with the time
+	slices.Sort(names) // they start with the time
 	slices.Reverse(names)
-	var letters []letter
-	for _, name := range names[:min(len(names), mostLetters)] {
+	var messages []message
+	for _, name := range names[:min(len(names), maxMessages)] {
 		one, err := m.read(strings.TrimSuffix(filepath.Base(name), ".eml"))
 		switch {
-		case errors.Is(err, ErrNotFound): // somebody tidied up, or put something else there
+		case errors.Is(err, ErrNotFound): // deleted in the meantime, or not an email
 			continue
 		case err != nil:
 			return err
 		}
-		letters = append(letters, one)
+		messages = append(messages, one)
 	}
-	return m.render(w, mailboxPolicy, "../", "mailbox.html", letters)
+	return m.render(w, mailboxPolicy, "../", "mailbox.html", messages)
 }
 
-// letter is a Page of one mail.
-func (m *mailbox) letter(w http.ResponseWriter, r *http.Request) error {
+// message is the page of one email.
+func (m *mailbox) message(w http.ResponseWriter, r *http.Request) error {
 	one, err := m.read(r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	return m.render(w, mailboxPolicy, "../../", "letter.html", one)
+	return m.render(w, mailboxPolicy, "../../", "message.html", one)
 }
 
-// html is the HTML of one mail, for the frame in its page.
+// html is the HTML of one email, for the frame in its page.
 func (m *mailbox) html(w http.ResponseWriter, r *http.Request) error {
 	one, err := m.read(r.PathValue("id"))
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", letterPolicy)
-	_, _ = io.WriteString(w, strings.Replace(one.HTML, "<head>", `<head><base target="_top">`, 1)) // a browser that hung up needs no page
+	w.Header().Set("Content-Security-Policy", messagePolicy)
+	_, _ = io.WriteString(w, strings.Replace(one.HTML, "<head>", `<head><base target="_top">`, 1)) // the browser may have disconnected
 	return nil
 }
 
-// read reads a mail. Errors: ErrNotFound, also for what is no mail.
-func (m *mailbox) read(id string) (letter, error) {
-	if !letterID.MatchString(id) {
-		return letter{}, ErrNotFound
+// read reads an email. It returns ErrNotFound if there is none, or if the file is not an email.
+func (m *mailbox) read(id string) (message, error) {
+	if !messageID.MatchString(id) {
+		return message{}, ErrNotFound
 	}
 	file, err := os.Open(filepath.Join(m.folder, id+".eml")) //nolint:gosec // the pattern has no separator in it
 	if errors.Is(err, fs.ErrNotExist) {
-		return letter{}, ErrNotFound
+		return message{}, ErrNotFound
 	}
 	if err != nil {
-		return letter{}, err
+		return message{}, err
 	}
 	defer func() { _ = file.Close() }() // nothing was written
-	message, err := mail.ReadMessage(io.LimitReader(file, largestLetter))
+	parsed, err := mail.ReadMessage(io.LimitReader(file, maxMessageBytes))
 	if err != nil {
-		return letter{}, ErrNotFound
+		return message{}, ErrNotFound
 	}
-	one := letter{ID: id}
+	one := message{ID: id}
 	var words mime.WordDecoder
 	for name, value := range map[string]*string{"From": &one.From, "To": &one.To, "Subject": &one.Subject} {
-		if *value, err = words.DecodeHeader(message.Header.Get(name)); err != nil {
-			*value = message.Header.Get(name)
+		if *value, err = words.DecodeHeader(parsed.Header.Get(name)); err != nil {
+			*value = parsed.Header.Get(name)
 		}
 	}
 	one.To = strings.Trim(one.To, "<>") // a bare address
-	if one.Date, err = message.Header.Date(); err != nil {
+	if one.Date, err = parsed.Header.Date(); err != nil {
 		one.Date = time.Time{}
 	}
-	return one, one.readParts(message.Header.Get("Content-Type"), message.Header.Get("Content-Transfer-Encoding"), message.Body)
+	return one, one.readParts(parsed.Header.Get("Content-Type"), parsed.Header.Get("Content-Transfer-Encoding"), parsed.Body)
 }
 
-// readParts reads the text and the HTML of a mail, or of a part of one.
-func (l *letter) readParts(contentType, encoding string, body io.Reader) error {
+// readParts reads the text and the HTML of an email, or of a part of one.
+func (m *message) readParts(contentType, encoding string, body io.Reader) error {
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		media = "text/plain"
@@ -155,7 +154,7 @@ func (l *letter) readParts(contentType, encoding string, body io.Reader) error {
 			if err != nil {
 				return ErrNotFound
 			}
-			if err := l.readParts(part.Header.Get("Content-Type"), part.Header.Get("Content-Transfer-Encoding"), part); err != nil {
+			if err := m.readParts(part.Header.Get("Content-Type"), part.Header.Get("Content-Transfer-Encoding"), part); err != nil {
 				return err
 			}
 		}
@@ -169,14 +168,14 @@ func (l *letter) readParts(contentType, encoding string, body io.Reader) error {
 	}
 	switch media {
 	case "text/plain":
-		l.Text = segments(string(content))
+		m.Text = segments(string(content))
 	case "text/html":
-		l.HTML = string(content)
+		m.HTML = string(content)
 	}
 	return nil
 }
 
-// segments parts a text where its links begin and end.
+// segments splits a text into links and the text between them.
 func segments(text string) []segment {
 	var parts []segment
 	from := 0

@@ -1,8 +1,9 @@
-// Package web holds the pages that people see: the one behind the mailed reset link, the contract to read and to try,
-// a page for each kind of problem, and, while developing, the mails. They load nothing from elsewhere, run no inline
-// script, and talk to the API like any client.
+// Package web contains the pages for people: resetting a password, the API documentation, a page for each type of
+// problem and, during development, the emails. The pages load nothing from other servers, run no inline scripts, and
+// use the API like any client.
 //
-// What a page needs is in its first answer and in assets named by their content, so that these can be kept for ever.
+// A page consists of its HTML and of assets whose names contain a digest of their content, so that browsers can cache
+// them forever.
 package web
 
 import (
@@ -21,38 +22,39 @@ var files embed.FS
 
 var templates = template.Must(template.ParseFS(files, "pages/*.html"))
 
-// ErrNotFound says that nothing is where a page was asked for.
+// ErrNotFound is returned if there is no such page.
 var ErrNotFound = errors.New("no such page")
 
-// The policies of the pages. Inline scripts are not allowed anywhere, so a text that slipped through escaping would
-// still not run. Forms are sent by scripts only.
+// The content security policies of the pages. Inline scripts are never allowed, so text that was not escaped would still
+// not run. Only scripts submit forms.
 const (
 	strictPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-	// Swagger UI's style sheet has its pictures in itself.
+	// Swagger UI's style sheet contains its images.
 	docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-// Config are what the pages know of the installation.
+// Config configures the pages.
 type Config struct {
 	Brand     brand.Brand
 	PublicURL string    // without a trailing slash
 	ResetURL  string    // the page where people reset their password
-	Problems  []Problem // every kind there is
-	Mailbox   string    // the folder whose mails /dev/mail shows to whoever asks; empty: there is no /dev/mail
+	AppURL    string    // where users continue after a reset; empty: the page has no such link
+	Problems  []Problem // every type
+	Mailbox   string    // the folder of the emails that /dev/mail shows; empty: there is no such page
 }
 
-// Problem is what the page about a kind of problem tells.
+// Problem describes a type of problem.
 type Problem struct {
-	Code, Title, Detail, Why, Fix string
-	Statuses                      []int
+	Code, Title, Detail, Causes, Remedy string
+	Statuses                            []int
 }
 
-// Page answers GET and HEAD. Errors, before anything is written: ErrNotFound, and faults of the server.
+// Page handles GET and HEAD requests. It returns ErrNotFound, or an error of the server, before it has written anything.
 type Page func(http.ResponseWriter, *http.Request) error
 
-// Pages are the pages by their path. A segment that begins with a colon is a parameter, for http.Request.PathValue.
+// Pages returns the pages by path. A segment that starts with a colon is a parameter for http.Request.PathValue.
 func Pages(config Config) (map[string]Page, error) {
 	loaded, err := loadAssets(config.Brand.Color)
 	if err != nil {
@@ -75,13 +77,13 @@ func Pages(config Config) (map[string]Page, error) {
 	if config.Mailbox != "" {
 		box := &mailbox{site: site, folder: config.Mailbox}
 		pages["/dev/mail"] = box.local(box.list)
-		pages["/dev/mail/:id"] = box.local(box.letter)
+		pages["/dev/mail/:id"] = box.local(box.message)
 		pages["/dev/mail/:id/html"] = box.local(box.html)
 	}
 	return pages, nil
 }
 
-// site is what all pages share.
+// site is what all pages have in common.
 type site struct {
 	config Config
 	assets map[string]asset // by name
@@ -90,20 +92,23 @@ type site struct {
 // view is what a template sees.
 type view struct {
 	*site
-	Root string // from the page to the root of the public URL, such as ../
+	Root string // the relative path from the page to the root, such as ../
 	Data any
 }
 
-// Brand is the service's name.
+// Brand returns the name of the service.
 func (s *site) Brand() string { return s.config.Brand.Name }
 
-// Problems are the kinds of problems.
+// AppURL returns the URL where users continue, or "".
+func (s *site) AppURL() string { return s.config.AppURL }
+
+// Problems returns the types of problems.
 func (s *site) Problems() []Problem { return s.config.Problems }
 
-// Asset is the path of an asset, from the root.
+// Asset returns the path of an asset, relative to the root.
 func (s *site) Asset(name string) string { return s.assets[name].path }
 
-// page is a page that is the same for everybody.
+// page returns a page without parameters.
 func (s *site) page(root, name string) Page {
 	return func(w http.ResponseWriter, _ *http.Request) error { return s.render(w, strictPolicy, root, name, nil) }
 }
@@ -112,7 +117,7 @@ func (s *site) docs(w http.ResponseWriter, _ *http.Request) error {
 	return s.render(w, docsPolicy, "", "docs.html", nil)
 }
 
-// problem is what the type of a problem points to.
+// problem is the page that the type of a problem document points to.
 func (s *site) problem(w http.ResponseWriter, r *http.Request) error {
 	i := slices.IndexFunc(s.config.Problems, func(p Problem) bool { return p.Code == r.PathValue("code") })
 	if i < 0 {
@@ -121,7 +126,7 @@ func (s *site) problem(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, strictPolicy, "../", "problem.html", s.config.Problems[i])
 }
 
-// render writes a page, or nothing if it fails.
+// render writes a page, or nothing if it returns an error.
 func (s *site) render(w http.ResponseWriter, policy, root, name string, data any) error {
 	var page strings.Builder
 	if err := templates.ExecuteTemplate(&page, name, view{site: s, Root: root, Data: data}); err != nil {
@@ -129,6 +134,6 @@ func (s *site) render(w http.ResponseWriter, policy, root, name string, data any
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", policy)
-	_, _ = w.Write([]byte(page.String())) // a browser that hung up needs no page
+	_, _ = w.Write([]byte(page.String())) // the browser may have disconnected
 	return nil
 }

@@ -1,6 +1,8 @@
+export { problemCodes, validationCodes, weakPasswordReasons } from "./codes.js";
+export type { ProblemCode, ValidationCode, WeakPasswordReason } from "./codes.js";
 export type { components, operations, paths } from "./openapi.js";
 export { Problem } from "./problem.js";
-export type { Fault, ProblemCode } from "./problem.js";
+export type { ValidationError } from "./problem.js";
 export { Session } from "./session.js";
 export type { SessionOptions } from "./session.js";
 export { memory } from "./tokens.js";

@@ -1,21 +1,24 @@
+import type { ProblemCode, WeakPasswordReason } from "./codes.js";
 import type { components } from "./openapi.js";
 
-export type ProblemCode = components["schemas"]["ProblemCode"];
-export type Fault = components["schemas"]["Fault"];
+export type ValidationError = components["schemas"]["ValidationError"];
 
-/** An answer that is no success (RFC 9457). */
+/** An error response (RFC 9457). */
 export class Problem extends Error {
   override readonly name = "Problem";
   readonly status: number;
-  /** undefined: the answer is not Sesame's, but of a proxy before it */
+  /** For programs. Handle codes that you do not know by `status`. Undefined if the response is not from Sesame, but for
+   * example from a proxy. */
   readonly code: ProblemCode | undefined;
-  /** A sentence for people */
+  /** A sentence for people. */
   readonly detail: string;
-  /** Of a request that is not valid, each fault */
-  readonly errors: Fault[];
-  /** The id of the request in the server's log */
+  /** With the code `validation_failed`, every error of the request. */
+  readonly errors: ValidationError[];
+  /** With the code `weak_password`, why the password was rejected. */
+  readonly reason: WeakPasswordReason | undefined;
+  /** The id of the request in the log of the server. */
   readonly instance: string | undefined;
-  /** Seconds to wait before the next try */
+  /** The number of seconds to wait before the next attempt. */
   readonly retryAfter: number | undefined;
 
   constructor(response: Response, body: unknown) {
@@ -25,6 +28,7 @@ export class Problem extends Error {
     this.code = problem?.code;
     this.detail = problem?.detail ?? "";
     this.errors = problem?.errors ?? [];
+    this.reason = problem?.reason;
     this.instance = problem?.instance;
     const seconds = response.headers.get("Retry-After") ?? "";
     this.retryAfter = /^\d+$/.test(seconds) ? Number(seconds) : undefined;

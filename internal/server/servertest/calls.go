@@ -35,19 +35,20 @@ func (a Answer) Text(name string) string {
 // Code is the problem's code.
 func (a Answer) Code() string { return a.Text("code") }
 
-// Faults are the places of a problem's faults and what must hold there, as "place: words".
-func (a Answer) Faults() []string {
-	var faults []string
+// Errors returns the validation errors of a problem, each as "place code: detail". The place is a JSON pointer, or ? and
+// the name of a parameter.
+func (a Answer) Errors() []string {
+	var errors []string
 	list, _ := a.Body["errors"].([]any)
 	for _, entry := range list {
-		fault, _ := entry.(map[string]any)
-		place, ok := fault["pointer"]
+		one, _ := entry.(map[string]any)
+		place, ok := one["pointer"]
 		if !ok {
-			place = fmt.Sprintf("?%v", fault["parameter"])
+			place = fmt.Sprintf("?%v", one["parameter"])
 		}
-		faults = append(faults, fmt.Sprintf("%v: %v", place, fault["message"]))
+		errors = append(errors, fmt.Sprintf("%v %v: %v", place, one["code"], one["detail"]))
 	}
-	return faults
+	return errors
 }
 
 // Metrics is what Prometheus would get.

@@ -24,8 +24,6 @@ import (
 	"github.com/sesame-auth/sesame/internal/signing"
 )
 
-func init() { password.TestingOnlyWeaken() }
-
 // PublicURL is the configured public URL. Emailed links begin with it, wherever the server really listens.
 const PublicURL = "https://auth.example.test"
 
@@ -58,12 +56,12 @@ type Server struct {
 
 // Options change the configuration of a test's server. The zero value is the default configuration.
 type Options struct {
-	RefreshGrace time.Duration    // 0: 30 s; negative: none
-	WithoutKeys  bool             // the operations that need signing keys panic
-	Hasher       *password.Hasher // nil: one whose calls wait as long as a test takes
-	Throttle     bool             // limits are on; most tests make more requests from one IP address than they allow
-	BehindProxy  bool             // the client is a trusted proxy: its X-Forwarded-For counts
-	CORSOrigins  string           // whose pages may call the API, separated by commas
+	RefreshGrace time.Duration // 0: 30 s; negative: none
+	WithoutKeys  bool          // the operations that need signing keys panic
+	NoHashing    bool          // no password can be hashed in time
+	Throttle     bool          // limits are on; most tests make more requests from one IP address than they allow
+	BehindProxy  bool          // the client is a trusted proxy: its X-Forwarded-For counts
+	CORSOrigins  string        // whose pages may call the API, separated by commas
 }
 
 // Start runs a server on an empty database until the test ends.
@@ -120,14 +118,15 @@ func (s *Server) config(t testing.TB, options Options) server.Config {
 		AccessTokenTTL: 15 * time.Minute, RefreshTokenTTL: 336 * time.Hour, SessionTTL: 720 * time.Hour,
 		RefreshGrace: 30 * time.Second, ResetTokenTTL: 30 * time.Minute, AuditRetention: 30 * 24 * time.Hour,
 		SMTPURL: s.mailbox.url, MailFrom: "Sesame <no-reply@auth.example.test>",
-		ThrottleOff: !options.Throttle, Hasher: options.Hasher,
-		Log: slog.New(slog.NewJSONHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: s.Clock.Now,
+		ThrottleOff: !options.Throttle,
+		Log:         slog.New(slog.NewJSONHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: s.Clock.Now,
 	}
 	if options.RefreshGrace != 0 {
 		config.RefreshGrace = max(0, options.RefreshGrace)
 	}
-	if config.Hasher == nil {
-		config.Hasher = password.NewHasher(runtime.GOMAXPROCS(0), time.Minute)
+	config.Hashing = password.Config{AtOnce: runtime.GOMAXPROCS(0), Wait: time.Minute, Parameters: password.WeakParameters}
+	if options.NoHashing {
+		config.Hashing.AtOnce, config.Hashing.Wait = 0, 0
 	}
 	var err error
 	if options.BehindProxy {

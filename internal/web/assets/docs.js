@@ -1,6 +1,6 @@
 "use strict";
 
-// The contract names a server of its own; here, requests go to the one that this page came from.
+// The document names another server; here, requests go to the one that this page came from.
 fetch("openapi.json").then((response) => response.json()).then((spec) => {
   spec.servers = [{ url: new URL(".", location.href).href.replace(/\/$/, "") }];
   SwaggerUIBundle({
@@ -10,11 +10,11 @@ fetch("openapi.json").then((response) => response.json()).then((spec) => {
     displayRequestDuration: true,
     defaultModelsExpandDepth: 0,
     syntaxHighlight: { theme: "tomorrow-night" },
-    validatorUrl: null, // it would send the contract elsewhere
+    validatorUrl: null, // it would send the document to another server
   });
 });
 
-// What Swagger UI leaves out for those who hear the page, or have no mouse.
+// What Swagger UI lacks for screen readers and keyboards.
 const docs = document.getElementById("docs");
 new MutationObserver(() => {
   for (const button of docs.querySelectorAll(".copy-to-clipboard > button:not([aria-label])")) button.setAttribute("aria-label", "Copy");

@@ -1,6 +1,6 @@
 "use strict";
 
-// The sections of the page, of which one is shown.
+// The sections of the page. One is shown at a time.
 const choose = document.getElementById("choose");
 const ask = document.getElementById("ask");
 const sent = document.getElementById("sent");
@@ -10,19 +10,19 @@ const password = document.getElementById("password");
 const email = document.getElementById("email");
 const reveal = document.getElementById("reveal");
 
-let token = ""; // the link's; kept nowhere else
-let unsure = false; // a try had no answer, so it may have succeeded
+let token = ""; // from the link; stored nowhere else
+let unsure = false; // an attempt got no response, so it may have succeeded
 let sending = false;
 
-// The token stands in the fragment, which browsers send to nobody. It is taken out of the address bar, so that it
-// stays out of the history. A token in the query has been sent already, to every log on the way: it is not taken.
+// takeToken reads the token from the fragment, which browsers do not send, and removes it from the address bar, so that
+// it does not get into the history. A token in the query has been sent already, to every log on the way: it is ignored.
 function takeToken() {
   token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
   unsure = false;
   if (location.hash || location.search) history.replaceState(null, "", location.pathname);
 }
 
-// show changes to a section. Its heading gets the focus, so that it is read out.
+// show shows a section and returns its heading. Give the heading the focus, so that screen readers announce it.
 function show(section) {
   for (const other of [choose, ask, sent, done]) other.hidden = other !== section;
   const heading = section.querySelector("h1");
@@ -36,15 +36,15 @@ function start() {
   return show(token ? choose : ask);
 }
 
-// blame says why a form did not work and goes to its field, which is at fault for what is a bad request.
-function blame(field, problem, words) {
-  field.closest("section").querySelector(".fault").textContent = words;
+// showError shows why a form was refused and moves the focus to its field. A bad request marks the field as invalid.
+function showError(field, problem, words) {
+  field.closest("section").querySelector(".error").textContent = words;
   if (problem.status === 400) field.setAttribute("aria-invalid", "true");
   field.focus();
 }
 
-function absolve(field) {
-  field.closest("section").querySelector(".fault").textContent = "";
+function clearError(field) {
+  field.closest("section").querySelector(".error").textContent = "";
   field.removeAttribute("aria-invalid");
 }
 
@@ -53,7 +53,7 @@ function inWords(seconds) {
   return count + " " + unit + (count === 1 ? "" : "s");
 }
 
-// post sends JSON. Its result is null for success, or a problem document, its detail in words for this page.
+// post sends JSON. It returns null on success, and otherwise a problem document whose detail suits this page.
 async function post(path, body) {
   let response, problem;
   try {
@@ -62,30 +62,30 @@ async function post(path, body) {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
       credentials: "omit",
-      signal: AbortSignal.timeout(40000), // longer than the server takes in any case
+      signal: AbortSignal.timeout(40000), // longer than the server takes
     });
     if (response.ok) return null;
     problem = await response.json();
   } catch {
     const offline = navigator.onLine ? "The server could not be reached." : "You seem to be offline.";
-    return { code: "unavailable", detail: offline + " What you typed is still here: try again." };
+    return { code: "unavailable", detail: offline + " Your input is still here. Try again." };
   }
   switch (problem.code) {
     case "too_many_requests":
-      problem.detail = "There were too many attempts. Try again in " + inWords(Number(response.headers.get("Retry-After"))) + ".";
+      problem.detail = "Too many attempts. Try again in " + inWords(Number(response.headers.get("Retry-After"))) + ".";
       break;
     case "unavailable":
-      problem.detail = "The server cannot answer just now. What you typed is still here: try again in a moment.";
+      problem.detail = "The service is temporarily unavailable. Your input is still here. Try again in a moment.";
   }
   return problem;
 }
 
-// fault is what a problem says of a member of the body, if it does.
-function fault(problem, pointer) {
-  return problem.errors?.find((one) => one.pointer === pointer)?.message;
+// errorOf returns the first validation error of a property, or undefined.
+function errorOf(problem, pointer) {
+  return problem.errors?.find((one) => one.pointer === pointer);
 }
 
-// onSubmit runs send once at a time. The button keeps the focus meanwhile, which disabling it would take away.
+// onSubmit calls send, once at a time. The button is not disabled meanwhile: it would lose the focus.
 function onSubmit(section, field, send) {
   section.querySelector("form").addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -93,12 +93,19 @@ function onSubmit(section, field, send) {
     const button = section.querySelector("button.main");
     sending = true;
     button.setAttribute("aria-disabled", "true");
-    absolve(field);
+    clearError(field);
     await send();
     button.removeAttribute("aria-disabled");
     sending = false;
   });
 }
+
+// What to say about an invalid password.
+const passwordTexts = {
+  required: "Enter a new password.",
+  too_short: "The password must have at least 8 characters.",
+  too_long: "The password must have at most 128 characters.",
+};
 
 function mask(masked) {
   password.type = masked ? "password" : "text";
@@ -107,34 +114,35 @@ function mask(masked) {
 }
 
 onSubmit(choose, password, async () => {
-  mask(true); // a browser may remember what was typed into a field of text
+  mask(true); // a browser may remember the input of a text field
   const problem = await post("auth/reset-password?token=" + encodeURIComponent(token), { password: password.value });
   if (!problem) {
     token = "";
-    show(done).focus(); // the field keeps its value: a password manager reads it when the form goes away
+    show(done).focus(); // the field keeps its value: a password manager reads it when the form disappears
   } else if (problem.code === "invalid_reset_token" || problem.errors?.some((one) => one.parameter)) {
     token = "";
     password.value = "";
     document.getElementById("ask-title").textContent = "This link does not work";
     document.getElementById("ask-reason").textContent = unsure
-      ? "An earlier try may have succeeded: sign in with your new password. If that fails, enter your address, and you get a new link by mail."
-      : "It has expired, was used before, or a newer one replaced it. Enter your address, and you get a new one by mail.";
+      ? "An earlier attempt may have succeeded: try to log in with your new password. If that fails, enter your email and we will send you a new link."
+      : "It has expired, was already used, or was replaced by a newer one. Enter your email and we will send you a new link.";
     show(ask).focus();
   } else {
     unsure ||= problem.code === "unavailable";
-    const words = fault(problem, "/password");
-    blame(password, problem, words ? "The password " + words + "." : problem.detail);
+    const invalid = errorOf(problem, "/password");
+    showError(password, problem, passwordTexts[invalid?.code] ?? invalid?.detail ?? problem.detail);
   }
 });
 
 onSubmit(ask, email, async () => {
   const problem = await post("auth/forgot-password", { email: email.value.trim() });
   if (!problem) {
-    document.getElementById("address").textContent = email.value.trim();
+    document.getElementById("sent-to").textContent = email.value.trim();
     show(sent).focus();
     return;
   }
-  blame(email, problem, fault(problem, "/email") ? "This is no email address. Enter it like this: ada@example.com" : problem.detail);
+  const invalid = errorOf(problem, "/email");
+  showError(email, problem, invalid ? "Enter a valid email address, such as ada@example.com." : problem.detail);
 });
 
 reveal.addEventListener("click", () => mask(password.type === "text"));
@@ -142,7 +150,7 @@ document.getElementById("again").addEventListener("click", () => {
   show(ask);
   email.select();
 });
-// Another link that is opened in this window changes the fragment only.
+// Opening another link in this window changes only the fragment.
 addEventListener("hashchange", () => {
   if (location.hash) start().focus();
 });

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+)
+
+// children returns the process ids of the server's children.
+func (p *process) children(t *testing.T) (pids []int) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.command.Process.Pid))
+	if err != nil || len(tasks) == 0 {
+		t.Fatal("the server has no threads", err)
+	}
+	for _, task := range tasks {
+		content, err := os.ReadFile(task) // a thread may have ended
+		if err != nil {
+			continue
+		}
+		for field := range strings.FieldsSeq(string(content)) {
+			pid, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// niceness returns the niceness of each thread of a process.
+func niceness(t *testing.T, pid int) (values []string) {
+	t.Helper()
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(stats) == 0 {
+		t.Fatal("no threads", err)
+	}
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if _, fields, _ := strings.Cut(string(stat), ") "); err == nil {
+			values = append(values, strings.Fields(fields)[16])
+		}
+	}
+	return values
+}
+
+func isGone(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, fields, _ := strings.Cut(string(stat), ") ")
+	return err != nil || strings.HasPrefix(fields, "Z")
+}
+
+// Passwords are hashed in child processes that take the processor only when the server does not want it, and that know
+// nothing of the server's secrets.
+func TestPasswordsAreHashedInChildren(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		p := newProcess(t, engine)
+		p.start(t)
+		if pids := p.children(t); len(pids) != 0 {
+			t.Errorf("children before the first hash: %v", pids)
+		}
+		p.login(t)
+		pids := p.children(t)
+		if len(pids) != 1 {
+			t.Fatalf("children after hashes one at a time: %v", pids)
+		}
+		child := pids[0]
+		for _, value := range niceness(t, child) {
+			if value != "19" {
+				t.Errorf("a thread of the child has niceness %s", value)
+			}
+		}
+		for _, value := range niceness(t, p.command.Process.Pid) {
+			if value != "0" {
+				t.Errorf("a thread of the server has niceness %s", value)
+			}
+		}
+		environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", child))
+		if err != nil || len(environment) != 0 {
+			t.Errorf("the child's environment: %q, %v", environment, err)
+		}
+		command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child))
+		if want := []byte("/proc/self/exe\x00hash-worker\x00"); err != nil || !bytes.Equal(command, want) {
+			t.Errorf("the child's command: %q, %v", command, err)
+		}
+
+		// Ctrl-C and systemd signal the whole group. The server still drains, with the child's help.
+		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+			if err := syscall.Kill(child, signal); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.expectLogin(t, "correct horse battery", http.StatusOK)
+		if again := p.children(t); len(again) != 1 || again[0] != child {
+			t.Errorf("children after signals: %v, before: %d", again, child)
+		}
+
+		// A child that dies is replaced.
+		if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the child is gone", func() bool { return isGone(child) })
+		p.expectLogin(t, "correct horse battery", http.StatusServiceUnavailable)
+		p.expectLogin(t, "correct horse battery", http.StatusOK)
+
+		// No child outlives a server that is killed.
+		child = p.children(t)[0]
+		_, _ = p.end(t, syscall.SIGKILL)
+		eventually(t, "the child is gone with the server", func() bool { return isGone(child) })
+	})
+}
+
+// A server that stops normally leaves no child either, and one whose file was replaced can still start them.
+func TestChildrenAfterAnUpdate(t *testing.T) {
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProcess(t, databasetest.SQLite)
+	p.binary = filepath.Join(t.TempDir(), "sesame")
+	if err := os.WriteFile(p.binary, content, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.start(t)
+	if err := os.Remove(p.binary); err != nil {
+		t.Fatal(err)
+	}
+	p.login(t)
+	pids := p.children(t)
+	if len(pids) != 1 {
+		t.Fatalf("children: %v", pids)
+	}
+	if said, err := p.end(t, syscall.SIGTERM); err != nil || strings.Contains(said, "could not start a child process") {
+		t.Errorf("%v\n%s", err, said)
+	}
+	if !isGone(pids[0]) {
+		t.Error("a child outlives the server")
+	}
+}

@@ -1,0 +1,107 @@
+package password
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+)
+
+// The protocol between a Hasher and its child processes: a request on the child's standard input, then a response on
+// its standard output, and so on until the input ends. Each message is JSON after its length in four bytes.
+
+// maxMessage is the maximum length of a message. A password has at most 1,024 characters (see the OpenAPI document),
+// which is less even if each takes many bytes.
+const maxMessage = 64 << 10
+
+// request asks for the hash of a password or, if Verify is a stored hash, whether the password matches it.
+type request struct {
+	Password   []byte // as prepare returns it
+	Verify     string
+	Parameters Parameters // of a new hash
+}
+
+type response struct {
+	Hash    string
+	Matches bool
+}
+
+// run does the work. Its error is ErrHash.
+func (r request) run() (response, error) {
+	if r.Verify == "" {
+		return response{Hash: newHash(string(r.Password), r.Parameters)}, nil
+	}
+	stored, err := parse(r.Verify)
+	if err != nil {
+		return response{}, err
+	}
+	return response{Matches: stored.matches(string(r.Password))}, nil
+}
+
+// ServeWorker runs the requests of a Hasher, one at a time, until in ends. It is the main function of a child process.
+//
+// It ignores the signals that stop the server: they may reach the whole process group, and requests that are in flight
+// still need their hashes. The process ends when the server closes its input, or ends itself.
+func ServeWorker(in io.Reader, out io.Writer) error {
+	signal.Ignore(os.Interrupt, syscall.SIGTERM)
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(-1) // see serveRequests
+	debug.FreeOSMemory()   // what the initialization of the program left behind
+	return serveRequests(in, out)
+}
+
+func serveRequests(in io.Reader, out io.Writer) error {
+	for {
+		var r request
+		if err := readMessage(in, &r); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return fmt.Errorf("hash worker: %w", err)
+		}
+		result, err := r.run()
+		if err != nil {
+			return fmt.Errorf("hash worker: %w", err)
+		}
+		if err := writeMessage(out, result); err != nil {
+			return fmt.Errorf("hash worker: %w", err)
+		}
+		// The next hash can have the memory of this one. Collecting at any other time would double it.
+		runtime.GC()
+	}
+}
+
+func writeMessage(w io.Writer, message any) error {
+	content, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	if len(content) > maxMessage {
+		return errors.New("the message is too long")
+	}
+	_, err = w.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(content))), content...)) //nolint:gosec // bounded above
+	return err
+}
+
+// readMessage returns io.EOF if r ends before a message.
+func readMessage(r io.Reader, message any) error {
+	var length [4]byte
+	if _, err := io.ReadFull(r, length[:]); err != nil {
+		return err
+	}
+	n := binary.BigEndian.Uint32(length[:])
+	if n > maxMessage {
+		return errors.New("the message is too long")
+	}
+	content := make([]byte, n)
+	if _, err := io.ReadFull(r, content); err != nil {
+		return fmt.Errorf("the message is incomplete: %w", err)
+	}
+	return json.Unmarshal(content, message)
+}
