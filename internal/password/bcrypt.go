@@ -9,17 +9,18 @@ import (
 )
 
 const (
-	// maxBcryptCost bounds what a planted hash takes: 14 is about a second of one core.
+	// maxBcryptCost limits the time that a planted hash can use. Cost 14 takes about a second of one core.
 	maxBcryptCost = 14
-	// maxBcryptBytes is what bcrypt reads of a password. The package ignores what is behind it when it compares.
+	// maxBcryptBytes is the number of bytes of a password that bcrypt uses. It ignores the rest.
 	maxBcryptBytes = 72
 )
 
-// bcryptForm is the modular crypt form: variant, cost, 22 characters of salt and 31 of hash. The variants a, b
-// and y are one algorithm for passwords without NUL of at most 72 bytes; x is a faulty one.
+// bcryptForm matches the modular crypt format: variant, cost, 22 characters of salt and 31 of hash.
+// The variants a, b and y are the same algorithm for passwords without NUL of at most 72 bytes. The
+// variant x is not accepted, because it was made by a faulty implementation.
 var bcryptForm = regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 
-// bcryptHash is a hash in bcryptForm within the bounds.
+// bcryptHash is a hash that matches bcryptForm and is within the bounds.
 type bcryptHash string
 
 func isBcrypt(hash string) bool { return strings.HasPrefix(hash, "$2") }
@@ -34,7 +35,7 @@ func parseBcrypt(hash string) (bcryptHash, error) {
 	return bcryptHash(hash), nil
 }
 
-// matches never matches a longer password by its beginning.
+// matches rejects passwords of more than maxBcryptBytes, which bcrypt would compare by their beginning.
 func (h bcryptHash) matches(prepared string) bool {
 	err := bcrypt.CompareHashAndPassword([]byte(h), []byte(prepared))
 	return err == nil && len(prepared) <= maxBcryptBytes

@@ -10,21 +10,21 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// service is a word that everybody thinks of here.
+// service is the name of this service, which no password may consist of.
 const service = "sesame"
 
-// common is a list of the most common passwords, folded, one a line, in the order of their canonical forms: what
-// leaks of passwords showed most often (see blocklist/NOTICE). Those shorter than MinLength are there for isVariant.
-// It is searched as it lies in the binary: nothing is prepared at start, and nothing of it is on the heap.
+// common is the list of the most common leaked passwords (see blocklist/NOTICE): folded, one a line, sorted
+// by canonical form. Entries shorter than MinLength are there for isVariant. The list is searched in
+// place, so it needs no preparation at start and uses no heap.
 //
 //go:embed blocklist/passwords.txt
 var common string
 
-// Fold brings texts that a guesser would not tell apart to one form: without case, and without the variants of
-// a letter that Unicode keeps for the sake of older encodings (NFKC), as the full-width ones.
+// Fold returns text in lower case and without compatibility variants of characters, such as full-width letters
+// (NFKC). Two texts that fold to the same form are equally easy to guess.
 func Fold(text string) string { return norm.NFKC.String(strings.ToLower(norm.NFKC.String(text))) }
 
-// isCommon tells whether a folded password is on the list.
+// isCommon reports whether a folded password is on the list.
 func isCommon(folded string) bool {
 	canonical := Canonical(folded)
 	for line := range strings.Lines(listFrom(canonical)) {
@@ -38,7 +38,7 @@ func isCommon(folded string) bool {
 	return false
 }
 
-// listFrom is the list from the first entry on whose canonical form is not before this one.
+// listFrom returns the rest of the list, from the first entry whose canonical form is not less than canonical.
 func listFrom(canonical string) string {
 	from, to := 0, len(common) // where lines begin
 	for from < to {
@@ -54,16 +54,17 @@ func listFrom(canonical string) string {
 }
 
 const (
-	// minPart is the shortest part of a name that says whose it is, in code points: Ada, but not of.
+	// minPart is the length of the shortest part of a name that isPersonal looks for, in code points: "Ada" has
+	// it, "of" does not.
 	minPart = 3
-	// maxBesideParts is how many code points beside such parts a guesser tries: a year, or two and a pair of
-	// signs.
+	// maxBesideParts is how many other code points a personal password can have: a year, or two digits and
+	// two symbols.
 	maxBesideParts = 4
 )
 
-// isPersonal tells whether a folded password consists of what is known about its owner and of little else.
-// Known are the name of the service and the texts of context: each as a whole, what stands before and behind its @,
-// and each of its words. Every occurrence of these is taken out, longer ones first.
+// isPersonal reports whether a folded password consists of personal parts and at most maxBesideParts other code
+// points. Personal parts are the name of the service and, for each text of context, the whole text, what
+// is before and after its @, and each of its words. All occurrences are removed, longer parts first.
 func isPersonal(folded string, context []string) bool {
 	left := folded
 	for _, part := range parts(context) {
@@ -72,7 +73,7 @@ func isPersonal(folded string, context []string) bool {
 	return left != folded && utf8.RuneCountInString(left) <= maxBesideParts
 }
 
-// parts is what isPersonal takes out, in its order.
+// parts returns the parts that isPersonal removes, in the order in which it removes them.
 func parts(context []string) []string {
 	found := []string{service}
 	for _, text := range context {

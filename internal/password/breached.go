@@ -7,23 +7,24 @@ import (
 	"strings"
 )
 
-// fingerprintBytes is how much of a digest the filter keeps.
+// fingerprintBytes is the number of bytes of a digest that the filter keeps.
 const fingerprintBytes = 5
 
-// breached is a filter of passwords that stood in leaks (see blocklist/NOTICE): the fingerprints of 470,297, in order,
-// with nothing between them. None of the passwords can be read from it. A password that is none of them is taken for one
-// with a probability of their number in 2⁴⁰, which is one in 2.3 million. It is searched as it lies in the binary.
+// breached is a filter of leaked passwords (see blocklist/NOTICE): 470,297 sorted fingerprints without
+// separators. The passwords cannot be read from it. The false positive rate is 470,297 in 2⁴⁰, about
+// one in 2.3 million. It is searched in place, so it uses no heap.
 //
 //go:embed blocklist/breached.bin
 var breached string
 
-// Fingerprint is what the filter keeps of a folded password, whichever of its letters are swapped for signs.
+// Fingerprint returns the fingerprint of a folded password. Passwords with the same canonical form
+// have the same fingerprint.
 func Fingerprint(folded string) string {
 	digest := sha256.Sum256([]byte(Canonical(folded)))
 	return string(digest[:fingerprintBytes])
 }
 
-// isBreached tells whether the filter takes a folded password for one that leaked.
+// isBreached reports whether the filter contains a folded password.
 func isBreached(folded string) bool {
 	wanted := Fingerprint(folded)
 	_, found := sort.Find(len(breached)/fingerprintBytes, func(i int) int {

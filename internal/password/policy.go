@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// MinLength and MaxLength bound a new password, in code points (NIST SP 800-63B-4, 3.1.1.2). The floor
-	// is the one for a password beside another factor; where it is the only one, NIST asks for 15.
+	// MinLength and MaxLength limit a new password, in code points (NIST SP 800-63B-4, section 3.1.1.2).
+	// NIST allows 8 for a password used with a second factor, and asks for 15 where it is the only one.
 	MinLength = 8
 	MaxLength = 128
 )
 
-// The reasons a new password is refused. Each is an answer to the person who chose it.
+// The reasons why Accept refuses a password. The texts are shown to the user.
 var (
 	ErrTooShort      = errors.New("the password is shorter than 8 characters")
 	ErrTooLong       = errors.New("the password is longer than 128 characters")
@@ -25,15 +25,17 @@ var (
 	ErrPersonal      = errors.New("the password is too close to your name, your address or the name of this service")
 )
 
-// New is a password that the policy accepts for a new one, ready to be hashed.
+// New is a new password that Accept has checked, ready to be hashed.
 type New struct{ prepared string }
 
-// Accept tells whether password may become somebody's password: by its length, by its characters, and by how
-// soon it would be guessed. It must not be on the list of common ones, in whatever case, nor be one of them with
-// the usual changes, nor be made of the name of this service or of context, which is what others know about the
-// person: the name, the address; nor may it be known from a leak. Nothing is trimmed or cut off and no mixture of
-// characters is demanded. Errors: ErrCharacters, ErrTooShort, ErrTooLong, ErrCommon, ErrPersonal, ErrCommonVariant,
-// ErrBreached.
+// Accept checks a new password against the policy. The context is what others know about the user, such
+// as the name and the email.
+//
+// It returns ErrCharacters, ErrTooShort or ErrTooLong for a password that cannot be used; ErrCommon for
+// a common password, ignoring case; ErrCommonVariant for one with the usual changes; ErrPersonal for a
+// password made of the context or of the name of this service; and ErrBreached for a leaked one.
+//
+// It neither trims nor truncates passwords, and requires no mixture of characters.
 func Accept(password string, context ...string) (New, error) {
 	prepared, err := prepare(password)
 	if err != nil {
@@ -58,10 +60,10 @@ func Accept(password string, context ...string) (New, error) {
 	return New{prepared}, nil
 }
 
-// prepare brings a password to the one form that is hashed, so that é typed as one character or as two is
-// the same password (RFC 8265, section 4.2: OpaqueString).
+// prepare returns the form of a password that is hashed: the OpaqueString profile of RFC 8265, section 4.2.
+// It makes an é typed as one character equal to an é typed as two.
 func prepare(password string) (string, error) {
-	if !utf8.ValidString(password) { // which precis would mend
+	if !utf8.ValidString(password) { // precis would replace the invalid bytes
 		return "", ErrCharacters
 	}
 	return precis.OpaqueString.String(password)

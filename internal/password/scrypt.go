@@ -9,16 +9,16 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// What a stored scrypt hash may ask of Verify. Memory is 128·N·r bytes and work grows with N·r·p, so one bound
-// holds both: 128 MiB, about a second of one core. Every choice of the OWASP Password Storage Cheat Sheet is
-// within it.
+// Limits for the parameters of a stored scrypt hash. Memory is 128·N·r bytes and time grows with N·r·p, so
+// one limit covers both: 128 MiB and about a second of one core. Every recommendation of the OWASP
+// Password Storage Cheat Sheet is within it.
 const (
 	maxScryptWork        = 1 << 20 // N·r·p
 	maxScryptBlocks      = 32      // r
 	maxScryptParallelism = 16      // p
 )
 
-// scryptHash is what a PHC string says: $scrypt$ln=16,r=8,p=1$salt$hash, N being 2 to the power of ln.
+// scryptHash is a parsed PHC string: $scrypt$ln=16,r=8,p=1$salt$hash, where N is 2 to the power of ln.
 type scryptHash struct {
 	logN, blocks, parallelism int
 	salt, sum                 []byte
@@ -28,7 +28,7 @@ func isScrypt(hash string) bool { return strings.HasPrefix(hash, "$scrypt$") }
 
 func (h scryptHash) matches(prepared string) bool {
 	sum, err := scrypt.Key([]byte(prepared), h.salt, 1<<h.logN, h.blocks, h.parallelism, len(h.sum))
-	return err == nil && subtle.ConstantTimeCompare(sum, h.sum) == 1 // an error is of the parameters, which are bounded
+	return err == nil && subtle.ConstantTimeCompare(sum, h.sum) == 1 // Key fails only for invalid parameters, and parseScrypt has checked them
 }
 
 func parseScrypt(hash string) (scryptHash, error) {
@@ -51,7 +51,8 @@ func parseScrypt(hash string) (scryptHash, error) {
 	return h, err
 }
 
-// saltAndSum decodes the last two parts of a hash, within the bounds of all algorithms that have them.
+// saltAndSum decodes the salt and the hash of a stored hash and checks their lengths, which have the same limits
+// for all algorithms.
 func saltAndSum(encoding *base64.Encoding, salt, sum string) (saltBytes, sumBytes []byte, err error) {
 	if saltBytes, err = encoding.Strict().DecodeString(salt); err != nil ||
 		len(saltBytes) < minSaltBytes || len(saltBytes) > maxSaltBytes {
