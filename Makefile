@@ -59,11 +59,11 @@ fuzz: ## Fuzz every parser for FUZZTIME (20s)
 	done
 
 .PHONY: generate
-generate: $(client_modules) ## Generate gen/ from openapi.yaml (needs node and npm)
+generate: $(client_modules) ## Generate gen/ and client/codes.gen.go from openapi.yaml (needs node and npm)
 	$(oapi_codegen) --config $(openapi)/api.yaml openapi.yaml
 	$(oapi_codegen) --config $(openapi)/client.yaml openapi.yaml
 	client/typescript/node_modules/.bin/js-yaml openapi.yaml >gen/openapi.json
-	go run ./internal/tools/codes gen <openapi.yaml
+	go run ./internal/tools/codes . <openapi.yaml
 	client/typescript/node_modules/.bin/openapi-typescript openapi.yaml --output gen/typescript/openapi.d.ts
 
 .PHONY: blocklist
@@ -77,9 +77,9 @@ blocklist: ## Make the lists of common and breached passwords from pinned npm pa
 check: check-generated lint vet check-contract check-modules vulnerabilities ## Run every check except the tests
 
 .PHONY: check-generated
-check-generated: generate ## Check that gen/ is committed and matches openapi.yaml
-	git diff --exit-code HEAD -- gen
-	@untracked=$$(git ls-files --others gen); [ -z "$$untracked" ] || { echo "not in git: $$untracked" >&2; exit 1; }
+check-generated: generate ## Check that the generated code is committed and matches openapi.yaml
+	git diff --exit-code HEAD -- gen client
+	@untracked=$$(git ls-files --others --exclude-standard gen client); [ -z "$$untracked" ] || { echo "not in git: $$untracked" >&2; exit 1; }
 
 .PHONY: lint
 lint: $(golangci_lint) ## Run the linters of .golangci.yml

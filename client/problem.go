@@ -12,65 +12,27 @@ import (
 	gen "github.com/sesame-auth/sesame/gen/client"
 )
 
-// ProblemCode is the type of a problem, for programs: one of the constants below, or one that was added to the server
-// later. Handle a code that you do not know like any other problem with the same status.
+// ProblemCode is the type of a problem, for programs: one of the constants, or one that was added to the server later.
+// Handle a code that you do not know like any other problem with the same status. The pages below /problems of a server
+// explain the codes.
 type ProblemCode = gen.ProblemCode
 
-// The known codes. The pages below /problems of a server explain them.
-const (
-	CodeValidationFailed     = gen.ProblemCodeValidationFailed
-	CodeMalformedBody        = gen.ProblemCodeMalformedBody
-	CodeWeakPassword         = gen.ProblemCodeWeakPassword
-	CodeEmailTaken           = gen.ProblemCodeEmailTaken
-	CodeInvalidCredentials   = gen.ProblemCodeInvalidCredentials
-	CodeInvalidAccessToken   = gen.ProblemCodeInvalidAccessToken
-	CodeInvalidRefreshToken  = gen.ProblemCodeInvalidRefreshToken
-	CodeInvalidResetToken    = gen.ProblemCodeInvalidResetToken
-	CodeNotFound             = gen.ProblemCodeNotFound
-	CodeMethodNotAllowed     = gen.ProblemCodeMethodNotAllowed
-	CodeContentTooLarge      = gen.ProblemCodeContentTooLarge
-	CodeUnsupportedMediaType = gen.ProblemCodeUnsupportedMediaType
-	CodeTooManyRequests      = gen.ProblemCodeTooManyRequests
-	CodeInternalError        = gen.ProblemCodeInternalError
-	CodeUnavailable          = gen.ProblemCodeUnavailable
-)
-
-// ValidationError is one error of an invalid request. Its Code is one of the constants below, or a later one; its Detail is
-// a sentence for people.
+// ValidationError is one error of an invalid request. Its Detail is a sentence for people.
 type ValidationError = gen.ValidationError
 
-// The known codes of validation errors.
-const (
-	Required          = gen.ValidationCodeRequired
-	WrongType         = gen.ValidationCodeWrongType
-	TooShort          = gen.ValidationCodeTooShort
-	TooLong           = gen.ValidationCodeTooLong
-	OutOfRange        = gen.ValidationCodeOutOfRange
-	InvalidFormat     = gen.ValidationCodeInvalidFormat
-	InvalidCharacters = gen.ValidationCodeInvalidCharacters
-	NotEqual          = gen.ValidationCodeNotEqual
-	Duplicate         = gen.ValidationCodeDuplicate
-	NotAllowed        = gen.ValidationCodeNotAllowed
-)
+// ValidationCode is the type of a ValidationError: one of the constants, or a later one.
+type ValidationCode = gen.ValidationCode
 
-// WeakPasswordReason is why a password was rejected: one of the constants below, or a later one.
+// WeakPasswordReason is why a password was rejected: one of the constants, or a later one.
 type WeakPasswordReason = gen.WeakPasswordReason
-
-// The known reasons.
-const (
-	Common                = gen.WeakPasswordReasonCommon   // one of the most common passwords, or a variation of one
-	Breached              = gen.WeakPasswordReasonBreached // known from a data breach
-	Personal              = gen.WeakPasswordReasonPersonal // made from the name, the email or the name of the service
-	UnsupportedCharacters = gen.WeakPasswordReasonUnsupportedCharacters
-)
 
 // Problem is an error response of the server (RFC 9457).
 type Problem struct {
 	Status     int
 	Code       ProblemCode        // empty if the response is not from Sesame, but for example from a proxy
 	Detail     string             // a sentence for people
-	Errors     []ValidationError  // with CodeValidationFailed, every error of the request
-	Reason     WeakPasswordReason // with CodeWeakPassword
+	Errors     []ValidationError  // with ProblemCodeValidationFailed, every error of the request
+	Reason     WeakPasswordReason // with ProblemCodeWeakPassword
 	Instance   string             // the id of the request in the log of the server
 	RetryAfter time.Duration      // how long to wait before the next attempt; 0: not given
 }
@@ -105,5 +67,5 @@ func newProblem(response *http.Response, body []byte) *Problem {
 // isRefused reports whether the server rejected a refresh token.
 func isRefused(err error) bool {
 	problem, ok := errors.AsType[*Problem](err)
-	return ok && problem.Code == CodeInvalidRefreshToken
+	return ok && problem.Code == ProblemCodeInvalidRefreshToken
 }

@@ -20,19 +20,19 @@ import (
 )
 
 const (
-	// fetchEvery bounds how often the issuer is asked, whatever tokens come.
+	// fetchEvery limits how often the keys are fetched, whatever tokens arrive.
 	fetchEvery = time.Second
-	// fetchTimeout bounds how long that takes.
+	// fetchTimeout bounds a fetch.
 	fetchTimeout = 5 * time.Second
-	// defaultMaxAge and longestMaxAge are how long keys are kept where the answer does not say, and where it says more.
-	defaultMaxAge, longestMaxAge = 5 * time.Minute, time.Hour
-	// maxStale is how long keys count that cannot be fetched again; see the package's comment.
+	// defaultMaxAge is how long keys are cached if the response does not say, maxMaxAge the most it may say.
+	defaultMaxAge, maxMaxAge = 5 * time.Minute, time.Hour
+	// maxStale is how long keys are used that cannot be fetched again; see the package comment.
 	maxStale = time.Hour
-	// maxKeySet is the longest answer that is read, in bytes.
+	// maxKeySet is the maximum size of a response, in bytes.
 	maxKeySet = 64 << 10
 )
 
-// keySet holds the keys of an issuer, fetched when they are needed.
+// keySet caches the keys of an issuer.
 type keySet struct {
 	url    string
 	client http.Client
@@ -40,15 +40,15 @@ type keySet struct {
 
 	mu      sync.Mutex
 	keys    map[string]crypto.PublicKey // by kid
-	fetched time.Time                   // when keys were
+	fetched time.Time                   // when keys were fetched
 	maxAge  time.Duration
-	asked   time.Time
-	asking  chan struct{} // closed when the request under way has an end; nil: none is
+	started time.Time     // when the last request started
+	running chan struct{} // closed when the running request ends; nil: none is running
 	failed  error         // of the last request
 }
 
 func newKeySet(url string, transport http.RoundTripper, now func() time.Time) *keySet {
-	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // keys are the issuer's, from its place
+	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // keys come from the issuer itself
 	return &keySet{url: url, client: http.Client{Transport: transport, Timeout: fetchTimeout, CheckRedirect: refuse}, now: now}
 }
 
@@ -60,15 +60,15 @@ func (s *keySet) find(ctx context.Context, kid string) (crypto.PublicKey, error)
 		s.mu.Unlock()
 		return key, nil
 	}
-	if s.asking == nil && s.now().Sub(s.asked).Abs() >= fetchEvery {
-		s.asked, s.asking = s.now(), make(chan struct{})
-		go s.fetch(context.WithoutCancel(ctx)) // for every token that waits
+	if s.running == nil && s.now().Sub(s.started).Abs() >= fetchEvery {
+		s.started, s.running = s.now(), make(chan struct{})
+		go s.fetch(context.WithoutCancel(ctx)) // for all tokens that wait
 	}
-	asking, usable := s.asking, known && s.failed != nil && s.age() < maxStale
+	running, usable := s.running, known && s.failed != nil && s.age() < maxStale
 	s.mu.Unlock()
-	if asking != nil && !usable { // in an outage, what is known does not wait for it to end
+	if running != nil && !usable { // in an outage, a known key does not have to wait
 		select {
-		case <-asking:
+		case <-running:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -84,10 +84,10 @@ func (s *keySet) find(ctx context.Context, kid string) (crypto.PublicKey, error)
 	return nil, refused("kid")
 }
 
-// age is how long ago the keys were fetched. A clock that was set back makes them no younger.
+// age returns how long ago the keys were fetched. Setting the clock back does not make them younger.
 func (s *keySet) age() time.Duration { return s.now().Sub(s.fetched).Abs() }
 
-// fetch asks the issuer for its keys. On an error the keys stay as they were.
+// fetch fetches the keys. On an error the cached ones stay.
 func (s *keySet) fetch(ctx context.Context) {
 	keys, maxAge, err := s.request(ctx)
 	s.mu.Lock()
@@ -95,8 +95,8 @@ func (s *keySet) fetch(ctx context.Context) {
 	if s.failed = err; err == nil {
 		s.keys, s.maxAge, s.fetched = keys, maxAge, s.now()
 	}
-	close(s.asking)
-	s.asking = nil
+	close(s.running)
+	s.running = nil
 }
 
 func (s *keySet) request(ctx context.Context) (map[string]crypto.PublicKey, time.Duration, error) {
@@ -109,22 +109,22 @@ func (s *keySet) request(ctx context.Context) (map[string]crypto.PublicKey, time
 	if err != nil {
 		return nil, 0, err
 	}
-	defer func() { _ = response.Body.Close() }() // it was read
+	defer func() { _ = response.Body.Close() }() // it was read completely
 	if response.StatusCode != http.StatusOK {
-		return nil, 0, fmt.Errorf("%s answered %s", s.url, response.Status)
+		return nil, 0, fmt.Errorf("%s returned %s", s.url, response.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxKeySet+1))
 	if err != nil {
 		return nil, 0, err
 	}
 	if len(body) > maxKeySet {
-		return nil, 0, fmt.Errorf("%s answered more than %d bytes", s.url, maxKeySet)
+		return nil, 0, fmt.Errorf("%s returned more than %d bytes", s.url, maxKeySet)
 	}
 	keys, err := parseKeySet(body)
 	return keys, maxAgeOf(response.Header), err
 }
 
-// parseKeySet reads a JWK Set (RFC 7517, section 5). Keys of other kinds than Sesame's are passed over, as it asks for.
+// parseKeySet parses a JWK Set (RFC 7517, section 5). It ignores keys of other types, as the RFC requires.
 func parseKeySet(body []byte) (map[string]crypto.PublicKey, error) {
 	var set struct {
 		Keys []struct{ Kty, Crv, X, Y, Kid, Alg, Use string }
@@ -155,12 +155,12 @@ func parseKeySet(body []byte) (map[string]crypto.PublicKey, error) {
 		}
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("read the keys: there is none of Sesame's")
+		return nil, errors.New("read the keys: there is no ES256 or EdDSA key")
 	}
 	return keys, nil
 }
 
-// maxAgeOf is how long an answer may be kept (RFC 9111, section 5.2.2).
+// maxAgeOf returns how long a response may be cached (RFC 9111, section 5.2.2).
 func maxAgeOf(header http.Header) time.Duration {
 	maxAge := defaultMaxAge
 	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
@@ -170,28 +170,28 @@ func maxAgeOf(header http.Header) time.Duration {
 			return 0
 		case "max-age":
 			if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-				maxAge = min(time.Duration(seconds)*time.Second, longestMaxAge)
+				maxAge = min(time.Duration(seconds)*time.Second, maxMaxAge)
 			}
 		}
 	}
 	return maxAge
 }
 
-// checkIssuer refuses what could not be the iss of a token, and keys that would travel unprotected.
+// checkIssuer refuses a URL that cannot be the iss of a token, or from which keys would be fetched without TLS.
 func checkIssuer(issuer string) error {
 	parsed, err := url.Parse(issuer)
 	switch {
 	case err != nil || parsed.Hostname() == "" || parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "":
 		return errors.New("must be a URL, such as https://auth.example.com")
 	case strings.HasSuffix(issuer, "/"):
-		return errors.New("must have no slash at its end, as the iss of tokens has none")
+		return errors.New("must not end in a slash, because the iss of tokens does not")
 	case parsed.Scheme == "https", parsed.Scheme == "http" && isLoopback(parsed.Hostname()):
 		return nil
 	}
-	return errors.New("must be https, but on a loopback address")
+	return errors.New("must be https, except for a loopback address")
 }
 
 func isLoopback(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && address.IsLoopback()
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }

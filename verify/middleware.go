@@ -9,24 +9,24 @@ import (
 	"strings"
 )
 
-// The challenges of RFC 6750, section 3: without a code where no token was sent, as section 3.1 asks for.
+// The challenges of RFC 6750, section 3. Without a token there is no error code (section 3.1).
 const (
 	realm        = `Bearer realm="sesame"`
 	invalidToken = realm + `, error="invalid_token"`
-	retryAfter   = 2 // seconds: by then the keys are asked for again
+	retryAfter   = 2 // seconds: by then the keys are fetched again
 )
 
 type claimsKey struct{}
 
-// FromContext is the claims of the token that Middleware let through; false where it did not.
+// FromContext returns the claims of the token that Middleware verified, and whether it did.
 func FromContext(ctx context.Context) (Claims, bool) {
 	claims, is := ctx.Value(claimsKey{}).(Claims)
 	return claims, is
 }
 
-// Middleware lets requests with a valid token through to next, which finds the claims by FromContext. The token is in
-// the one Authorization header (RFC 6750, section 2.1) and nowhere else. Others are answered with a problem document
-// (RFC 9457): 401 with a challenge, or 503 with Retry-After when the token cannot be judged.
+// Middleware passes requests with a valid token to next, which finds the claims with FromContext. The token must be in the
+// one Authorization header (RFC 6750, section 2.1). Other requests get a problem document (RFC 9457): 401 with a challenge,
+// or 503 with Retry-After if the token cannot be verified at the moment.
 func (v *Verifier) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		authorization := r.Header.Values("Authorization")
@@ -51,7 +51,8 @@ func (v *Verifier) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// problem is what Sesame itself answers, with the issuer's page about it; instance would be the service's to give.
+// problem is a problem document as Sesame itself returns it, with a link to the issuer's page about it. It has no instance:
+// only the service knows its request ids.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -62,8 +63,8 @@ type problem struct {
 
 func (v *Verifier) refuse(w http.ResponseWriter, status int, header, value string) {
 	document := problem{
-		Type: v.issuer + "/problems/invalid_access_token", Title: "Access token not accepted", Status: status,
-		Detail: "The access token is missing, malformed, expired, or not for this service.", Code: "invalid_access_token",
+		Type: v.issuer + "/problems/invalid_access_token", Title: "Invalid access token", Status: status,
+		Detail: "The access token is missing, malformed or expired, or not for this service.", Code: "invalid_access_token",
 	}
 	if status == http.StatusServiceUnavailable {
 		document = problem{
@@ -75,5 +76,5 @@ func (v *Verifier) refuse(w http.ResponseWriter, status int, header, value strin
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(document) // who is gone hears no more
+	_ = json.NewEncoder(w).Encode(document) // the client may have disconnected
 }

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Strict refuses every spelling but one.
+// base64url accepts only one encoding of each value.
 var base64url = base64.RawURLEncoding.Strict()
 
 type header struct{ algorithm, kid string }
@@ -28,7 +28,7 @@ func readHeader(part string) (header, error) {
 	return header{algorithm: algorithm, kid: kid}, nil
 }
 
-// claims are those of RFC 9068, section 2.2, and the session's id.
+// claims are those of RFC 9068, section 2.2, and the id of the session.
 type claims struct {
 	Claims
 	issuer, audience, client string
@@ -39,29 +39,29 @@ func readClaims(part string) (claims, error) {
 	if err != nil {
 		return claims{}, refused("claims")
 	}
-	var said claims
+	var content claims
 	for name, into := range map[string]*string{
-		"iss": &said.issuer, "aud": &said.audience, "client_id": &said.client,
-		"sub": &said.Subject, "sid": &said.Session, "jti": &said.ID,
+		"iss": &content.issuer, "aud": &content.audience, "client_id": &content.client,
+		"sub": &content.Subject, "sid": &content.Session, "jti": &content.ID,
 	} {
 		text, is := member[string](members, name)
 		if !is {
-			return claims{}, refused("a claim is missing, or no text")
+			return claims{}, refused("a claim is missing, or not a string")
 		}
 		*into = text
 	}
-	for name, into := range map[string]*time.Time{"iat": &said.IssuedAt, "exp": &said.ExpiresAt, "auth_time": &said.AuthTime} {
+	for name, into := range map[string]*time.Time{"iat": &content.IssuedAt, "exp": &content.ExpiresAt, "auth_time": &content.AuthTime} {
 		seconds, is := member[int64](members, name)
 		if !is {
-			return claims{}, refused("a claim is missing, or no time")
+			return claims{}, refused("a claim is missing, or not a time")
 		}
 		*into = time.Unix(seconds, 0)
 	}
-	return said, nil
+	return content, nil
 }
 
-// decode reads one part of a token: canonical base64url of one JSON object, names once and in their case, so that no
-// two readers of it disagree. encoding/json alone would take the last of several.
+// decode decodes one part of a token: canonical base64url of one JSON object in which every name occurs once, so that all
+// parsers agree. encoding/json alone would use the last of several.
 func decode(part string) (map[string]json.RawMessage, error) {
 	raw, err := base64url.DecodeString(part)
 	if err != nil {
@@ -93,8 +93,8 @@ func decode(part string) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
-// member is a member that is there and of its type; null is not.
-func member[T string | int64](members map[string]json.RawMessage, name string) (value T, is bool) {
+// member returns a member, and whether it exists and has the type T. null does not.
+func member[T string | int64](members map[string]json.RawMessage, name string) (value T, ok bool) {
 	var pointer *T
 	if err := json.Unmarshal(members[name], &pointer); err != nil || pointer == nil {
 		return value, false
@@ -102,8 +102,7 @@ func member[T string | int64](members map[string]json.RawMessage, name string) (
 	return *pointer, true
 }
 
-// isUUID tells whether a text is a UUID as RFC 9562, section 4, writes it, in lower case, and not the one that stands
-// for none.
+// isUUID reports whether text is a UUID as RFC 9562, section 4, writes it, in lower case, and not the nil UUID.
 func isUUID(text string) bool {
 	some := false
 	for i, c := range []byte(text) {

@@ -1,28 +1,28 @@
-// Package verify lets a service accept Sesame's access tokens by itself: it fetches the keys the server publishes,
-// and checks each token with them, without asking anybody.
+// Package verify verifies Sesame's access tokens in a service. It fetches the public keys of the server and checks each
+// token with them, without a request for each token. It needs only the standard library.
 //
 //	verifier, err := verify.New("https://auth.example.com", "https://api.example.com")
 //	…
 //	mux.Handle("GET /orders", verifier.Middleware(orders))
 //
-//	func (o Orders) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-//		claims, _ := verify.FromContext(r.Context())
-//		// claims.Subject is the user's id.
+// The handler finds the user in [FromContext]. The first argument of [New] is the server's SESAME_PUBLIC_URL, the second
+// its SESAME_AUDIENCE; both must be exactly equal. The middleware is for net/http. Echo accepts it through
+// echo.WrapMiddleware.
 //
-// The issuer is the server's SESAME_PUBLIC_URL, the audience its SESAME_AUDIENCE; both must be equal to the letter.
-// Middleware is net/http's; Echo takes it by echo.WrapMiddleware(verifier.Middleware).
+// # What a token does not say
 //
-// A verified token was issued to a user who had logged in. That the session was ended since, by a logout, a password
-// reset or an operator, is not in the token: until it expires, after 15 minutes as the server is configured by
-// default, it is accepted. Where that is too long, ask POST /auth.
+// A verified token was issued to a user who had logged in. It does not say whether the session has ended since, by a
+// logout, a password reset or an operator: the token is accepted until it expires, after 15 minutes by default. If that is
+// too long, call POST /auth.
 //
-// Keys are kept for as long as the server says, five minutes. A token under a key that is not known makes them be
-// fetched before that, at most once a second, however many such tokens there are; one request at a time is under way.
-// While the server cannot be reached, known keys go on being used for an hour from when they were last fetched: the
-// tokens of an outage are over sooner, the rest is for a service that is cut off from a server which its clients
-// still reach. It is bounded because what is not fetched is not revoked either.
+// # Keys
 //
-// The package needs nothing but the standard library.
+// Keys are cached for as long as the server says: five minutes. A token with an unknown key causes an earlier fetch, at
+// most once a second, however many such tokens there are, and only one request runs at a time.
+//
+// While the server is unreachable, known keys are used for up to an hour after they were last fetched. Tokens expire sooner
+// than that in an outage; the hour is for a service that cannot reach the server while its clients can. It is limited
+// because a service that cannot fetch the keys does not notice a revoked one either.
 package verify
 
 import (
@@ -41,25 +41,25 @@ import (
 )
 
 const (
-	// MaxToken is the longest text Verify reads, in bytes.
+	// MaxToken is the maximum length of a token, in bytes.
 	MaxToken = 8 << 10
-	// skew is how far the clocks of issuer and service may be apart.
+	// skew is how much the clocks of the server and the service may differ.
 	skew = 10 * time.Second
-	// tokenType marks an access token (RFC 9068, section 2.1), so that no other JWT passes for one.
+	// tokenType is the type of an access token (RFC 9068, section 2.1), so that no other JWT is accepted as one.
 	tokenType = "at+jwt"
-	// clientID is the claim's value: Sesame's users log in to Sesame itself, there are no other clients.
+	// clientID is the claim client_id: users log in to Sesame itself, there are no other clients.
 	clientID = "sesame"
 )
 
 var (
-	// ErrToken says that a text is not an access token of the issuer for the audience, or not valid now. The cause is
-	// for the log and must not be told to the bearer.
+	// ErrToken is returned for a text that is not an access token of the issuer for the audience, or not valid now. The
+	// wrapped cause is for the log; the client must not learn it.
 	ErrToken = errors.New("access token is not valid")
-	// ErrKeys says that a token could not be judged because its key could not be fetched.
+	// ErrKeys is returned if a token could not be verified because its key could not be fetched.
 	ErrKeys = errors.New("the keys of the issuer cannot be fetched")
 )
 
-// Claims are what a valid access token says. It says nothing about the person.
+// Claims are the content of a valid access token. They contain nothing about the person.
 type Claims struct {
 	Subject   string    // the user's id, a UUID
 	Session   string    // the session's id, a UUID: sid
@@ -69,11 +69,11 @@ type Claims struct {
 	AuthTime  time.Time // auth_time: when the password was checked
 }
 
-// KeyFunc finds the public key that a token names, an *ecdsa.PublicKey on P-256 or an ed25519.PublicKey. Errors:
-// ErrToken if there is no such key; any other means that it is not known whether there is.
+// KeyFunc returns the public key with a kid: an *ecdsa.PublicKey on P-256 or an ed25519.PublicKey. It returns ErrToken if
+// there is no such key. Any other error means that it is not known whether there is one.
 type KeyFunc func(ctx context.Context, kid string) (crypto.PublicKey, error)
 
-// Verifier checks access tokens. It is safe for concurrent use.
+// Verifier verifies access tokens. It is safe for concurrent use.
 type Verifier struct {
 	issuer, audience string
 	keys             KeyFunc
@@ -81,22 +81,23 @@ type Verifier struct {
 	transport        http.RoundTripper
 }
 
-// Option changes what a Verifier is made of.
+// Option configures a Verifier.
 type Option func(*Verifier)
 
-// WithTransport fetches the keys through transport instead of http.DefaultTransport: for a proxy, or an authority of
-// certificates that the system does not know.
+// WithTransport fetches the keys through transport instead of http.DefaultTransport, for example to use a proxy or to trust
+// another certificate authority.
 func WithTransport(transport http.RoundTripper) Option {
 	return func(v *Verifier) { v.transport = transport }
 }
 
-// WithClock tells the time by now instead of time.Now.
+// WithClock uses now instead of time.Now.
 func WithClock(now func() time.Time) Option {
 	return func(v *Verifier) { v.now = now }
 }
 
-// New verifies tokens that issuer wrote for audience, with the keys at issuer's /.well-known/jwks.json, which are
-// fetched when the first token comes. issuer is https, or http on a loopback address.
+// New returns a Verifier for tokens that issuer made for audience. It fetches the keys from /.well-known/jwks.json of the
+// issuer when it gets the first token. It returns an error unless issuer is an https URL, or an http URL with a loopback
+// address, without a trailing slash.
 func New(issuer, audience string, options ...Option) (*Verifier, error) {
 	if err := checkIssuer(issuer); err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
@@ -109,7 +110,7 @@ func New(issuer, audience string, options ...Option) (*Verifier, error) {
 	return v, nil
 }
 
-// NewWithKeys verifies tokens that issuer wrote for audience with keys that come by another way than New's.
+// NewWithKeys returns a Verifier that gets its keys from a function.
 func NewWithKeys(issuer, audience string, keys KeyFunc, options ...Option) *Verifier {
 	v := &Verifier{issuer: issuer, audience: audience, keys: keys, now: time.Now, transport: http.DefaultTransport}
 	for _, option := range options {
@@ -118,13 +119,13 @@ func NewWithKeys(issuer, audience string, keys KeyFunc, options ...Option) *Veri
 	return v
 }
 
-// Verify reads a token that is valid now (RFC 8725, RFC 9068 section 4). Errors: ErrToken, ErrKeys.
+// Verify returns the claims of a token that is valid now (RFC 8725; RFC 9068, section 4). It returns ErrToken or ErrKeys.
 //
-// The header is read before the signature because it names the key, and it may say nothing but what Sesame writes:
-// crit, jku, x5u, jwk and their kin are refused with every other surprise. The algorithm is the key's; the token only
-// has to agree.
+// The header is read before the signature is checked, because it names the key. It may contain only what Sesame writes:
+// crit, jku, x5u, jwk and everything else are refused. The algorithm is determined by the key; the token must name the same
+// one.
 func (v *Verifier) Verify(ctx context.Context, text string) (Claims, error) {
-	if len(text) > MaxToken || strings.ContainsAny(text, "\r\n") { // base64 decoding would pass over line breaks
+	if len(text) > MaxToken || strings.ContainsAny(text, "\r\n") { // base64 decoding ignores line breaks
 		return Claims{}, refused("too long, or broken into lines")
 	}
 	parts := strings.Split(text, ".")
@@ -149,29 +150,28 @@ func (v *Verifier) Verify(ctx context.Context, text string) (Claims, error) {
 	if !isSigned([]byte(text[:len(parts[0])+1+len(parts[1])]), signature, key, head.algorithm) {
 		return Claims{}, refused("alg or signature")
 	}
-	said, err := readClaims(parts[1])
+	content, err := readClaims(parts[1])
 	if err != nil {
 		return Claims{}, err
 	}
-	return v.check(said)
+	return v.check(content)
 }
 
-func (v *Verifier) check(said claims) (Claims, error) {
+func (v *Verifier) check(content claims) (Claims, error) {
 	switch {
-	case said.issuer != v.issuer, said.audience != v.audience, said.client != clientID:
+	case content.issuer != v.issuer, content.audience != v.audience, content.client != clientID:
 		return Claims{}, refused("iss, aud or client_id")
-	case !isUUID(said.Subject), !isUUID(said.Session), !isUUID(said.ID):
+	case !isUUID(content.Subject), !isUUID(content.Session), !isUUID(content.ID):
 		return Claims{}, refused("sub, sid or jti")
 	}
 	now := v.now()
-	if !now.Before(said.ExpiresAt.Add(skew)) || now.Before(said.IssuedAt.Add(-skew)) {
+	if !now.Before(content.ExpiresAt.Add(skew)) || now.Before(content.IssuedAt.Add(-skew)) {
 		return Claims{}, refused("exp or iat")
 	}
-	return said.Claims, nil
+	return content.Claims, nil
 }
 
-// isSigned holds a signature against a key by the one algorithm of that key (RFC 7518, section 3.4; RFC 8037,
-// section 3.1).
+// isSigned verifies a signature with the one algorithm of the key (RFC 7518, section 3.4; RFC 8037, section 3.1).
 func isSigned(signed, signature []byte, key crypto.PublicKey, algorithm string) bool {
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:

@@ -1,8 +1,8 @@
 // Command codes generates constants for the known values of the extensible lists in openapi.yaml: the named schemas
 // with x-extensible-enum. Generators do not know this extension, because such a list is open: more values may follow.
 //
-// It reads the document from standard input and writes below the folder that is its argument:
-// api/codes.gen.go, client/codes.gen.go, typescript/codes.js and typescript/codes.d.ts. Without an argument it prints
+// It reads the document from standard input and writes below the folder that is its argument: gen/api/codes.gen.go,
+// gen/client/codes.gen.go, client/codes.gen.go, gen/typescript/codes.js and gen/typescript/codes.d.ts. Without an argument it prints
 // the values, sorted, one per line after the name of their schema.
 package main
 
@@ -57,8 +57,8 @@ func printAll(lists []list) {
 }
 
 func generate(lists []list, folder string) error {
-	for _, name := range []string{"api", "client"} {
-		source, err := format.Source(goSource(name, lists))
+	for _, name := range []string{"gen/api", "gen/client", "client"} {
+		source, err := format.Source(goSource(filepath.Base(name), lists))
 		if err != nil {
 			return err
 		}
@@ -68,8 +68,8 @@ func generate(lists []list, folder string) error {
 	}
 	script, types := typeScriptSource(lists)
 	return errors.Join(
-		os.WriteFile(filepath.Join(folder, "typescript", "codes.js"), script, 0o644),
-		os.WriteFile(filepath.Join(folder, "typescript", "codes.d.ts"), types, 0o644))
+		os.WriteFile(filepath.Join(folder, "gen/typescript", "codes.js"), script, 0o644),
+		os.WriteFile(filepath.Join(folder, "gen/typescript", "codes.d.ts"), types, 0o644))
 }
 
 func read(content []byte) ([]list, error) {

@@ -1,0 +1,123 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/sesame-auth/sesame/client"
+)
+
+func Example() {
+	ctx := context.Background()
+	session, err := client.New(client.Config{
+		Server:  "https://auth.example.com",
+		Origins: []string{"https://api.example.com"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := session.Login(ctx, "ada@example.com", "correct horse battery staple"); err != nil {
+		log.Fatal(err)
+	}
+	api := &http.Client{Transport: session} // sends the access token, and refreshes it
+	response, err := api.Get("https://api.example.com/orders")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer response.Body.Close()
+	fmt.Println(response.Status)
+}
+
+// Switch on the code of a problem, and have a default: new codes may be added at any time.
+func ExampleProblem() {
+	message := func(err error) string {
+		problem, ok := errors.AsType[*client.Problem](err)
+		if !ok {
+			return "The server could not be reached."
+		}
+		switch problem.Code {
+		case client.ProblemCodeEmailTaken:
+			return "There is an account with this email. Log in, or reset the password."
+		case client.ProblemCodeTooManyRequests:
+			return fmt.Sprintf("Too many attempts. Try again in %s.", problem.RetryAfter)
+		case client.ProblemCodeValidationFailed:
+			return problem.Errors[0].Detail
+		default:
+			return problem.Detail
+		}
+	}
+	fmt.Println(message(&client.Problem{Status: 400, Code: client.ProblemCodeEmailTaken}))
+	fmt.Println(message(&client.Problem{Status: 400, Code: "added_tomorrow", Detail: "Something new."}))
+	// Output:
+	// There is an account with this email. Log in, or reset the password.
+	// Something new.
+}
+
+// A fileStore keeps the session of a command-line program in a file. It serves one process at a time.
+type fileStore struct {
+	path string
+	mu   sync.Mutex
+}
+
+func (s *fileStore) Load(context.Context) (tokens client.Tokens, err error) {
+	content, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return client.Tokens{}, nil // logged out
+	}
+	if err == nil {
+		err = json.Unmarshal(content, &tokens)
+	}
+	return tokens, err
+}
+
+func (s *fileStore) Update(ctx context.Context, change func(client.Tokens) (client.Tokens, error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tokens, err := s.Load(ctx)
+	if err != nil {
+		return err
+	}
+	if tokens, err = change(tokens); err != nil {
+		return err
+	}
+	content, err := json.Marshal(tokens)
+	if err != nil {
+		return err
+	}
+	// A file that is renamed is complete, or not there.
+	if err := os.WriteFile(s.path+".new", content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(s.path+".new", s.path)
+}
+
+// This store keeps the session in a file, so that it outlives the process.
+func ExampleStore() {
+	folder, err := os.MkdirTemp("", "session-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	store := &fileStore{path: filepath.Join(folder, "session.json")}
+	if _, err := client.New(client.Config{Server: "https://auth.example.com", Store: store}); err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	err = store.Update(ctx, func(client.Tokens) (client.Tokens, error) {
+		return client.Tokens{AccessToken: "access", RefreshToken: "refresh"}, nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	tokens, err := store.Load(ctx)
+	fmt.Println(tokens.RefreshToken, err)
+	// Output: refresh <nil>
+}

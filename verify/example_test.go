@@ -1,0 +1,40 @@
+package verify_test
+
+import (
+	"fmt"
+	"log"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/sesame-auth/sesame/verify"
+)
+
+func Example() {
+	// SESAME_PUBLIC_URL and SESAME_AUDIENCE of the server
+	verifier, err := verify.New("https://auth.example.com", "https://api.example.com")
+	if err != nil {
+		log.Fatal(err)
+	}
+	orders := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, _ := verify.FromContext(r.Context())
+		fmt.Fprintln(w, "the orders of", claims.Subject)
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /orders", verifier.Middleware(orders))
+	log.Fatal(http.ListenAndServe("127.0.0.1:9000", mux))
+}
+
+func ExampleVerifier_Middleware_echo() {
+	verifier, err := verify.New("https://auth.example.com", "https://api.example.com")
+	if err != nil {
+		log.Fatal(err)
+	}
+	e := echo.New()
+	e.Use(echo.WrapMiddleware(verifier.Middleware))
+	e.GET("/orders", func(c echo.Context) error {
+		claims, _ := verify.FromContext(c.Request().Context())
+		return c.String(http.StatusOK, "the orders of "+claims.Subject)
+	})
+	log.Fatal(e.Start("127.0.0.1:9000"))
+}
