@@ -320,10 +320,11 @@ func TestServeWorker(t *testing.T) {
 	if err != nil || len(responses) != 3 || responses[0] != (response{}) || !strings.HasPrefix(responses[1].Hash, "$argon2id$") || !responses[2].Matches {
 		t.Errorf("%+v, %v", responses, err)
 	}
+	tooLong := fmt.Sprintf("%-*s", maxMessage+1, `{"Verify":"$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}`)
 	for name, message := range map[string]string{
 		"half a length":      "\x00\x00",
 		"half a message":     "\x00\x00\x00\x10{}",
-		"a message too long": "\x00\x01\x00\x01" + strings.Repeat(" ", maxMessage+1),
+		"a message too long": "\x00\x01\x00\x01" + tooLong,
 		"not JSON":           "\x00\x00\x00\x01x",
 		"a hash out of bounds": func() string {
 			var b bytes.Buffer
