@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,6 +165,23 @@ func TestChildDies(t *testing.T) {
 func waitFor(c *child) error {
 	_, err := c.command.Process.Wait()
 	return err
+}
+
+// The signals that stop the server may reach the whole group. It still needs its children.
+func TestChildIgnoresSignals(t *testing.T) {
+	h, _ := withChildren(t, 1, testBinary(t, asWorker))
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		if _, err := h.Hash(t.Context(), New{"correct horse"}); err != nil {
+			t.Fatal(err)
+		}
+		c := h.idleChildren()[0]
+		if err := c.command.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Hash(t.Context(), New{"correct horse"}); err != nil || h.idleChildren()[0] != c {
+			t.Errorf("after %v: %v", signal, err)
+		}
+	}
 }
 
 // Where no child can be started the hasher says so once, and hashes in this process.
