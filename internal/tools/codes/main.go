@@ -2,8 +2,8 @@
 // with x-extensible-enum. Generators do not know this extension, because such a list is open: more values may follow.
 //
 // It reads the document from standard input and writes below the folder that is its argument: gen/api/codes.gen.go,
-// gen/client/codes.gen.go, client/codes.gen.go, gen/typescript/codes.js and gen/typescript/codes.d.ts. Without an argument it prints
-// the values, sorted, one per line after the name of their schema.
+// gen/client/codes.gen.go, client/codes.gen.go, gen/typescript/codes.js and gen/typescript/codes.d.ts. Without an
+// argument it prints the values, sorted, one per line after the name of their schema.
 package main
 
 import (
