@@ -32,7 +32,7 @@ func main() {
 	if err == nil && len(os.Args) > 1 {
 		err = generate(lists, os.Args[1])
 	} else if err == nil {
-		printAll(lists)
+		err = printAll(os.Stdout, lists)
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -45,7 +45,7 @@ type list struct {
 	values            []string
 }
 
-func printAll(lists []list) {
+func printAll(out io.Writer, lists []list) error {
 	var lines []string
 	for _, l := range lists {
 		for _, value := range l.values {
@@ -53,7 +53,8 @@ func printAll(lists []list) {
 		}
 	}
 	slices.Sort(lines)
-	fmt.Println(strings.Join(lines, "\n"))
+	_, err := fmt.Fprintln(out, strings.Join(lines, "\n"))
+	return err
 }
 
 func generate(lists []list, folder string) error {
