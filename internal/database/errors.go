@@ -37,15 +37,17 @@ func plain(err error) error {
 }
 
 func unavailable(err error) bool {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true // whatever the server says: nothing was tried, and an operator can change it
+	}
 	if onPostgres, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return unavailablePostgres(onPostgres.Code)
 	}
 	if onSQLite, ok := errors.AsType[*sqlite.Error](err); ok {
 		return unavailableSQLite(onSQLite.Code() & 0xff)
 	}
-	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	_, network := errors.AsType[net.Error](err)
-	return connecting || network ||
+	return network ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, pgconn.ErrConnClosed) ||
@@ -74,6 +76,7 @@ func unavailableSQLite(primary int) bool {
 	switch primary {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
 		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM,
+		sqlite3.SQLITE_PROTOCOL,  // another process kept the lock of the write-ahead log for too long
 		sqlite3.SQLITE_INTERRUPT: // the deadline passed in the middle of a statement
 		return true
 	}

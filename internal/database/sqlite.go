@@ -37,7 +37,9 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 
 func openSQLitePool(path, lock string, pragmas []string, connections int) (*sql.DB, error) {
 	source := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
-		"_txlock": {lock}, "_pragma": pragmas, "_time_format": {"sqlite"}, // which sorts by time
+		"_txlock": {lock}, "_pragma": pragmas,
+		"_time_integer_format": {"unix_micro"}, "_inttotime": {"1"}, // compares by time, whatever the time zone
+		"_dqs": {"0"}, // a misspelled column is an error, not a string
 	}.Encode()}
 	pool, err := sql.Open("sqlite", source.String())
 	if err != nil {
