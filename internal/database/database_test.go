@@ -356,6 +356,20 @@ func TestSQLiteFile(t *testing.T) {
 	}
 }
 
+// A limit that is bound as a value costs another preparation of the statement.
+func TestSQLiteLimitIsLiteral(t *testing.T) {
+	dry := databasetest.New(t, databasetest.SQLite).WithContext(t.Context()).Session(&gorm.Session{DryRun: true})
+	for want, query := range map[string]*gorm.DB{
+		"LIMIT 1":           dry.Take(&auth.User{}),
+		"LIMIT 3 OFFSET 2":  dry.Limit(3).Offset(2).Find(&[]auth.User{}),
+		"LIMIT -1 OFFSET 2": dry.Offset(2).Find(&[]auth.User{}),
+	} {
+		if got := query.Statement.SQL.String(); query.Error != nil || !strings.HasSuffix(got, " "+want) {
+			t.Errorf("%s: %s, %v", want, got, query.Error)
+		}
+	}
+}
+
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

@@ -2,6 +2,7 @@ package database
 
 import (
 	"errors"
+	"strconv"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/callbacks"
@@ -28,7 +29,27 @@ func (d sqliteDialect) Initialize(db *gorm.DB) error {
 		UpdateClauses: []string{"UPDATE", "SET", "FROM", "WHERE", "RETURNING"},
 		DeleteClauses: []string{"DELETE", "FROM", "WHERE", "RETURNING"},
 	})
+	db.ClauseBuilders["LIMIT"] = buildLimit
 	return nil
+}
+
+// buildLimit writes the limit as a literal. SQLite prepares a statement a second time when 0 or 1 is bound to a limit.
+// It requires a limit before an offset.
+func buildLimit(c clause.Clause, builder clause.Builder) {
+	limit, ok := c.Expression.(clause.Limit)
+	if !ok {
+		return
+	}
+	rows := -1 // all
+	if limit.Limit != nil && *limit.Limit >= 0 {
+		rows = *limit.Limit
+	}
+	if rows >= 0 || limit.Offset > 0 {
+		_, _ = builder.WriteString("LIMIT " + strconv.Itoa(rows)) // a strings.Builder never fails
+	}
+	if limit.Offset > 0 {
+		_, _ = builder.WriteString(" OFFSET " + strconv.Itoa(limit.Offset))
+	}
 }
 
 // Migrator returns GORM's generic migrator.
