@@ -1,4 +1,7 @@
-package client_test
+// Package clienttest tests package client with a real server. These tests are not in package client because go mod tidy
+// also resolves the tests of the packages that a module imports: the dependencies of the server would become those of every
+// user of the client.
+package clienttest
 
 import (
 	"net/http"
