@@ -68,7 +68,7 @@ func TestResetInABrowser(t *testing.T) {
 		v.holds(`document.activeElement.id === "sent-title"`)
 		v.looksRight("reset-sent")
 
-		v.openLetter(1, "Choose a new password for Example & Sons")
+		v.openLetter(1, "Reset your Example & Sons password")
 		v.looksRight("mailbox-letter")
 		v.click("pre a", "#token=")
 		v.sees("8 to 128 characters")
@@ -138,7 +138,7 @@ func TestResetByKeyboard(t *testing.T) {
 	v.press(kb.Enter)
 	v.holds(`document.activeElement.id === "email" && email.value === "ada@example.com"`)
 
-	v.openLetter(1, "Choose a new password")
+	v.openLetter(1, "Reset your Sesame password")
 	v.tabTo("iframe")
 	v.press(kb.Enter)
 	v.sees("8 to 128 characters")
@@ -156,7 +156,7 @@ func TestResetByKeyboard(t *testing.T) {
 // resetLink is the link in the newest of so many mails.
 func (v *tab) resetLink(count int) string {
 	v.t.Helper()
-	v.openLetter(count, "Choose a new password")
+	v.openLetter(count, "Reset your Sesame password")
 	link := regexp.MustCompile(`/reset-password#token=\S+`).FindString(v.text())
 	if link == "" {
 		v.t.Fatalf("no link:\n%s", v.text())
@@ -334,7 +334,7 @@ func TestResetURL(t *testing.T) {
 		p.forgets(t, "ada@example.com")
 		letter := p.shell(t, `until grep -qs '#token=' sesame-data/mail/*.eml; do sleep 0.1; done; cat sesame-data/mail/*.eml`)
 		found := regexp.MustCompile(`\n` + regexp.QuoteMeta(own) + `#token=([A-Za-z0-9_-]+)\n`).FindStringSubmatch(letter)
-		if found == nil || !strings.Contains(letter, "\nSubject: Choose a new password for Example & Sons\n") {
+		if found == nil || !strings.Contains(letter, "\nSubject: Reset your Example & Sons password\n") {
 			t.Fatalf("the letter:\n%s", letter)
 		}
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.api+"/.well-known/change-password", nil)
