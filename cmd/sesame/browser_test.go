@@ -142,7 +142,7 @@ func (v *tab) watch(event any) {
 		}
 	case *network.EventRequestWillBeSent:
 		asked, err := url.Parse(event.Request.URL)
-		if err != nil || asked.Host != v.p.api && asked.Scheme != "data" && asked.Scheme != "blob" && asked.Scheme != "about" {
+		if err != nil || asked.Host != v.p.api && asked.Host != v.p.admin && asked.Scheme != "data" && asked.Scheme != "blob" && asked.Scheme != "about" {
 			v.faults = append(v.faults, "a request to another host: "+event.Request.URL)
 		}
 	}
@@ -192,7 +192,11 @@ func (v *tab) waits(expression string) {
 // goTo opens a page of the server.
 func (v *tab) goTo(path string) {
 	v.t.Helper()
-	v.does(chromedp.Navigate("http://" + v.p.api + path))
+	host := v.p.api
+	if strings.HasPrefix(path, "/dev/mail") {
+		host = v.p.admin
+	}
+	v.does(chromedp.Navigate("http://" + host + path))
 }
 
 // text is what the page says.

@@ -62,8 +62,8 @@ func announce(out io.Writer, c *config) {
 	if c.SMTPURL != "" {
 		mails = "sent by SMTP"
 	}
-	if c.Mailbox() != "" {
-		mails = fmt.Sprintf("%s/dev/mail, from %s", c.PublicURL, mails)
+	if c.Mailbox() {
+		mails = fmt.Sprintf("http://%s/dev/mail, from %s", c.AdminAddr, mails)
 	}
 	_, _ = fmt.Fprintf(out, `Sesame is ready.
 
