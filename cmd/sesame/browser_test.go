@@ -131,7 +131,7 @@ func (v *tab) watch(event any) {
 	switch event := event.(type) {
 	case *log.EventEntryAdded:
 		ours, err := url.Parse(event.Entry.URL)
-		if refused := err == nil && strings.HasPrefix(ours.Path, "/auth/"); event.Entry.Level == log.EntryLevelError && !refused {
+		if refused := err == nil && (strings.HasPrefix(ours.Path, "/auth") || ours.Path == "/problems/nothing"); event.Entry.Level == log.EntryLevelError && !refused {
 			v.faults = append(v.faults, fmt.Sprintf("in the console: %s %s %s", event.Entry.Source, event.Entry.Text, event.Entry.URL))
 		}
 	case *runtime.EventExceptionThrown:

@@ -83,7 +83,7 @@ func PasswordChanged(data PasswordChangedData) (Message, error) {
 			"The password of your " + data.Brand.Name + " account was changed on " + data.When.UTC().Format("2 January 2006 at 15:04 UTC") +
 				". You have been logged out on all devices.",
 			"If this was you, there is nothing else to do. Log in with your new password.",
-			"If this was not you, reset your password now:",
+			"If this was not you, reset your password now.",
 		},
 		Button: "Reset password", Link: data.ResetURL,
 		After: []string{"Then change the password of your email account too, because someone else may be able to read your email."},

@@ -101,7 +101,7 @@ func TestPasswordChanged(t *testing.T) {
 	text := strings.ReplaceAll(got.text, "\n", " ")
 	for _, words := range []string{
 		"The password of your Acme & Söhne account was changed on 2 January 2026 at 11:00 UTC.",
-		"You have been logged out on all devices.", "If this was not you, reset your password now:",
+		"You have been logged out on all devices.", "If this was not you, reset your password now.",
 	} {
 		if !strings.Contains(text, words) {
 			t.Errorf("no %q in\n%s", words, got.text)
