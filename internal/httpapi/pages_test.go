@@ -14,7 +14,7 @@ import (
 func TestErrorPages(t *testing.T) {
 	const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := servertest.Start(t, engine, servertest.Options{})
+		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true})
 		for _, test := range []struct {
 			method, path, accept string
 			status               int
@@ -25,6 +25,7 @@ func TestErrorPages(t *testing.T) {
 			{http.MethodHead, "/nothing", browser, http.StatusNotFound, true},
 			{http.MethodGet, "/problems/nothing", browser, http.StatusNotFound, true},
 			{http.MethodGet, "/auth/login", browser, http.StatusMethodNotAllowed, true},
+			{http.MethodGet, "/.well-known/jwks.json", browser, http.StatusInternalServerError, false},
 			{http.MethodGet, "/nothing", "", http.StatusNotFound, false},
 			{http.MethodGet, "/nothing", "*/*", http.StatusNotFound, false},
 			{http.MethodGet, "/nothing", "application/json", http.StatusNotFound, false},
