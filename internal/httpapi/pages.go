@@ -15,8 +15,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/web"
 )
 
-// mountPages registers what is not an operation: the OpenAPI document and pages for people. It returns their
-// routes.
+// mountPages registers what is not an operation: the OpenAPI document and pages for people. It
+// returns their routes.
 func mountPages(router *echo.Echo, site *web.Site) map[route]bool {
 	handlers := map[string]echo.HandlerFunc{
 		"/openapi.yaml": contractIn("application/yaml", sesame.OpenAPI),
@@ -45,8 +45,8 @@ func mountPages(router *echo.Echo, site *web.Site) map[route]bool {
 	return mounted
 }
 
-// writeErrorPage writes an error as a page, if a browser asked for something that is not an operation, and reports whether
-// it did.
+// writeErrorPage writes an error as a page, if a browser asked for something that is not an
+// operation, and reports whether it did.
 func (m *middleware) writeErrorPage(c echo.Context, problem api.Problem) bool {
 	r := c.Request()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || m.validator.isOperation(r.Method, c.Path()) ||
@@ -64,8 +64,8 @@ func (m *middleware) writeErrorPage(c echo.Context, problem api.Problem) bool {
 	return true
 }
 
-// contractIn serves the OpenAPI document. Pages of every origin may read it, for tools that show it. Browsers may cache
-// it, but must revalidate it by its ETag (RFC 9110, section 13.1.2).
+// contractIn serves the OpenAPI document. Pages of every origin may read it, for tools that show
+// it. Browsers may cache it, but must revalidate it by its ETag (RFC 9110, section 13.1.2).
 func contractIn(mediaType string, content []byte) echo.HandlerFunc {
 	digest := sha256.Sum256(content)
 	tag := `"` + hex.EncodeToString(digest[:16]) + `"`

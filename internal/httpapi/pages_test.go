@@ -10,7 +10,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// A browser gets errors of pages as a page. Clients of the API, and browsers that call it, get problem documents.
+// A browser gets errors of pages as a page. Clients of the API, and browsers that call it, get
+// problem documents.
 func TestErrorPages(t *testing.T) {
 	const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {

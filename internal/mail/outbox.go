@@ -103,7 +103,8 @@ func (o *Outbox) Backlog(ctx context.Context) (Backlog, error) {
 		CreatedAt time.Time
 	}
 	err := o.db.WithContext(ctx).Model(&outboxRow{}).
-		Select("created_at, (SELECT COUNT(*) FROM outbox) AS messages, (SELECT COUNT(*) FROM outbox WHERE due_at <= ?) AS due", now).
+		Select("created_at, (SELECT COUNT(*) FROM outbox) AS messages, "+
+				"(SELECT COUNT(*) FROM outbox WHERE due_at <= ?) AS due", now).
 		Order("id"). // UUIDv7: the oldest is first
 		Limit(1).Find(&oldest).Error
 	if err != nil || len(oldest) == 0 {

@@ -27,8 +27,8 @@ var (
 	htmlLayout = htmltemplate.Must(htmltemplate.ParseFS(templateFiles, "templates/email.html"))
 )
 
-// content is what the layout shows. No text comes from a user: anyone can register an account with someone else's
-// email, and its name could be a scam that the service then sends to them.
+// content is what the layout shows. No text comes from a user: anyone can register an account with
+// someone else's email, and its name could be a scam that the service then sends to them.
 type content struct {
 	Subject, Heading string
 	Before           []string // paragraphs before the button
@@ -45,8 +45,8 @@ type ResetPasswordData struct {
 	Brand    brand.Brand
 }
 
-// ResetPassword returns the email with a link to reset the password. It returns an error if the link or its lifetime
-// cannot be shown. The error does not contain the link.
+// ResetPassword returns the email with a link to reset the password. It returns an error if the
+// link or its lifetime cannot be shown. The error does not contain the link.
 func ResetPassword(data ResetPasswordData) (Message, error) {
 	if data.ValidFor < time.Second {
 		return Message{}, errors.New("reset link: the lifetime must be at least a second")
@@ -55,7 +55,8 @@ func ResetPassword(data ResetPasswordData) (Message, error) {
 		Subject: "Reset your " + data.Brand.Name + " password",
 		Heading: "Reset your password",
 		Before: []string{
-			"We received a request to reset the password of your " + data.Brand.Name + " account. Use the link to choose a new password.",
+			"We received a request to reset the password of your " + data.Brand.Name + " account. " +
+				"Use the link to choose a new password.",
 		},
 		Button: "Reset password", Link: data.Link,
 		After: []string{
@@ -74,19 +75,22 @@ type PasswordChangedData struct {
 	Brand    brand.Brand
 }
 
-// PasswordChanged returns the email that reports a changed password. It says what to do if someone else changed it.
+// PasswordChanged returns the email that reports a changed password. It says what to do if someone
+// else changed it.
 func PasswordChanged(data PasswordChangedData) (Message, error) {
 	return render(data.To, content{
 		Subject: "Your " + data.Brand.Name + " password was changed",
 		Heading: "Your password was changed",
 		Before: []string{
-			"The password of your " + data.Brand.Name + " account was changed on " + data.When.UTC().Format("2 January 2006 at 15:04 UTC") +
-				". You have been logged out on all devices.",
+			"The password of your " + data.Brand.Name + " account was changed on " +
+				data.When.UTC().Format("2 January 2006 at 15:04 UTC") + ". You have been logged out on all devices.",
 			"If this was you, there is nothing else to do. Log in with your new password.",
 			"If this was not you, reset your password now.",
 		},
 		Button: "Reset password", Link: data.ResetURL,
-		After: []string{"Then change the password of your email account too, because someone else may be able to read your email."},
+		After: []string{
+			"Then change the password of your email account too, because someone else may be able to read your email.",
+		},
 		Brand: data.Brand,
 	})
 }
@@ -105,7 +109,8 @@ func render(to string, c content) (Message, error) {
 	return Message{To: to, Subject: c.Subject, Text: text.String(), HTML: html.String()}, nil
 }
 
-// isWebLink reports whether link is an absolute http or https URL that mail programs recognize as one link.
+// isWebLink reports whether link is an absolute http or https URL that mail programs recognize as
+// one link.
 func isWebLink(link string) bool {
 	parsed, err := url.Parse(link)
 	return err == nil && (parsed.Scheme == "https" || parsed.Scheme == "http") && parsed.Host != "" &&
@@ -127,8 +132,8 @@ func wrap(paragraph string) string {
 	return strings.Join(append(lines, line), "\n")
 }
 
-// inWords returns d, at least a second, in the largest unit that divides it. If none does, it is rounded down to minutes,
-// or to seconds if it is shorter than a minute.
+// inWords returns d, at least a second, in the largest unit that divides it. If none does, it is
+// rounded down to minutes, or to seconds if it is shorter than a minute.
 func inWords(d time.Duration) string {
 	const day = 24 * time.Hour
 	unit, name := time.Second, "second"

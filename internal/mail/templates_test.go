@@ -52,7 +52,9 @@ func checkSelfContained(t *testing.T, part string) {
 }
 
 func TestResetPassword(t *testing.T) {
-	m, err := ResetPassword(ResetPasswordData{To: "ada@example.org", Link: testLink, ValidFor: 30 * time.Minute, Brand: testBrand})
+	m, err := ResetPassword(ResetPasswordData{
+		To: "ada@example.org", Link: testLink, ValidFor: 30 * time.Minute, Brand: testBrand,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,11 +125,14 @@ func TestMessagesRefuseLinks(t *testing.T) {
 		"ftp://x.example/" + testToken, testLink + "\nBcc: eve@example.org", testLink + " x", testLink + "\u2028",
 		"https://x.example/%zz" + testToken, testLink + `"><b>`, "\x7f" + testLink,
 	} {
-		reset, err := ResetPassword(ResetPasswordData{To: "ada@example.org", Link: link, ValidFor: time.Minute, Brand: testBrand})
+		reset, err := ResetPassword(ResetPasswordData{
+			To: "ada@example.org", Link: link, ValidFor: time.Minute, Brand: testBrand,
+		})
 		if err == nil || strings.Contains(err.Error(), testToken) || reset != (Message{}) {
 			t.Errorf("%q: %v", link, err)
 		}
-		if _, err := PasswordChanged(PasswordChangedData{To: "ada@example.org", ResetURL: link, Brand: testBrand}); err == nil {
+		changed := PasswordChangedData{To: "ada@example.org", ResetURL: link, Brand: testBrand}
+		if _, err := PasswordChanged(changed); err == nil {
 			t.Errorf("%q: accepted", link)
 		}
 	}
@@ -145,13 +150,15 @@ func TestResetPasswordRefusesLifetimes(t *testing.T) {
 // The brand is text, not markup.
 func TestBrandIsEscaped(t *testing.T) {
 	m, err := ResetPassword(ResetPasswordData{
-		To: "ada@example.org", Link: testLink, ValidFor: time.Minute, Brand: brand.Brand{Name: "<b>{{.Link}}</b>", Color: brand.DefaultColor},
+		To: "ada@example.org", Link: testLink, ValidFor: time.Minute,
+		Brand: brand.Brand{Name: "<b>{{.Link}}</b>", Color: brand.DefaultColor},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := received(t, m); strings.Contains(got.html, "<b>") || !strings.Contains(got.html, "&lt;b&gt;{{.Link}}&lt;/b&gt;") {
-		t.Errorf("HTML:\n%s", got.html)
+	part := received(t, m).html
+	if strings.Contains(part, "<b>") || !strings.Contains(part, "&lt;b&gt;{{.Link}}&lt;/b&gt;") {
+		t.Errorf("HTML:\n%s", part)
 	}
 }
 

@@ -9,12 +9,14 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// Anyone can register an account with someone else's email. Its name could be a scam, so emails must not contain it.
+// Anyone can register an account with someone else's email. Its name could be a scam, so emails
+// must not contain it.
 func TestEmailsContainNoName(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		const name, email = "You won at evil example", "ada@example.com"
-		registered := s.Post(t, "/auth/register", "name", name, "email", email, "password", servertest.Password, "confirm", servertest.Password)
+		registered := s.Post(t, "/auth/register",
+			"name", name, "email", email, "password", servertest.Password, "confirm", servertest.Password)
 		if registered.Status != http.StatusCreated {
 			t.Fatalf("register: %d %s", registered.Status, registered.Raw)
 		}

@@ -16,7 +16,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// get requests a URL, as a browser does if accept is text/html. An empty host means that of the URL.
+// get requests a URL, as a browser does if accept is text/html. An empty host means that of the
+// URL.
 func get(t *testing.T, url, host, accept string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -51,7 +52,8 @@ var (
 	mailLinks = regexp.MustCompile(`href="mail/([^"]+)"`)
 )
 
-// crawl requests start and every page and asset that it leads to with relative URLs. It returns their paths.
+// crawl requests start and every page and asset that it leads to with relative URLs. It returns
+// their paths.
 func crawl(t *testing.T, server, host, start string) map[string]bool {
 	t.Helper()
 	seen, todo := map[string]bool{start: true}, []string{start}
@@ -97,7 +99,8 @@ func TestPagesUnderEveryHostName(t *testing.T) {
 		if icon, _ := get(t, s.URL+"/favicon.ico", host, "image/*"); icon.Header.Get("Content-Type") != "image/svg+xml" {
 			t.Errorf("favicon: %d %v", icon.StatusCode, icon.Header)
 		}
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/auth/forgot-password", strings.NewReader(`{"email":"ada@example.com"}`))
+		body := strings.NewReader(`{"email":"ada@example.com"}`)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/auth/forgot-password", body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,14 +150,16 @@ func TestMailboxIsOnTheAdminListener(t *testing.T) {
 					t.Errorf("the API listener returns %s with the host %q: %d\n%s", path, host, response.StatusCode, body)
 				}
 			}
-			if response, body := get(t, s.AdminURL+path, "evil.example:"+port, "text/html"); response.StatusCode != http.StatusNotFound {
+			response, body := get(t, s.AdminURL+path, "evil.example:"+port, "text/html")
+			if response.StatusCode != http.StatusNotFound {
 				t.Errorf("the admin listener returns %s with a forged host: %d\n%s", path, response.StatusCode, body)
 			}
 		}
 	})
 }
 
-// A proxy cannot reach the mailbox through the API, and a proxy in front of the admin listener is refused.
+// A proxy cannot reach the mailbox through the API, and a proxy in front of the admin listener is
+// refused.
 func TestMailboxBehindProxy(t *testing.T) {
 	s, _ := mailboxServer(t, databasetest.SQLite)
 	for _, backend := range []string{s.URL, s.AdminURL} {
@@ -168,9 +173,15 @@ func TestMailboxBehindProxy(t *testing.T) {
 				r.Out.Host = strings.TrimPrefix(s.AdminURL, "http://")
 				r.SetXForwarded()
 			},
-			"sets the host, without forwarded": func(r *httputil.ProxyRequest) { r.Out.Host = target.Host; r.Out.Header.Set("Via", "1.1 proxy") },
+			"sets the host, and only Via": func(r *httputil.ProxyRequest) {
+				r.Out.Host = target.Host
+				r.Out.Header.Set("Via", "1.1 proxy")
+			},
 		} {
-			proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); rewrite(r) }})
+			proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(target)
+				rewrite(r)
+			}})
 			response, body := get(t, proxy.URL+"/dev/mail", "", "text/html")
 			if response.StatusCode != http.StatusNotFound {
 				t.Errorf("a proxy that %s, in front of %s: %d\n%s", name, backend, response.StatusCode, body)

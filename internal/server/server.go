@@ -1,5 +1,5 @@
-// Package server assembles Sesame. [New] is the only wiring: `sesame serve`, the other commands and the tests
-// use it.
+// Package server assembles Sesame. [New] is the only wiring: `sesame serve`, the other commands and
+// the tests use it.
 package server
 
 import (
@@ -27,8 +27,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/web"
 )
 
-// Config configures a Server. Fields without a comment are required and mean what the setting of the same name
-// means (see docs/configuration.md).
+// Config configures a Server. Fields without a comment are required and mean what the setting of
+// the same name means (see docs/configuration.md).
 type Config struct {
 	Addr, AdminAddr string // host:port
 	PublicURL       string // without a trailing slash
@@ -66,9 +66,9 @@ type Config struct {
 // MailDir returns the folder where emails become files if there is no SMTP server.
 func (c Config) MailDir() string { return filepath.Join(c.DataDir, "mail") }
 
-// Mailbox reports whether the admin listener serves the development mailbox. Its emails give access to every account,
-// so there must be no SMTP server, and only this machine may be able to reach the admin listener. A proxy in front of
-// the API does not reach it.
+// Mailbox reports whether the admin listener serves the development mailbox. Its emails give access
+// to every account, so there must be no SMTP server, and only this machine may be able to reach the
+// admin listener. A proxy in front of the API does not reach it.
 func (c Config) Mailbox() bool {
 	host, _, err := net.SplitHostPort(c.AdminAddr)
 	return c.SMTPURL == "" && err == nil && IsLoopback(host)
@@ -92,7 +92,8 @@ type Server struct {
 	apiListener, adminListener net.Listener
 }
 
-// New opens and migrates the database and assembles a Server. It does not listen. The caller must call Close.
+// New opens and migrates the database and assembles a Server. It does not listen. The caller must
+// call Close.
 func New(ctx context.Context, config Config) (*Server, error) {
 	db, err := OpenDatabase(ctx, config)
 	if err != nil {

@@ -23,7 +23,8 @@ var mediaTypes = map[string]string{
 	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 }
 
-// asset is a file that pages load. Its path contains a digest of its content, so that it can be cached forever.
+// asset is a file that pages load. Its path contains a digest of its content, so that it can be
+// cached forever.
 type asset struct {
 	path, mediaType string
 	content         []byte
@@ -71,8 +72,8 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) error {
 	return a.write(w, r, "public, max-age=31536000, immutable")
 }
 
-// favicon is the icon at the path where browsers look for it if no page has named one. Its path does not depend on its
-// content.
+// favicon is the icon at the path where browsers look for it if no page has named one. Its path
+// does not depend on its content.
 func (s *Site) favicon(w http.ResponseWriter, r *http.Request) error {
 	return s.assets["icon.svg"].write(w, r, "public, max-age=86400")
 }

@@ -83,7 +83,8 @@ func TestMailbox(t *testing.T) {
 
 	_, list := m.get(t, "/dev/mail", "")
 	if strings.Index(list, newerID) > strings.Index(list, olderID) || !strings.Contains(list, "Bücher") ||
-		strings.Contains(list, invalid) || strings.Contains(list, "not from the server") || strings.Contains(list, "<script>alert") {
+		strings.Contains(list, invalid) || strings.Contains(list, "not from the server") ||
+		strings.Contains(list, "<script>alert") {
 		t.Errorf("the list:\n%s", list)
 	}
 	for path, want := range map[string]string{
@@ -100,8 +101,12 @@ func TestMailbox(t *testing.T) {
 			strings.HasSuffix(path, "html") != strings.HasPrefix(policy, "sandbox allow-top-navigation-by-user-activation; ") {
 			t.Errorf("%s: policy %s", path, policy)
 		}
-		if page.Header.Get("Cache-Control") != "no-store" || page.Header.Get("X-Content-Type-Options") != "nosniff" || page.Header.Get("Referrer-Policy") != "no-referrer" {
-			t.Errorf("%s: %v", path, page.Header)
+		for name, want := range map[string]string{
+			"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+		} {
+			if got := page.Header.Get(name); got != want {
+				t.Errorf("%s: %s is %q", path, name, got)
+			}
 		}
 	}
 	_, message := m.get(t, "/dev/mail/"+olderID, "")
@@ -110,22 +115,26 @@ func TestMailbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, asset := range []string{site.Asset("page.css"), site.Asset("icon.svg")} {
-		if response, _ := m.get(t, "/"+asset, ""); !strings.Contains(message, `href="../../`+asset+`"`) || response.StatusCode != http.StatusOK {
+		response, _ := m.get(t, "/"+asset, "")
+		if !strings.Contains(message, `href="../../`+asset+`"`) || response.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d", asset, response.StatusCode)
 		}
 	}
 
-	if err := os.WriteFile(filepath.Join(filepath.Dir(m.folder), "0-0.eml"), []byte("Subject: outside\n\n"), 0o600); err != nil {
+	outside := filepath.Join(filepath.Dir(m.folder), "0-0.eml")
+	if err := os.WriteFile(outside, []byte("Subject: outside\n\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []string{"notes", invalid, "0-0", "..%2F0-0", "%2e%2e/0-0", "20260102T110001.000000Z-0d", "0-0%00"} {
-		if page, body := m.get(t, "/dev/mail/"+id, ""); page.StatusCode != http.StatusNotFound || strings.Contains(body, "outside") {
+	for _, id := range []string{"notes", invalid, "0-0", "..%2F0-0", "%2e%2e/0-0", olderID + "d", "0-0%00"} {
+		page, body := m.get(t, "/dev/mail/"+id, "")
+		if page.StatusCode != http.StatusNotFound || strings.Contains(body, "outside") {
 			t.Errorf("%s: %d\n%s", id, page.StatusCode, body)
 		}
 	}
 }
 
-// A web page can make the name of its host resolve to this machine, but cannot change the Host header (DNS rebinding).
+// A web page can make the name of its host resolve to this machine, but cannot change the Host
+// header (DNS rebinding).
 func TestMailboxRefusesOtherHosts(t *testing.T) {
 	m := newMailboxServer(t)
 	for host, want := range map[string]int{
@@ -143,14 +152,16 @@ func TestMailboxRefusesOtherHosts(t *testing.T) {
 		"localhost:" + m.port + ".evil": http.StatusNotFound,
 	} {
 		for _, path := range []string{"/dev/mail", "/dev/mail/" + newerID, "/dev/mail/" + newerID + "/html"} {
-			if page, body := m.get(t, path, host); page.StatusCode != want || strings.Contains(body, newerID) && want != http.StatusOK {
+			page, body := m.get(t, path, host)
+			if page.StatusCode != want || strings.Contains(body, newerID) && want != http.StatusOK {
 				t.Errorf("%s with the host %s: %d\n%s", path, host, page.StatusCode, body)
 			}
 		}
 	}
 }
 
-// A request that a proxy forwards does not come from this machine, even if the proxy replaces the Host header.
+// A request that a proxy forwards does not come from this machine, even if the proxy replaces the
+// Host header.
 func TestMailboxRefusesProxies(t *testing.T) {
 	m := newMailboxServer(t)
 	for _, header := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"} {
@@ -165,7 +176,8 @@ func TestMailboxRefusesOtherAddresses(t *testing.T) {
 	for ip, want := range map[string]bool{"127.0.0.1": true, "::1": true, "192.0.2.1": false, "0.0.0.0": false} {
 		request := httptest.NewRequest(http.MethodGet, "http://127.0.0.1:8081/dev/mail", nil)
 		address := &net.TCPAddr{IP: net.ParseIP(ip), Port: 8081}
-		if got := isLocal(request.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, address))); got != want {
+		ctx := context.WithValue(t.Context(), http.LocalAddrContextKey, address)
+		if got := isLocal(request.WithContext(ctx)); got != want {
 			t.Errorf("on %s: %v, want %v", ip, got, want)
 		}
 	}
@@ -182,7 +194,8 @@ func TestMailboxFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/dev/mail", "/dev/mail/" + id} {
-		if page, body := m.get(t, path, ""); page.StatusCode != http.StatusInternalServerError || body != "The emails could not be read. The server's log has the cause.\n" {
+		page, body := m.get(t, path, "")
+		if page.StatusCode != http.StatusInternalServerError || !strings.Contains(body, "The emails could not be read.") {
 			t.Errorf("%s: %d\n%s", path, page.StatusCode, body)
 		}
 	}

@@ -1,9 +1,10 @@
-// Package web contains the pages for people: the start page, resetting a password, the API documentation, a page for
-// each type of problem and, during development, the emails. The pages load nothing from other servers, run no inline
-// scripts, and use the API like any client.
+// Package web contains the pages for people: the start page, resetting a password, the API
+// documentation, a page for each type of problem and, during development, the emails. The pages
+// load nothing from other servers, run no inline scripts, and use the API like any client.
 //
-// A page consists of its HTML and of assets whose names contain a digest of their content, so that browsers can cache
-// them forever. Links between pages are relative: they work under every host name and path that leads to the server.
+// A page consists of its HTML and of assets whose names contain a digest of their content, so that
+// browsers can cache them forever. Links between pages are relative: they work under every host
+// name and path that leads to the server.
 package web
 
 import (
@@ -25,8 +26,8 @@ var templates = template.Must(template.ParseFS(files, "pages/*.html"))
 // ErrNotFound is returned if there is no such page.
 var ErrNotFound = errors.New("no such page")
 
-// The content security policies of the pages. Inline scripts are never allowed, so text that was not escaped would still
-// not run. Only scripts submit forms.
+// The content security policies of the pages. Inline scripts are never allowed, so text that was
+// not escaped would still not run. Only scripts submit forms.
 const (
 	strictPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -49,7 +50,8 @@ type Problem struct {
 	Statuses                            []int
 }
 
-// Page handles GET and HEAD requests. It returns ErrNotFound, or an error of the server, before it has written anything.
+// Page handles GET and HEAD requests. It returns ErrNotFound, or an error of the server, before it
+// has written anything.
 type Page func(http.ResponseWriter, *http.Request) error
 
 // Site is all the pages.
@@ -64,7 +66,8 @@ func New(config Config) (*Site, error) {
 	return &Site{config: config, assets: assets}, err
 }
 
-// Pages returns the pages by path. A segment that starts with a colon is a parameter for http.Request.PathValue.
+// Pages returns the pages by path. A segment that starts with a colon is a parameter for
+// http.Request.PathValue.
 func (s *Site) Pages() map[string]Page {
 	pages := map[string]Page{
 		"/":               s.page("", "home.html"),

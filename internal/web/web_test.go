@@ -33,7 +33,8 @@ func get(t *testing.T, config Config, pattern, url string, headers ...string) (*
 	return response, page(response, request)
 }
 
-// The assets of pages exist. Their names contain a digest of their content, so they can be cached forever.
+// The assets of pages exist. Their names contain a digest of their content, so they can be cached
+// forever.
 func TestAssets(t *testing.T) {
 	names := make(map[string]bool)
 	for _, color := range []string{brand.DefaultColor, "#7a1f5c"} {
@@ -64,7 +65,8 @@ func TestAssets(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if strings.Contains(path, "swagger") != (packed.Header().Get("Content-Encoding") == "gzip" && packed.Body.Len() < plain.Body.Len()/2) {
+				isPacked := packed.Header().Get("Content-Encoding") == "gzip" && packed.Body.Len() < plain.Body.Len()/2
+				if strings.Contains(path, "swagger") != isPacked {
 					t.Errorf("%s: %d bytes of %d, %v", path, packed.Body.Len(), plain.Body.Len(), packed.Header())
 				}
 				if strings.Contains(path, "page.") && !strings.Contains(plain.Body.String(), "--brand: "+color+";") {
@@ -78,12 +80,13 @@ func TestAssets(t *testing.T) {
 	}
 }
 
-// All pages are in the brand's color, have an icon, and link to each other with relative URLs: the server does not know
-// under which host name and path a browser reached it.
+// All pages are in the brand's color, have an icon, and link to each other with relative URLs: the
+// server does not know under which host name and path a browser reached it.
 func TestLinksAreRelative(t *testing.T) {
 	config := Config{
 		Brand: brand.Brand{Name: "Acme & Sons", Color: "#7a1f5c"}, ResetURL: "https://auth.example.com/reset-password",
-		AppURL: "https://app.example.com/", Problems: []Problem{{Code: "not_found", Title: "Not found", Statuses: []int{404}}},
+		AppURL:   "https://app.example.com/",
+		Problems: []Problem{{Code: "not_found", Title: "Not found", Statuses: []int{404}}},
 	}
 	for _, pattern := range []string{"/", "/docs", "/problems", "/problems/:code", "/reset-password"} {
 		page, err := get(t, config, pattern, "http://localhost:8080"+strings.Replace(pattern, ":code", "not_found", 1))
@@ -91,7 +94,8 @@ func TestLinksAreRelative(t *testing.T) {
 			t.Fatal(err)
 		}
 		body := page.Body.String()
-		if !strings.Contains(body, "Acme &amp; Sons") || !regexp.MustCompile(`<link rel="icon" [^>]*href="(\.\./)?assets/icon\.[0-9a-f]{16}\.svg">`).MatchString(body) {
+		icon := regexp.MustCompile(`<link rel="icon" [^>]*href="(\.\./)?assets/icon\.[0-9a-f]{16}\.svg">`)
+		if !strings.Contains(body, "Acme &amp; Sons") || !icon.MatchString(body) {
 			t.Errorf("%s has no name or no icon:\n%s", pattern, body)
 		}
 		for _, match := range regexp.MustCompile(`(?:src|href|action)="([^"]*)"`).FindAllStringSubmatch(body, -1) {
@@ -130,13 +134,15 @@ func TestAppURL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if body := page.Body.String(); !strings.Contains(body, want) || strings.Contains(body, "Continue to") != (appURL != "") {
+		body := page.Body.String()
+		if !strings.Contains(body, want) || strings.Contains(body, "Continue to") != (appURL != "") {
 			t.Errorf("%q:\n%s", appURL, body)
 		}
 	}
 }
 
-// Browsers ask for /favicon.ico if they show something that is not a page, such as the OpenAPI document.
+// Browsers ask for /favicon.ico if they show something that is not a page, such as the OpenAPI
+// document.
 func TestFavicon(t *testing.T) {
 	icon, err := get(t, Config{Brand: brand.Brand{Name: "Acme", Color: "#7a1f5c"}}, "/favicon.ico", "http://h/favicon.ico")
 	if err != nil {
@@ -149,21 +155,27 @@ func TestFavicon(t *testing.T) {
 	}
 }
 
-// The documentation links to the page of every problem, and its form to log in is not sent by the browser.
+// The documentation links to the page of every problem, and its form to log in is not sent by the
+// browser.
 func TestDocs(t *testing.T) {
-	page, err := get(t, Config{Brand: sesame, Problems: []Problem{{Code: "not_found"}, {Code: "weak_password"}}}, "/docs", "http://h/docs")
+	config := Config{Brand: sesame, Problems: []Problem{{Code: "not_found"}, {Code: "weak_password"}}}
+	page, err := get(t, config, "/docs", "http://h/docs")
 	if err != nil {
 		t.Fatal(err)
 	}
 	body := page.Body.String()
-	for _, want := range []string{`href="problems/not_found"`, `href="problems/weak_password"`, `<form method="post" novalidate>`} {
+	for _, want := range []string{
+		`href="problems/not_found"`, `href="problems/weak_password"`, `<form method="post" novalidate>`,
+	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in\n%s", want, body)
 		}
 	}
 	policy := page.Header().Get("Content-Security-Policy")
-	if !strings.Contains(policy, "script-src 'self';") || !strings.Contains(policy, "style-src 'self';") || !strings.Contains(policy, "form-action 'none'") {
-		t.Errorf("policy %s", policy)
+	for _, want := range []string{"script-src 'self';", "style-src 'self';", "form-action 'none';"} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("no %s in the policy %s", want, policy)
+		}
 	}
 }
 
@@ -173,7 +185,9 @@ func TestError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, root := range map[string]string{"/nothing": "", "/a/": "../", "/a/b": "../", "/a%2Fb": "", "/a//b/c": "../../../"} {
+	for path, root := range map[string]string{
+		"/nothing": "", "/a/": "../", "/a/b": "../", "/a%2Fb": "", "/a//b/c": "../../../",
+	} {
 		response := httptest.NewRecorder()
 		request := httptest.NewRequest(http.MethodGet, "http://h"+path, nil)
 		if err := site.Error(response, request, http.StatusNotFound, "Page not found", "<b>Check</b> the URL."); err != nil {
@@ -184,7 +198,8 @@ func TestError(t *testing.T) {
 			home = "./"
 		}
 		for _, want := range []string{
-			`href="` + root + site.Asset("page.css") + `"`, `<a href="` + home + `">`, "<h1>Page not found</h1>", "<p>&lt;b&gt;Check&lt;/b&gt; the URL.</p>",
+			`href="` + root + site.Asset("page.css") + `"`, `<a href="` + home + `">`,
+			"<h1>Page not found</h1>", "<p>&lt;b&gt;Check&lt;/b&gt; the URL.</p>",
 		} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%s: no %s in\n%s", path, want, body)
