@@ -119,7 +119,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// The mails are shown where they are files and nobody but this machine reaches the API, and nowhere else.
+// The development mailbox is served only if there is no SMTP server and only this machine can reach the admin listener.
 func TestMailboxIsLocal(t *testing.T) {
 	local := []string{"SESAME_DATA_DIR=/nowhere"}
 	for _, test := range []struct {
@@ -128,11 +128,12 @@ func TestMailboxIsLocal(t *testing.T) {
 	}{
 		{nil, true},
 		{[]string{"SESAME_PUBLIC_URL=http://localhost:8080"}, true},
-		{[]string{"SESAME_ADDR=[::1]:8080"}, true},
-		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com"}, false},
-		{[]string{"SESAME_PUBLIC_URL=https://127.0.0.1.example.com"}, false},
-		{[]string{"SESAME_ADDR=0.0.0.0:8080", "SESAME_PUBLIC_URL=http://127.0.0.1:8080"}, false},
-		{[]string{"SESAME_ADDR=:8080", "SESAME_PUBLIC_URL=http://127.0.0.1:8080"}, false},
+		{[]string{"SESAME_ADDR=:8080", "SESAME_PUBLIC_URL=https://auth.example.com"}, true},
+		{[]string{"SESAME_ADMIN_ADDR=[::1]:8081"}, true},
+		{[]string{"SESAME_ADMIN_ADDR=localhost:8081"}, true},
+		{[]string{"SESAME_ADMIN_ADDR=0.0.0.0:8081"}, false},
+		{[]string{"SESAME_ADMIN_ADDR=:8081"}, false},
+		{[]string{"SESAME_ADMIN_ADDR=192.0.2.1:8081"}, false},
 		{[]string{"SESAME_SMTP_URL=smtp://127.0.0.1:25?tls=off", "SESAME_MAIL_FROM=a@example.com"}, false},
 	} {
 		c, err := load(append(local, test.environment...))
@@ -141,8 +142,8 @@ func TestMailboxIsLocal(t *testing.T) {
 		}
 		var said strings.Builder
 		announce(&said, c)
-		if (c.Mailbox() == "/nowhere/mail") != test.shown || strings.Contains(said.String(), "/dev/mail") != test.shown {
-			t.Errorf("%v: %q\n%s", test.environment, c.Mailbox(), &said)
+		if c.Mailbox() != test.shown || strings.Contains(said.String(), "http://"+c.AdminAddr+"/dev/mail, from /nowhere/mail") != test.shown {
+			t.Errorf("%v: %v\n%s", test.environment, c.Mailbox(), &said)
 		}
 	}
 }

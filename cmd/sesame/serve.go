@@ -64,8 +64,8 @@ func announce(out io.Writer, c *config) {
 	if c.SMTPURL != "" {
 		emails = "sent by SMTP"
 	}
-	if c.Mailbox() != "" {
-		emails = fmt.Sprintf("%s/dev/mail (files in %s)", c.PublicURL, emails)
+	if c.Mailbox() {
+		emails = fmt.Sprintf("http://%s/dev/mail (files in %s)", c.AdminAddr, emails)
 	}
 	_, _ = fmt.Fprintf(out, `Sesame is ready.
 

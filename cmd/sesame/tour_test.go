@@ -204,7 +204,7 @@ func TestDataFolder(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	for _, words := range []string{"API       http://" + p.api, "OpenAPI   http://" + p.api + "/openapi.yaml", "docs      http://" + p.api + "/docs", "/.well-known/jwks.json", "http://" + p.api + "/dev/mail (files in ", "sesame-data/mail", "curl -s"} {
+	for _, words := range []string{"API       http://" + p.api, "OpenAPI   http://" + p.api + "/openapi.yaml", "docs      http://" + p.api + "/docs", "/.well-known/jwks.json", "http://" + p.admin + "/dev/mail (files in ", "sesame-data/mail", "curl -s"} {
 		if !strings.Contains(said, words) {
 			t.Errorf("at start it does not say %q:\n%s", words, said)
 		}
