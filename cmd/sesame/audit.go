@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,10 +17,10 @@ import (
 	"github.com/sesame-auth/sesame/internal/server"
 )
 
-// followEvery is how often the database is asked for new events.
-const followEvery = time.Second
+// followInterval is how often --follow queries the database for new events.
+const followInterval = time.Second
 
-// auditCommand prints the record of what happened to accounts, sessions and keys.
+// auditCommand prints the audit log.
 func auditCommand(environment []string) *cobra.Command {
 	var since time.Duration
 	var user string
@@ -27,18 +28,24 @@ func auditCommand(environment []string) *cobra.Command {
 	var follow, asJSON bool
 	command := &cobra.Command{
 		Use:   "audit",
-		Short: "Print what happened to accounts, sessions and keys, the oldest first",
-		Args:  noArguments,
+		Short: "Print the audit log of accounts, sessions and keys, the oldest event first",
+		Example: `  sesame audit --user ada@example.com --since 168h
+  sesame audit --kind login,refresh-reuse --follow`,
+		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) (err error) {
 			filter := audit.Filter{Since: time.Now().Add(-since)}
-			for _, kind := range kinds {
-				filter.Kinds = append(filter.Kinds, audit.Kind(kind))
+			for _, name := range kinds {
+				kind := audit.Kind(name)
+				if !slices.Contains(audit.Kinds, kind) {
+					return usageError{fmt.Errorf("--kind: there is no kind %q; the kinds are %s", name, kindList())}
+				}
+				filter.Kinds = append(filter.Kinds, kind)
 			}
 			if id, failed := uuid.Parse(user); failed == nil {
 				filter.UserID = id
 			} else if user != "" {
 				if filter.Email, err = auth.NormalizeEmail(user); err != nil {
-					return usageError{fmt.Errorf("--user: %q is neither an id nor an address", user)}
+					return usageError{fmt.Errorf("--user: %q is neither an id nor an email", user)}
 				}
 			}
 			c, err := load(environment)
@@ -52,22 +59,31 @@ func auditCommand(environment []string) *cobra.Command {
 			defer func() { err = errors.Join(err, db.Close()) }()
 			each := printer(command.OutOrStdout(), asJSON)
 			if follow {
-				return audit.Follow(command.Context(), db, filter, followEvery, each)
+				return audit.Follow(command.Context(), db, filter, followInterval, each)
 			}
 			return audit.Read(command.Context(), db, filter, each)
 		},
 	}
 	flags := command.Flags()
-	flags.DurationVar(&since, "since", 24*time.Hour, "how far to look back")
-	flags.StringVar(&user, "user", "", "only the events of this user: an address or an id")
-	flags.StringSliceVar(&kinds, "kind", nil, "only events of these kinds, such as login,refresh-reuse")
-	flags.BoolVarP(&follow, "follow", "f", false, "go on with new events until interrupted")
-	flags.BoolVar(&asJSON, "json", false, "a JSON object a line")
+	flags.DurationVar(&since, "since", 24*time.Hour, "print events of this period, up to now")
+	flags.StringVar(&user, "user", "", "print only events of this user: an email or an id")
+	flags.StringSliceVar(&kinds, "kind", nil, "print only events of these kinds, separated by commas: "+kindList())
+	flags.BoolVarP(&follow, "follow", "f", false, "wait for new events and print them, until interrupted")
+	flags.BoolVar(&asJSON, "json", false, "print NDJSON: one JSON object per line")
 	return command
 }
 
-// printer prints events as JSON lines, or as lines of name=value in which text from outside is quoted: it could
-// end the line or steer a terminal.
+// kindList returns the kinds of events, separated by commas.
+func kindList() string {
+	names := make([]string, 0, len(audit.Kinds))
+	for _, kind := range audit.Kinds {
+		names = append(names, string(kind))
+	}
+	return strings.Join(names, ", ")
+}
+
+// printer returns a function that prints events, as JSON or as name=value. It quotes untrusted text, which could contain
+// line breaks or control a terminal.
 func printer(out io.Writer, asJSON bool) func(audit.Event) error {
 	if asJSON {
 		encoder := json.NewEncoder(out)
@@ -78,7 +94,7 @@ func printer(out io.Writer, asJSON bool) func(audit.Event) error {
 		fmt.Fprintf(&line, "%s %s %s", event.At.UTC().Format("2006-01-02T15:04:05.000Z"), event.Kind, event.Outcome)
 		for _, part := range []struct{ name, value string }{
 			{"email", event.Email}, {"ip", event.IP}, {"detail", event.Detail}, {"user", known(event.UserID)},
-			{"session", known(event.SessionID)}, {"request", event.RequestID}, {"agent", event.UserAgent},
+			{"session", known(event.SessionID)}, {"request", event.RequestID}, {"userAgent", event.UserAgent},
 		} {
 			if part.value != "" {
 				fmt.Fprintf(&line, " %s=%s", part.name, quoted(part.value))
@@ -89,6 +105,7 @@ func printer(out io.Writer, asJSON bool) func(audit.Event) error {
 	}
 }
 
+// known returns an id, or an empty string for the zero id.
 func known(id uuid.UUID) string {
 	if id == uuid.Nil {
 		return ""
@@ -96,6 +113,7 @@ func known(id uuid.UUID) string {
 	return id.String()
 }
 
+// quoted returns text, in quotes if it contains other characters than those of ids and emails.
 func quoted(text string) string {
 	plain := strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:@+-_") == ""
 	if plain {

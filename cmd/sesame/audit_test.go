@@ -75,6 +75,9 @@ func TestAuditOfARunningServer(t *testing.T) {
 		if status, _, stderr := run(t, p.environment, "audit", "--user", "ada"); status != 2 || !strings.Contains(stderr, `"ada"`) {
 			t.Errorf("no user: %d %s", status, stderr)
 		}
+		if status, _, stderr := run(t, p.environment, "audit", "--kind", "login,logn"); status != 2 || !strings.Contains(stderr, `no kind "logn"; the kinds are register, login,`) {
+			t.Errorf("no kind: %d %s", status, stderr)
+		}
 	})
 }
 
@@ -85,7 +88,7 @@ func TestPrintedEventsAreOneLine(t *testing.T) {
 	if err := printer(&out, false)(event); err != nil {
 		t.Fatal(err)
 	}
-	const want = `0001-01-01T00:00:00.000Z login failure agent="x\r\n2026 login success \x1b[31m\u202e \u00e9"` + "\n"
+	const want = `0001-01-01T00:00:00.000Z login failure userAgent="x\r\n2026 login success \x1b[31m\u202e \u00e9"` + "\n"
 	if out.String() != want {
 		t.Errorf("%s, want %s", &out, want)
 	}

@@ -63,10 +63,10 @@ func configCommand(environment []string) *cobra.Command {
 
 func openapiCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "openapi",
-		Short: "Print the OpenAPI document",
+		Use:     "openapi",
+		Short:   "Print the OpenAPI document",
 		Example: "  sesame openapi >openapi.yaml",
-		Args:  noArguments,
+		Args:    noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			_, err := command.OutOrStdout().Write(sesame.OpenAPI)
 			return err

@@ -15,18 +15,19 @@ import (
 	"github.com/sesame-auth/sesame/internal/auth"
 )
 
-// longestLine is the most bytes of a line that is looked at.
-const longestLine = 64 << 10
+// maxLineLength is the maximum length of a line, in bytes.
+const maxLineLength = 64 << 10
 
-// importLine is a line of an import: an account, or what is wrong with the line.
+// importLine is a line of an import: an account, or the reason why the line is refused.
 type importLine struct {
 	number  int
 	account auth.ImportedUser
-	fault   error
+	err     error
 }
 
-// importReader reads NDJSON, a user a line. It takes the memory of one batch, and about forty bytes a line to tell
-// addresses and ids that occur twice: which of two lines is right is for whoever made the file to say.
+// importReader reads NDJSON, one user per line. It refuses an email or id that an earlier line has, because it cannot
+// know which of the two lines is right. It needs the memory of one batch, and about 40 bytes per line for the emails and
+// ids it has seen.
 type importReader struct {
 	lines  *bufio.Reader
 	number int
@@ -35,55 +36,55 @@ type importReader struct {
 }
 
 func newImportReader(in io.Reader) *importReader {
-	return &importReader{lines: bufio.NewReaderSize(in, longestLine), seen: make(map[[16]byte]bool)}
+	return &importReader{lines: bufio.NewReaderSize(in, maxLineLength), seen: make(map[[16]byte]bool)}
 }
 
-// batch is the next lines, empty ones left out. None: the end.
+// batch returns the next lines, without empty ones. It returns none at the end of the file.
 func (r *importReader) batch() ([]importLine, error) {
 	var batch []importLine
 	for len(batch) < auth.MaxImportBatch {
-		text, fault, err := r.line()
+		text, refusal, err := r.line()
 		if errors.Is(err, io.EOF) {
 			return batch, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		if fault == nil && len(bytes.TrimSpace(text)) == 0 {
+		if refusal == nil && len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
-		line := importLine{number: r.number, fault: fault}
-		if fault == nil {
-			line.account, line.fault = parseUser(text)
+		line := importLine{number: r.number, err: refusal}
+		if line.err == nil {
+			line.account, line.err = parseUser(text)
 		}
-		if line.fault == nil {
-			line.fault = r.twice(&line.account)
+		if line.err == nil {
+			line.err = r.checkRepeated(&line.account)
 		}
 		batch = append(batch, line)
 	}
 	return batch, nil
 }
 
-// line is the next line, or why it is none. A line that is too long is passed over whole.
-func (r *importReader) line() (text []byte, fault, err error) {
+// line returns the next line, or the reason why it is refused. It skips all of a line that is too long.
+func (r *importReader) line() (text []byte, refusal, err error) {
 	r.number++
 	text, err = r.lines.ReadSlice('\n')
 	r.bytes += len(text)
 	for errors.Is(err, bufio.ErrBufferFull) {
-		fault = fmt.Errorf("the line is longer than %d bytes", longestLine)
+		refusal = fmt.Errorf("the line is longer than %d bytes", maxLineLength)
 		text, err = r.lines.ReadSlice('\n')
 		r.bytes += len(text)
 	}
-	if errors.Is(err, io.EOF) && (len(text) > 0 || fault != nil) {
-		err = nil // the last line has no end
+	if errors.Is(err, io.EOF) && (len(text) > 0 || refusal != nil) {
+		err = nil // the last line has no line break
 	}
-	return text, fault, err
+	return text, refusal, err
 }
 
-// twice tells of an address or id that an earlier line has, good or not.
-func (r *importReader) twice(account *auth.ImportedUser) error {
-	if address, err := auth.NormalizeEmail(account.Email); err == nil && r.again(address) {
-		return errors.New("an earlier line has this address")
+// checkRepeated returns an error if an earlier line, refused or not, has the same email or id.
+func (r *importReader) checkRepeated(account *auth.ImportedUser) error {
+	if email, err := auth.NormalizeEmail(account.Email); err == nil && r.again(email) {
+		return errors.New("an earlier line has this email")
 	}
 	if account.ID != uuid.Nil && r.again(account.ID.String()) {
 		return errors.New("an earlier line has this id")
@@ -91,6 +92,7 @@ func (r *importReader) twice(account *auth.ImportedUser) error {
 	return nil
 }
 
+// again reports whether text was seen before.
 func (r *importReader) again(text string) bool {
 	sum := sha256.Sum256([]byte(text))
 	key := [16]byte(sum[:16])
@@ -99,29 +101,30 @@ func (r *importReader) again(text string) bool {
 	return again
 }
 
-// parseUser reads one line. What readers of JSON disagree about is refused, and so is what import would not keep.
-// The fault quotes nothing but the name of a field: a line holds a hash.
+// parseUser parses one line. It refuses repeated and unknown fields: parsers disagree about the former, and import
+// would lose the latter. The error quotes only the name of a field, because the line contains a password hash.
 func parseUser(text []byte) (auth.ImportedUser, error) {
 	var record userRecord
 	err := json.Unmarshal(text, &record, json.RejectUnknownMembers(true))
-	var semantic *json.SemanticError
+	semantic, isSemantic := errors.AsType[*json.SemanticError](err)
 	switch {
-	case errors.Is(err, json.ErrUnknownName) && errors.As(err, &semantic):
-		return auth.ImportedUser{}, fmt.Errorf("there is no field %s", fieldName(semantic.JSONPointer))
+	case isSemantic && errors.Is(err, json.ErrUnknownName):
+		return auth.ImportedUser{}, fmt.Errorf("unknown field %s", fieldName(semantic.JSONPointer))
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return auth.ImportedUser{}, errors.New("a field occurs twice")
-	case errors.As(err, &semantic) && semantic.JSONPointer != "":
-		return auth.ImportedUser{}, fmt.Errorf("the field %s does not hold what it should", fieldName(semantic.JSONPointer))
+		return auth.ImportedUser{}, errors.New("a field is repeated")
+	case isSemantic && semantic.JSONPointer != "":
+		return auth.ImportedUser{}, fmt.Errorf("the field %s has the wrong type", fieldName(semantic.JSONPointer))
 	case err != nil:
 		return auth.ImportedUser{}, errors.New("the line is not one JSON object in UTF-8")
 	}
 	return auth.ImportedUser{
 		ID: record.ID, Email: record.Email, Name: record.Name, Bio: record.Bio,
-		PasswordHash: record.PasswordHash, CreatedAt: record.CreatedAt, Disabled: record.Disabled,
+		PasswordHash: record.PasswordHash, CreatedAt: record.CreatedAt,
+		LastLoginAt: record.LastLoginAt, Disabled: record.Disabled,
 	}, nil
 }
 
-// fieldName is the last name of a pointer, short enough to be one.
+// fieldName returns the last name of a pointer, quoted and shortened.
 func fieldName(pointer jsontext.Pointer) string {
 	name := []rune(pointer.LastToken())
 	return fmt.Sprintf("%q", string(name[:min(len(name), 40)]))

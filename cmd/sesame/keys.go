@@ -16,11 +16,11 @@ import (
 // keysCommand manages the signing keys in the database. Running servers follow within SESAME_RELOAD_KEYS.
 func keysCommand(environment []string) *cobra.Command {
 	command := &cobra.Command{
-		Use:   "keys",
-		Short: "List, rotate and revoke the keys that sign access tokens",
+		Use:     "keys",
+		Short:   "List, rotate and revoke the keys that sign access tokens",
 		Example: "  sesame keys list\n  sesame keys rotate\n  sesame keys revoke KID",
-		Args:  noArguments,
-		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
+		Args:    noArguments,
+		RunE:    func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	command.AddCommand(
 		&cobra.Command{

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -24,8 +25,8 @@ func main() {
 // configuration are invalid.
 func realMain(ctx context.Context, args, environment []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
-		Use:           "sesame",
-		Short:         "An authentication server with an OpenAPI contract",
+		Use:   "sesame",
+		Short: "An authentication server with an OpenAPI contract",
 		Long: `Sesame is an authentication server with an OpenAPI contract.
 
 It is configured with environment variables. Run "sesame config" to list them.`,
@@ -72,12 +73,17 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// noArguments is cobra.NoArgs with a usageError.
+// noArguments is cobra.NoArgs with a usageError. It suggests the commands that a mistyped one resembles.
 func noArguments(command *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(command, args); err != nil {
-		return usageError{err}
+	err := cobra.NoArgs(command, args)
+	if err == nil {
+		return nil
 	}
-	return nil
+	command.SuggestionsMinimumDistance = 2 // letters that may differ
+	if similar := command.SuggestionsFor(args[0]); len(similar) > 0 {
+		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(similar, " or "))
+	}
+	return usageError{err}
 }
 
 // oneArgument is cobra.ExactArgs(1) with a usageError.

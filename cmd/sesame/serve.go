@@ -25,7 +25,7 @@ func serveCommand(environment []string) *cobra.Command {
 		Short: "Start the server",
 		Long: `Start the server. It migrates the database, listens, and runs until it gets SIGINT or SIGTERM.
 Then it waits for in-flight requests.`,
-		Args:  noArguments,
+		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			c, err := load(environment)
 			if err != nil {

@@ -171,7 +171,7 @@ func TestImportOnTerminal(t *testing.T) {
 	p := newProcess(t, databasetest.SQLite)
 	s := p.onScreen(t, "users", "import", writeUsers(t, 3000))
 	s.end(t, 0)
-	if !strings.Contains(s.text(), "importing") || !strings.HasSuffix(s.text(), "3000 created, 0 there already, 0 refused.\r\n") {
+	if !strings.Contains(s.text(), "importing") || !strings.HasSuffix(s.text(), "3000 created, 0 already existed, 0 refused.\r\n") {
 		t.Errorf("it shows\n%q", s.text())
 	}
 	if lines := reported(t, s.stdout.String()); len(lines) != 3000 {

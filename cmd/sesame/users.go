@@ -24,8 +24,8 @@ A command works on the database, with the settings of the server. Running server
 		Example: `  sesame users create --email ada@example.com --name "Ada Lovelace"
   sesame users list --search ada
   sesame users disable ada@example.com`,
-		Args:  noArguments,
-		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
+		Args: noArguments,
+		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	command.AddCommand(
 		createUserCommand(environment),

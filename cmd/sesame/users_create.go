@@ -8,22 +8,25 @@ import (
 	"github.com/sesame-auth/sesame/internal/auth"
 )
 
-const passwordHelp = "read the password from standard input, up to the end of its line; without, it is asked for on the terminal"
+const passwordHelp = "read the password from standard input instead of asking for it"
 
 func createUserCommand(environment []string) *cobra.Command {
 	var account auth.NewUser
 	var bio string
 	var fromStdin, noPassword bool
 	command := &cobra.Command{
-		Use:   "create --email ADDRESS --name NAME",
-		Short: "Make an account and print its id",
-		Args:  noArguments,
+		Use:   "create --email EMAIL --name NAME",
+		Short: "Create a user and print the id",
+		Example: `  sesame users create --email ada@example.com --name "Ada Lovelace"
+  sesame users create --email ada@example.com --name "Ada Lovelace" --no-password
+  sesame users reset-link ada@example.com`,
+		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if account.Email == "" || account.Name == "" {
-				return usageError{errors.New("--email and --name must be given")}
+				return usageError{errors.New("--email and --name are required")}
 			}
 			if fromStdin && noPassword {
-				return usageError{errors.New("--password-stdin and --no-password exclude each other")}
+				return usageError{errors.New("give either --password-stdin or --no-password, not both")}
 			}
 			if command.Flags().Changed("bio") {
 				account.Bio = &bio
@@ -44,26 +47,27 @@ func createUserCommand(environment []string) *cobra.Command {
 			})
 		},
 	}
-	command.Flags().StringVar(&account.Email, "email", "", "the address")
-	command.Flags().StringVar(&account.Name, "name", "", "how the user wants to be called")
-	command.Flags().StringVar(&bio, "bio", "", "what the user says of themself")
+	command.Flags().StringVar(&account.Email, "email", "", "the user's email")
+	command.Flags().StringVar(&account.Name, "name", "", "the user's name")
+	command.Flags().StringVar(&bio, "bio", "", "a text about the user")
 	command.Flags().BoolVar(&fromStdin, "password-stdin", false, passwordHelp)
-	command.Flags().BoolVar(&noPassword, "no-password", false, "nobody can log in until a reset link was used")
+	command.Flags().BoolVar(&noPassword, "no-password", false, "the user sets a password with a reset link before the first login")
 	return command
 }
 
 func setPasswordCommand(environment []string) *cobra.Command {
 	var fromStdin bool
-	command := userCommand(environment, "set-password", "Set a user's password; it ends all sessions, and the user is told by mail", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
-		password, err := readPassword(command, fromStdin)
-		if err != nil {
-			return err
-		}
-		if err := service.SetPassword(command.Context(), user.ID, password); err != nil {
-			return err
-		}
-		return printLine(command, "%s has the new password, and is logged out everywhere.", user.Email)
-	})
+	command := userCommand(environment, "set-password", "Set a user's password, end all sessions and notify the user by email",
+		func(command *cobra.Command, service *auth.Service, user *auth.User) error {
+			password, err := readPassword(command, fromStdin)
+			if err != nil {
+				return err
+			}
+			if err := service.SetPassword(command.Context(), user.ID, password); err != nil {
+				return err
+			}
+			return printLine(command, "%s has a new password and is logged out everywhere.", user.Email)
+		})
 	command.Flags().BoolVar(&fromStdin, "password-stdin", false, passwordHelp)
 	return command
 }

@@ -19,15 +19,19 @@ func importUsersCommand(environment []string) *cobra.Command {
 	var dryRun bool
 	command := &cobra.Command{
 		Use:   "import FILE|-",
-		Short: "Import users from NDJSON, a user a line",
-		Long: `Import users from NDJSON, a user a line:
+		Short: "Import users from a file of NDJSON, one user per line",
+		Long: `Import users from a file of NDJSON, one user per line:
 
   {"email":"ada@example.com","name":"Ada","passwordHash":"$2b$10$…","createdAt":"2020-01-02T03:04:05Z"}
 
-email and name must be there; bio, passwordHash, id (a UUID), createdAt and disabled may be. Hashes are those of
-argon2id, argon2i, bcrypt, scrypt and PBKDF2. Without one, nobody can log in until a reset link was used. Each line
-has a line of NDJSON on standard output: created, exists, or refused and the reason. An import that was cut off is
-run again: what was stored exists by then.`,
+email and name are required; bio, passwordHash, id (a UUID), createdAt, lastLoginAt and disabled are optional.
+Supported hashes are argon2id, argon2i, bcrypt, scrypt and PBKDF2. A user without a hash cannot log in before using a
+reset link.
+
+For each line it prints a line of NDJSON: the outcome is created, exists, or refused with a reason. You can run an
+interrupted import again; the users that it has stored then exist.`,
+		Example: `  sesame users import --dry-run users.ndjson
+  sesame users import - < users.ndjson`,
 		Args: oneArgument,
 		RunE: func(command *cobra.Command, args []string) error {
 			in, size := command.InOrStdin(), int64(-1)
@@ -36,23 +40,23 @@ run again: what was stored exists by then.`,
 				if err != nil {
 					return err
 				}
-				defer func() { _ = file.Close() }() // it was only read
+				defer func() { _ = file.Close() }() // it is only read
 				if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
 					size = info.Size()
 				}
 				in = file
 			}
 			return withService(command, environment, func(service *auth.Service) error {
-				return importUsers(command, service, newImportReader(in), progressOf(command.ErrOrStderr(), size), dryRun)
+				return importUsers(command, service, newImportReader(in), newProgress(command.ErrOrStderr(), size), dryRun)
 			})
 		},
 	}
-	command.Flags().BoolVar(&dryRun, "dry-run", false, "do everything but store")
+	command.Flags().BoolVar(&dryRun, "dry-run", false, "check the file, but store nothing")
 	return command
 }
 
-// progressOf is a bar on a terminal, and nothing elsewhere. A size of -1 is not known.
-func progressOf(out io.Writer, size int64) *progressbar.ProgressBar {
+// newProgress returns a progress bar for a terminal, and otherwise one that shows nothing. A size of -1 is unknown.
+func newProgress(out io.Writer, size int64) *progressbar.ProgressBar {
 	if _, onTerminal := terminal(out); !onTerminal {
 		return progressbar.DefaultBytesSilent(size)
 	}
@@ -60,16 +64,16 @@ func progressOf(out io.Writer, size int64) *progressbar.ProgressBar {
 		progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 }
 
-// reportLine is what became of a line.
+// reportLine is the outcome of a line.
 type reportLine struct {
 	Line    int    `json:"line"`
-	Email   string `json:"email,omitzero"` // as the line has it; empty if the line could not be read
+	Email   string `json:"email,omitzero"` // as in the line; empty if the line is not valid JSON
 	Outcome string `json:"outcome"`
 	Reason  string `json:"reason,omitzero"`
 }
 
-// importUsers imports batch by batch. A batch is reported once it is committed, so a line that was reported as
-// created is there whatever happens next.
+// importUsers imports in batches. It reports a batch after the commit, so a user who was reported as created is
+// stored.
 func importUsers(command *cobra.Command, service *auth.Service, reader *importReader, progress *progressbar.ProgressBar, dryRun bool) error {
 	out := bufio.NewWriter(command.OutOrStdout())
 	count := make(map[string]int)
@@ -79,7 +83,7 @@ func importUsers(command *cobra.Command, service *auth.Service, reader *importRe
 			err = importBatch(command.Context(), service, batch, out, count, dryRun)
 		}
 		if err != nil {
-			return errors.Join(progress.Finish(), fmt.Errorf("stopped after line %d; run it again to go on: %w", last, err))
+			return errors.Join(progress.Finish(), fmt.Errorf("stopped after line %d; run it again to continue: %w", last, err))
 		}
 		if len(batch) == 0 {
 			break
@@ -96,9 +100,9 @@ func importUsers(command *cobra.Command, service *auth.Service, reader *importRe
 	if dryRun {
 		stored = "would be created"
 	}
-	command.PrintErrf("%d %s, %d there already, %d refused.\n", count[created], stored, count[exists], count[refused])
+	command.PrintErrf("%d %s, %d already existed, %d refused.\n", count[created], stored, count[exists], count[refused])
 	if count[refused] > 0 {
-		return fmt.Errorf("%d line(s) refused", count[refused])
+		return fmt.Errorf("lines refused: %d", count[refused])
 	}
 	return nil
 }
@@ -110,11 +114,11 @@ const (
 	refused = "refused"
 )
 
-// importBatch imports the good lines of a batch, and reports and counts all of them.
+// importBatch imports the valid lines of a batch. It reports and counts all lines.
 func importBatch(ctx context.Context, service *auth.Service, batch []importLine, out *bufio.Writer, count map[string]int, dryRun bool) error {
 	var accounts []auth.ImportedUser
 	for _, line := range batch {
-		if line.fault == nil {
+		if line.err == nil {
 			accounts = append(accounts, line.account)
 		}
 	}
@@ -123,15 +127,15 @@ func importBatch(ctx context.Context, service *auth.Service, batch []importLine,
 		return err
 	}
 	for _, line := range batch {
-		if line.fault == nil {
-			line.fault, outcomes = outcomes[0], outcomes[1:]
+		if line.err == nil {
+			line.err, outcomes = outcomes[0], outcomes[1:]
 		}
 		report := reportLine{Line: line.number, Email: line.account.Email, Outcome: created}
 		switch {
-		case errors.Is(line.fault, auth.ErrEmailTaken):
+		case errors.Is(line.err, auth.ErrEmailTaken):
 			report.Outcome = exists
-		case line.fault != nil:
-			report.Outcome, report.Reason = refused, line.fault.Error()
+		case line.err != nil:
+			report.Outcome, report.Reason = refused, line.err.Error()
 		}
 		count[report.Outcome]++
 		if err := printJSON(out, report); err != nil {

@@ -72,7 +72,7 @@ func TestImportedUsersLogIn(t *testing.T) {
 		fmt.Fprintf(&file, `{"email":"disabled@example.com","name":"Disabled","passwordHash":%q,"disabled":true}`+"\n", hashes["scrypt"])
 		fmt.Fprintln(&file, `{"email":"none@example.com","name":"None","bio":"has no password","id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8"}`)
 		status, report, stderr := p.sesame(t, file.String(), "users", "import", "-")
-		if want := fmt.Sprintf("%d created, 0 there already, 0 refused.\n", len(hashes)+2); status != 0 || stderr != want {
+		if want := fmt.Sprintf("%d created, 0 already existed, 0 refused.\n", len(hashes)+2); status != 0 || stderr != want {
 			t.Fatalf("status %d\n%s%s", status, report, stderr)
 		}
 		for name, hash := range hashes {
@@ -118,9 +118,9 @@ func TestImportReportsEveryLine(t *testing.T) {
 		{user("b", `,"passwordHash":"`+hash+`"`) + "\r", "created", ""},
 		{"", "", ""},
 		{" \t\r", "", ""},
-		{user("c", `,"colour":"red"`), "refused", `there is no field "colour"`},
-		{user("c", `,"email":"d@example.com"`), "refused", "a field occurs twice"},
-		{user("c", `,"bio":"`+strings.Repeat("x", longestLine)+`"`), "refused", "the line is longer than 65536 bytes"},
+		{user("c", `,"colour":"red"`), "refused", `unknown field "colour"`},
+		{user("c", `,"email":"d@example.com"`), "refused", "a field is repeated"},
+		{user("c", `,"bio":"`+strings.Repeat("x", maxLineLength)+`"`), "refused", "the line is longer than 65536 bytes"},
 		{user("c", `,"bio":"`+"\xff"+`"`), "refused", "the line is not one JSON object in UTF-8"},
 		{user("c", `,"bio":"\u0000"`), "refused", "a bio has at most"},
 		{user("c", `,"bio":"\ud800"`), "refused", "the line is not one JSON object in UTF-8"},
@@ -131,14 +131,14 @@ func TestImportReportsEveryLine(t *testing.T) {
 		{`{"name":"N"}`, "refused", "not a valid email address"},
 		{user("c d", ""), "refused", "not a valid email address"},
 		{`{"email":"e@example.com"}`, "refused", "a name has 1 to 100"},
-		{user("f", `,"id":"6ba7b810"`), "refused", `the field "id" does not hold what it should`},
-		{user("f", `,"createdAt":"yesterday"`), "refused", `the field "createdAt" does not hold`},
-		{user("f", `,"disabled":"no"`), "refused", `the field "disabled" does not hold`},
-		{user("f", `,"passwordHash":7`), "refused", `the field "passwordHash" does not hold`},
+		{user("f", `,"id":"6ba7b810"`), "refused", `the field "id" has the wrong type`},
+		{user("f", `,"createdAt":"yesterday"`), "refused", `the field "createdAt" has`},
+		{user("f", `,"disabled":"no"`), "refused", `the field "disabled" has`},
+		{user("f", `,"passwordHash":7`), "refused", `the field "passwordHash" has`},
 		{user("g", `,"passwordHash":"`+hash+`="`), "refused", "stored password hash is not valid"},
 		{user("h", `,"passwordHash":"d41d8cd98f00b204e9800998ecf8427e"`), "refused", "none of argon2id"},
 		{user("i", `,"passwordHash":"$argon2id$v=19$m=4194304,t=2,p=1$ak2JEWJM6R3j3Nsb43zvnQ$nok2l9PGw/ghsO1/yEDeCf96yCXrNSu8SAtTytS5BoE"`), "refused", "out of bounds"},
-		{user("A", ""), "refused", "an earlier line has this address"},
+		{user("A", ""), "refused", "an earlier line has this email"},
 		{user("j", `,"id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8"`), "created", ""},
 		{user("k", `,"id":"6BA7B810-9dad-11d1-80b4-00c04fd430c8"`), "refused", "an earlier line has this id"},
 		{user("present2", `,"id":"6ba7b811-9dad-11d1-80b4-00c04fd430c8"`), "refused", "the id and the email belong to different accounts"},
@@ -166,12 +166,12 @@ func TestImportReportsEveryLine(t *testing.T) {
 			users int64
 			again bool
 		}{
-			{[]string{"users", "import", "--dry-run", path}, "4 would be created, 1 there already, 23 refused.\n", 2, false},
-			{[]string{"users", "import", path}, "4 created, 1 there already, 23 refused.\n", 6, false},
-			{[]string{"users", "import", path}, "0 created, 5 there already, 23 refused.\n", 6, true},
+			{[]string{"users", "import", "--dry-run", path}, "4 would be created, 1 already existed, 23 refused.\n", 2, false},
+			{[]string{"users", "import", path}, "4 created, 1 already existed, 23 refused.\n", 6, false},
+			{[]string{"users", "import", path}, "0 created, 5 already existed, 23 refused.\n", 6, true},
 		} {
 			status, report, stderr := p.sesame(t, "", run.args...)
-			if status != 1 || !strings.HasPrefix(stderr, run.words) || !strings.HasSuffix(stderr, "sesame: 23 line(s) refused\n") {
+			if status != 1 || !strings.HasPrefix(stderr, run.words) || !strings.HasSuffix(stderr, "sesame: lines refused: 23\n") {
 				t.Errorf("%v: status %d\n%s", run.args, status, stderr)
 			}
 			if strings.Contains(report+stderr, "nok2l9PGw") || strings.Contains(report+stderr, "d41d8cd98f") {
@@ -256,7 +256,7 @@ func TestImportKilledAndRunAgain(t *testing.T) {
 			t.Fatalf("%d reported and %d stored, of %d", len(first), there, total)
 		}
 		status, again, stderr := p.sesame(t, "", "users", "import", path)
-		if want := fmt.Sprintf("%d created, %d there already, 0 refused.\n", total-there, there); status != 0 || stderr != want {
+		if want := fmt.Sprintf("%d created, %d already existed, 0 refused.\n", total-there, there); status != 0 || stderr != want {
 			t.Errorf("again: status %d, %s want %s", status, stderr, want)
 		}
 		for i, line := range reported(t, again) {
@@ -349,7 +349,7 @@ func TestImportIsInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = command.Wait()
-	if command.ProcessState.ExitCode() != 1 || !strings.Contains(stderr.String(), "stopped after line 1000; run it again to go on") {
+	if command.ProcessState.ExitCode() != 1 || !strings.Contains(stderr.String(), "stopped after line 1000; run it again to continue") {
 		t.Errorf("%v\n%s", err, &stderr)
 	}
 	if users := p.count(t); users != auth.MaxImportBatch {

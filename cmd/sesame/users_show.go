@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -14,63 +15,87 @@ import (
 	"github.com/sesame-auth/sesame/internal/auth"
 )
 
-// userRecord is a user as one line of NDJSON: what list prints, and what import reads.
+// userRecord is a user as one line of NDJSON. list prints it, and import reads it.
 type userRecord struct {
 	ID           uuid.UUID `json:"id,omitzero"`
 	Email        string    `json:"email"`
 	Name         string    `json:"name"`
 	Bio          *string   `json:"bio,omitzero"`
-	PasswordHash *string   `json:"passwordHash,omitzero"` // only ever read
+	PasswordHash *string   `json:"passwordHash,omitzero"` // read, but never printed
 	CreatedAt    time.Time `json:"createdAt,omitzero"`
+	LastLoginAt  time.Time `json:"lastLoginAt,omitzero"`
 	Disabled     bool      `json:"disabled,omitzero"`
 }
 
-func recordOf(user *auth.User) userRecord {
-	return userRecord{ID: user.ID, Email: user.Email, Name: user.Name, Bio: user.Bio, CreatedAt: user.CreatedAt.UTC(), Disabled: user.DisabledAt != nil}
+func newUserRecord(user *auth.User) userRecord {
+	record := userRecord{
+		ID: user.ID, Email: user.Email, Name: user.Name, Bio: user.Bio,
+		CreatedAt: user.CreatedAt.UTC(), Disabled: user.DisabledAt != nil,
+	}
+	if user.LastLoginAt != nil {
+		record.LastLoginAt = user.LastLoginAt.UTC()
+	}
+	return record
 }
 
 func listUsersCommand(environment []string) *cobra.Command {
-	var asJSON, disabled bool
+	var asJSON bool
+	var limit int
+	var filter auth.UserFilter
 	command := &cobra.Command{
 		Use:   "list",
-		Short: "List the users, by id: those of Sesame's own ids in the order they came",
-		Args:  noArguments,
+		Short: "List users, the oldest first",
+		Long: `List users, ordered by id. Ids that Sesame made are in the order of registration; imported users may have
+other ids.`,
+		Example: `  sesame users list --search ada --limit 10
+  sesame users list --disabled --json`,
+		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
+			if limit < 0 || limit == 0 && command.Flags().Changed("limit") {
+				return usageError{errors.New("--limit must be 1 or more")}
+			}
 			return withService(command, environment, func(service *auth.Service) error {
 				out := bufio.NewWriter(command.OutOrStdout())
 				row := printUser
 				if asJSON {
 					row = printUserJSON
-				} else if _, err := fmt.Fprintf(out, userRow, "ID", "CREATED", "DISABLED", "ADDRESS", "NAME"); err != nil {
+				} else if _, err := fmt.Fprintf(out, userRow, "ID", "CREATED", "LAST LOGIN", "DISABLED", "EMAIL", "NAME"); err != nil {
 					return err
 				}
-				for user, err := range service.Users(command.Context(), disabled) {
+				rows := 0
+				for user, err := range service.Users(command.Context(), filter) {
 					if err != nil {
 						return err
 					}
 					if err := row(out, user); err != nil {
 						return err
 					}
+					if rows++; rows == limit {
+						break
+					}
 				}
 				return out.Flush()
 			})
 		},
 	}
-	command.Flags().BoolVar(&asJSON, "json", false, "a line of JSON a user, as import reads them")
-	command.Flags().BoolVar(&disabled, "disabled", false, "only those who are disabled")
+	command.Flags().BoolVar(&asJSON, "json", false, "print NDJSON: one JSON object per line, as import reads it")
+	command.Flags().BoolVar(&filter.Disabled, "disabled", false, "list only disabled users")
+	command.Flags().StringVar(&filter.Search, "search", "", "list only users whose email or name contains this text, in any case")
+	command.Flags().IntVar(&limit, "limit", 0, "list at most this many users")
 	return command
 }
 
-// userRow is a row of the table. Its columns are of fixed width, so that no row waits for another; those that vary
-// stand last.
-const userRow = "%-36s  %-20s  %-20s  %-40s  %s\n"
+// userRow is a row of the table. The columns have a fixed width, so that rows are printed as they are read. The columns
+// of variable length are the last ones.
+const userRow = "%-36s  %-20s  %-20s  %-20s  %-40s  %s\n"
 
 func printUser(out io.Writer, user *auth.User) error {
-	_, err := fmt.Fprintf(out, userRow, user.ID, inUTC(user.CreatedAt), disabledSince(user), user.Email, shown(user.Name))
+	_, err := fmt.Fprintf(out, userRow, user.ID, inUTC(user.CreatedAt), timeOrDash(user.LastLoginAt),
+		timeOrDash(user.DisabledAt), user.Email, shown(user.Name))
 	return err
 }
 
-func printUserJSON(out io.Writer, user *auth.User) error { return printJSON(out, recordOf(user)) }
+func printUserJSON(out io.Writer, user *auth.User) error { return printJSON(out, newUserRecord(user)) }
 
 func printJSON(out io.Writer, value any) error {
 	line, err := json.Marshal(value)
@@ -83,25 +108,25 @@ func printJSON(out io.Writer, value any) error {
 
 func inUTC(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 
-func disabledSince(user *auth.User) string {
-	if user.DisabledAt == nil {
+func timeOrDash(at *time.Time) string {
+	if at == nil {
 		return "-"
 	}
-	return inUTC(*user.DisabledAt)
+	return inUTC(*at)
 }
 
 // sessionRecord is a session as show prints it.
 type sessionRecord struct {
-	ID          uuid.UUID `json:"id"`
-	OpenedAt    time.Time `json:"openedAt"`
-	RefreshedAt time.Time `json:"refreshedAt"`
-	Address     string    `json:"address"`
-	UserAgent   string    `json:"userAgent"`
+	ID         uuid.UUID `json:"id"`
+	CreatedAt  time.Time `json:"createdAt"`
+	LastUsedAt time.Time `json:"lastUsedAt"` // the login or the latest refresh
+	IP         string    `json:"ip"`
+	UserAgent  string    `json:"userAgent"`
 }
 
 func showUserCommand(environment []string) *cobra.Command {
 	var asJSON bool
-	command := userCommand(environment, "show", "Show a user and the live sessions", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
+	command := userCommand(environment, "show", "Show a user and the valid sessions", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
 		sessions, err := service.LiveSessions(command.Context(), user.ID)
 		if err != nil {
 			return err
@@ -111,29 +136,31 @@ func showUserCommand(environment []string) *cobra.Command {
 		}
 		records := make([]sessionRecord, 0, len(sessions))
 		for _, s := range sessions {
-			records = append(records, sessionRecord{ID: s.ID, OpenedAt: s.CreatedAt.UTC(), RefreshedAt: s.RotatedAt.UTC(), Address: s.IP, UserAgent: s.UserAgent})
+			records = append(records, sessionRecord{
+				ID: s.ID, CreatedAt: s.CreatedAt.UTC(), LastUsedAt: s.RotatedAt.UTC(), IP: s.IP, UserAgent: s.UserAgent,
+			})
 		}
 		return printJSON(command.OutOrStdout(), struct {
 			userRecord
 			Sessions []sessionRecord `json:"sessions"`
-		}{recordOf(user), records})
+		}{newUserRecord(user), records})
 	})
-	command.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return command
 }
 
 func showUser(out io.Writer, user *auth.User, sessions []auth.Session) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0) // returns write errors from Flush
 	bio := "-"
 	if user.Bio != nil {
 		bio = shown(*user.Bio)
 	}
-	_, _ = fmt.Fprintf(table, "id\t%s\naddress\t%s\nname\t%s\nbio\t%s\ncreated\t%s\ndisabled\t%s\n", // Flush tells
-		user.ID, user.Email, shown(user.Name), bio, inUTC(user.CreatedAt), disabledSince(user))
+	_, _ = fmt.Fprintf(table, "id\t%s\nemail\t%s\nname\t%s\nbio\t%s\ncreated\t%s\nlast login\t%s\ndisabled\t%s\n",
+		user.ID, user.Email, shown(user.Name), bio, inUTC(user.CreatedAt), timeOrDash(user.LastLoginAt), timeOrDash(user.DisabledAt))
 	if err := table.Flush(); err != nil || len(sessions) == 0 {
 		return err
 	}
-	_, _ = fmt.Fprintln(table, "\nSESSION\tOPENED\tREFRESHED\tADDRESS\tUSER AGENT")
+	_, _ = fmt.Fprintln(table, "\nSESSION\tCREATED\tLAST USED\tIP\tUSER AGENT")
 	for _, s := range sessions {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.ID, inUTC(s.CreatedAt), inUTC(s.RotatedAt), shown(s.IP), shown(s.UserAgent))
 	}

@@ -263,14 +263,23 @@ func TestUsersAreShown(t *testing.T) {
 		if rows := strings.Split(p.does(t, "", "users", "list", "--disabled", "--json"), "\n"); len(rows) != 1 || !strings.Contains(rows[0], `{"id":"`+ada+`","email":"ada@example.com"`) || !strings.HasSuffix(rows[0], `"disabled":true}`) {
 			t.Errorf("list --disabled --json:\n%q", rows)
 		}
+		for _, test := range []struct{ flags, want string }{{"--search GRACE", grace}, {"--search ada@", ada}, {"--limit 1", ada}} {
+			args := append([]string{"users", "list", "--json"}, strings.Fields(test.flags)...)
+			if rows := strings.Split(p.does(t, "", args...), "\n"); len(rows) != 1 || !strings.Contains(rows[0], test.want) {
+				t.Errorf("list %s:\n%q", test.flags, rows)
+			}
+		}
+		if found := p.does(t, "", "users", "list", "--json", "--search", "nobody"); found != "" {
+			t.Errorf("--search nobody: %s", found)
+		}
 		shownUser := p.does(t, "", "users", "show", "grace@example.com")
-		for _, words := range []string{"id        " + grace, "address   grace@example.com", "disabled  -", "127.0.0.1", "curl \uFFFD"} {
+		for _, words := range []string{"id          " + grace, "email       grace@example.com", "disabled    -", "last login  2", "127.0.0.1", "curl \uFFFD"} {
 			if !strings.Contains(shownUser, words) {
 				t.Errorf("show does not say %q:\n%s", words, shownUser)
 			}
 		}
 		asJSON := p.does(t, "", "users", "show", grace, "--json")
-		for _, words := range []string{`{"id":"` + grace + `","email":"grace@example.com"`, `"sessions":[{"id":"`, `"openedAt":"`, `"refreshedAt":"`, `"address":"127.0.0.1","userAgent":"curl `} {
+		for _, words := range []string{`{"id":"` + grace + `","email":"grace@example.com"`, `"sessions":[{"id":"`, `"createdAt":"`, `"lastLoginAt":"`, `"lastUsedAt":"`, `"ip":"127.0.0.1","userAgent":"curl `} {
 			if !strings.Contains(asJSON, words) {
 				t.Errorf("show --json does not say %q:\n%s", words, asJSON)
 			}
@@ -295,9 +304,13 @@ func TestUsersRefuse(t *testing.T) {
 		words  string
 	}{
 		{create(), horse, 2, "--password-stdin"},
-		{create("--password-stdin", "--no-password"), horse, 2, "exclude each other"},
+		{create("--password-stdin", "--no-password"), horse, 2, "not both"},
 		{create("--password", horse), "", 2, "unknown flag"},
 		{create("more"), "", 2, "unknown command"},
+		{[]string{"users", "lst"}, "", 2, "did you mean list?"},
+		{[]string{"user"}, "", 2, "did you mean users?"},
+		{[]string{"users", "xyzzyx"}, "", 2, "unknown command"},
+		{[]string{"users", "list", "--limit", "0"}, "", 2, "--limit must be 1 or more"},
 		{[]string{"users", "create", "--name", "New", "--no-password"}, "", 2, "--email and --name"},
 		{[]string{"users", "create", "--email", "new@example.com", "--no-password"}, "", 2, "--email and --name"},
 		{create("--password-stdin"), "", 1, "cannot be used"},

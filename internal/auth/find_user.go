@@ -54,14 +54,27 @@ func (s *Service) userByEmail(ctx context.Context, typed string) (*User, error) 
 // usersPage is how many users one query of Users reads.
 const usersPage = 1000
 
-// Users returns all users, or only the disabled ones, ordered by id. It reads them in pages, so it needs the
-// memory of one page; a user who is created or deleted meanwhile may or may not be among them.
-func (s *Service) Users(ctx context.Context, onlyDisabled bool) iter.Seq2[*User, error] {
+// UserFilter selects users. The zero value selects all of them.
+type UserFilter struct {
+	Search   string // a part of the email or the name, in any case
+	Disabled bool   // only disabled users
+}
+
+func (f UserFilter) selects(user *User) bool {
+	part := strings.ToLower(f.Search)
+	return strings.Contains(user.Email, part) || strings.Contains(strings.ToLower(user.Name), part)
+}
+
+// Users returns the users that filter selects, ordered by id. It reads them in pages, so it needs the memory of
+// one page; a user who is created or deleted meanwhile may or may not be among them.
+//
+// The search runs here and not in SQL: the engines differ in the case of letters outside ASCII.
+func (s *Service) Users(ctx context.Context, filter UserFilter) iter.Seq2[*User, error] {
 	return func(yield func(*User, error) bool) {
 		last, read := uuid.Nil, usersPage
 		for read == usersPage {
 			query := s.db.WithContext(ctx).Where("id > ?", last).Order("id").Limit(usersPage)
-			if onlyDisabled {
+			if filter.Disabled {
 				query = query.Where("disabled_at IS NOT NULL")
 			}
 			var page []User
@@ -70,10 +83,10 @@ func (s *Service) Users(ctx context.Context, onlyDisabled bool) iter.Seq2[*User,
 				return
 			}
 			for i := range page {
-				if !yield(&page[i], nil) {
+				last = page[i].ID
+				if filter.selects(&page[i]) && !yield(&page[i], nil) {
 					return
 				}
-				last = page[i].ID
 			}
 			read = len(page)
 		}

@@ -30,6 +30,7 @@ type ImportedUser struct {
 	Email        string
 	PasswordHash *string   // accepted by password.CheckHash; nil: the user cannot log in before resetting the password
 	CreatedAt    time.Time // zero: now
+	LastLoginAt  time.Time // zero: never
 	Disabled     bool
 }
 
@@ -104,6 +105,9 @@ func (s *Service) newImportedUser(account *ImportedUser, now time.Time) (*User, 
 	if !account.CreatedAt.IsZero() {
 		row.CreatedAt = account.CreatedAt.UTC().Truncate(time.Microsecond)
 	}
+	if !account.LastLoginAt.IsZero() {
+		row.LastLoginAt = new(account.LastLoginAt.UTC().Truncate(time.Microsecond))
+	}
 	if account.Disabled {
 		row.DisabledAt = &now
 	}
@@ -121,9 +125,9 @@ func (s *Service) insertMissing(tx *gorm.DB, rows []*User) (map[uuid.UUID]bool, 
 		var values []any
 		for _, row := range some {
 			if row != nil {
-				places = append(places, "(?, ?, ?, ?, ?, ?, ?, ?, ?)")
+				places = append(places, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 				values = append(values, row.ID, row.Name, row.Bio, row.Email, row.PasswordHash, row.Generation,
-					row.DisabledAt, row.CreatedAt, row.UpdatedAt)
+					row.DisabledAt, row.LastLoginAt, row.CreatedAt, row.UpdatedAt)
 			}
 		}
 		if len(places) == 0 {
@@ -131,7 +135,8 @@ func (s *Service) insertMissing(tx *gorm.DB, rows []*User) (map[uuid.UUID]bool, 
 		}
 		var ids []uuid.UUID
 		err := tx.Raw(`
-			INSERT INTO users (id, name, bio, email, password_hash, generation, disabled_at, created_at, updated_at)
+			INSERT INTO users (id, name, bio, email, password_hash, generation, disabled_at, last_login_at,
+				created_at, updated_at)
 			VALUES `+strings.Join(places, ", ")+` ON CONFLICT DO NOTHING RETURNING id`, values...).Scan(&ids).Error
 		if err != nil {
 			return nil, err

@@ -63,6 +63,10 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 			if err := audit.Record(tx, ofSession(s.success(audit.Login, user, client), session)); err != nil {
 				return err
 			}
+			lastLogin := tx.Model(&User{}).Where("id = ? AND generation = ?", user.ID, user.Generation)
+			if err := lastLogin.UpdateColumn("last_login_at", session.CreatedAt).Error; err != nil {
+				return err
+			}
 			if err := s.evictSessions(tx, user, session, client); err != nil {
 				return err
 			}

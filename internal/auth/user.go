@@ -15,6 +15,7 @@ type User struct {
 	PasswordHash string     // in PHC or modular crypt format
 	Generation   int64      // of the valid sessions; see the package comment
 	DisabledAt   *time.Time // nil: not disabled
+	LastLoginAt  *time.Time // nil: never
 	CreatedAt    time.Time  `gorm:"autoCreateTime:false"`
 	UpdatedAt    time.Time  `gorm:"autoUpdateTime:false"` // when the profile or the password last changed
 }

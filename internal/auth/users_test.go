@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -369,7 +370,7 @@ func TestUsersAreReadInPages(t *testing.T) {
 			}
 			for onlyDisabled, want := range map[bool]int{false: total, true: (total + 2) / 3} {
 				last, read := uuid.Nil.String(), 0
-				for user, err := range s.Users(t.Context(), onlyDisabled) {
+				for user, err := range s.Users(t.Context(), UserFilter{Disabled: onlyDisabled}) {
 					if err != nil || user.ID.String() <= last || onlyDisabled && user.DisabledAt == nil {
 						t.Fatalf("%+v after %s, %v", user, last, err)
 					}
@@ -385,7 +386,7 @@ func TestUsersAreReadInPages(t *testing.T) {
 			}
 			late := User{ID: uuid.Max, Name: "Late", Email: "late@example.com", CreatedAt: noon, UpdatedAt: noon}
 			read := 0
-			for user, err := range s.Users(t.Context(), false) {
+			for user, err := range s.Users(t.Context(), UserFilter{}) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -401,7 +402,7 @@ func TestUsersAreReadInPages(t *testing.T) {
 			if read != total+1 {
 				t.Errorf("%d users were read", read)
 			}
-			for _, err := range s.Users(t.Context(), false) { // who has seen enough stops
+			for _, err := range s.Users(t.Context(), UserFilter{}) { // the caller may stop early
 				if err != nil {
 					t.Error(err)
 				}
@@ -411,13 +412,45 @@ func TestUsersAreReadInPages(t *testing.T) {
 	})
 }
 
-func TestUsersTellOfFailure(t *testing.T) {
+func TestUsersAreSearched(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := newService(t, engine)
+		for i, name := range []string{"Ada Lovelace", "Émile Zola", "100% Bob_"} {
+			row := User{ID: uuid.New(), Name: name, Email: fmt.Sprintf("user%d@example.com", i), CreatedAt: noon, UpdatedAt: noon}
+			if err := s.db.WithContext(t.Context()).Create(&row).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		for search, want := range map[string][]string{
+			"":      {"100% Bob_", "Ada Lovelace", "Émile Zola"},
+			"LOVE":  {"Ada Lovelace"},
+			"éMIL":  {"Émile Zola"},
+			"User1": {"Émile Zola"},
+			"%":     {"100% Bob_"},
+			"_":     {"100% Bob_"},
+			"'":     nil,
+		} {
+			var names []string
+			for user, err := range s.Users(t.Context(), UserFilter{Search: search}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				names = append(names, user.Name)
+			}
+			if slices.Sort(names); !slices.Equal(names, want) {
+				t.Errorf("%q finds %q, want %q", search, names, want)
+			}
+		}
+	})
+}
+
+func TestUsersReportAFailure(t *testing.T) {
 	s := newService(t, databasetest.SQLite)
 	if err := s.db.WithContext(t.Context()).Migrator().DropTable(&OneTimeToken{}, &Session{}, &User{}); err != nil {
 		t.Fatal(err)
 	}
 	var failure error
-	for _, err := range s.Users(t.Context(), false) {
+	for _, err := range s.Users(t.Context(), UserFilter{}) {
 		failure = err
 	}
 	if failure == nil {

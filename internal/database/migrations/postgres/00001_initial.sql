@@ -7,6 +7,7 @@ CREATE TABLE users (
     password_hash TEXT NOT NULL,
     generation    BIGINT NOT NULL,
     disabled_at   TIMESTAMPTZ,
+    last_login_at TIMESTAMPTZ,
     created_at    TIMESTAMPTZ NOT NULL,
     updated_at    TIMESTAMPTZ NOT NULL
 );

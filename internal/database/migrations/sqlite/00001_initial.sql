@@ -7,6 +7,7 @@ CREATE TABLE users (
     password_hash TEXT NOT NULL,
     generation    INTEGER NOT NULL,
     disabled_at   DATETIME,
+    last_login_at DATETIME,
     created_at    DATETIME NOT NULL,
     updated_at    DATETIME NOT NULL
 );
