@@ -5,8 +5,6 @@ import (
 	"log"
 	"net/http"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/sesame-auth/sesame/verify"
 )
 
@@ -23,18 +21,4 @@ func Example() {
 	mux := http.NewServeMux()
 	mux.Handle("GET /orders", verifier.Middleware(orders))
 	log.Fatal(http.ListenAndServe("127.0.0.1:9000", mux))
-}
-
-func ExampleVerifier_Middleware_echo() {
-	verifier, err := verify.New("https://auth.example.com", "https://api.example.com")
-	if err != nil {
-		log.Fatal(err)
-	}
-	e := echo.New()
-	e.Use(echo.WrapMiddleware(verifier.Middleware))
-	e.GET("/orders", func(c echo.Context) error {
-		claims, _ := verify.FromContext(c.Request().Context())
-		return c.String(http.StatusOK, "the orders of "+claims.Subject)
-	})
-	log.Fatal(e.Start("127.0.0.1:9000"))
 }

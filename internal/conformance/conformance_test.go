@@ -158,8 +158,8 @@ func TestLimitsAreSatOut(t *testing.T) {
 			}
 		})
 		report, err := conformance.Run(t.Context(), target(s, proxy(t, s.URL, change)), func(string) {})
-		var throttled *conformance.ThrottledError
-		if errors.As(err, &throttled) == test.passes || test.passes && err != nil {
+		_, throttled := errors.AsType[*conformance.ThrottledError](err)
+		if throttled == test.passes || test.passes && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if seen := len(report.Took("forgotPassword", 429)); seen != test.seen {
@@ -210,8 +210,8 @@ func TestWhatIsNoBreach(t *testing.T) {
 		})), io.EOF},
 	} {
 		_, err := conformance.Run(test.ctx, test.target, func(string) {})
-		var breach *conformance.Breach
-		if !errors.Is(err, test.want) || errors.As(err, &breach) || strings.Contains(err.Error(), "token=") {
+		_, breach := errors.AsType[*conformance.Breach](err)
+		if !errors.Is(err, test.want) || breach || strings.Contains(err.Error(), "token=") {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
 		}
 	}

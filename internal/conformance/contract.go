@@ -145,8 +145,7 @@ func inWords(err error) error {
 		}
 		return errors.Join(faults...)
 	}
-	var response *openapi3filter.ResponseError
-	if errors.As(err, &response) && response.Err != nil {
+	if response, ok := errors.AsType[*openapi3filter.ResponseError](err); ok && response.Err != nil {
 		return fmt.Errorf("%s: %w", response.Reason, inWords(response.Err))
 	}
 	if schema, ok := errors.AsType[*openapi3.SchemaError](err); ok {

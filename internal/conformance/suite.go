@@ -170,9 +170,8 @@ func (s *suite) send(c call) answer {
 	started := s.now()
 	response, err := s.client.Do(request)
 	if err != nil {
-		var told *url.Error // with the whole URL
-		if errors.As(err, &told) {
-			err = told.Err
+		if withURL, ok := errors.AsType[*url.Error](err); ok { // it contains the whole URL
+			err = withURL.Err
 		}
 		s.err = fmt.Errorf("%s %s: %w", c.method, s.target.URL+c.where(), err)
 		return answer{}

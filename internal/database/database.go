@@ -9,10 +9,12 @@
 //   - what [DB.Transaction] or [DB.Statement] returned without an error is durable;
 //   - concurrent writers wait for each other instead of failing.
 //
-// A deadline interrupts a statement, with one exception: on SQLite a read stops between two rows, so a row
-// that takes long to find is found first (the driver does not interrupt it). Reads therefore have an index.
+// A deadline interrupts a statement, with one exception: after its first row, a read on SQLite stops only
+// between two rows, because the driver does not interrupt the search for the next one.
 //
-// Times are stored in UTC with microseconds, the finest resolution that both engines have.
+// Times are stored with microseconds, the finest resolution that both engines have, and compared as
+// instants. On SQLite they are integers, in columns declared as DATETIME: the driver returns a time only
+// for such a column, and not for an expression such as MAX(created_at).
 package database
 
 import (

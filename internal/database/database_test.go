@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -212,9 +213,11 @@ func TestErrorsAreToldApart(t *testing.T) {
 		if err := db.WithContext(t.Context()).Create(newUser("a@example.com")).Error; !errors.Is(err, gorm.ErrDuplicatedKey) {
 			t.Errorf("a duplicate: %v", err)
 		}
-		err := db.WithContext(t.Context()).Exec("SELECT nothing FROM nowhere").Error
-		if err == nil || errors.Is(err, database.ErrUnavailable) {
-			t.Errorf("a wrong statement: %v", err)
+		for _, wrong := range []string{"SELECT nothing FROM nowhere", `SELECT "nothing" FROM users`} {
+			err := db.WithContext(t.Context()).Exec(wrong).Error
+			if err == nil || errors.Is(err, database.ErrUnavailable) {
+				t.Errorf("%s: %v", wrong, err)
+			}
 		}
 		late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 		defer cancel()
@@ -289,6 +292,48 @@ func TestTimesAndTextComeBackAsTheyWere(t *testing.T) {
 	})
 }
 
+// Both engines keep microseconds, and compare instants rather than texts.
+func TestTimesCompareAlike(t *testing.T) {
+	east := time.FixedZone("", 5*60*60)
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		stored := time.Date(2026, 3, 29, 1, 30, 0, 123_456_789, time.UTC)
+		for name, at := range map[string]time.Time{"in UTC": stored, "in another zone": stored.In(east)} {
+			user := newUser(name)
+			user.CreatedAt = at
+			if err := db.WithContext(t.Context()).Create(user).Error; err != nil {
+				t.Fatal(err)
+			}
+			for _, limit := range []time.Time{stored, stored.In(east)} {
+				for want, since := range map[int64]time.Time{1: limit, 0: limit.Add(time.Microsecond)} {
+					var found int64
+					err := db.WithContext(t.Context()).Model(&auth.User{}).Where("id = ? AND created_at >= ?", user.ID, since).Count(&found).Error
+					if err != nil || found != want {
+						t.Errorf("%s: %d rows since %s, %v", name, found, since, err)
+					}
+				}
+			}
+			var got auth.User
+			if err := db.WithContext(t.Context()).Where("id = ?", user.ID).Take(&got).Error; err != nil ||
+				!got.CreatedAt.Equal(stored.Truncate(time.Microsecond)) {
+				t.Errorf("%s: %s, %v", name, got.CreatedAt, err)
+			}
+		}
+	})
+}
+
+// A server that refuses the connection is unavailable, whatever its reason: an operator can change it.
+func TestRefusedConnection(t *testing.T) {
+	address, err := url.Parse(databasetest.Empty(t, databasetest.Postgres))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.Path = "/no_such_database"
+	if _, err := database.Open(t.Context(), address.String()); !errors.Is(err, database.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestSQLiteFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "with space & %41?#.db")
 	db := open(t, "sqlite:"+path)
@@ -307,6 +352,20 @@ func TestSQLiteFile(t *testing.T) {
 		err := db.Transaction(t.Context(), func(tx *gorm.DB) error { return tx.Raw("PRAGMA " + pragma).Scan(&got).Error })
 		if err != nil || got != want {
 			t.Errorf("%s of the writer is %q, %v", pragma, got, err)
+		}
+	}
+}
+
+// A limit that is bound as a value costs another preparation of the statement.
+func TestSQLiteLimitIsLiteral(t *testing.T) {
+	dry := databasetest.New(t, databasetest.SQLite).WithContext(t.Context()).Session(&gorm.Session{DryRun: true})
+	for want, query := range map[string]*gorm.DB{
+		"LIMIT 1":           dry.Take(&auth.User{}),
+		"LIMIT 3 OFFSET 2":  dry.Limit(3).Offset(2).Find(&[]auth.User{}),
+		"LIMIT -1 OFFSET 2": dry.Offset(2).Find(&[]auth.User{}),
+	} {
+		if got := query.Statement.SQL.String(); query.Error != nil || !strings.HasSuffix(got, " "+want) {
+			t.Errorf("%s: %s, %v", want, got, query.Error)
 		}
 	}
 }

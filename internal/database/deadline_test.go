@@ -28,6 +28,10 @@ func TestDeadlinePassesInAStatement(t *testing.T) {
 			"a long write": func(tx *gorm.DB) error {
 				return tx.Exec(counting + "INSERT INTO numbers SELECT i FROM n").Error
 			},
+			"a read of one row": func(tx *gorm.DB) error {
+				var count int64
+				return tx.Raw(counting + "SELECT COUNT(*) FROM n").Scan(&count).Error
+			},
 			"a read of many rows": func(tx *gorm.DB) error {
 				rows, err := tx.Raw(counting + "SELECT i FROM n").Rows()
 				if err != nil {

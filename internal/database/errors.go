@@ -15,11 +15,13 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// ErrUnavailable is returned if the database cannot do what was asked at the moment: it is down, full, locked,
-// read-only or too slow. Nothing may be acknowledged; the same request may succeed later.
+// ErrUnavailable is returned if the database cannot run a statement at the moment: it is down, full,
+// locked, read-only or too slow. The statement may or may not have taken effect, so callers must not
+// report success. The same request may succeed later.
 var ErrUnavailable = errors.New("database unavailable")
 
-// translate adds ErrUnavailable to an error where it applies, and leaves other errors to the engine.
+// translate adds ErrUnavailable to err if unavailable reports true for it, and passes other errors to
+// engine.
 func translate(err error, engine func(error) error) error {
 	if err == nil || errors.Is(err, ErrUnavailable) {
 		return err
@@ -30,32 +32,36 @@ func translate(err error, engine func(error) error) error {
 	return engine(err)
 }
 
-// plain is translate for errors that did not pass the engine's translation: outside GORM, and from GORM's Raw, Row and
-// Rows.
+// plain is translate for errors that GORM did not translate: those from outside GORM, and those from
+// its Raw, Row and Rows.
 func plain(err error) error {
 	return translate(err, func(err error) error { return err })
 }
 
+// unavailable reports whether err says that the database is unavailable, and not that the statement is
+// wrong or violates a constraint.
 func unavailable(err error) bool {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true // for any reason: no statement was sent, and an operator can fix it
+	}
 	if onPostgres, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return unavailablePostgres(onPostgres.Code)
 	}
 	if onSQLite, ok := errors.AsType[*sqlite.Error](err); ok {
 		return unavailableSQLite(onSQLite.Code() & 0xff)
 	}
-	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	_, network := errors.AsType[net.Error](err)
-	return connecting || network ||
+	return network ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, pgconn.ErrConnClosed) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
-		strings.HasSuffix(err.Error(), "sql: database is closed") // has no type of its own in database/sql
+		strings.HasSuffix(err.Error(), "sql: database is closed") // database/sql does not export this error
 }
 
-// unavailablePostgres knows the SQLSTATEs (PostgreSQL manual, appendix A) that pass by themselves or by an operator's
-// action: connection exceptions, insufficient resources, operator intervention, a primary that became a standby, and
-// transactions that lost against others.
+// unavailablePostgres reports whether an SQLSTATE (PostgreSQL manual, appendix A) stands for a condition
+// that ends by itself or that an operator can end: connection exceptions, insufficient resources,
+// operator intervention, a primary that became a standby, and conflicts with other transactions.
 func unavailablePostgres(code string) bool {
 	switch code {
 	case "25006", // read_only_sql_transaction: this host is a standby now
@@ -70,10 +76,12 @@ func unavailablePostgres(code string) bool {
 	return false
 }
 
+// unavailableSQLite is unavailablePostgres for the primary result codes of SQLite.
 func unavailableSQLite(primary int) bool {
 	switch primary {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
 		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM,
+		sqlite3.SQLITE_PROTOCOL,  // another process kept the lock of the write-ahead log for too long
 		sqlite3.SQLITE_INTERRUPT: // the deadline passed in the middle of a statement
 		return true
 	}

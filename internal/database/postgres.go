@@ -11,24 +11,26 @@ import (
 )
 
 const (
-	// postgresConnections is how many connections one instance holds. Idle ones are kept: opening a
-	// connection costs more than a hundred reads.
+	// postgresConnections is the maximum number of connections of one instance. Idle connections
+	// stay open, because opening one costs more than a hundred reads.
 	postgresConnections = 20
-	// connectTimeout bounds the wait for a host that does not answer, unless the URL has a connect_timeout.
+	// connectTimeout limits the wait for a host that does not respond, unless the URL has its own
+	// connect_timeout.
 	connectTimeout = 5 * time.Second
 )
 
-// postgresDialector is GORM's, with its errors classified by translate.
+// postgresDialector is GORM's dialect, except that translate classifies its errors.
 type postgresDialector struct{ *postgres.Dialector }
 
 func (d postgresDialector) Translate(err error) error {
 	return translate(err, d.Dialector.Translate)
 }
 
+// openPostgres opens the database at url.
 func openPostgres(ctx context.Context, url string) (*DB, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("the database URL is not valid: %w", err) // pgx leaves the password out
+		return nil, fmt.Errorf("the database URL is not valid: %w", err) // pgx does not include the password
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout

@@ -11,9 +11,10 @@ import (
 	"strings"
 )
 
-// openSQLite opens the file at path, which only its owner can read, in WAL mode and with every commit synced to disk.
+// openSQLite opens the file at path in WAL mode, with every commit synced to disk. It creates the file
+// if it does not exist, so that only its owner can read it.
 func openSQLite(ctx context.Context, path string) (*DB, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the file; SQLite would make it 0644
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator chose the path; SQLite would use mode 0644
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -37,7 +38,9 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 
 func openSQLitePool(path, lock string, pragmas []string, connections int) (*sql.DB, error) {
 	source := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
-		"_txlock": {lock}, "_pragma": pragmas, "_time_format": {"sqlite"}, // which sorts by time
+		"_txlock": {lock}, "_pragma": pragmas,
+		"_time_integer_format": {"unix_micro"}, "_inttotime": {"1"}, // compares by time, whatever the time zone
+		"_dqs": {"0"}, // a misspelled column is an error, not a string
 	}.Encode()}
 	pool, err := sql.Open("sqlite", source.String())
 	if err != nil {
@@ -50,9 +53,10 @@ func openSQLitePool(path, lock string, pragmas []string, connections int) (*sql.
 
 // sqlitePool sends writes to the one connection that writes, and reads to many that cannot.
 //
-// SQLite allows one writer at a time. Writers that meet on the lock of the file poll, and give up after the busy timeout;
-// writers that queue for a connection are served in order, as soon as it is free. So the lock is only needed against other
-// processes, such as a command that runs next to the server.
+// SQLite allows one writer at a time. Connections that wait for the lock of the file poll it, in no
+// order, and fail after the busy timeout. Writers that wait for the one connection get it in order, as
+// soon as it is free. So only other processes, such as a command that runs next to the server, compete
+// for the lock.
 type sqlitePool struct{ writer, readers *sql.DB }
 
 func (p *sqlitePool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {

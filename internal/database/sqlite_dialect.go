@@ -14,8 +14,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// sqliteDialect is a GORM dialect for modernc.org/sqlite. It has what the statements of this program need. The schema is
-// made by the migrations, so there is no Migrator beyond GORM's generic one.
+// sqliteDialect is a GORM dialect for modernc.org/sqlite. It contains only what the statements of this
+// program need. The migrations create the schema, so GORM's generic Migrator is enough.
 type sqliteDialect struct{ pool *sqlitePool }
 
 // Name returns the name of the engine.
@@ -33,7 +33,8 @@ func (d sqliteDialect) Initialize(db *gorm.DB) error {
 	return nil
 }
 
-// buildLimit writes the LIMIT that SQLite requires before an OFFSET.
+// buildLimit writes the limit as a literal, because SQLite prepares a statement again when 0 or 1 is
+// bound to its limit. It adds a limit to a lone offset, because SQLite requires one.
 func buildLimit(c clause.Clause, builder clause.Builder) {
 	limit, ok := c.Expression.(clause.Limit)
 	if !ok {
@@ -56,10 +57,11 @@ func (d sqliteDialect) Migrator(db *gorm.DB) gorm.Migrator {
 	return migrator.Migrator{Config: migrator.Config{DB: db, Dialector: d}}
 }
 
-// DataTypeOf returns the type of a column. It is the one of the migrations, which name their types themselves.
+// DataTypeOf returns the type that GORM derived from the field. It is not used: the migrations declare
+// the types of columns.
 func (d sqliteDialect) DataTypeOf(field *schema.Field) string { return string(field.DataType) }
 
-// DefaultValueOf returns the value of a field that has none.
+// DefaultValueOf returns the expression that is inserted for a field without a value.
 func (d sqliteDialect) DefaultValueOf(*schema.Field) clause.Expression {
 	return clause.Expr{SQL: "NULL"}
 }
@@ -69,7 +71,7 @@ func (d sqliteDialect) BindVarTo(writer clause.Writer, _ *gorm.Statement, _ any)
 	_ = writer.WriteByte('?') // a strings.Builder never fails
 }
 
-// QuoteTo writes an identifier. Its parts are separated by dots; ours contain no quotes.
+// QuoteTo writes a quoted identifier, whose parts are separated by dots.
 func (d sqliteDialect) QuoteTo(writer clause.Writer, identifier string) {
 	_ = writer.WriteByte('"')
 	for _, c := range []byte(identifier) {

@@ -112,12 +112,12 @@ func TestExactInParallel(t *testing.T) {
 			all.Go(func() {
 				<-start
 				reservation, err := instances[i%2].Reserve(t.Context(), charge(wide, "network"), charge(ten, fmt.Sprint(i%3)))
-				var throttled *throttle.ThrottledError
+				_, throttled := errors.AsType[*throttle.ThrottledError](err)
 				switch {
 				case err == nil:
 					passed.Add(1)
 					reservation.End()
-				case errors.As(err, &throttled):
+				case throttled:
 					refused.Add(1)
 				default:
 					t.Error(err)
@@ -248,7 +248,6 @@ func TestHonestAttemptsWaitForEachOther(t *testing.T) {
 		results := make(chan error, 2)
 		go func() { _, err := k.Reserve(impatient, charge(ten, "ada")); results <- err }()
 		cancel()
-		var throttled *throttle.ThrottledError
 		if err := <-results; !errors.Is(err, database.ErrUnavailable) {
 			t.Errorf("impatient: %v", err)
 		}
@@ -256,7 +255,8 @@ func TestHonestAttemptsWaitForEachOther(t *testing.T) {
 		only := k.pass(t, 1, lone)
 		go func() { _, err := k.Reserve(t.Context(), lone); results <- err }()
 		only.End()
-		if err := <-results; !errors.As(err, &throttled) || throttled.RetryAfter != time.Hour {
+		err := <-results
+		if throttled, ok := errors.AsType[*throttle.ThrottledError](err); !ok || throttled.RetryAfter != time.Hour {
 			t.Errorf("after another was kept: %v", err)
 		}
 		held.End()
@@ -362,8 +362,8 @@ func TestRefusalIsRemembered(t *testing.T) {
 		}
 		asks := func(charges ...throttle.Charge) {
 			t.Helper()
-			var throttled *throttle.ThrottledError
-			if _, err := one.Reserve(t.Context(), charges...); err == nil || errors.As(err, &throttled) {
+			_, err := one.Reserve(t.Context(), charges...)
+			if _, throttled := errors.AsType[*throttle.ThrottledError](err); err == nil || throttled {
 				t.Errorf("the database was not asked: %v", err)
 			}
 		}

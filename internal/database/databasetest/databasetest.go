@@ -1,17 +1,17 @@
-// Package databasetest gives each test a database of its own, on both engines.
+// Package databasetest creates a separate database for each test, on both engines.
 //
-// A package with such tests hands its TestMain to Main:
+// A package with such tests calls Main from its TestMain:
 //
 //	func TestMain(m *testing.M) { databasetest.Main(m) }
 //
-// PostgreSQL is the server at SESAME_TEST_POSTGRES_URL, whose user must be
-// allowed to create databases, or else a throwaway cluster that lives as long as
-// the package's tests. A test never skips for want of PostgreSQL: it fails and
-// says what to do.
+// Main uses the PostgreSQL server at SESAME_TEST_POSTGRES_URL, whose user must be allowed to create
+// databases. If the variable is not set, Main starts a throwaway server for the tests of the
+// package. Without PostgreSQL, tests fail with an error that says what to install; they are never
+// skipped.
 //
-// The schema is migrated once into a template, which each test's database is a
-// copy of. On a server that stays, the templates stay too, one for each version
-// of the migrations, for the next run.
+// The migrations run once, in a template database, and each test gets a copy of it. The server at
+// SESAME_TEST_POSTGRES_URL keeps the templates for the next run, one for each version of the
+// migrations.
 package databasetest
 
 import (
@@ -26,30 +26,29 @@ import (
 	"github.com/sesame-auth/sesame/internal/database/databasetest/cluster"
 )
 
-// An Engine is a kind of database.
+// An Engine is a database engine.
 type Engine string
 
-// The engines that Sesame runs on.
+// The engines that Sesame supports.
 const (
 	SQLite   Engine = "sqlite"
 	Postgres Engine = "postgres"
 )
 
-// Engines are those every integration test runs on.
+// Engines contains the engines that every integration test runs on.
 var Engines = []Engine{SQLite, Postgres}
 
-// timeout bounds the making of one database.
+// timeout limits how long creating one database may take.
 const timeout = time.Minute
 
 const postgresVariable = "SESAME_TEST_POSTGRES_URL"
 
-// Main runs the tests with PostgreSQL at hand and exits.
+// Main runs the tests with a PostgreSQL server and exits.
 func Main(m *testing.M) {
 	os.Exit(Run(m))
 }
 
-// Run is Main for a TestMain with something to do after the tests: it returns
-// the exit status.
+// Run is like Main, but returns the exit status, for a TestMain that cleans up after the tests.
 func Run(m *testing.M) (status int) {
 	if os.Getenv(postgresVariable) != "" {
 		return m.Run()
@@ -83,7 +82,7 @@ func Each(t *testing.T, test func(t *testing.T, engine Engine)) {
 	}
 }
 
-// New opens a migrated database without rows, which ends with the test.
+// New opens a migrated database without rows. The database is closed and deleted after the test.
 func New(t testing.TB, engine Engine) *database.DB {
 	t.Helper()
 	db, err := database.Open(t.Context(), URL(t, engine))
@@ -98,9 +97,8 @@ func New(t testing.TB, engine Engine) *database.DB {
 	return db
 }
 
-// URL returns the address of a migrated database without rows, for tests that
-// open it themselves, or more than once. The database is deleted with the test,
-// open or not.
+// URL returns the URL of a migrated database without rows, for tests that open it themselves or more
+// than once. The database is deleted after the test, even if it is still open.
 func URL(t testing.TB, engine Engine) string {
 	t.Helper()
 	switch engine {
@@ -114,7 +112,7 @@ func URL(t testing.TB, engine Engine) string {
 	}
 }
 
-// Empty is URL without the migrations, for the tests of migrating.
+// Empty returns the URL of a database without tables, for the tests of the migrations.
 func Empty(t testing.TB, engine Engine) string {
 	t.Helper()
 	switch engine {

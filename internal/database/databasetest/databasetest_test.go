@@ -22,7 +22,7 @@ func TestDatabasesAreMigratedAndApart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// A table of its own makes this test independent of the schema.
+		// With its own table, the test does not depend on the schema.
 		for _, db := range []*database.DB{first, second} {
 			exec(t, db, "CREATE TABLE visits (visitor TEXT)")
 		}
@@ -68,7 +68,7 @@ func TestDatabasesEndWithTheTest(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		_ = left.Close() // its connections may have been cut
+		_ = left.Close() // fails if its connections were closed by the deletion
 		switch engine {
 		case SQLite:
 			folder := filepath.Dir(strings.TrimPrefix(address, "sqlite:"))

@@ -20,8 +20,7 @@ import (
 
 const databasePrefix = "sesame_test_"
 
-// templateLock is the advisory lock under which a template is made: "sesame" in
-// ASCII.
+// templateLock is the key of the advisory lock held while a template is created: "sesame" in ASCII.
 const templateLock = 0x736573616d65
 
 func migratedPostgres(t testing.TB) string {
@@ -41,7 +40,7 @@ func requirePostgres(t testing.TB) {
 	}
 }
 
-// createPostgres copies template to a database that lives as long as the test.
+// createPostgres returns the URL of a copy of template, which is deleted after the test.
 func createPostgres(t testing.TB, template string) string {
 	t.Helper()
 	requirePostgres(t)
@@ -56,7 +55,7 @@ func createPostgres(t testing.TB, template string) string {
 		t.Fatalf("create a PostgreSQL database: %v", err)
 	}
 	t.Cleanup(func() {
-		// The test's own context is over by now.
+		// The context of the test is already canceled.
 		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()
 		if err := administer(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
@@ -66,8 +65,8 @@ func createPostgres(t testing.TB, template string) string {
 	return address
 }
 
-// postgresTemplate is the name of the migrated template, which the first process
-// to hold the lock makes.
+// postgresTemplate returns the name of the migrated template. The first process that gets the lock
+// creates it.
 var postgresTemplate = sync.OnceValues(func() (name string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -81,7 +80,7 @@ var postgresTemplate = sync.OnceValues(func() (name string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, admin.Close(ctx)) }() // which also unlocks
+	defer func() { err = errors.Join(err, admin.Close(ctx)) }() // also releases the lock
 	if _, err := admin.Exec(ctx, "SELECT pg_advisory_lock($1)", templateLock); err != nil {
 		return "", err
 	}
@@ -95,9 +94,9 @@ var postgresTemplate = sync.OnceValues(func() (name string, err error) {
 	return name, makePostgresTemplate(ctx, admin, name)
 })
 
-// makePostgresTemplate marks the database as a template last, so that one whose
-// maker was killed is made anew. Nobody can connect to it from then on, as
-// PostgreSQL does not copy a database that is in use.
+// makePostgresTemplate creates a migrated database and marks it as a template as the last step, so a
+// database that a killed process left unfinished is created again. It also forbids connections to
+// the template, because PostgreSQL does not copy a database that is in use.
 func makePostgresTemplate(ctx context.Context, admin *pgx.Conn, name string) error {
 	address, err := postgresURL(name)
 	if err != nil {
@@ -116,7 +115,7 @@ func makePostgresTemplate(ctx context.Context, admin *pgx.Conn, name string) err
 	return err
 }
 
-// migrate brings the database at address up to date and hangs up.
+// migrate runs the migrations on the database at address.
 func migrate(ctx context.Context, address string) (err error) {
 	db, err := database.Open(ctx, address)
 	if err != nil {
@@ -126,7 +125,7 @@ func migrate(ctx context.Context, address string) (err error) {
 	return db.Migrate(ctx)
 }
 
-// administer runs one statement on the server's own database.
+// administer runs one statement on the database of the server's URL.
 func administer(ctx context.Context, statement string) (err error) {
 	admin, err := pgx.Connect(ctx, os.Getenv(postgresVariable))
 	if err != nil {
@@ -137,7 +136,7 @@ func administer(ctx context.Context, statement string) (err error) {
 	return err
 }
 
-// postgresURL is the server's URL with another database.
+// postgresURL returns the server's URL with the database replaced by name.
 func postgresURL(name string) (string, error) {
 	server, err := url.Parse(os.Getenv(postgresVariable))
 	if err != nil || (server.Scheme != "postgres" && server.Scheme != "postgresql") {
@@ -147,8 +146,8 @@ func postgresURL(name string) (string, error) {
 	return server.String(), nil
 }
 
-// migrationsDigest names a version of the schema: other migrations, another
-// template.
+// migrationsDigest returns a digest of the migrations. It is part of the template's name, so changed
+// migrations get a new template.
 func migrationsDigest() (string, error) {
 	digest := sha256.New()
 	err := fs.WalkDir(database.Migrations, ".", func(path string, entry fs.DirEntry, err error) error {

@@ -7,7 +7,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/database"
 )
 
-// Tables returns the names of the tables. It also works after the end of the test.
+// Tables returns the names of the tables. It also works in cleanups of the test.
 func Tables(t testing.TB, db *database.DB) []string {
 	t.Helper()
 	query := "SELECT name FROM sqlite_master WHERE type = 'table'"

@@ -25,7 +25,7 @@ func migratedSQLite(t testing.TB) string {
 	return "sqlite:" + path
 }
 
-// sqliteTemplate is the content of a migrated file, made once a process.
+// sqliteTemplate returns the content of a migrated database file. Each process creates it once.
 var sqliteTemplate = sync.OnceValues(func() (content []byte, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -42,8 +42,8 @@ var sqliteTemplate = sync.OnceValues(func() (content []byte, err error) {
 	return os.ReadFile(path)
 })
 
-// migrateSQLite also moves what the migrations wrote from the write-ahead log
-// into the file itself, which is all that is copied.
+// migrateSQLite runs the migrations, and moves their changes from the write-ahead log into the
+// database file, because only that file is copied.
 func migrateSQLite(ctx context.Context, url string) (err error) {
 	db, err := database.Open(ctx, url)
 	if err != nil {
@@ -62,7 +62,7 @@ func migrateSQLite(ctx context.Context, url string) (err error) {
 		return fmt.Errorf("move the write-ahead log into the file: %w", err)
 	}
 	if busy != 0 {
-		return errors.New("move the write-ahead log into the file: somebody else has it open")
+		return errors.New("move the write-ahead log into the file: another connection uses it")
 	}
 	return nil
 }

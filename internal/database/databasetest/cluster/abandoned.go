@@ -12,21 +12,21 @@ import (
 
 const folderPrefix = "sesame-postgres-"
 
-// removeAbandoned deletes the folders in parent of clusters whose process had no chance to
-// Stop them: a test that panicked or was killed leaves 40 MB each time. It tries
-// its best; what it cannot delete belongs to somebody else.
+// removeAbandoned deletes the folders in parent of clusters that were never stopped: a test that
+// panics or is killed leaves 40 MB. It ignores errors, because the folder may belong to another user.
 func removeAbandoned(parent string) {
 	folders, _ := filepath.Glob(filepath.Join(parent, folderPrefix+"*"))
 	for _, folder := range folders {
 		info, err := os.Stat(folder)
-		// A young folder may be one that is being started.
+		// The server of a new folder may still be starting.
 		if err == nil && time.Since(info.ModTime()) > time.Hour && !running(folder) {
 			_ = os.RemoveAll(folder)
 		}
 	}
 }
 
-// running reports whether the server of a folder lives. When in doubt it does.
+// running reports whether the server of a folder is running. If it cannot be determined, running
+// returns true.
 func running(folder string) bool {
 	content, err := os.ReadFile(filepath.Join(folder, "data", "postmaster.pid"))
 	if err != nil {

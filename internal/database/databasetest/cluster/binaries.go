@@ -15,15 +15,15 @@ import (
 var errNoBinaries = errors.New("there is no PostgreSQL server on this machine (initdb and postgres): " +
 	"run .ci/setup, which installs one for the tests, or set SESAME_TEST_POSTGRES_URL to a server you have")
 
-// findBinaries returns the folder of initdb and postgres: the one .ci/setup
-// fetched into the project, else the newest of Debian's, else what PATH knows.
-// .ci/setup looks in the same places.
+// findBinaries returns the folder that contains initdb and postgres. It looks in the project, where
+// .ci/setup installs them, then for the newest version that Debian installed, then in PATH, then
+// asks pg_config. Keep it in step with .ci/setup, which looks in the same places.
 func findBinaries() (string, error) {
 	var folders []string
 	if root, ok := projectRoot(); ok {
 		folders = append(folders, filepath.Join(root, ".tools", "postgres", "bin"))
 	}
-	debian, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // fails for a malformed pattern only
+	debian, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // fails only if the pattern is malformed
 	folders = append(folders, newestFirst(debian)...)
 	if path, err := exec.LookPath("postgres"); err == nil {
 		folders = append(folders, filepath.Dir(path))
@@ -44,7 +44,7 @@ func newestFirst(folders []string) []string {
 	version := func(folder string) float64 {
 		v, err := strconv.ParseFloat(filepath.Base(filepath.Dir(folder)), 64)
 		if err != nil {
-			return 0 // not a version: last
+			return 0 // not a version: sorted last
 		}
 		return v
 	}
@@ -52,8 +52,8 @@ func newestFirst(folders []string) []string {
 	return folders
 }
 
-// projectRoot walks up from the current folder, which in a test is the
-// package's, to the one with go.mod.
+// projectRoot returns the folder of go.mod: the current folder, which in a test is the folder of the
+// package, or the nearest one above it.
 func projectRoot() (string, bool) {
 	folder, err := os.Getwd()
 	if err != nil {

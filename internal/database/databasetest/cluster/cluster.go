@@ -1,17 +1,15 @@
 // Package cluster starts throwaway PostgreSQL clusters for tests.
 //
-// A cluster listens on a free port of 127.0.0.1 only, asks for a password that
-// nobody else knows, keeps its files in a folder that it deletes, and gives up every
-// promise of durability for speed. Its time zone is deliberately an odd one, so
-// that code which confuses local time with UTC fails its tests.
+// A cluster listens only on a free port of 127.0.0.1, requires a random password, and keeps its files
+// in a temporary folder. Its data is not durable, which makes it faster. Its time zone is an unusual
+// one, so that code that confuses local time with UTC fails its tests.
 //
-// The folder lies under TMPDIR when that is set; else, on Linux, in memory if
-// there is plenty; else in the system's temporary folder.
+// The folder is created in TMPDIR if that is set. Otherwise it is in memory on Linux if there is
+// enough, or in the system's temporary folder.
 //
-// Started by root, the server runs as the user postgres, or nobody, because
-// PostgreSQL refuses to run as root. On Linux it dies with the process that
-// started it; a folder that a killed process left behind is removed by a later
-// Start.
+// If the tests run as root, the server runs as the user postgres or, if there is none, nobody:
+// PostgreSQL refuses to run as root. On Linux the server is killed when the process that started it
+// ends. Start removes the folders that killed processes left.
 package cluster
 
 import (
@@ -33,21 +31,21 @@ const (
 	stopTimeout  = 10 * time.Second
 )
 
-// A Cluster is a running PostgreSQL server with a folder of its own.
+// A Cluster is a running PostgreSQL server with its own folder.
 type Cluster struct {
 	// URL connects to the database postgres as superuser.
 	URL string
 
 	folder string
 	server *exec.Cmd
-	exited chan struct{} // closed once the server is gone
+	exited chan struct{} // closed when the server has exited
 }
 
-// Start makes a cluster and returns when it accepts connections. The cluster
-// outlives ctx, which only limits the start; the caller must Stop it.
+// Start creates a cluster and returns when it accepts connections. The context only limits the start:
+// the caller must stop the cluster with Stop.
 //
-// The error says what to run when there is no PostgreSQL on the machine, and
-// holds the server's log when there is one that does not start.
+// If PostgreSQL is not installed, the error says what to run. If the server does not start, the error
+// contains its log.
 func Start(ctx context.Context) (_ *Cluster, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -77,7 +75,7 @@ func Start(ctx context.Context) (_ *Cluster, err error) {
 	if err := c.initialize(ctx, bin, owner, password); err != nil {
 		return nil, err
 	}
-	// A port is free only until somebody else takes it, so try more than one.
+	// Another process may take the port before the server does, so try more than one.
 	for range 3 {
 		err = c.run(ctx, bin, owner, password)
 		if !errors.Is(err, errEnded) {
@@ -85,18 +83,18 @@ func Start(ctx context.Context) (_ *Cluster, err error) {
 		}
 	}
 	if err != nil {
-		log, _ := os.ReadFile(c.logFile()) // without a log the error is just shorter
+		log, _ := os.ReadFile(c.logFile()) // best effort
 		return nil, fmt.Errorf("%w\n%s", err, log)
 	}
 	return c, nil
 }
 
-// Stop ends the server at once, without care for its data, and deletes the
-// folder. Stopping a stopped cluster does nothing.
+// Stop stops the server without saving its data and deletes the folder. Stopping a stopped cluster
+// does nothing.
 func (c *Cluster) Stop() error {
 	if c.server != nil {
-		// SIGQUIT is PostgreSQL's immediate shutdown: unlike SIGKILL it takes
-		// the server's children and shared memory along.
+		// SIGQUIT is PostgreSQL's immediate shutdown. Unlike SIGKILL, it also ends the server's child
+		// processes and frees its shared memory.
 		if err := c.server.Process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return fmt.Errorf("stop PostgreSQL: %w", err)
 		}
@@ -118,8 +116,8 @@ func (c *Cluster) Stop() error {
 func (c *Cluster) dataFolder() string { return filepath.Join(c.folder, "data") }
 func (c *Cluster) logFile() string    { return filepath.Join(c.folder, "log") }
 
-// initialize runs initdb. A password is set because any user of the machine can
-// reach the port, and a superuser of the cluster can run programs as us.
+// initialize runs initdb. It sets a password because every user of the machine can connect to the
+// port, and a superuser of the cluster can run programs as the user of the server.
 func (c *Cluster) initialize(ctx context.Context, bin string, owner *user, password string) error {
 	passwordFile := filepath.Join(c.folder, "password")
 	if err := os.WriteFile(passwordFile, []byte(password), 0o600); err != nil {
@@ -141,7 +139,7 @@ func (c *Cluster) initialize(ctx context.Context, bin string, owner *user, passw
 		"--locale=C",
 		"--no-sync",
 	)
-	cmd.Dir = c.folder // the current folder may be closed to the server's user
+	cmd.Dir = c.folder // the server's user may not have access to the current folder
 	cmd.SysProcAttr = processAttributes(owner)
 	cmd.WaitDelay = time.Second
 	output, err := cmd.CombinedOutput()

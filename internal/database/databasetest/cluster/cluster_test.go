@@ -51,7 +51,7 @@ func TestStartAndStop(t *testing.T) {
 		}
 	}
 	if _, err := conn.Exec(t.Context(), "SELECT 1"); err == nil {
-		t.Error("the server answers after Stop")
+		t.Error("the server responds after Stop")
 	}
 	if _, err := os.Stat(c.folder); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after Stop, the folder: %v, want it gone", err)
@@ -64,7 +64,7 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	cancel()
 	if c, err := Start(ctx); err == nil {
 		_ = c.Stop()
-		t.Fatal("Start succeeded with a context that is over")
+		t.Fatal("Start succeeded with a canceled context")
 	}
 	expectEmpty(t, os.TempDir())
 }
@@ -130,8 +130,8 @@ func start(t *testing.T) *Cluster {
 	return c
 }
 
-// fakeServer makes the rest of the test find an initdb that does nothing and a
-// shell script as postgres.
+// fakeServer replaces initdb by a program that does nothing, and postgres by a shell script, for the
+// rest of the test.
 func fakeServer(t *testing.T, script string) {
 	t.Helper()
 	project := t.TempDir()
@@ -153,8 +153,8 @@ func fakeServer(t *testing.T, script string) {
 	t.Chdir(project)
 }
 
-// openTempDir lets the server's user into a TMPDIR that lies in the test's
-// folder, which the testing package closes to others.
+// openTempDir gives the server's user access to a TMPDIR in the folder of the test, which package
+// testing creates for its owner only.
 func openTempDir(t *testing.T) {
 	t.Helper()
 	if parent := filepath.Dir(os.TempDir()); strings.Contains(parent, t.Name()) {

@@ -9,17 +9,17 @@ import (
 	"syscall"
 )
 
-// A user is whom the server runs as.
+// A user is the user that the server runs as.
 type user struct {
 	name     string
 	uid, gid int
 }
 
-// serverUser returns whom to become, or nil to stay who we are: only root has
-// to step down.
+// serverUser returns the user to run the server as, or nil for the current user. Only root needs
+// another.
 func serverUser() (*user, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil //nolint:nilnil // nobody is an answer
+		return nil, nil //nolint:nilnil // nil means the current user
 	}
 	account, err := osuser.Lookup("postgres")
 	if err != nil {
@@ -33,8 +33,8 @@ func serverUser() (*user, error) {
 	return &user{account.Username, uid, gid}, errors.Join(uidErr, gidErr)
 }
 
-// processAttributes makes a child of ours run as owner, out of reach of the
-// terminal's Ctrl-C, which the tests get first, and end when we do.
+// processAttributes returns the attributes of a child process that runs as owner and is killed when
+// this process ends. The child does not get the terminal's Ctrl-C, which the tests handle first.
 func processAttributes(owner *user) *syscall.SysProcAttr {
 	attributes := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
 	if owner != nil {
@@ -43,8 +43,8 @@ func processAttributes(owner *user) *syscall.SysProcAttr {
 	return attributes
 }
 
-// tempDir returns the folder for clusters' folders. To copy a database is to make
-// three hundred files, which in memory takes a tenth of the time or less.
+// tempDir returns the folder in which clusters create theirs. PostgreSQL copies a database by creating
+// 300 files, which takes a tenth of the time or less in memory.
 func tempDir() string {
 	const memory, tmpfs, plenty = "/dev/shm", 0x01021994, 2 << 30
 	var info syscall.Statfs_t

@@ -15,11 +15,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// errEnded is a server that ended by itself; its log says why.
+// errEnded is returned if the server exits while it starts. Its log contains the reason.
 var errEnded = errors.New("PostgreSQL ended while it started")
 
-// run starts the server on a free port and waits until it accepts connections.
-// It returns errEnded when the server gives up.
+// run starts the server on a free port and waits until it accepts connections. It returns errEnded if
+// the server exits.
 func (c *Cluster) run(ctx context.Context, bin string, owner *user, password string) error {
 	port, err := freePort()
 	if err != nil {
@@ -38,13 +38,13 @@ func (c *Cluster) run(ctx context.Context, bin string, owner *user, password str
 	return c.awaitReady(ctx)
 }
 
-// launch starts the server, whose output goes to the log file.
+// launch starts the server and writes its output to the log file.
 func (c *Cluster) launch(bin string, owner *user, port string) error {
 	log, err := os.Create(c.logFile())
 	if err != nil {
 		return fmt.Errorf("make PostgreSQL's log: %w", err)
 	}
-	defer func() { _ = log.Close() }() // the server has its own copy
+	defer func() { _ = log.Close() }() // the server has its own handle
 
 	cmd := exec.Command(filepath.Join(bin, "postgres"),
 		"-D", c.dataFolder(),
@@ -64,14 +64,14 @@ func (c *Cluster) launch(bin string, owner *user, port string) error {
 
 	exited, started := make(chan struct{}), make(chan error)
 	go func() {
-		// On Linux the server dies when this thread does, so the thread is held
-		// until the server has gone.
+		// On Linux the server is killed when the thread that started it ends, so this goroutine
+		// keeps the thread until the server has exited.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // why it ended is in its log
+			_ = cmd.Wait() // the log contains the reason
 			close(exited)
 		}
 	}()
@@ -82,7 +82,8 @@ func (c *Cluster) launch(bin string, owner *user, port string) error {
 	return nil
 }
 
-// awaitReady connects until it works, the server ends or ctx is over.
+// awaitReady waits until the server accepts connections. It returns an error if the server exits or
+// ctx is done first.
 func (c *Cluster) awaitReady(ctx context.Context) error {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
@@ -95,13 +96,13 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 		case <-c.exited:
 			return errEnded
 		case <-ctx.Done():
-			return fmt.Errorf("PostgreSQL does not answer: %w", errors.Join(context.Cause(ctx), err))
+			return fmt.Errorf("PostgreSQL does not respond: %w", errors.Join(context.Cause(ctx), err))
 		case <-poll.C:
 		}
 	}
 }
 
-// freePort returns a port that was free a moment ago.
+// freePort returns a port that is free now. Another process may take it before the server does.
 func freePort() (string, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -1,4 +1,8 @@
-package client_test
+// Package clienttest tests package client with a real server.
+//
+// These tests are not in package client, because go mod tidy also resolves the tests of the packages
+// that a module imports: every user of the client would get the dependencies of the server.
+package clienttest
 
 import (
 	"net/http"
