@@ -14,6 +14,7 @@ oasdiff := .tools/oasdiff-$(oasdiff_version)
 # Starts one PostgreSQL for all test processes, unless SESAME_TEST_POSTGRES_URL names a server.
 with_postgres := go run ./internal/tools/with-postgres
 openapi := internal/tools/openapi
+generated := gen client/codes.gen.go
 # npm writes this file last, so an interrupted installation does not count.
 client_modules := client/typescript/node_modules/.package-lock.json
 openapi_modules := $(openapi)/node_modules/.package-lock.json
@@ -78,8 +79,8 @@ check: check-generated lint vet check-contract check-modules vulnerabilities ## 
 
 .PHONY: check-generated
 check-generated: generate ## Check that the generated code is committed and matches openapi.yaml
-	git diff --exit-code HEAD -- gen client
-	@untracked=$$(git ls-files --others --exclude-standard gen client); [ -z "$$untracked" ] || { echo "not in git: $$untracked" >&2; exit 1; }
+	git diff --exit-code HEAD -- $(generated)
+	! git ls-files --others $(generated) | grep .
 
 .PHONY: lint
 lint: $(golangci_lint) ## Run the linters of .golangci.yml
@@ -99,7 +100,7 @@ check-contract: export REDOCLY_SUPPRESS_NOTIFICATIONS := true
 check-contract: $(openapi_modules) $(oasdiff) ## Check openapi.yaml, and its compatibility with the last release
 	go test -count=1 -run Contract .
 	$(openapi)/node_modules/.bin/redocly lint --config $(openapi)/redocly.yaml openapi.yaml
-	$(openapi)/node_modules/.bin/spectral lint --ruleset $(openapi)/spectral.yaml openapi.yaml
+	$(openapi)/node_modules/.bin/spectral lint --fail-severity hint --ruleset $(openapi)/spectral.yaml openapi.yaml
 	$(openapi)/compare
 	node --test --test-reporter spec $(openapi)/gates.test.mjs
 

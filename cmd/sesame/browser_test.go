@@ -131,7 +131,7 @@ func (v *tab) watch(event any) {
 	switch event := event.(type) {
 	case *log.EventEntryAdded:
 		ours, err := url.Parse(event.Entry.URL)
-		if refused := err == nil && strings.HasPrefix(ours.Path, "/auth/"); event.Entry.Level == log.EntryLevelError && !refused {
+		if refused := err == nil && (strings.HasPrefix(ours.Path, "/auth") || ours.Path == "/problems/nothing"); event.Entry.Level == log.EntryLevelError && !refused {
 			v.faults = append(v.faults, fmt.Sprintf("in the console: %s %s %s", event.Entry.Source, event.Entry.Text, event.Entry.URL))
 		}
 	case *runtime.EventExceptionThrown:
@@ -142,7 +142,7 @@ func (v *tab) watch(event any) {
 		}
 	case *network.EventRequestWillBeSent:
 		asked, err := url.Parse(event.Request.URL)
-		if err != nil || asked.Host != v.p.api && asked.Scheme != "data" && asked.Scheme != "blob" && asked.Scheme != "about" {
+		if err != nil || asked.Host != v.p.api && asked.Host != v.p.admin && asked.Scheme != "data" && asked.Scheme != "blob" && asked.Scheme != "about" {
 			v.faults = append(v.faults, "a request to another host: "+event.Request.URL)
 		}
 	}
@@ -192,7 +192,11 @@ func (v *tab) waits(expression string) {
 // goTo opens a page of the server.
 func (v *tab) goTo(path string) {
 	v.t.Helper()
-	v.does(chromedp.Navigate("http://" + v.p.api + path))
+	host := v.p.api
+	if strings.HasPrefix(path, "/dev/mail") {
+		host = v.p.admin
+	}
+	v.does(chromedp.Navigate("http://" + host + path))
 }
 
 // text is what the page says.

@@ -7,15 +7,14 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/server"
 )
 
-// What a setting's value must be. The errors are read by an operator, behind the setting's name.
+// The checks of settings and flags. An operator reads their errors after the name of the setting.
 
-func checkAddress(v string) error {
+func checkAddr(v string) error {
 	if _, _, err := net.SplitHostPort(v); err != nil {
 		return errors.New("must be host:port, such as 127.0.0.1:8080")
 	}
@@ -36,7 +35,7 @@ func checkSMTPURL(v string) error {
 	return mail.CheckURL(v)
 }
 
-// checkPublicURL refuses what would put tokens and passwords on the wire in clear.
+// checkPublicURL also refuses URLs with which tokens and passwords would be sent without TLS.
 func checkPublicURL(v string) error {
 	parsed, err := url.Parse(v)
 	switch {
@@ -45,7 +44,7 @@ func checkPublicURL(v string) error {
 	case parsed.RawQuery != "" || parsed.Fragment != "" || parsed.User != nil:
 		return errors.New("must have no user, query or fragment")
 	case parsed.Scheme == "http" && !server.IsLoopback(parsed.Hostname()):
-		return errors.New("must be https, unless its host is this machine")
+		return errors.New("must be https, except for a loopback address")
 	}
 	return nil
 }
@@ -61,18 +60,4 @@ func oneOf[T ~string](v T, allowed ...T) error {
 		}
 	}
 	return fmt.Errorf("must be one of %s", strings.Join(words, ", "))
-}
-
-func duration(field func(*config) *time.Duration, least, most time.Duration) func(*config, string) error {
-	return func(c *config, v string) error {
-		d, err := time.ParseDuration(v)
-		if err != nil {
-			return errors.New("must be a duration, such as 15m or 720h")
-		}
-		if d < least || d > most {
-			return fmt.Errorf("must be between %s and %s", least, most)
-		}
-		*field(c) = d
-		return nil
-	}
 }

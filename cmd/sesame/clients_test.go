@@ -9,12 +9,12 @@ import (
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 )
 
-// The blocks of docs/clients.md run as they stand.
+// The blocks of docs/getting-started.md run as they are.
 func TestFirstClients(t *testing.T) {
 	p := newProcess(t, databasetest.SQLite)
 	p.start(t)
 	source := func(language, fence string) string {
-		code, _, _ := strings.Cut(strings.TrimPrefix(block(t, "docs/clients.md", "<!-- "+language+": a test runs this block as it stands -->"), "```"+fence+"\n"), "```")
+		code, _, _ := strings.Cut(strings.TrimPrefix(block(t, "docs/getting-started.md", "<!-- "+language+": a test runs this block as it is -->"), "```"+fence+"\n"), "```")
 		return strings.Replace(code, "http://127.0.0.1:8080", "http://"+p.api, 1)
 	}
 	write := func(path, content string) {
@@ -33,14 +33,14 @@ func TestFirstClients(t *testing.T) {
 
 	program := filepath.Join(t.TempDir(), "main.go")
 	write(program, source("go", "go"))
-	if said := inFolder(t, "../..", nil, "go", "run", program); said != "logged in as Ada\n" {
+	if said := inFolder(t, "../..", nil, "go", "run", program); said != "logged in as Ada Lovelace\n" {
 		t.Errorf("Go says %q", said)
 	}
 
 	folder := typescript(t)
 	write(filepath.Join(folder, "examples", "first.ts"), source("typescript", "ts"))
 	inFolder(t, folder, nil, "node", "node_modules/typescript/bin/tsc", "--project", "test")
-	if said := inFolder(t, folder, nil, "node", "build/examples/first.js"); said != "logged in as Ada\n" {
+	if said := inFolder(t, folder, nil, "node", "build/examples/first.js"); said != "logged in as Ada Lovelace\n" {
 		t.Errorf("TypeScript says %q", said)
 	}
 }

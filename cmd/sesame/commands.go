@@ -17,7 +17,7 @@ import (
 func migrateCommand(environment []string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "migrate",
-		Short: "Bring the database's schema up to date, as serve does at start",
+		Short: "Migrate the database schema, as serve does at start",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			c, err := load(environment)
@@ -28,7 +28,7 @@ func migrateCommand(environment []string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			command.Println("The schema is up to date.")
+			command.Println("The database schema is up to date.")
 			return db.Close()
 		},
 	}
@@ -37,12 +37,12 @@ func migrateCommand(environment []string) *cobra.Command {
 func configCommand(environment []string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "config",
-		Short: "List the settings and their values, secrets left out",
+		Short: "List the settings with their values, but not the secrets",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			given, _ := values(environment)
 			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
-			for _, s := range settings {
+			for _, s := range allSettings() {
 				value, set := given[s.name]
 				switch {
 				case set && s.secret:
@@ -50,12 +50,12 @@ func configCommand(environment []string) *cobra.Command {
 				case !set:
 					value = s.fallback
 				}
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", s.name, value, s.help) // Flush tells
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", s.name, value, s.help) // Flush returns the error
 			}
 			if err := table.Flush(); err != nil {
 				return err
 			}
-			_, err := load(environment) // the list is of use also when a setting is wrong
+			_, err := load(environment) // the list is useful even if a setting is invalid
 			return err
 		},
 	}
@@ -64,7 +64,8 @@ func configCommand(environment []string) *cobra.Command {
 func openapiCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "openapi",
-		Short: "Print the contract",
+		Short: "Print the OpenAPI document",
+		Example: "  sesame openapi >openapi.yaml",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			_, err := command.OutOrStdout().Write(sesame.OpenAPI)
@@ -76,7 +77,7 @@ func openapiCommand() *cobra.Command {
 func healthcheckCommand(environment []string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "healthcheck",
-		Short: "Exit with 0 if the server beside is ready, else with 1",
+		Short: "Exit with 0 if the server on this machine is ready, otherwise with 1",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			c, err := load(environment)
@@ -109,12 +110,17 @@ func versionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Args:  noArguments,
-		Run: func(command *cobra.Command, _ []string) {
-			version, toolchain := "unknown", "unknown"
-			if build, ok := debug.ReadBuildInfo(); ok {
-				version, toolchain = build.Main.Version, build.GoVersion
-			}
-			_, _ = fmt.Fprintln(command.OutOrStdout(), "sesame", version, "built with", toolchain) // nowhere left to report to
+		RunE: func(command *cobra.Command, _ []string) error {
+			return printLine(command, "%s", version())
 		},
 	}
+}
+
+// version returns the version of the program and of the Go toolchain that built it.
+func version() string {
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "sesame, unknown version"
+	}
+	return fmt.Sprintf("sesame %s, built with %s", build.Main.Version, build.GoVersion)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,7 +67,7 @@ func TestConfigurationFaults(t *testing.T) {
 	for _, words := range []string{
 		"SESAME_ADDR: must be host:port", "SESAME_ADMIN_ADDR: must be host:port", "SESAME_ADMIN_ADDR: must differ", "SESAME_PUBLIC_URL: must be https",
 		"SESAME_DATABASE_URL: must begin with postgres://", "SESAME_SECRET: the secret is not base64", "SESAME_SIGNING_ALGORITHM: must be one of ES256, EdDSA",
-		"SESAME_SMTP_URL_FILE: open", "SESAME_MAIL_FROM: must be an address", "SESAME_ACCESS_TOKEN_TTL: must be a duration", "SESAME_REFRESH_TOKEN_TTL: must be between",
+		"SESAME_SMTP_URL_FILE: open", "SESAME_MAIL_FROM: must be a sender", "SESAME_ACCESS_TOKEN_TTL: must be a duration", "SESAME_REFRESH_TOKEN_TTL: must be between",
 		"SESAME_SESSION_TTL: must be between", "SESAME_REFRESH_GRACE: must be between 0s and 10m0s", "SESAME_RESET_TOKEN_TTL: must be between", "SESAME_LOG_FORMAT: must be one of text, json",
 		"SESAME_THROTTLE: must be one of on, off", `SESAME_TRUSTED_PROXIES: "proxy" is neither an IP address nor a CIDR`,
 		`SESAME_CORS_ORIGINS: "*": must be an origin, such as https://app.example.com; "https://App.example.com/": browsers send it as https://app.example.com`, "SESAME_PPROF: must be one of on, off",
@@ -118,7 +119,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// The mails are shown where they are files and nobody but this machine reaches the API, and nowhere else.
+// The development mailbox is served only if there is no SMTP server and only this machine can reach the admin listener.
 func TestMailboxIsLocal(t *testing.T) {
 	local := []string{"SESAME_DATA_DIR=/nowhere"}
 	for _, test := range []struct {
@@ -127,11 +128,12 @@ func TestMailboxIsLocal(t *testing.T) {
 	}{
 		{nil, true},
 		{[]string{"SESAME_PUBLIC_URL=http://localhost:8080"}, true},
-		{[]string{"SESAME_ADDR=[::1]:8080"}, true},
-		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com"}, false},
-		{[]string{"SESAME_PUBLIC_URL=https://127.0.0.1.example.com"}, false},
-		{[]string{"SESAME_ADDR=0.0.0.0:8080", "SESAME_PUBLIC_URL=http://127.0.0.1:8080"}, false},
-		{[]string{"SESAME_ADDR=:8080", "SESAME_PUBLIC_URL=http://127.0.0.1:8080"}, false},
+		{[]string{"SESAME_ADDR=:8080", "SESAME_PUBLIC_URL=https://auth.example.com"}, true},
+		{[]string{"SESAME_ADMIN_ADDR=[::1]:8081"}, true},
+		{[]string{"SESAME_ADMIN_ADDR=localhost:8081"}, true},
+		{[]string{"SESAME_ADMIN_ADDR=0.0.0.0:8081"}, false},
+		{[]string{"SESAME_ADMIN_ADDR=:8081"}, false},
+		{[]string{"SESAME_ADMIN_ADDR=192.0.2.1:8081"}, false},
 		{[]string{"SESAME_SMTP_URL=smtp://127.0.0.1:25?tls=off", "SESAME_MAIL_FROM=a@example.com"}, false},
 	} {
 		c, err := load(append(local, test.environment...))
@@ -140,8 +142,8 @@ func TestMailboxIsLocal(t *testing.T) {
 		}
 		var said strings.Builder
 		announce(&said, c)
-		if (c.Mailbox() == "/nowhere/mail") != test.shown || strings.Contains(said.String(), "/dev/mail") != test.shown {
-			t.Errorf("%v: %q\n%s", test.environment, c.Mailbox(), &said)
+		if c.Mailbox() != test.shown || strings.Contains(said.String(), "http://"+c.AdminAddr+"/dev/mail (files in /nowhere/mail)") != test.shown {
+			t.Errorf("%v: %v\n%s", test.environment, c.Mailbox(), &said)
 		}
 	}
 }
@@ -167,7 +169,7 @@ func TestConfigPrintsNoSecret(t *testing.T) {
 	if status != 0 || strings.Contains(stdout+stderr, secretOfTests) || strings.Contains(stdout+stderr, "canary") {
 		t.Errorf("status %d:\n%s%s", status, stdout, stderr)
 	}
-	for _, s := range settings {
+	for _, s := range allSettings() {
 		if !strings.Contains(stdout, s.name+" ") {
 			t.Errorf("%s is not listed", s.name)
 		}
@@ -177,23 +179,20 @@ func TestConfigPrintsNoSecret(t *testing.T) {
 	}
 }
 
-// The README's table is the program's.
-func TestSettingsOfTheREADME(t *testing.T) {
-	var table strings.Builder
-	for _, s := range settings {
-		name, fallback := "`"+s.name+"`", ""
-		if s.secret {
-			name += "*"
+var update = flag.Bool("update", false, "write the generated pages")
+
+// docs/configuration.md is generated from the settings.
+func TestConfigurationPage(t *testing.T) {
+	const path = "../../docs/configuration.md"
+	want := configurationPage()
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
 		}
-		if s.fallback != "" {
-			fallback = "`" + s.fallback + "`"
-		}
-		fmt.Fprintf(&table, "| %s | %s | %s |\n", name, fallback, s.help)
 	}
-	_, rest, _ := strings.Cut(block(t, "README.md", "<!-- settings: a test holds this table against the program -->"), "|---|---|---|\n")
-	got, _, _ := strings.Cut(rest, "\n\n")
-	if got+"\n" != table.String() {
-		t.Errorf("the README's table should be\n%s", &table)
+	got, err := os.ReadFile(path)
+	if err != nil || string(got) != want {
+		t.Errorf("%s is stale: run go test ./cmd/sesame -run TestConfigurationPage -update (%v)", path, err)
 	}
 }
 

@@ -13,11 +13,12 @@ import (
 	"github.com/sesame-auth/sesame/internal/signing"
 )
 
-// keysCommand manages signing keys in the database. Running instances follow within SESAME_RELOAD_KEYS.
+// keysCommand manages the signing keys in the database. Running servers follow within SESAME_RELOAD_KEYS.
 func keysCommand(environment []string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "keys",
 		Short: "List, rotate and revoke the keys that sign access tokens",
+		Example: "  sesame keys list\n  sesame keys rotate\n  sesame keys revoke KID",
 		Args:  noArguments,
 		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
@@ -34,7 +35,7 @@ func keysCommand(environment []string) *cobra.Command {
 		},
 		&cobra.Command{
 			Use:   "rotate",
-			Short: "Publish the next key now; it signs as soon as every verifier can have it",
+			Short: "Publish the next key now; it signs ten minutes later",
 			Args:  noArguments,
 			RunE: func(command *cobra.Command, _ []string) error {
 				return withKeys(command, environment, func(keys *signing.Keyring) error {
@@ -42,15 +43,15 @@ func keysCommand(environment []string) *cobra.Command {
 					if err != nil {
 						return err
 					}
-					_, err = fmt.Fprintf(command.OutOrStdout(), "%s is published, and signs in %s at the latest.\n", kid, signing.RotateAfter)
+					_, err = fmt.Fprintf(command.OutOrStdout(), "%s is published. It signs in %s at the latest.\n", kid, signing.RotateAfter)
 					return err
 				})
 			},
 		},
 		&cobra.Command{
 			Use:   "revoke KID",
-			Short: "Delete a key at once: what it signed is refused",
-			// One kid in sixty-four begins with a hyphen, which must not make it a flag.
+			Short: "Delete a key; the tokens it signed are refused",
+			// One kid in 64 starts with a hyphen, which must not make it a flag.
 			DisableFlagParsing: true,
 			Args:               oneArgument,
 			RunE: func(command *cobra.Command, args []string) error {
@@ -81,7 +82,7 @@ func listKeys(ctx context.Context, out io.Writer, keys *signing.Keyring) error {
 		return err
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "KID\tALGORITHM\tSTATE\tPUBLISHED\tSIGNS FROM") // Flush tells
+	_, _ = fmt.Fprintln(table, "KID\tALGORITHM\tSTATE\tPUBLISHED\tSIGNS FROM") // Flush returns the error
 	for _, key := range list {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", key.Kid, key.Algorithm, key.State,
 			key.CreatedAt.UTC().Format(time.RFC3339), key.SignsFrom.UTC().Format(time.RFC3339))

@@ -1,4 +1,4 @@
-// Command sesame is the Sesame authentication server and what its operator needs beside it.
+// Command sesame is the Sesame authentication server, with commands for its operator.
 package main
 
 import (
@@ -20,19 +20,25 @@ func main() {
 	os.Exit(status)
 }
 
-// realMain runs one command. Its result is the exit status: 0, 1 for a failure, 2 for a fault of the command
-// line or the configuration.
+// realMain runs one command and returns the exit status: 0 on success, 1 if the command failed, 2 if its arguments or the
+// configuration are invalid.
 func realMain(ctx context.Context, args, environment []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "sesame",
-		Short:         "An authentication server whose contract is openapi.yaml",
-		Long:          "Sesame is an authentication server whose contract is openapi.yaml.\nIt is configured by the environment; `sesame config` lists the settings.",
+		Short:         "An authentication server with an OpenAPI contract",
+		Long: `Sesame is an authentication server with an OpenAPI contract.
+
+It is configured with environment variables. Run "sesame config" to list them.`,
+		Example: `  sesame serve                                    # start the server
+  sesame users create --email ada@example.com --name "Ada Lovelace"
+  sesame audit --follow                           # watch what happens`,
+		Version:       version(),
 		Args:          noArguments,
 		RunE:          func(command *cobra.Command, _ []string) error { return command.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -54,19 +60,19 @@ func realMain(ctx context.Context, args, environment []string, stdout, stderr io
 	if err == nil {
 		return 0
 	}
-	_, _ = fmt.Fprintln(stderr, "sesame:", err) // there is nowhere left to report to
+	_, _ = fmt.Fprintln(stderr, "sesame:", err) // best effort
 	if _, ok := errors.AsType[usageError](err); ok {
 		return 2
 	}
 	return 1
 }
 
-// usageError is a fault of whoever called, not of the program or its surroundings.
+// usageError is an error in the arguments or the configuration, not of the program.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// noArguments is cobra's, as a usageError.
+// noArguments is cobra.NoArgs with a usageError.
 func noArguments(command *cobra.Command, args []string) error {
 	if err := cobra.NoArgs(command, args); err != nil {
 		return usageError{err}
@@ -74,7 +80,7 @@ func noArguments(command *cobra.Command, args []string) error {
 	return nil
 }
 
-// oneArgument is cobra's, as a usageError.
+// oneArgument is cobra.ExactArgs(1) with a usageError.
 func oneArgument(command *cobra.Command, args []string) error {
 	if err := cobra.ExactArgs(1)(command, args); err != nil {
 		return usageError{err}

@@ -47,7 +47,7 @@ func TestResetInABrowser(t *testing.T) {
 		if engine == databasetest.Postgres {
 			s = phone
 		}
-		p := serveAda(t, engine, "SESAME_BRAND_NAME=Example & Sons", "SESAME_BRAND_COLOR=#7a1f5c")
+		p := serveAda(t, engine, "SESAME_BRAND_NAME=Example & Sons", "SESAME_BRAND_COLOR=#7a1f5c", "SESAME_APP_URL=https://app.example.com/login")
 		session := p.login(t)
 		v := b.open(t, p, s)
 		v.goTo("/dev/mail")
@@ -68,7 +68,7 @@ func TestResetInABrowser(t *testing.T) {
 		v.holds(`document.activeElement.id === "sent-title"`)
 		v.looksRight("reset-sent")
 
-		v.openLetter(1, "Choose a new password for Example & Sons")
+		v.openLetter(1, "Reset your Example & Sons password")
 		v.looksRight("mailbox-letter")
 		v.click("pre a", "#token=")
 		v.sees("8 to 128 characters")
@@ -92,6 +92,7 @@ func TestResetInABrowser(t *testing.T) {
 		v.click("button", "Set new password")
 		v.sees("You have been logged out on all devices")
 		v.holds(`password.type === "password" && document.activeElement.id === "done-title" && document.title === "Your password has been changed · Example & Sons"`)
+		v.holds(`document.querySelector("#done a").href === "https://app.example.com/login" && document.querySelector("#done a").innerText === "Continue to Example & Sons"`)
 		v.looksRight("reset-done")
 
 		p.expectLogin(t, "correct horse battery", http.StatusUnauthorized)
@@ -138,7 +139,7 @@ func TestResetByKeyboard(t *testing.T) {
 	v.press(kb.Enter)
 	v.holds(`document.activeElement.id === "email" && email.value === "ada@example.com"`)
 
-	v.openLetter(1, "Choose a new password")
+	v.openLetter(1, "Reset your Sesame password")
 	v.tabTo("iframe")
 	v.press(kb.Enter)
 	v.sees("8 to 128 characters")
@@ -156,7 +157,7 @@ func TestResetByKeyboard(t *testing.T) {
 // resetLink is the link in the newest of so many mails.
 func (v *tab) resetLink(count int) string {
 	v.t.Helper()
-	v.openLetter(count, "Choose a new password")
+	v.openLetter(count, "Reset your Sesame password")
 	link := regexp.MustCompile(`/reset-password#token=\S+`).FindString(v.text())
 	if link == "" {
 		v.t.Fatalf("no link:\n%s", v.text())
@@ -310,6 +311,58 @@ func TestContractIsTried(t *testing.T) {
 	v.looksRight("docs")
 }
 
+// The API documentation can be used after a login in the page, also in the dark theme.
+func TestLogInToTheDocs(t *testing.T) {
+	b := newBrowser(t)
+	p := serveAda(t, databasetest.SQLite)
+	for _, s := range []viewport{desktop, phone, {name: "dark", width: 1280, height: 800, dark: true}} {
+		v := b.open(t, p, s)
+		v.goTo("/docs")
+		v.sees("Welcome authenticated user")
+		v.looksRight("docs-closed")
+		v.click("#log-in", "Log in")
+		v.holds(`dialog.open && document.activeElement.id === "email"`)
+		v.click("#dialog button", "Log in")
+		v.sees("Enter your email and password.")
+		v.fill("#email", "ada@example.com")
+		v.fill("#password", "a wrong password")
+		v.click("#dialog button", "Log in")
+		v.sees("The email or password is incorrect.")
+		v.looksRight("docs-log-in")
+		v.fill("#password", "correct horse battery")
+		v.press(kb.Enter)
+		v.sees("Logged in as ada@example.com")
+		v.holds(`!dialog.open && document.activeElement.id === "log-out" && document.getElementById("password").value === ""`)
+		v.click(".opblock-summary-control", "Welcome authenticated user")
+		v.click("button", "Try it out")
+		v.click("button", "Execute")
+		v.sees(`"message": "Welcome, Ada"`)
+		v.looksRight("docs-logged-in")
+		v.click("#log-out", "Log out")
+		v.holds(`!document.getElementById("log-in").hidden && document.getElementById("session").hidden`)
+		v.click("button", "Execute")
+		v.sees(`"code": "invalid_access_token"`)
+	}
+}
+
+// The start page and the page of an error lead to the others.
+func TestStartPage(t *testing.T) {
+	b := newBrowser(t)
+	p := serveAda(t, databasetest.SQLite, "SESAME_BRAND_NAME=Example & Sons", "SESAME_BRAND_COLOR=#7a1f5c", "SESAME_APP_URL=https://app.example.com/")
+	for _, s := range []viewport{desktop, phone} {
+		v := b.open(t, p, s)
+		v.goTo("/problems/nothing")
+		v.sees("Page not found")
+		v.looksRight("not-found")
+		v.click("a", "Go to the start page")
+		v.sees("Continue to Example & Sons")
+		v.holds(`location.pathname === "/"`)
+		v.looksRight("home")
+		v.click("a", "Reset your password")
+		v.sees("Enter the email of your account")
+	}
+}
+
 func TestProblemPages(t *testing.T) {
 	b := newBrowser(t)
 	p := serveAda(t, databasetest.SQLite)
@@ -334,7 +387,7 @@ func TestResetURL(t *testing.T) {
 		p.forgets(t, "ada@example.com")
 		letter := p.shell(t, `until grep -qs '#token=' sesame-data/mail/*.eml; do sleep 0.1; done; cat sesame-data/mail/*.eml`)
 		found := regexp.MustCompile(`\n` + regexp.QuoteMeta(own) + `#token=([A-Za-z0-9_-]+)\n`).FindStringSubmatch(letter)
-		if found == nil || !strings.Contains(letter, "\nSubject: Choose a new password for Example & Sons\n") {
+		if found == nil || !strings.Contains(letter, "\nSubject: Reset your Example & Sons password\n") {
 			t.Fatalf("the letter:\n%s", letter)
 		}
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.api+"/.well-known/change-password", nil)

@@ -22,7 +22,9 @@ const hashingWait = 2 * time.Second
 func serveCommand(environment []string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
-		Short: "Serve the API until told to end",
+		Short: "Start the server",
+		Long: `Start the server. It migrates the database, listens, and runs until it gets SIGINT or SIGTERM.
+Then it waits for in-flight requests.`,
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			c, err := load(environment)
@@ -53,34 +55,36 @@ func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (
 	return s.Serve(ctx)
 }
 
-// announce tells a newcomer where everything is.
+// announce prints where everything is.
 func announce(out io.Writer, c *config) {
-	data, mails := c.DataDir, c.MailDir()
+	data, emails := c.DataDir, c.MailDir()
 	if c.DatabaseURL != "" {
 		data = "PostgreSQL"
 	}
 	if c.SMTPURL != "" {
-		mails = "sent by SMTP"
+		emails = "sent by SMTP"
 	}
-	if c.Mailbox() != "" {
-		mails = fmt.Sprintf("%s/dev/mail, from %s", c.PublicURL, mails)
+	if c.Mailbox() {
+		emails = fmt.Sprintf("http://%s/dev/mail (files in %s)", c.AdminAddr, emails)
 	}
 	_, _ = fmt.Fprintf(out, `Sesame is ready.
 
   API       %[1]s
   docs      %[1]s/docs
-  contract  %[1]s/openapi.yaml
+  OpenAPI   %[1]s/openapi.yaml
   keys      %[1]s/.well-known/jwks.json
   health    http://%[2]s/readyz
   data      %[3]s
-  mails     %[4]s
+  emails    %[4]s
 
-Try it:
+Register a user, and log in:
 
-  curl -s %[1]s/auth/register -H 'Content-Type: application/json' \
-    -d '{"name":"Ada","email":"ada@example.com","password":"correct horse","confirm":"correct horse"}'
+  curl -s %[1]s/auth/register -H 'Content-Type: application/json' -d '{"name":"Ada Lovelace",
+    "email":"ada@example.com","password":"correct horse battery staple","confirm":"correct horse battery staple"}'
+  curl -s %[1]s/auth/login -H 'Content-Type: application/json' \
+    -d '{"email":"ada@example.com","password":"correct horse battery staple"}'
 
-`, c.PublicURL, c.AdminAddr, data, mails)
+`, c.PublicURL, c.AdminAddr, data, emails)
 }
 
 func newLogger(c *config, out io.Writer) *slog.Logger {

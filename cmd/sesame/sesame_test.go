@@ -143,15 +143,21 @@ func run(t *testing.T, environment []string, args ...string) (status int, stdout
 // shell runs a script in the server's folder.
 func (p *process) shell(t *testing.T, script string) string {
 	t.Helper()
+	output, err := p.tryShell(t, script)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return output
+}
+
+func (p *process) tryShell(t *testing.T, script string) (string, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", "-eu", "-o", "pipefail", "-c", script)
 	command.Dir = p.folder
 	output, err := command.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	return string(output)
+	return string(output), err
 }
 
 // block is what follows a mark in a document of the repository.

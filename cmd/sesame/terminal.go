@@ -14,14 +14,14 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal is the file behind a stream, if that is a terminal.
+// terminal returns the file of a stream, and whether it is a terminal.
 func terminal(stream any) (*os.File, bool) {
 	file, isFile := stream.(*os.File)
 	return file, isFile && term.IsTerminal(int(file.Fd()))
 }
 
-// await is what read returns, or the end of ctx: a signal ends ctx, and a read of a terminal or a pipe knows
-// nothing of it. The read then goes on until the program ends.
+// await returns the result of read, or the cause of ctx when ctx is done first. A signal cancels ctx, but cannot
+// interrupt a read from a terminal or a pipe; such a read goes on until the program ends.
 func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -41,11 +41,12 @@ func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	}
 }
 
-// longestInput is more than any password takes, in bytes. What is longer is cut off, and still too long for one.
+// longestInput is the limit in bytes of what is read from standard input. It is larger than the longest valid password,
+// so a longer input that is cut off is still refused.
 const longestInput = 8192
 
-// readPassword reads a new password: all of standard input but the end of its line, or, twice, from the terminal,
-// which does not show it.
+// readPassword reads a new password. With fromStdin it returns standard input without the final line break. Otherwise
+// it asks for the password twice on the terminal, without echo.
 func readPassword(command *cobra.Command, fromStdin bool) (string, error) {
 	in := command.InOrStdin()
 	if fromStdin {
@@ -54,22 +55,22 @@ func readPassword(command *cobra.Command, fromStdin bool) (string, error) {
 	}
 	file, onTerminal := terminal(in)
 	if !onTerminal {
-		return "", usageError{errors.New("there is no terminal to ask for the password on: give it with --password-stdin")}
+		return "", usageError{errors.New("standard input is not a terminal: use --password-stdin to pass the password")}
 	}
 	var typed [2]string
-	for i, prompt := range []string{"Password: ", "Once more: "} {
+	for i, prompt := range []string{"Password: ", "Repeat password: "} {
 		var err error
 		if typed[i], err = askHidden(command, file, prompt); err != nil {
 			return "", err
 		}
 	}
 	if typed[0] != typed[1] {
-		return "", errors.New("the two passwords differ")
+		return "", errors.New("the passwords do not match")
 	}
 	return typed[0], nil
 }
 
-// askHidden asks on the terminal without echo, which comes back however the asking ends.
+// askHidden reads a line from the terminal without echo. It always turns the echo on again.
 func askHidden(command *cobra.Command, file *os.File, prompt string) (string, error) {
 	fd := int(file.Fd())
 	before, err := term.GetState(fd)
@@ -82,11 +83,11 @@ func askHidden(command *cobra.Command, file *os.File, prompt string) (string, er
 	return string(typed), errors.Join(err, term.Restore(fd, before))
 }
 
-// confirm asks for a yes on the terminal.
+// confirm returns nil if the user answers yes on the terminal.
 func confirm(command *cobra.Command, question string) error {
 	file, onTerminal := terminal(command.InOrStdin())
 	if !onTerminal {
-		return usageError{errors.New("there is no terminal to ask on: give --yes")}
+		return usageError{errors.New("standard input is not a terminal: use --yes to confirm")}
 	}
 	command.PrintErr(question, " [y/N] ")
 	answer, err := await(command.Context(), func() (string, error) { return bufio.NewReader(file).ReadString('\n') })
@@ -94,12 +95,12 @@ func confirm(command *cobra.Command, question string) error {
 		return err
 	}
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return errors.New("nothing was done")
+		return errors.New("canceled")
 	}
 	return nil
 }
 
-// shown is untrusted text without what a terminal would obey.
+// shown returns untrusted text with characters that control a terminal replaced.
 func shown(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -109,7 +110,7 @@ func shown(text string) string {
 	}, text)
 }
 
-// printLine writes one line of a command's answer.
+// printLine writes one line to a command's standard output.
 func printLine(command *cobra.Command, format string, args ...any) error {
 	_, err := fmt.Fprintf(command.OutOrStdout(), format+"\n", args...)
 	return err

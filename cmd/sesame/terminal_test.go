@@ -119,9 +119,9 @@ func TestPasswordOnTerminal(t *testing.T) {
 
 	s := p.onScreen(t, create...)
 	s.answer(t, "Password: ", horse+"\n")
-	s.answer(t, "Once more: ", better+"\n")
+	s.answer(t, "Repeat password: ", better+"\n")
 	s.end(t, 1)
-	if !strings.Contains(s.text(), "the two passwords differ") || strings.Contains(s.text(), "horse") {
+	if !strings.Contains(s.text(), "the passwords do not match") || strings.Contains(s.text(), "horse") {
 		t.Errorf("it shows\n%s", s.text())
 	}
 
@@ -134,7 +134,7 @@ func TestPasswordOnTerminal(t *testing.T) {
 
 	s = p.onScreen(t, create...)
 	s.answer(t, "Password: ", horse+"\n")
-	s.answer(t, "Once more: ", horse+"\n")
+	s.answer(t, "Repeat password: ", horse+"\n")
 	s.end(t, 0)
 	if id := p.user(t, "ada@example.com").ID.String(); strings.TrimSpace(s.stdout.String()) != id || strings.Contains(s.text(), "horse") {
 		t.Errorf("it shows\n%s%s", s.text(), &s.stdout)
@@ -142,7 +142,7 @@ func TestPasswordOnTerminal(t *testing.T) {
 
 	s = p.onScreen(t, "users", "set-password", "ada@example.com")
 	s.answer(t, "Password: ", better+"\n")
-	s.answer(t, "Once more: ", better+"\n")
+	s.answer(t, "Repeat password: ", better+"\n")
 	s.end(t, 0)
 	if status, _ := p.tryLogin(t, "ada@example.com", better); status != 200 {
 		t.Errorf("a login with what was typed: %d", status)
@@ -158,7 +158,7 @@ func TestDeleteOnTerminal(t *testing.T) {
 			t.Fatalf("before %q: %d users", answer, users)
 		}
 		s := p.onScreen(t, "users", "delete", "ada@example.com")
-		s.answer(t, "Delete ada@example.com ("+id+") for good? [y/N] ", answer)
+		s.answer(t, "Delete ada@example.com ("+id+")? This cannot be undone. [y/N] ", answer)
 		s.end(t, map[bool]int{true: 0, false: 1}[answer == "y\n"])
 	}
 	if users := p.count(t); users != 0 {

@@ -12,13 +12,18 @@ import (
 	"github.com/sesame-auth/sesame/internal/server"
 )
 
-// usersCommand manages accounts in the database. Running instances read it on every call, so what a command did
-// is felt on the next one.
+// usersCommand manages accounts in the database. Running servers read it for every request, so a command takes effect
+// immediately.
 func usersCommand(environment []string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "users",
 		Short: "Create, list, change, delete and import users",
-		Long:  "Create, list, change, delete and import users. A USER is named by address or by id.\nWhat a command did is felt on the next call to any running instance.",
+		Long: `Create, list, change, delete and import users. USER is an email or an id.
+
+A command works on the database, with the settings of the server. Running servers use the change with the next request.`,
+		Example: `  sesame users create --email ada@example.com --name "Ada Lovelace"
+  sesame users list --search ada
+  sesame users disable ada@example.com`,
 		Args:  noArguments,
 		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
@@ -26,11 +31,11 @@ func usersCommand(environment []string) *cobra.Command {
 		createUserCommand(environment),
 		listUsersCommand(environment),
 		showUserCommand(environment),
-		userCommand(environment, "disable", "Shut a user out, and end all sessions for good", disableUser),
+		userCommand(environment, "disable", "Lock a user out and end all sessions", disableUser),
 		userCommand(environment, "enable", "Let a disabled user log in again", enableUser),
 		setPasswordCommand(environment),
 		revokeSessionsCommand(environment),
-		userCommand(environment, "reset-link", "Print a link to choose a new password with, to hand over", resetLink),
+		userCommand(environment, "reset-link", "Print a link that resets the password, to hand over", resetLink),
 		deleteUserCommand(environment),
 		importUsersCommand(environment),
 	)
@@ -57,7 +62,7 @@ func withService(command *cobra.Command, environment []string, work func(*auth.S
 	return withServer(command, environment, func(s *server.Server) error { return work(s.Auth) })
 }
 
-// userCommand is a command about one user.
+// userCommand returns a command about one user.
 func userCommand(environment []string, name, short string, work func(*cobra.Command, *auth.Service, *auth.User) error) *cobra.Command {
 	return &cobra.Command{
 		Use:   name + " USER",
@@ -81,9 +86,9 @@ func disableUser(command *cobra.Command, service *auth.Service, user *auth.User)
 		return err
 	}
 	if !changed {
-		return printLine(command, "%s was disabled already.", user.Email)
+		return printLine(command, "%s was already disabled.", user.Email)
 	}
-	return printLine(command, "%s is disabled, and logged out everywhere.", user.Email)
+	return printLine(command, "%s is disabled and logged out everywhere.", user.Email)
 }
 
 func enableUser(command *cobra.Command, service *auth.Service, user *auth.User) error {
@@ -92,9 +97,9 @@ func enableUser(command *cobra.Command, service *auth.Service, user *auth.User) 
 		return err
 	}
 	if !changed {
-		return printLine(command, "%s was enabled already.", user.Email)
+		return printLine(command, "%s was already enabled.", user.Email)
 	}
-	return printLine(command, "%s is enabled, and can log in.", user.Email)
+	return printLine(command, "%s is enabled and can log in.", user.Email)
 }
 
 func resetLink(command *cobra.Command, service *auth.Service, user *auth.User) error {
@@ -107,22 +112,22 @@ func resetLink(command *cobra.Command, service *auth.Service, user *auth.User) e
 
 func revokeSessionsCommand(environment []string) *cobra.Command {
 	var all bool
-	command := userCommand(environment, "revoke-sessions", "Log a user out everywhere, or with --all everybody", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
+	command := userCommand(environment, "revoke-sessions", "Log a user out everywhere, or all users", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
 		sessions, err := service.RevokeSessions(command.Context(), user.ID)
 		if err != nil {
 			return err
 		}
-		return printLine(command, "%s is logged out everywhere: live sessions ended: %d.", user.Email, sessions)
+		return printLine(command, "%s is logged out everywhere. Sessions ended: %d.", user.Email, sessions)
 	})
 	one := command.RunE
 	command.Use = "revoke-sessions USER | --all"
-	command.Flags().BoolVar(&all, "all", false, "of every user")
+	command.Flags().BoolVar(&all, "all", false, "log out all users")
 	command.Args = func(command *cobra.Command, args []string) error {
 		if all && len(args) == 0 {
 			return nil
 		}
 		if all {
-			return usageError{errors.New("name a user or give --all, not both")}
+			return usageError{errors.New("give either USER or --all, not both")}
 		}
 		return oneArgument(command, args)
 	}
@@ -135,7 +140,7 @@ func revokeSessionsCommand(environment []string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printLine(command, "Everybody is logged out: users: %d, live sessions ended: %d.", users, sessions)
+			return printLine(command, "All users are logged out. Users: %d. Sessions ended: %d.", users, sessions)
 		})
 	}
 	return command
@@ -143,9 +148,9 @@ func revokeSessionsCommand(environment []string) *cobra.Command {
 
 func deleteUserCommand(environment []string) *cobra.Command {
 	var yes bool
-	command := userCommand(environment, "delete", "Delete a user and all there is of them", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
+	command := userCommand(environment, "delete", "Delete a user and all their data", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
 		if !yes {
-			if err := confirm(command, fmt.Sprintf("Delete %s (%s) for good?", user.Email, user.ID)); err != nil {
+			if err := confirm(command, fmt.Sprintf("Delete %s (%s)? This cannot be undone.", user.Email, user.ID)); err != nil {
 				return err
 			}
 		}
@@ -154,6 +159,6 @@ func deleteUserCommand(environment []string) *cobra.Command {
 		}
 		return printLine(command, "%s is deleted.", user.Email)
 	})
-	command.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	command.Flags().BoolVar(&yes, "yes", false, "do not ask for confirmation")
 	return command
 }

@@ -117,10 +117,10 @@ func TestUsersBesideARunningServer(t *testing.T) {
 			t.Errorf("created %+v, told %s", created, id)
 		}
 
-		if told := p.does(t, "", "users", "disable", address); told != address+" is disabled, and logged out everywhere." {
+		if told := p.does(t, "", "users", "disable", address); told != address+" is disabled and logged out everywhere." {
 			t.Error(told)
 		}
-		if told := p.does(t, "", "users", "disable", id); told != address+" was disabled already." {
+		if told := p.does(t, "", "users", "disable", id); told != address+" was already disabled." {
 			t.Error(told)
 		}
 		p.expect(t, "disabled", tokens, http.StatusUnauthorized)
@@ -128,10 +128,10 @@ func TestUsersBesideARunningServer(t *testing.T) {
 		if status, stdout, stderr := p.sesame(t, "", "users", "reset-link", address); status != 1 || stdout != "" || !strings.Contains(stderr, "the user is disabled") {
 			t.Errorf("a link for a disabled user: %d %s%s", status, stdout, stderr)
 		}
-		if told := p.does(t, "", "users", "enable", address); told != address+" is enabled, and can log in." {
+		if told := p.does(t, "", "users", "enable", address); told != address+" is enabled and can log in." {
 			t.Error(told)
 		}
-		if told := p.does(t, "", "users", "enable", strings.ToUpper(address)); told != address+" was enabled already." {
+		if told := p.does(t, "", "users", "enable", strings.ToUpper(address)); told != address+" was already enabled." {
 			t.Error(told)
 		}
 		p.expect(t, "enabled again", tokens, http.StatusUnauthorized)
@@ -152,13 +152,13 @@ func TestUsersBesideARunningServer(t *testing.T) {
 		}
 
 		tokens, other = login(better), login(better)
-		if told := p.does(t, "", "users", "revoke-sessions", id); told != address+" is logged out everywhere: live sessions ended: 2." {
+		if told := p.does(t, "", "users", "revoke-sessions", id); told != address+" is logged out everywhere. Sessions ended: 2." {
 			t.Error(told)
 		}
 		p.expect(t, "revoked", tokens, http.StatusUnauthorized)
 		p.expect(t, "revoked", other, http.StatusUnauthorized)
 		tokens = login(better)
-		if told := p.does(t, "", "users", "revoke-sessions", "--all"); told != "Everybody is logged out: users: 1, live sessions ended: 1." {
+		if told := p.does(t, "", "users", "revoke-sessions", "--all"); told != "All users are logged out. Users: 1. Sessions ended: 1." {
 			t.Error(told)
 		}
 		p.expect(t, "all revoked", tokens, http.StatusUnauthorized)

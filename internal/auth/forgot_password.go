@@ -85,7 +85,7 @@ func (s *Service) composeResetPassword(ctx context.Context, email string) (*mail
 		return nil, err
 	}
 	message, err := mail.ResetPassword(mail.ResetPasswordData{
-		To: user.Email, Name: user.Name, Link: link, ValidFor: s.config.ResetTokenLifetime, Brand: s.config.Brand,
+		To: user.Email, Link: link, ValidFor: s.config.ResetTokenLifetime, Brand: s.config.Brand,
 	})
 	return &message, err
 }

@@ -93,6 +93,8 @@ func (s *Service) composePasswordChanged(ctx context.Context, email string) (*ma
 	if err != nil || user == nil {
 		return nil, err
 	}
-	message, err := mail.PasswordChanged(mail.PasswordChangedData{To: user.Email, Name: user.Name, When: user.UpdatedAt, Brand: s.config.Brand})
+	message, err := mail.PasswordChanged(mail.PasswordChangedData{
+		To: user.Email, When: user.UpdatedAt, ResetURL: s.config.ResetURL, Brand: s.config.Brand,
+	})
 	return &message, err
 }

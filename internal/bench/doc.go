@@ -31,9 +31,13 @@
 // fast as it is answered: first alone, and then while 16 others send POST /auth a hundred times a second. p50-ms, p99-ms
 // and max-ms are of the latter, from when each was due; quiet-p50-ms and quiet-p99-ms are the same without the flood. Of
 // the flood, logins/s are those that were told that the password is wrong, and ratio is their share of floor-hash/s,
-// each with the machine to itself; beside-logins/s and beside-ratio are what the others leave of them. growth-MiB is, on
-// Linux, how far the server's memory rose at most above that of its start. A login may be told that there are too many;
-// any other answer fails the benchmark. It wants -benchtime 10s for a p99 of a thousand requests.
+// each with the machine to itself; beside-logins/s and beside-ratio are what the others leave of them. A login may be told
+// that there are too many; any other answer fails the benchmark. It wants -benchtime 10s for a p99 of a thousand requests.
+//
+// On Linux it also measures memory. server-MiB is the most that the server's own process had resident, and growth-MiB how
+// much more that is than after its start. child-MiB is the memory of a child process that hashes, and total-MiB that of
+// the server and all its children, both at the end of the flood. Of pages that processes share, such as the program's,
+// these two count a part for each process.
 //
 // BenchmarkStart measures start-ms, from the start of the process on an existing SQLite data folder until
 // /readyz answers 200 (the median), and on Linux idle-MiB, the resident memory a second later.

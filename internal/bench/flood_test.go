@@ -57,10 +57,11 @@ func BenchmarkFlood(b *testing.B) {
 			b.ReportMetric(beside, "beside-logins/s")
 			b.ReportMetric(beside/floor.perSecond(), "beside-ratio")
 			if in.idleMiB > 0 {
-				b.ReportMetric(memory.server, "server-MiB")
+				server := in.server.memoryMiB(b, "VmHWM")
+				b.ReportMetric(server, "server-MiB")
+				b.ReportMetric(server-in.idleMiB, "growth-MiB")
 				b.ReportMetric(memory.child, "child-MiB")
 				b.ReportMetric(memory.total, "total-MiB")
-				b.ReportMetric(in.server.memoryMiB(b, "VmHWM")-in.idleMiB, "growth-MiB")
 			}
 		})
 	}

@@ -19,14 +19,16 @@ func (p *process) memoryMiB(b *testing.B, measure string) float64 {
 
 // familyMemory is the memory of a server and its children, in MiB. Pages that processes share, such as those of the
 // program, count once in total (Linux's proportional set size).
-type familyMemory struct{ server, child, total float64 }
+type familyMemory struct {
+	child float64 // of the largest child
+	total float64
+}
 
 // familyMemory returns the memory of the process and its children now; 0 where it cannot be measured.
 func (p *process) familyMemory(b *testing.B) familyMemory {
 	b.Helper()
 	pid := p.cmd.Process.Pid
-	m := familyMemory{server: procMiB(b, pid, "smaps_rollup", "Pss")}
-	m.total = m.server
+	m := familyMemory{total: procMiB(b, pid, "smaps_rollup", "Pss")}
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		b.Fatal(err)

@@ -5,34 +5,49 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"net/http/pprof" // it also registers with http.DefaultServeMux, which nothing serves
+	"net/http/pprof" // it also registers with http.DefaultServeMux, which is not served
 	"time"
 )
 
-// readyTimeout is how long the database may take to prove that it is there.
+// readyTimeout bounds the check of the database by /readyz.
 const readyTimeout = 2 * time.Second
 
-// NewAdmin is the handler of the admin listener: /livez, 200 while the process serves, and /readyz, 200 while
-// ready returns nil and 503 otherwise, for load balancers; /metrics for Prometheus; with profiling, /debug/pprof/
-// for `go tool pprof`. It is not part of the contract and must not be reachable by clients: a profile slows the
-// server down for as long as it takes.
-func NewAdmin(ready func(context.Context) error, metrics *Metrics, profiling bool, log *slog.Logger) http.Handler {
+// AdminConfig configures the admin endpoints.
+type AdminConfig struct {
+	Ready     func(context.Context) error // nil if the server can handle requests
+	Metrics   *Metrics
+	Profiling bool         // serve /debug/pprof/
+	Mailbox   http.Handler // of /dev/mail and the assets that its pages load; nil: none
+	Log       *slog.Logger
+}
+
+// NewAdmin returns the handler of the admin listener:
+//
+//   - /livez returns 200 while the process is running.
+//   - /readyz returns 200 if the server can handle requests, and 503 otherwise.
+//   - /metrics returns metrics for Prometheus.
+//   - /debug/pprof/ returns profiles for `go tool pprof`.
+//   - /dev/mail shows emails, during development.
+//
+// They are not part of the API and clients must not reach them: a profile slows the server down, and the emails give
+// access to accounts.
+func NewAdmin(config AdminConfig) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		tell(w, http.StatusOK, "alive")
+		writeStatus(w, http.StatusOK, "alive")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 		defer cancel()
-		if err := ready(ctx); err != nil {
-			log.Warn("not ready", "err", err)
-			tell(w, http.StatusServiceUnavailable, "not ready")
+		if err := config.Ready(ctx); err != nil {
+			config.Log.Warn("not ready", "err", err)
+			writeStatus(w, http.StatusServiceUnavailable, "not ready")
 			return
 		}
-		tell(w, http.StatusOK, "ready")
+		writeStatus(w, http.StatusOK, "ready")
 	})
-	mux.Handle("GET /metrics", metrics.handler(log))
-	if profiling {
+	mux.Handle("GET /metrics", config.Metrics.handler(config.Log))
+	if config.Profiling {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // also every profile that has a name
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -40,12 +55,17 @@ func NewAdmin(ready func(context.Context) error, metrics *Metrics, profiling boo
 		mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
+	if config.Mailbox != nil {
+		mux.Handle("/dev/mail", config.Mailbox)
+		mux.Handle("/dev/mail/", config.Mailbox)
+		mux.Handle("/assets/", config.Mailbox)
+	}
 	return mux
 }
 
-func tell(w http.ResponseWriter, status int, words string) {
+func writeStatus(w http.ResponseWriter, code int, status string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"status": words}) // a prober that hung up needs no answer
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]string{"status": status}) // the client may have disconnected
 }

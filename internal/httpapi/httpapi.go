@@ -15,6 +15,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/brand"
 	"github.com/sesame-auth/sesame/internal/signing"
+	"github.com/sesame-auth/sesame/internal/web"
 )
 
 const (
@@ -35,7 +36,6 @@ type Config struct {
 	ResetURL       string // the page where users reset their password
 	AppURL         string // where users continue after a reset; empty: no link
 	Brand          brand.Brand
-	Mailbox        string // the folder of the emails that /dev/mail shows; empty: there is no such page
 	TrustedProxies Proxies
 	CORSOrigins    Origins
 }
@@ -47,9 +47,15 @@ func New(config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	site, err := web.New(web.Config{
+		Brand: config.Brand, ResetURL: config.ResetURL, AppURL: config.AppURL, Problems: problemPages(),
+	})
+	if err != nil {
+		return nil, err
+	}
 	validator := newValidator(document, bearerAuth{config.Auth}.authenticate)
 	m := &middleware{
-		problems: problems{publicURL: config.PublicURL}, validator: validator, metrics: config.Metrics, log: config.Log,
+		problems: problems{publicURL: config.PublicURL}, validator: validator, site: site, metrics: config.Metrics, log: config.Log,
 		https: isHTTPS(config.PublicURL), proxies: config.TrustedProxies,
 	}
 	router := echo.New()
@@ -62,10 +68,7 @@ func New(config Config) (http.Handler, error) {
 	router.Use(validator.validate)
 
 	api.RegisterHandlers(router, api.NewStrictHandler(&Server{auth: config.Auth, keys: config.Keys, publicURL: config.PublicURL}, nil))
-	pages, err := mountPages(router, config)
-	if err != nil {
-		return nil, err
-	}
+	pages := mountPages(router, site)
 	return router, validator.checkRoutes(router.Routes(), pages)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/web"
 )
 
 // The security headers of a response. An API response may load and embed nothing; the pages set policies of
@@ -30,6 +31,7 @@ const maxUserAgent = 256
 type middleware struct {
 	problems  problems
 	validator *validator
+	site      *web.Site
 	metrics   *Metrics
 	log       *slog.Logger
 	https     bool // the public URL is https

@@ -5,29 +5,24 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	sesame "github.com/sesame-auth/sesame"
+	"github.com/sesame-auth/sesame/gen/api"
 	"github.com/sesame-auth/sesame/internal/web"
 )
 
-// mountPages registers what is not an operation: the OpenAPI document and pages for people. It returns their
-// routes.
-func mountPages(router *echo.Echo, config Config) (map[route]bool, error) {
-	pages, err := web.Pages(web.Config{
-		Brand: config.Brand, PublicURL: config.PublicURL, ResetURL: config.ResetURL, AppURL: config.AppURL,
-		Problems: problemPages(), Mailbox: config.Mailbox,
-	})
-	if err != nil {
-		return nil, err
-	}
+// mountPages registers what is not an operation: the OpenAPI document and pages for people. It
+// returns their routes.
+func mountPages(router *echo.Echo, site *web.Site) map[route]bool {
 	handlers := map[string]echo.HandlerFunc{
 		"/openapi.yaml": contractIn("application/yaml", sesame.OpenAPI),
 		"/openapi.json": contractIn("application/json", sesame.OpenAPIJSON),
 	}
-	for path, page := range pages {
+	for path, page := range site.Pages() {
 		handlers[path] = func(c echo.Context) error {
 			r := c.Request()
 			for _, name := range c.ParamNames() {
@@ -47,11 +42,30 @@ func mountPages(router *echo.Echo, config Config) (map[route]bool, error) {
 			mounted[route{http.MethodHead, r.Path}] = true
 		}
 	}
-	return mounted, nil
+	return mounted
 }
 
-// contractIn serves the OpenAPI document. Pages of every origin may read it, for tools that show it. Browsers may cache
-// it, but must revalidate it by its ETag (RFC 9110, section 13.1.2).
+// writeErrorPage writes an error as a page, if a browser asked for something that is not an
+// operation, and reports whether it did.
+func (m *middleware) writeErrorPage(c echo.Context, problem api.Problem) bool {
+	r := c.Request()
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || m.validator.isOperation(r.Method, c.Path()) ||
+		!strings.Contains(r.Header.Get("Accept"), "text/html") {
+		return false
+	}
+	title, detail := problem.Title, problem.Detail
+	if problem.Code == api.ProblemCodeNotFound {
+		title, detail = "Page not found", "There is no page at this URL. Check the URL for typing errors."
+	}
+	if err := m.site.Error(c.Response(), r, int(problem.Status), title, detail); err != nil {
+		m.log.Error("write error page", "err", err)
+		return false
+	}
+	return true
+}
+
+// contractIn serves the OpenAPI document. Pages of every origin may read it, for tools that show
+// it. Browsers may cache it, but must revalidate it by its ETag (RFC 9110, section 13.1.2).
 func contractIn(mediaType string, content []byte) echo.HandlerFunc {
 	digest := sha256.Sum256(content)
 	tag := `"` + hex.EncodeToString(digest[:16]) + `"`

@@ -153,6 +153,9 @@ func (m *middleware) writeError(err error, c echo.Context) {
 	if throttled, ok := errors.AsType[*auth.ThrottledError](err); ok {
 		header.Set("Retry-After", strconv.FormatInt(int64((throttled.RetryAfter+time.Second-1)/time.Second), 10)) // rounded up
 	}
+	if m.writeErrorPage(c, document) {
+		return
+	}
 	header.Set("Content-Type", "application/problem+json")
 	c.Response().WriteHeader(row.status)
 	if err := c.Echo().JSONSerializer.Serialize(c, document, ""); err != nil {

@@ -165,7 +165,7 @@ func TestMethodsAndPaths(t *testing.T) {
 				}
 			}
 		}
-		for _, path := range []string{"/", "/auth/", "/auth/nothing", "/auth/login/", "/problems/nothing", "/assets/nothing"} {
+		for _, path := range []string{"/auth/", "/auth/nothing", "/auth/login/", "/problems/nothing", "/assets/nothing"} {
 			if answer := s.Do(t, http.MethodGet, path, ""); answer.Status != http.StatusNotFound {
 				t.Errorf("GET %s: %d %s", path, answer.Status, answer.Raw)
 			}

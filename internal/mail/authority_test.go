@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// authority is a certificate authority made for one test.
+// authority is a certificate authority for one test.
 type authority struct {
 	key         *ecdsa.PrivateKey
 	certificate *x509.Certificate
@@ -39,7 +39,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// issue makes a certificate for a host name or address.
+// issue returns a certificate for a host name or IP address.
 func (a *authority) issue(t *testing.T, host string, notAfter time.Time) *tls.Certificate {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(2), NotAfter: notAfter}

@@ -1,39 +1,35 @@
-// Package mail writes the letters Sesame sends and sees to it that they leave.
+// Package mail writes the emails that Sesame sends and delivers them.
 //
-// # Letters
+// # Messages
 //
-// [ResetPassword] and [PasswordChanged] turn data into a [Message]: a subject,
-// a text part and an HTML part. The name in them is whatever somebody typed at
-// registration, for an address that need not be theirs; so it is cleaned, cut,
-// escaped, and left out if a mail program would turn it into a link.
+// [ResetPassword] and [PasswordChanged] return a [Message] with a subject, a text
+// part and an HTML part. All messages have the same layout, in the name and color
+// of the brand. They contain no text that a user chose, and load nothing.
 //
 // # Senders
 //
-// A [Sender] takes one Message for one recipient. [SMTP] hands it to a mail
-// server: TLS is mandatory and the certificate is verified, except towards a
-// loopback address when the URL asks for that. [Folder] writes it as an .eml
-// file, for development and for the first minute. Neither alters the recipient:
-// the address given is the address written to, byte for byte, or the message is
-// refused. Errors carry a server's status codes and never its words, which may
-// quote a password or a link.
+// A [Sender] delivers one message to one recipient. [SMTP] sends it to a mail
+// server. TLS is mandatory and the certificate is verified, unless the server is
+// on this machine and the URL says tls=off. [Folder] writes it as an .eml file,
+// for development. Neither changes the recipient: the message is sent to exactly
+// the given email, or refused. Errors contain the status codes of a server but
+// not its texts, which may quote a password or a link.
 //
 // # Outbox
 //
-// A use case writes what is to be mailed with [Outbox.Enqueue], in the same
-// transaction as everything else it does, and [Outbox.Run] sends it later: an
-// acknowledged request outlives a crash and an outage of the mail server. The
-// row holds a kind and an address, no secret; the letter is composed when it is
-// sent, so a lookup, or a token that is worth something, happens there and the
-// row looks the same for an address nobody has.
+// [Outbox.Enqueue] stores an email in the caller's transaction, and [Outbox.Run]
+// sends it later. An acknowledged request therefore survives a crash and an outage
+// of the mail server. A row contains a kind and an email, and nothing secret. The
+// message is composed when it is sent: lookups and new tokens happen then, so the
+// row looks the same for an email without an account.
 //
-// Delivery is at least once. A worker that dies between the mail server's
-// acceptance and the deletion of the row leaves a row that is sent again, as a
-// newly composed letter. A letter is given up, with a log record, when the
-// server rejects it for good ([ErrRejected]), when it cannot be written as a
-// mail ([ErrMalformed]), or when it fails 24 hours or more after it was
-// enqueued.
+// Messages are delivered at least once. If a worker stops after the mail server
+// accepted a message and before the row was deleted, the message is composed and
+// sent again. A message is given up, and logged, if the server rejects it
+// permanently ([ErrRejected]), if it cannot be written ([ErrMalformed]), or if an
+// attempt fails 24 hours or more after it was enqueued.
 //
-// Workers of several instances share one table. They agree by the clock: a row
-// in hand is hidden for a lease of two minutes, a letter is worked on for one
-// minute at most, so clocks may differ by up to a minute.
+// Workers of several instances share the table and rely on their clocks. A row
+// that is being sent is hidden for a lease of two minutes, and an attempt takes
+// at most one minute, so clocks may differ by up to a minute.
 package mail

@@ -12,35 +12,35 @@ import (
 	"github.com/google/uuid"
 )
 
-// Folder writes each message as an .eml file: for development, and until a mail
-// server is configured. The files hold links that work, so only the owner of
-// the process can read them. Nothing deletes them.
+// Folder writes each message to an .eml file, for development without a mail
+// server. The files contain links that work, so only the owner of the process can
+// read them. Nothing deletes them.
 type Folder struct {
-	// Now dates the messages and names the files. Set to time.Now by [NewFolder].
+	// Now returns the date of messages and in file names. [NewFolder] sets it to time.Now.
 	Now func() time.Time
 
 	dir  string
 	from mailbox
 }
 
-// NewFolder makes a sender that writes into dir, which it creates (mode 0700)
-// if it is missing. from is an RFC 5322 mailbox.
+// NewFolder returns a sender that writes to dir. It creates dir with mode 0700 if
+// it does not exist. from is an RFC 5322 mailbox.
 func NewFolder(dir, from string) (*Folder, error) {
 	sender, err := parseMailbox(from)
 	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("mail: creating the folder: %w", err)
+		return nil, fmt.Errorf("create mail folder: %w", err)
 	}
 	return &Folder{Now: time.Now, dir: dir, from: sender}, nil
 }
 
 // Send writes m to 20060102T150405.000000Z-ID.eml (UTC, so names sort by time)
-// with \n line ends, which suit grep. The file appears complete or not at all.
+// with \n at the end of lines, for grep. The file appears complete or not at all.
 func (f *Folder) Send(ctx context.Context, m Message) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("mail: %w", err)
+		return fmt.Errorf("write email: %w", err)
 	}
 	now := f.Now().UTC()
 	raw, err := f.from.compose(m, now)
@@ -49,14 +49,14 @@ func (f *Folder) Send(ctx context.Context, m Message) error {
 	}
 	name := now.Format("20060102T150405.000000Z") + "-" + uuid.NewString() + ".eml"
 	if err := writeFile(f.dir, name, bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))); err != nil {
-		return fmt.Errorf("mail: writing a file: %w", err)
+		return fmt.Errorf("write email: %w", err)
 	}
 	return nil
 }
 
-// writeFile makes dir/name, mode 0600, in one step.
+// writeFile creates dir/name with mode 0600, atomically.
 func writeFile(dir, name string, content []byte) error {
-	// The folder may have been cleared away while the server runs.
+	// The folder may have been deleted while the server is running.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}

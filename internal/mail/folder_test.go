@@ -46,12 +46,12 @@ func TestFolder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// What grep sees: the link is a line of its own.
+		// For grep, the link is on its own line.
 		if lines := strings.Split(string(raw), "\n"); !slices.Contains(lines, testLink) {
-			t.Errorf("no line with the link alone in\n%s", raw)
+			t.Errorf("no line contains only the link:\n%s", raw)
 		}
 		if parseMail(t, raw).header.Get("To") != "<ada@example.org>" {
-			t.Error("not a mail to the recipient")
+			t.Error("the recipient is missing")
 		}
 	}
 }
@@ -81,15 +81,15 @@ func TestFolderFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := NewFolder(file, testFrom); err == nil {
-		t.Error("took a file for a folder")
+		t.Error("NewFolder accepted a file")
 	}
 	if _, err := NewFolder(dir, "nobody"); err == nil {
-		t.Error("took nobody for a sender")
+		t.Error("NewFolder accepted an invalid sender")
 	}
 }
 
-// TestFolderClearedAway: a running server gets over rm -r.
-func TestFolderClearedAway(t *testing.T) {
+// A running server recreates the folder.
+func TestFolderIsDeleted(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "mail")
 	folder, err := NewFolder(dir, testFrom)
 	if err != nil {

@@ -13,55 +13,55 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// longestLine is the longest line, in bytes, that is sent as it is. RFC 5322
-// §2.1.1 allows 998.
+// longestLine is the length, in bytes, from which lines are encoded. RFC 5322,
+// section 2.1.1, allows 998.
 const longestLine = 900
 
-// Message is one letter to one recipient.
+// Message is an email to one recipient.
 type Message struct {
-	To      string // one bare address: no name, no angle brackets
+	To      string // one bare email: no name, no angle brackets
 	Subject string // one line
-	Text    string // the plain part, lines ended by \n
-	HTML    string // the same as HTML; empty: the letter has only the plain part
+	Text    string // the text part; lines end in \n
+	HTML    string // the HTML part; empty: none
 }
 
-// mailbox is the address letters come from.
+// mailbox is the sender that messages show.
 type mailbox struct {
 	address mail.Address
-	domain  string // right of the @, for Message-ID and EHLO
+	domain  string // after the @, for Message-ID and EHLO
 }
 
-// parseMailbox reads an RFC 5322 §3.4 mailbox, such as
+// parseMailbox parses a mailbox (RFC 5322, section 3.4), such as
 // "Sesame <no-reply@example.com>".
 func parseMailbox(from string) (mailbox, error) {
 	address, err := mail.ParseAddress(from)
 	if err != nil {
-		return mailbox{}, errors.New(`mail: the sender must look like "Sesame <no-reply@example.com>"`)
+		return mailbox{}, errors.New(`the sender must look like "Sesame <no-reply@example.com>"`)
 	}
 	if hasControl(address.Name) || hasControl(address.Address) {
-		return mailbox{}, errors.New("mail: the sender holds a line break or another control character")
+		return mailbox{}, errors.New("the sender contains a line break or another control character")
 	}
 	if !isPlain(address.Address) {
-		return mailbox{}, errors.New("mail: the sender's address must be ASCII; write its domain in the xn-- form")
+		return mailbox{}, errors.New("the sender's email must be ASCII; write its domain in the xn-- form")
 	}
 	domain := address.Address[strings.LastIndexByte(address.Address, '@')+1:]
 	return mailbox{address: *address, domain: domain}, nil
 }
 
-// path is the address as MAIL wants it, in angle brackets.
+// path returns the sender's email for the MAIL command, in angle brackets.
 func (from mailbox) path() string {
 	return (&mail.Address{Address: from.address.Address}).String()
 }
 
-// compose writes m, dated now, as an RFC 5322 message. Lines end in \r\n in the
-// headers and as given in unencoded parts.
+// compose returns m as an RFC 5322 message with the date now. Lines of headers end
+// in \r\n; parts that are not encoded keep their line ends.
 func (from mailbox) compose(m Message, now time.Time) ([]byte, error) {
 	to, err := parseRecipient(m.To)
 	if err != nil {
 		return nil, err
 	}
 	if hasControl(m.Subject) {
-		return nil, fmt.Errorf("%w: the subject holds a line break or another control character", ErrMalformed)
+		return nil, fmt.Errorf("%w: the subject contains a line break or another control character", ErrMalformed)
 	}
 
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
@@ -69,10 +69,10 @@ func (from mailbox) compose(m Message, now time.Time) ([]byte, error) {
 	msg.ToMailAddress(to)
 	msg.Subject(m.Subject)
 	msg.SetDateWithValue(now.UTC())
-	// Random each time: a receiver that drops duplicates must not drop a letter
-	// sent again, which may hold the only link that still works.
+	// Random each time: a message that is sent again may contain the only link that
+	// works, so a receiver must not drop it as a duplicate.
 	msg.SetMessageIDWithValue(uuid.NewString() + "@" + from.domain)
-	// RFC 3834 §5: no out-of-office answers to this.
+	// No out-of-office replies (RFC 3834, section 5).
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
 
 	text, html := partEncoding(m.Text), partEncoding(m.HTML)
@@ -80,34 +80,34 @@ func (from mailbox) compose(m Message, now time.Time) ([]byte, error) {
 	if m.HTML != "" {
 		msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML, gomail.WithPartEncoding(html))
 		if text == gomail.NoEncoding || html == gomail.NoEncoding {
-			// go-mail labels an unencoded part 8bit, and then the whole must
-			// say so too (RFC 2045 §6.4).
+			// go-mail labels an unencoded part 8bit, which the message must then
+			// declare too (RFC 2045, section 6.4).
 			msg.SetGenHeader(gomail.HeaderContentTransferEnc, string(gomail.NoEncoding))
 		}
 	}
 
 	var out bytes.Buffer
 	if _, err := msg.WriteTo(&out); err != nil {
-		return nil, fmt.Errorf("mail: writing the message: %w", err)
+		return nil, fmt.Errorf("compose message: %w", err)
 	}
 	return out.Bytes(), nil
 }
 
-// parseRecipient accepts an address only if it is written exactly as it will
-// stand in the header and in RCPT, so that nothing is parsed away, added or
-// folded into another address.
+// parseRecipient parses a recipient. It returns an error unless the header and RCPT
+// will contain exactly this text, so that parsing cannot turn it into another email.
 func parseRecipient(to string) (*mail.Address, error) {
 	if hasControl(to) {
-		return nil, fmt.Errorf("%w: the recipient holds a line break or another control character", ErrMalformed)
+		return nil, fmt.Errorf("%w: the recipient contains a line break or another control character", ErrMalformed)
 	}
 	address, err := mail.ParseAddress(to)
 	if err != nil || address.Name != "" || address.String() != "<"+to+">" {
-		return nil, fmt.Errorf("%w: the recipient is not one bare address", ErrMalformed)
+		return nil, fmt.Errorf("%w: the recipient is not one bare email", ErrMalformed)
 	}
 	return address, nil
 }
 
-// partEncoding leaves a part readable in the raw mail if it can travel so.
+// partEncoding returns the encoding of a part: none if it can be sent as it is, so that the raw
+// message is readable.
 func partEncoding(part string) gomail.Encoding {
 	for line := range strings.SplitSeq(part, "\n") {
 		if len(line) >= longestLine || !isPlain(strings.ReplaceAll(line, "\t", " ")) {
@@ -117,12 +117,12 @@ func partEncoding(part string) gomail.Encoding {
 	return gomail.NoEncoding
 }
 
-// isPlain tells whether s holds printable ASCII only.
+// isPlain reports whether s consists of printable ASCII.
 func isPlain(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
-// hasControl tells whether s holds a character that ends or breaks a header line.
+// hasControl reports whether s contains a character that could end or break a header line.
 func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool {
 		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'

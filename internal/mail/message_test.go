@@ -20,7 +20,7 @@ const (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 123456000, time.FixedZone("", 3600))
 
-// parsedMail is a mail as a receiver's program reads it.
+// parsedMail is a message as a mail program reads it.
 type parsedMail struct {
 	header     mail.Header
 	text, html string
@@ -47,7 +47,7 @@ func parseMail(t *testing.T, raw []byte) parsedMail {
 	return parsed
 }
 
-// next reads and decodes one part, with \n line ends.
+// next reads and decodes one part. Its lines end in \n.
 func (p *parsedMail) next(t *testing.T, parts *multipart.Reader, kind string) string {
 	t.Helper()
 	part, err := parts.NextRawPart()
@@ -86,7 +86,7 @@ func TestHeaders(t *testing.T) {
 	for name, want := range map[string]string{
 		"From":                      `"Sesame" <no-reply@sesame.example>`,
 		"To":                        "<ada@example.org>",
-		"Subject":                   "Choose a new password for Sesame",
+		"Subject":                   "Reset your Sesame password",
 		"Date":                      "Fri, 02 Jan 2026 11:00:00 +0000",
 		"Auto-Submitted":            "auto-generated",
 		"Mime-Version":              "1.0",
@@ -105,11 +105,11 @@ func TestHeaders(t *testing.T) {
 	}
 	again, err := testMailbox(t).compose(m, noon)
 	if err != nil || parseMail(t, again).header.Get("Message-Id") == id {
-		t.Errorf("the same Message-ID twice, %v", err)
+		t.Errorf("two messages have the same Message-ID (%v)", err)
 	}
 }
 
-// TestHeaderInjection: whatever would start another header line is refused.
+// Characters that could start another header line are refused.
 func TestHeaderInjection(t *testing.T) {
 	box := testMailbox(t)
 	for _, poison := range []string{"\r\n", "\n", "\r", "\x00", "\t", "\u0085", "\u2028"} {
@@ -136,8 +136,7 @@ func TestHeaderInjection(t *testing.T) {
 	}
 }
 
-// TestRecipientExactly: the letter goes to the given address and no other form
-// of it, or nowhere.
+// A message goes to exactly the given email, or is refused.
 func TestRecipientExactly(t *testing.T) {
 	box := testMailbox(t)
 	for _, to := range []string{

@@ -12,22 +12,22 @@ import (
 	"github.com/sesame-auth/sesame/internal/database"
 )
 
-// Kind says which letter a row of the outbox becomes. The name is stored.
+// Kind is the kind of an email in the outbox. It is stored in the database.
 type Kind string
 
-// Compose makes the letter of a row when it is sent, perhaps more than once. A
-// nil message means that there is nothing to send, and the row goes as if it
-// had been sent. After an error, or a panic, the row is tried again later. The
-// error's text is logged and must hold nothing secret.
+// Compose returns the message of a row when it is about to be sent, which may happen
+// more than once. If it returns a nil message, there is nothing to send and the row
+// is deleted. If it returns an error or panics, the row is tried again later. The
+// error is logged and must not contain secrets.
 type Compose func(ctx context.Context, email string) (*Message, error)
 
-// outboxRow is one letter to send. DueAt is backoff and lease in one: a worker
-// takes a row by moving DueAt into the future, where no other worker sees it.
+// outboxRow is an email to send. DueAt is both backoff and lease: a worker claims
+// a row by moving DueAt into the future, where other workers do not see it.
 type outboxRow struct {
 	ID        string `gorm:"primaryKey"` // UUIDv7
 	Kind      Kind
 	Email     string
-	Attempts  int // started, the one in progress included
+	Attempts  int // started, including the one in progress
 	DueAt     time.Time
 	CreatedAt time.Time `gorm:"autoCreateTime:false"`
 }
@@ -63,24 +63,24 @@ func NewOutbox(config OutboxConfig) *Outbox {
 // now returns the time in UTC and in microseconds, as both engines store it.
 func (o *Outbox) now() time.Time { return o.clock().UTC().Truncate(time.Microsecond) }
 
-// Enqueue writes one row in the caller's transaction: the same statement for
-// every kind and address, known or not, so that its time tells nothing. The
-// letter is sent after the transaction has committed; call [Outbox.Wake] then
-// to have that happen at once.
+// Enqueue stores an email in the caller's transaction. The statement is the same for
+// every kind and email, with or without an account, so its duration reveals nothing.
+// The email is sent after the transaction was committed. Call [Outbox.Wake] then
+// to send it immediately.
 func (o *Outbox) Enqueue(tx *gorm.DB, kind Kind, email string) error {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return fmt.Errorf("mail: an id for the outbox: %w", err)
+		return fmt.Errorf("outbox: generate id: %w", err)
 	}
 	now := o.now()
 	row := outboxRow{ID: id.String(), Kind: kind, Email: email, DueAt: now, CreatedAt: now}
 	if err := tx.Create(&row).Error; err != nil {
-		return fmt.Errorf("mail: writing to the outbox: %w", err)
+		return fmt.Errorf("outbox: enqueue: %w", err)
 	}
 	return nil
 }
 
-// Wake tells a worker of this process that a row was committed. It never blocks.
+// Wake wakes a worker of this process after a row was committed. It does not block.
 func (o *Outbox) Wake() {
 	select {
 	case o.wake <- struct{}{}:
@@ -88,14 +88,14 @@ func (o *Outbox) Wake() {
 	}
 }
 
-// Backlog is what the outbox holds.
+// Backlog describes the emails in the outbox.
 type Backlog struct {
 	Messages int64         // not sent
-	Due      int64         // of these, not waiting for another try, nor in a worker's hand
-	Oldest   time.Duration // since the oldest of them was written; 0 if there is none
+	Due      int64         // of these, neither waiting for a retry nor being sent
+	Oldest   time.Duration // age of the oldest message; 0 if there is none
 }
 
-// Backlog counts what waits, in one statement.
+// Backlog counts the emails in the outbox, with one statement.
 func (o *Outbox) Backlog(ctx context.Context) (Backlog, error) {
 	now := o.now()
 	var oldest []struct {
@@ -103,8 +103,9 @@ func (o *Outbox) Backlog(ctx context.Context) (Backlog, error) {
 		CreatedAt time.Time
 	}
 	err := o.db.WithContext(ctx).Model(&outboxRow{}).
-		Select("created_at, (SELECT COUNT(*) FROM outbox) AS messages, (SELECT COUNT(*) FROM outbox WHERE due_at <= ?) AS due", now).
-		Order("id"). // of UUIDv7 the oldest is first
+		Select("created_at, (SELECT COUNT(*) FROM outbox) AS messages, "+
+				"(SELECT COUNT(*) FROM outbox WHERE due_at <= ?) AS due", now).
+		Order("id"). // UUIDv7: the oldest is first
 		Limit(1).Find(&oldest).Error
 	if err != nil || len(oldest) == 0 {
 		return Backlog{}, err
@@ -113,7 +114,7 @@ func (o *Outbox) Backlog(ctx context.Context) (Backlog, error) {
 	return oldest[0].Backlog, nil
 }
 
-// first reads the row that is due first, nil if the outbox is empty.
+// first returns the row that is due first, or nil if the outbox is empty.
 func (o *Outbox) first(ctx context.Context) (*outboxRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
@@ -124,8 +125,8 @@ func (o *Outbox) first(ctx context.Context) (*outboxRow, error) {
 	return &rows[0], nil
 }
 
-// claim takes the row until the given time. Of several workers that saw it due
-// at once, the database lets one through: the others find due_at moved.
+// claim reserves the row until the given time. If several workers try at the same
+// time, one succeeds; the others find that due_at has changed.
 func (o *Outbox) claim(ctx context.Context, row *outboxRow, until time.Time) (bool, error) {
 	claimed := false
 	err := o.db.Statement(ctx, func(db *gorm.DB) error {
@@ -138,8 +139,8 @@ func (o *Outbox) claim(ctx context.Context, row *outboxRow, until time.Time) (bo
 	return claimed, err
 }
 
-// postpone gives a claimed row back, due later. If the lease has passed and
-// another worker has the row, its claim stands.
+// postpone releases a claimed row and makes it due later. If the lease has expired
+// and another worker has claimed the row, it changes nothing.
 func (o *Outbox) postpone(ctx context.Context, row *outboxRow, claimedUntil, due time.Time) error {
 	return o.db.Statement(ctx, func(db *gorm.DB) error {
 		return db.Model(&outboxRow{}).

@@ -19,9 +19,8 @@ func TestMain(m *testing.M) { databasetest.Main(m) }
 
 const testKind Kind = "reset password"
 
-// office is an outbox over a database and a mail server of its own, with the
-// clock in the test's hand.
-type office struct {
+// testOutbox is an outbox with its own database, mail server and clock.
+type testOutbox struct {
 	*Outbox
 	url    string // of the database
 	server *mailServer
@@ -29,20 +28,20 @@ type office struct {
 	log    logLines
 }
 
-func newOffice(t *testing.T, engine databasetest.Engine, server *mailServer) *office {
+func newTestOutbox(t *testing.T, engine databasetest.Engine, server *mailServer) *testOutbox {
 	t.Helper()
-	o := &office{
+	o := &testOutbox{
 		url:    databasetest.URL(t, engine),
 		server: server.start(t),
 		clock:  &clock{now: noon},
 		log:    make(logLines, 10_000),
 	}
-	o.Outbox = o.branch(t)
+	o.Outbox = o.instance(t)
 	return o
 }
 
-// branch is the outbox of another instance on the same database.
-func (o *office) branch(t *testing.T) *Outbox {
+// instance returns the outbox of another instance on the same database.
+func (o *testOutbox) instance(t *testing.T) *Outbox {
 	t.Helper()
 	db, err := database.Open(t.Context(), o.url)
 	if err != nil {
@@ -61,20 +60,20 @@ func (o *office) branch(t *testing.T) *Outbox {
 	return NewOutbox(OutboxConfig{DB: db, Sender: sender, Log: log, Now: o.clock.Now})
 }
 
-// letters composes a letter with a secret in it for everybody.
-var letters = map[Kind]Compose{testKind: compose}
+// messages composes a message with a secret for every email.
+var messages = map[Kind]Compose{testKind: compose}
 
-func compose(_ context.Context, address string) (*Message, error) {
-	m, err := ResetPassword(ResetPasswordData{To: address, Link: testLink, ValidFor: time.Hour, Brand: testBrand})
+func compose(_ context.Context, email string) (*Message, error) {
+	m, err := ResetPassword(ResetPasswordData{To: email, Link: testLink, ValidFor: time.Hour, Brand: testBrand})
 	return &m, err
 }
 
-func enqueue(t *testing.T, o *Outbox, addresses ...string) {
+func enqueue(t *testing.T, o *Outbox, emails ...string) {
 	t.Helper()
 	err := o.db.Transaction(t.Context(), func(tx *gorm.DB) error {
 		var errs []error
-		for _, address := range addresses {
-			errs = append(errs, o.Enqueue(tx, testKind, address))
+		for _, email := range emails {
+			errs = append(errs, o.Enqueue(tx, testKind, email))
 		}
 		return errors.Join(errs...)
 	})
@@ -84,8 +83,7 @@ func enqueue(t *testing.T, o *Outbox, addresses ...string) {
 	o.Wake()
 }
 
-// start runs a worker until the returned function is called, which waits for it
-// to end.
+// start runs a worker until stop is called, which waits until it has ended.
 func start(t *testing.T, o *Outbox, compose map[Kind]Compose) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -112,7 +110,7 @@ func noRows(t *testing.T, o *Outbox) {
 	}
 }
 
-// await waits for an event that must come.
+// await waits for an event.
 func await[T any](t *testing.T, events <-chan T) (event T) {
 	t.Helper()
 	select {
@@ -140,7 +138,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// logLines passes on what is logged, line by line.
+// logLines receives the log, line by line.
 type logLines chan string
 
 func (l logLines) Write(line []byte) (int, error) {
@@ -148,8 +146,8 @@ func (l logLines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// until waits for a line with the given words and returns it. Every line on the
-// way is searched for secrets.
+// until waits for a line that contains words and returns it. No line may contain a
+// secret.
 func (l logLines) until(t *testing.T, words string) string {
 	t.Helper()
 	for {

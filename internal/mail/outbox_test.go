@@ -36,10 +36,10 @@ func TestSchema(t *testing.T) {
 	})
 }
 
-// TestEnqueueIsTheCallers: a row comes and goes with the caller's transaction.
-func TestEnqueueIsTheCallers(t *testing.T) {
+// If the caller's transaction is rolled back, there is no row.
+func TestEnqueueInTransaction(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		o := newOffice(t, engine, &mailServer{})
+		o := newTestOutbox(t, engine, &mailServer{})
 		undo := errors.New("undo")
 		err := o.db.Transaction(t.Context(), func(tx *gorm.DB) error {
 			if err := o.Enqueue(tx, testKind, "ada@example.org"); err != nil {
@@ -59,17 +59,16 @@ func TestEnqueueIsTheCallers(t *testing.T) {
 			got[0].Attempts != 0 || !got[0].DueAt.Equal(now) || !got[0].CreatedAt.Equal(now) {
 			t.Errorf("got %+v", got)
 		}
-		o.Wake() // a second and a third time: nobody listens, and nobody is blocked
+		o.Wake() // does not block, although no worker is running
 		o.Wake()
 	})
 }
 
-// TestClaimOnce is the guard itself: of two workers that saw the same row due,
-// one gets it.
+// If two workers try to claim the same row, one succeeds.
 func TestClaimOnce(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		o := newOffice(t, engine, &mailServer{})
-		other := o.branch(t)
+		o := newTestOutbox(t, engine, &mailServer{})
+		other := o.instance(t)
 		enqueue(t, o.Outbox, "ada@example.org")
 		row, err := o.first(t.Context())
 		if err != nil {
@@ -83,8 +82,8 @@ func TestClaimOnce(t *testing.T) {
 			t.Errorf("second: %v, %v", claimed, err)
 		}
 
-		// The lease passes and the other claims it; the first comes back too late
-		// to shorten the other's lease.
+		// After the lease has expired, the other worker claims the row. The first worker
+		// cannot shorten that lease.
 		o.clock.advance(lease)
 		later := o.now().Add(lease)
 		if claimed, err := other.claim(t.Context(), row, later); !claimed || err != nil {
@@ -99,18 +98,18 @@ func TestClaimOnce(t *testing.T) {
 	})
 }
 
-// TestWorkersShare: instances that work at once send each letter once.
+// Two instances that work at the same time send each message once.
 func TestWorkersShare(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		const count = 50
-		o := newOffice(t, engine, &mailServer{})
-		var addresses []string
+		o := newTestOutbox(t, engine, &mailServer{})
+		var emails []string
 		for i := range count {
-			addresses = append(addresses, fmt.Sprintf("user%02d@example.org", i))
+			emails = append(emails, fmt.Sprintf("user%02d@example.org", i))
 		}
-		enqueue(t, o.Outbox, addresses...)
+		enqueue(t, o.Outbox, emails...)
 
-		stop, stopOther := start(t, o.Outbox, letters), start(t, o.branch(t), letters)
+		stop, stopOther := start(t, o.Outbox, messages), start(t, o.instance(t), messages)
 		var got []string
 		for range count {
 			got = append(got, await(t, o.server.received).to)
@@ -118,35 +117,35 @@ func TestWorkersShare(t *testing.T) {
 		stop()
 		stopOther()
 		slices.Sort(got)
-		if !slices.Equal(got, addresses) || len(o.server.received) != 0 {
+		if !slices.Equal(got, emails) || len(o.server.received) != 0 {
 			t.Errorf("got %v and %d more", got, len(o.server.received))
 		}
 		noRows(t, o.Outbox)
 	})
 }
 
-// TestNothingToSend: an address nobody has leaves no letter and no row.
+// If Compose returns no message, nothing is sent and the row is deleted.
 func TestNothingToSend(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		o := newOffice(t, engine, &mailServer{})
+		o := newTestOutbox(t, engine, &mailServer{})
 		stop := start(t, o.Outbox, map[Kind]Compose{
 			testKind: func(context.Context, string) (*Message, error) { return nil, nil },
 		})
 		enqueue(t, o.Outbox, "nobody@example.org")
-		o.log.until(t, "mail done")
+		o.log.until(t, "email processed")
 		stop()
 		noRows(t, o.Outbox)
 		if seen := o.server.clientBytes(); seen != "" {
-			t.Errorf("the mail server heard %q", seen)
+			t.Errorf("the mail server received %q", seen)
 		}
 	})
 }
 
-// TestDrainWaits: how long a worker sleeps that nobody wakes.
+// drain returns the time until the next row is due, up to the polling interval.
 func TestDrainWaits(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		o := newOffice(t, engine, &mailServer{})
-		if wait := o.drain(t.Context(), letters); wait != pollEvery {
+		o := newTestOutbox(t, engine, &mailServer{})
+		if wait := o.drain(t.Context(), messages); wait != pollEvery {
 			t.Errorf("nothing to do: %v", wait)
 		}
 		enqueue(t, o.Outbox, "ada@example.org")
@@ -154,12 +153,12 @@ func TestDrainWaits(t *testing.T) {
 			if err := o.db.WithContext(t.Context()).Exec("UPDATE outbox SET due_at = ?", o.now().Add(ahead)).Error; err != nil {
 				t.Fatal(err)
 			}
-			if wait := o.drain(t.Context(), letters); wait != want {
+			if wait := o.drain(t.Context(), messages); wait != want {
 				t.Errorf("due in %v: %v", ahead, wait)
 			}
 		}
 		if len(o.server.received) != 0 {
-			t.Error("sent ahead of time")
+			t.Error("sent before it was due")
 		}
 	})
 }
@@ -174,10 +173,10 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// TestBacklog: what failed and waits for another try still counts as unsent.
+// A message that waits for a retry still counts as unsent.
 func TestBacklog(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		o := newOffice(t, engine, &mailServer{})
+		o := newTestOutbox(t, engine, &mailServer{})
 		expect := func(want Backlog) {
 			t.Helper()
 			if got, err := o.Backlog(t.Context()); err != nil || got != want {

@@ -6,19 +6,19 @@ import (
 )
 
 var (
-	// ErrRejected: the mail server refused this recipient or this letter for
-	// good (a 5yz reply, RFC 5321 §4.2.1). Trying again is useless.
-	ErrRejected = errors.New("mail: rejected for good by the server")
+	// ErrRejected means that the mail server rejected the recipient or the message
+	// permanently (a 5yz reply; RFC 5321, section 4.2.1). A retry would fail too.
+	ErrRejected = errors.New("rejected by the mail server")
 
-	// ErrMalformed: the message cannot be written as a mail, because of a
-	// control character in a header or a recipient that is not one bare address.
-	ErrMalformed = errors.New("mail: malformed message")
+	// ErrMalformed means that the message cannot be written: a header contains a
+	// control character, or the recipient is not one bare email.
+	ErrMalformed = errors.New("malformed message")
 )
 
-// Sender sends one message. A nil error means that the other side has taken
-// responsibility for it. After any other error but [ErrRejected] and
-// [ErrMalformed] it may be sent again; if the connection broke late, the first
-// try may nevertheless have arrived.
+// Sender sends one message. A nil error means that the other side has accepted
+// responsibility for it. After an error other than [ErrRejected] and
+// [ErrMalformed], the message may be sent again. If the connection broke late,
+// the first attempt may have arrived nevertheless.
 type Sender interface {
 	Send(ctx context.Context, m Message) error
 }

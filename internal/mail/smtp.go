@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	dialTimeout = 10 * time.Second // to a connection, TLS of smtps included
-	sendTimeout = 30 * time.Second // to the server's last answer
-	quitTimeout = 2 * time.Second  // for the goodbye, when the letter has left
+	dialTimeout = 10 * time.Second // for the connection, including TLS of smtps
+	sendTimeout = 30 * time.Second // for everything, up to the server's last reply
+	quitTimeout = 2 * time.Second  // for QUIT, after the message was accepted
 )
 
-// SMTP sends each message over a connection of its own to one mail server. It
-// is safe for concurrent use.
+// SMTP sends messages to a mail server, each over its own connection. It is safe
+// for concurrent use.
 type SMTP struct {
-	// Now dates the messages. Set to time.Now by [NewSMTP].
+	// Now returns the date of messages. [NewSMTP] sets it to time.Now.
 	Now func() time.Time
 
 	server server
@@ -35,18 +35,16 @@ type SMTP struct {
 	roots  *x509.CertPool
 }
 
-// NewSMTP makes a sender from a URL:
+// NewSMTP returns a sender for a URL:
 //
 //	smtp://[user:password@]host[:587]   STARTTLS
 //	smtps://[user:password@]host[:465]  TLS from the start
-//	smtp://127.0.0.1:1025?tls=off       no TLS, a loopback host only
+//	smtp://127.0.0.1:1025?tls=off       no TLS, for a loopback host only
 //
-// TLS is never left out because a server does not offer it, and the server's
-// certificate must be valid for the host. roots are the authorities to trust;
-// nil: the system's. To trust one more than the system does, append it to a
-// copy from x509.SystemCertPool. The user and the password are percent-encoded
-// where they must be (RFC 3986 §3.2.1). from is an RFC 5322 mailbox. Errors say
-// what is wrong and quote nothing of the URL.
+// If a server does not offer TLS, nothing is sent. The server's certificate must be
+// valid for the host. roots are the trusted certificate authorities; nil means those
+// of the system. User and password are percent-encoded where necessary (RFC 3986,
+// section 3.2.1). from is an RFC 5322 mailbox. Errors do not quote the URL.
 func NewSMTP(url, from string, roots *x509.CertPool) (*SMTP, error) {
 	parsed, err := parseServer(url)
 	if err != nil {
@@ -71,15 +69,15 @@ func CheckFrom(from string) error {
 	return err
 }
 
-// String names the server without its credentials.
+// String returns the host and port of the server.
 func (s *SMTP) String() string {
 	return net.JoinHostPort(s.server.host, s.server.port)
 }
 
-// Send hands m to the server, within ten seconds for the connection and thirty
-// in all. The error is [ErrRejected] if the server refuses the recipient or the
-// letter with a 5yz status. A refusal of TLS, of the credentials or of the
-// sender's address is a matter of configuration, and not that.
+// Send sends m to the server, within ten seconds for the connection and thirty
+// seconds in total. It returns [ErrRejected] if the server refuses the recipient or
+// the message with a 5yz status. If it refuses TLS, the credentials or the sender,
+// the configuration is wrong, and Send returns another error.
 func (s *SMTP) Send(ctx context.Context, m Message) error {
 	raw, err := s.from.compose(m, s.Now())
 	if err != nil {
@@ -90,7 +88,7 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 
 	err = s.deliver(ctx, m.To, raw)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrRejected) {
-		return fmt.Errorf("mail: smtp: gave up waiting: %w", ctx.Err())
+		return fmt.Errorf("smtp: timeout: %w", ctx.Err())
 	}
 	return err
 }
@@ -98,10 +96,10 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 func (s *SMTP) deliver(ctx context.Context, to string, raw []byte) error {
 	conn, err := s.dial(ctx)
 	if err != nil {
-		return fmt.Errorf("mail: smtp: connecting: %w", err)
+		return fmt.Errorf("smtp: connect: %w", err)
 	}
-	// Closing, not QUIT, is how a failure ends: in the middle of DATA a QUIT
-	// would complete half a letter. It is also how ctx reaches a blocked read.
+	// After a failure the connection is closed without QUIT: in the middle of DATA,
+	// QUIT would complete half a message. Closing also unblocks a read when ctx ends.
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
@@ -121,7 +119,7 @@ func (s *SMTP) deliver(ctx context.Context, to string, raw []byte) error {
 	if err := transmit(client, s.from.path(), "<"+to+">", raw); err != nil {
 		return err
 	}
-	// The letter has left; nothing after this may make it look unsent.
+	// The message was accepted: an error from here on must not cause a retry.
 	if client.UpdateDeadline(quitTimeout) == nil {
 		_ = client.Quit()
 	}
@@ -135,7 +133,7 @@ func (s *SMTP) dial(ctx context.Context) (net.Conn, error) {
 	case implicitTLS:
 		return (&tls.Dialer{NetDialer: dialer, Config: s.tlsConfig()}).DialContext(ctx, "tcp", address)
 	case loopback:
-		// A resolver may send even "localhost" elsewhere.
+		// A resolver may resolve even "localhost" to another machine.
 		dialer.Control = func(_, resolved string, _ syscall.RawConn) error {
 			if host, _, err := net.SplitHostPort(resolved); err != nil || !isLoopback(host) {
 				return errors.New("tls=off, and the host is not this machine")
@@ -150,14 +148,14 @@ func (s *SMTP) tlsConfig() *tls.Config {
 	return &tls.Config{ServerName: s.server.host, RootCAs: s.roots, MinVersion: tls.VersionTLS12}
 }
 
-// secure makes sure that nothing secret follows in clear.
+// secure switches to TLS, so that secrets are not sent unencrypted.
 func (s *SMTP) secure(client *smtp.Client) error {
 	if s.server.security != startTLS {
 		return nil
 	}
-	// Somebody in between can remove the offer, so its absence is a refusal.
+	// An attacker in the network can remove the offer.
 	if offered, _ := client.Extension("STARTTLS"); !offered {
-		return errors.New("mail: smtp: the server does not offer STARTTLS; nothing was sent")
+		return errors.New("smtp: the server does not offer STARTTLS; nothing was sent")
 	}
 	if err := client.StartTLS(s.tlsConfig()); err != nil {
 		return failure("STARTTLS", err)
@@ -171,16 +169,16 @@ func (s *SMTP) authenticate(client *smtp.Client) error {
 	}
 	_, offered := client.Extension("AUTH")
 	mechanisms := strings.Fields(strings.ToUpper(offered))
-	inClear := s.server.security == loopback
+	unencrypted := s.server.security == loopback
 
 	var auth smtp.Auth
 	switch {
 	case slices.Contains(mechanisms, "PLAIN"):
-		auth = smtp.PlainAuth("", s.server.user, s.server.pass, s.server.host, inClear)
+		auth = smtp.PlainAuth("", s.server.user, s.server.pass, s.server.host, unencrypted)
 	case slices.Contains(mechanisms, "LOGIN"):
-		auth = smtp.LoginAuth(s.server.user, s.server.pass, s.server.host, inClear)
+		auth = smtp.LoginAuth(s.server.user, s.server.pass, s.server.host, unencrypted)
 	default:
-		return errors.New("mail: smtp: the server offers neither AUTH PLAIN nor AUTH LOGIN")
+		return errors.New("smtp: the server offers neither AUTH PLAIN nor AUTH LOGIN")
 	}
 	if err := client.Auth(auth); err != nil {
 		return failure("AUTH", err)
@@ -188,10 +186,10 @@ func (s *SMTP) authenticate(client *smtp.Client) error {
 	return nil
 }
 
-// transmit runs one mail transaction (RFC 5321 §3.3); from and to stand in angle
-// brackets.
+// transmit runs one mail transaction (RFC 5321, section 3.3). from and to are in
+// angle brackets.
 func transmit(client *smtp.Client, from, to string, raw []byte) error {
-	// Asking for SMTPUTF8 (RFC 6531) would shut out receivers that lack it.
+	// With SMTPUTF8 (RFC 6531), servers without it would refuse the message.
 	client.SkipSMTPUTF8(isPlain(to))
 	if err := client.Mail(from); err != nil {
 		return failure("MAIL", err)
@@ -212,37 +210,37 @@ func transmit(client *smtp.Client, from, to string, raw []byte) error {
 	return nil
 }
 
-// failure words what went wrong at a step, with the server's status codes.
+// failure returns the error of a step, with the server's status codes.
 func failure(step string, err error) error {
-	var answer *textproto.Error
+	var reply *textproto.Error
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
 	switch {
-	case errors.As(err, &answer):
-		return fmt.Errorf("mail: smtp: %s: the server answered %s", step, status(answer))
+	case errors.As(err, &reply):
+		return fmt.Errorf("smtp: %s: the server replied %s", step, status(reply))
 	case errors.As(err, &network), errors.As(err, &certificate):
-		return fmt.Errorf("mail: smtp: %s: %w", step, err)
-	default: // may quote what the server wrote
-		return fmt.Errorf("mail: smtp: %s: the connection broke or the server's answer made no sense", step)
+		return fmt.Errorf("smtp: %s: %w", step, err)
+	default: // the error may quote what the server sent
+		return fmt.Errorf("smtp: %s: the connection broke or the server's reply is invalid", step)
 	}
 }
 
-// refusal is failure at a step where the server judges this letter. A 5yz
-// answer is final there, but for 503 and 530, which say that the conversation
-// went wrong before (RFC 5321 §4.2.2, RFC 4954 §6).
+// refusal is like failure, for a step where the server decides about this message. A
+// 5yz reply is final, except 503 and 530, which mean that an earlier step went wrong
+// (RFC 5321, section 4.2.2; RFC 4954, section 6).
 func refusal(step string, err error) error {
-	var answer *textproto.Error
-	if errors.As(err, &answer) && answer.Code/100 == 5 && answer.Code != 503 && answer.Code != 530 {
-		return fmt.Errorf("%w: %s: %s", ErrRejected, step, status(answer))
+	var reply *textproto.Error
+	if errors.As(err, &reply) && reply.Code/100 == 5 && reply.Code != 503 && reply.Code != 530 {
+		return fmt.Errorf("%w: %s: %s", ErrRejected, step, status(reply))
 	}
 	return failure(step, err)
 }
 
-// enhancedCode is at the beginning of each line of a reply, or of one (RFC 2034
-// §4, RFC 3463 §2).
+// enhancedCode matches the enhanced status code at the beginning of a line of a reply
+// (RFC 2034, section 4; RFC 3463, section 2).
 var enhancedCode = regexp.MustCompile(`(?m)^[245]\.\d{1,3}\.\d{1,3}\b`)
 
-// status is the reply code with the enhanced code, if there is one.
-func status(answer *textproto.Error) string {
-	return strings.TrimSpace(fmt.Sprint(answer.Code, " ", enhancedCode.FindString(answer.Msg)))
+// status returns the reply code and the enhanced status code, if there is one.
+func status(reply *textproto.Error) string {
+	return strings.TrimSpace(fmt.Sprint(reply.Code, " ", enhancedCode.FindString(reply.Msg)))
 }

@@ -16,7 +16,7 @@ import (
 func testMessage(t *testing.T) Message {
 	t.Helper()
 	m, err := ResetPassword(ResetPasswordData{
-		To: "ada@example.org", Name: "Ada", Link: testLink, ValidFor: 30 * time.Minute, Brand: testBrand,
+		To: "ada@example.org", Link: testLink, ValidFor: 30 * time.Minute, Brand: testBrand,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +26,7 @@ func testMessage(t *testing.T) Message {
 
 func soon() time.Time { return time.Now().Add(time.Hour) }
 
-// TestSMTPDelivers goes through every way to connect and to authenticate.
+// Messages are delivered with every kind of connection and authentication.
 func TestSMTPDelivers(t *testing.T) {
 	ca := newAuthority(t)
 	certificate := ca.issue(t, "127.0.0.1", soon())
@@ -59,25 +59,24 @@ func TestSMTPDelivers(t *testing.T) {
 				t.Errorf("authenticated as %q", got.user)
 			}
 			if got.utf8 {
-				t.Error("asked for SMTPUTF8 for an ASCII address")
+				t.Error("requested SMTPUTF8 for an ASCII email")
 			}
 			if parsed := parseMail(t, got.raw); !strings.Contains(parsed.text, "\n"+testLink+"\n") {
-				t.Errorf("no line with the link in %q", parsed.text)
+				t.Errorf("no line contains only the link: %q", parsed.text)
 			}
 			if server.certificate != nil && strings.Contains(server.clientBytes(), "ada@example.org") {
-				t.Error("the recipient was seen in clear")
+				t.Error("the recipient was sent unencrypted")
 			}
 		})
 	}
 }
 
-// TestSMTPRefusesBadCertificates: whoever stands in between gets neither the
-// credentials nor a letter.
+// An attacker in the network gets neither the credentials nor a message.
 func TestSMTPRefusesBadCertificates(t *testing.T) {
-	ca, stranger := newAuthority(t), newAuthority(t)
+	ca, otherCA := newAuthority(t), newAuthority(t)
 	for name, certificate := range map[string]*tls.Certificate{
-		"unknown authority": stranger.issue(t, "127.0.0.1", soon()),
-		"another address":   ca.issue(t, "127.0.0.2", soon()),
+		"unknown authority": otherCA.issue(t, "127.0.0.1", soon()),
+		"another IP":        ca.issue(t, "127.0.0.2", soon()),
 		"a host name":       ca.issue(t, "mail.example.org", soon()),
 		"expired":           ca.issue(t, "127.0.0.1", time.Now().Add(-time.Minute)),
 	} {
@@ -101,8 +100,8 @@ func TestSMTPRefusesBadCertificates(t *testing.T) {
 	}
 }
 
-// TestSMTPNeedsStartTLS: a server, or somebody in between who removed the offer,
-// that offers AUTH without TLS sees no AUTH.
+// If TLS is not offered, because of the server or an attacker in the network, the
+// credentials are not sent.
 func TestSMTPNeedsStartTLS(t *testing.T) {
 	server := (&mailServer{mechanisms: []string{"PLAIN", "LOGIN"}}).start(t)
 	sender, err := NewSMTP(strings.TrimSuffix(server.url(), "?tls=off"), testFrom, nil)
@@ -116,7 +115,7 @@ func TestSMTPNeedsStartTLS(t *testing.T) {
 	seen := server.clientBytes()
 	for _, word := range []string{"AUTH", "MAIL", testPass, base64.StdEncoding.EncodeToString([]byte(testUser))} {
 		if strings.Contains(seen, word) {
-			t.Errorf("%q was sent in clear: %q", word, seen)
+			t.Errorf("%q was sent unencrypted: %q", word, seen)
 		}
 	}
 	if !strings.HasPrefix(seen, "EHLO sesame.example\r\n") || len(server.received) != 0 {
@@ -124,8 +123,8 @@ func TestSMTPNeedsStartTLS(t *testing.T) {
 	}
 }
 
-// TestSMTPRefusals tells final refusals of a letter from everything else, and
-// keeps the server's words, which may quote secrets, out of the errors.
+// Only final refusals of a message are ErrRejected. Errors do not contain the server's
+// texts, which may quote secrets.
 func TestSMTPRefusals(t *testing.T) {
 	reply := func(code int, enhanced smtp.EnhancedCode) func() error {
 		return func() error {
@@ -141,12 +140,12 @@ func TestSMTPRefusals(t *testing.T) {
 		words    string
 	}{
 		"unknown recipient": {&mailServer{onRcpt: rcpt(550, smtp.EnhancedCode{5, 1, 1})}, true, "RCPT: 550 5.1.1"},
-		"refused letter":    {&mailServer{onData: reply(554, smtp.NoEnhancedCode)}, true, "end of DATA: 554"},
-		"greylisting":       {&mailServer{onRcpt: rcpt(451, smtp.EnhancedCode{4, 7, 1})}, false, "RCPT: the server answered 451 4.7.1"},
+		"refused message":   {&mailServer{onData: reply(554, smtp.NoEnhancedCode)}, true, "end of DATA: 554"},
+		"greylisting":       {&mailServer{onRcpt: rcpt(451, smtp.EnhancedCode{4, 7, 1})}, false, "RCPT: the server replied 451 4.7.1"},
 		"needs AUTH":        {&mailServer{onRcpt: rcpt(530, smtp.EnhancedCode{5, 7, 0})}, false, "530 5.7.0"},
 		"full disk":         {&mailServer{onData: reply(452, smtp.EnhancedCode{4, 3, 1})}, false, "452 4.3.1"},
-		"refused sender":    {&mailServer{onMail: reply(550, smtp.EnhancedCode{5, 7, 1})}, false, "MAIL: the server answered 550 5.7.1"},
-		"wrong credentials": {&mailServer{mechanisms: []string{"PLAIN"}, onAuth: reply(535, smtp.EnhancedCode{5, 7, 8})}, false, "AUTH: the server answered 535 5.7.8"},
+		"refused sender":    {&mailServer{onMail: reply(550, smtp.EnhancedCode{5, 7, 1})}, false, "MAIL: the server replied 550 5.7.1"},
+		"wrong credentials": {&mailServer{mechanisms: []string{"PLAIN"}, onAuth: reply(535, smtp.EnhancedCode{5, 7, 8})}, false, "AUTH: the server replied 535 5.7.8"},
 		"unknown AUTH":      {&mailServer{mechanisms: []string{"GSSAPI"}}, false, "neither AUTH PLAIN nor AUTH LOGIN"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +163,7 @@ func TestSMTPRefusals(t *testing.T) {
 	}
 }
 
-// TestSMTPHonoursContext: a server that says nothing does not hold a worker.
+// A server that does not reply cannot block a worker.
 func TestSMTPHonoursContext(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -179,7 +178,7 @@ func TestSMTPHonoursContext(t *testing.T) {
 		}
 		defer conn.Close()
 		cancel()
-		_, _ = conn.Read(make([]byte, 1)) // until the client hangs up
+		_, _ = conn.Read(make([]byte, 1)) // until the client disconnects
 	}()
 	sender, err := NewSMTP("smtp://"+listener.Addr().String(), testFrom, nil)
 	if err != nil {
@@ -190,8 +189,7 @@ func TestSMTPHonoursContext(t *testing.T) {
 	}
 }
 
-// TestSMTPUnencryptedStaysHere: the URL's check is repeated on the address that
-// the host resolves to.
+// The IP address that the host resolves to must be a loopback address too.
 func TestSMTPUnencryptedStaysHere(t *testing.T) {
 	server := (&mailServer{}).start(t)
 	sender, err := NewSMTP(server.url(), testFrom, nil)
@@ -207,7 +205,7 @@ func TestSMTPUnencryptedStaysHere(t *testing.T) {
 	}
 }
 
-// TestSMTPBadMessage: nothing reaches the server.
+// A malformed message is refused before connecting to the server.
 func TestSMTPBadMessage(t *testing.T) {
 	server := (&mailServer{}).start(t)
 	sender, err := NewSMTP(server.url(), testFrom, nil)
@@ -224,12 +222,12 @@ func TestSMTPBadMessage(t *testing.T) {
 	}
 }
 
-// noSecrets fails if a text that may be logged holds what must not be.
+// noSecrets checks that a text that may be logged contains no secret.
 func noSecrets(t *testing.T, text string) {
 	t.Helper()
 	for _, secret := range []string{testPass, "p%3Aa", testToken, "forged"} {
 		if strings.Contains(text, secret) {
-			t.Errorf("%q holds %q", text, secret)
+			t.Errorf("%q contains %q", text, secret)
 		}
 	}
 }

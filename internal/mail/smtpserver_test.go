@@ -22,20 +22,19 @@ const (
 	testPass = "p:a/s?s#w@rd %ü"
 )
 
-// delivery is what a real SMTP server was given.
+// delivery is a message that the SMTP server received.
 type delivery struct {
 	from, to, user string
 	utf8, tls      bool
 	raw            []byte
 }
 
-// mailServer is a real SMTP server on a loopback port. The fields are set
-// before start.
+// mailServer is an SMTP server on a loopback port. Set the fields before start.
 type mailServer struct {
 	certificate *tls.Certificate // nil: no TLS
 	implicit    bool             // TLS from the first byte
 	mechanisms  []string         // of AUTH; nil: none
-	onConnect   func() bool      // false: the line goes dead
+	onConnect   func() bool      // false: the connection is closed
 	onAuth      func() error
 	onMail      func() error
 	onRcpt      func(to string) error
@@ -44,14 +43,14 @@ type mailServer struct {
 
 	received chan delivery
 	mu       sync.Mutex
-	seen     bytes.Buffer // every byte any client sent, encrypted or not
+	seen     bytes.Buffer // every byte that clients sent, encrypted or not
 }
 
 func (s *mailServer) start(t *testing.T) *mailServer {
 	t.Helper()
 	s.received = make(chan delivery, 1000)
 	if s.address == "" {
-		s.address = porttest.Address(t) // which stays its own while it is down
+		s.address = porttest.Address(t) // no other test uses it while the server is down
 	}
 	listener, err := net.Listen("tcp", s.address)
 	if err != nil {
@@ -80,20 +79,20 @@ func (s *mailServer) start(t *testing.T) *mailServer {
 	go func() { defer close(done); _ = server.Serve(listener) }()
 	t.Cleanup(func() {
 		_ = server.Close()
-		_ = listener.Close() // which server does not know before it serves
+		_ = listener.Close() // the server does not know it before Serve
 		<-done
 	})
 	return s
 }
 
-// clientBytes is what was seen on the wire from clients.
+// clientBytes returns the bytes that clients sent over the network.
 func (s *mailServer) clientBytes() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seen.String()
 }
 
-// url points to the server, with credentials if it asks for them.
+// url returns the URL of the server, with credentials if it requires them.
 func (s *mailServer) url() string {
 	scheme, option, credentials := "smtp", "", ""
 	switch {
@@ -167,7 +166,7 @@ func (s *session) Data(r io.Reader) (err error) {
 func (s *session) Reset()        {}
 func (s *session) Logout() error { return nil }
 
-// loginServer speaks the obsolete AUTH LOGIN, which some servers offer alone.
+// loginServer implements the obsolete AUTH LOGIN, the only mechanism of some servers.
 type loginServer struct {
 	user  string
 	step  int

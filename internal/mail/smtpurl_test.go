@@ -24,8 +24,8 @@ func TestParseServer(t *testing.T) {
 	}
 }
 
-// TestParseServerRefuses: with words that say why and hold no part of the URL,
-// since any part of a URL that was not escaped may be the password's.
+// Errors say what is wrong and contain no part of the URL: if the password was not
+// escaped, any part may belong to it.
 func TestParseServerRefuses(t *testing.T) {
 	for url, words := range map[string]string{
 		"":                                      "must look like",
@@ -35,13 +35,13 @@ func TestParseServerRefuses(t *testing.T) {
 		"smtp://:587":                           "must look like",
 		"smtp://u:hunter2%zz@mail.example.org":  "must look like",
 		"smtp://u:hunter2/x@mail.example.org":   "must look like",
-		"smtp://u:12/hunter2@mail.example.org":  "goes on after the host",
-		"smtp://u:12#hunter2@mail.example.org":  "goes on after the host",
+		"smtp://u:12/hunter2@mail.example.org":  "must end after the host",
+		"smtp://u:12#hunter2@mail.example.org":  "must end after the host",
 		"smtp://u:12?hunter2@mail.example.org":  "unknown option",
-		"http://u:hunter2@mail.example.org":     "must begin with",
+		"http://u:hunter2@mail.example.org":     "must start with",
 		"smtp://mail.example.org?tls=no":        "unknown option",
 		"smtp://localhost?tls=off&tls=on":       "unknown option",
-		"smtps://localhost?tls=off":             "at once",
+		"smtps://localhost?tls=off":             "must not combine",
 		"smtp://u:hunter2@mail.example?tls=off": "on this machine only",
 		"smtp://10.0.0.1:1025?tls=off":          "on this machine only",
 		"smtp://0.0.0.0:1025?tls=off":           "on this machine only",
@@ -58,7 +58,7 @@ func TestParseServerRefuses(t *testing.T) {
 			continue
 		}
 		if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "mail.example") {
-			t.Errorf("%s: the error quotes it: %v", url, err)
+			t.Errorf("%s: the error quotes the URL: %v", url, err)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"net/url"
-	"regexp"
 	"strings"
 	texttemplate "text/template"
 	"time"
@@ -15,120 +14,126 @@ import (
 	"github.com/sesame-auth/sesame/internal/brand"
 )
 
-// longestName is how many code points of a name a letter shows.
-const longestName = 64
+// textWidth is the width of the plain text, in code points.
+const textWidth = 72
 
 //go:embed templates
 var templateFiles embed.FS
 
+// All emails have the same layout.
 var (
-	texts = texttemplate.Must(texttemplate.ParseFS(templateFiles, "templates/*.txt"))
-	htmls = htmltemplate.Must(htmltemplate.ParseFS(templateFiles, "templates/*.html"))
+	textLayout = texttemplate.Must(texttemplate.New("email.txt").
+			Funcs(texttemplate.FuncMap{"wrap": wrap}).ParseFS(templateFiles, "templates/email.txt"))
+	htmlLayout = htmltemplate.Must(htmltemplate.ParseFS(templateFiles, "templates/email.html"))
 )
 
-// ResetPasswordData fills the letter with the link to choose a new password.
+// content is what the layout shows. No text comes from a user: anyone can register an account with
+// someone else's email, and its name could be a scam that the service then sends to them.
+type content struct {
+	Subject, Heading string
+	Before           []string // paragraphs before the button
+	Button, Link     string
+	After            []string // paragraphs after it
+	Brand            brand.Brand
+}
+
+// ResetPasswordData is the data of the email with a reset link.
 type ResetPasswordData struct {
-	To       string        // the stored address of the account
-	Name     string        // the user's name: untrusted, may be anything
-	Link     string        // the complete http(s) URL, token included
-	ValidFor time.Duration // how long the link works; more than zero
+	To       string        // the email of the account, as stored
+	Link     string        // the complete http or https URL, including the token
+	ValidFor time.Duration // at least a second
 	Brand    brand.Brand
 }
 
-// ResetPassword composes the letter with the link to choose a new password. It
-// fails if the link or its lifetime cannot be shown; the error never quotes the
-// link.
+// ResetPassword returns the email with a link to reset the password. It returns an error if the
+// link or its lifetime cannot be shown. The error does not contain the link.
 func ResetPassword(data ResetPasswordData) (Message, error) {
-	if !isWebLink(data.Link) {
-		return Message{}, errors.New("mail: the link must be a complete http or https URL")
-	}
 	if data.ValidFor < time.Second {
-		return Message{}, errors.New("mail: the link's lifetime must be a second or more")
+		return Message{}, errors.New("reset link: the lifetime must be at least a second")
 	}
-	product := oneLine(data.Brand.Name)
-	return render("reset-password", data.To, letter{
-		Subject:  "Choose a new password for " + product,
-		Name:     displayName(data.Name),
-		Product:  product,
-		Link:     data.Link,
-		ValidFor: inWords(data.ValidFor),
+	return render(data.To, content{
+		Subject: "Reset your " + data.Brand.Name + " password",
+		Heading: "Reset your password",
+		Before: []string{
+			"We received a request to reset the password of your " + data.Brand.Name + " account. " +
+				"Use the link to choose a new password.",
+		},
+		Button: "Reset password", Link: data.Link,
+		After: []string{
+			"The link works once and expires in " + inWords(data.ValidFor) + ".",
+			"If you did not request this, you can ignore this email. Your password stays the same.",
+		},
+		Brand: data.Brand,
 	})
 }
 
-// PasswordChangedData fills the letter that tells the owner about a new password.
+// PasswordChangedData is the data of the email about a changed password.
 type PasswordChangedData struct {
-	To    string    // the stored address of the account
-	Name  string    // the user's name: untrusted, may be anything
-	When  time.Time // when it was changed; shown in UTC
-	Brand brand.Brand
+	To       string    // the email of the account, as stored
+	When     time.Time // of the change; shown in UTC
+	ResetURL string    // the page where users request a reset link
+	Brand    brand.Brand
 }
 
-// PasswordChanged composes the letter that tells the owner that the password
-// was changed, that all devices were signed out, and what to do if it was
-// somebody else.
+// PasswordChanged returns the email that reports a changed password. It says what to do if someone
+// else changed it.
 func PasswordChanged(data PasswordChangedData) (Message, error) {
-	product := oneLine(data.Brand.Name)
-	return render("password-changed", data.To, letter{
-		Subject: "Your " + product + " password was changed",
-		Name:    displayName(data.Name),
-		Product: product,
-		When:    data.When.UTC().Format("2 January 2006 at 15:04 UTC"),
+	return render(data.To, content{
+		Subject: "Your " + data.Brand.Name + " password was changed",
+		Heading: "Your password was changed",
+		Before: []string{
+			"The password of your " + data.Brand.Name + " account was changed on " +
+				data.When.UTC().Format("2 January 2006 at 15:04 UTC") + ". You have been logged out on all devices.",
+			"If this was you, there is nothing else to do. Log in with your new password.",
+			"If this was not you, reset your password now.",
+		},
+		Button: "Reset password", Link: data.ResetURL,
+		After: []string{
+			"Then change the password of your email account too, because someone else may be able to read your email.",
+		},
+		Brand: data.Brand,
 	})
 }
 
-// letter is what the templates see.
-type letter struct {
-	Subject, Name, Product, Link, ValidFor, When string
-}
-
-func render(name, to string, data letter) (Message, error) {
+func render(to string, c content) (Message, error) {
+	if !isWebLink(c.Link) {
+		return Message{}, errors.New("the link must be a complete http or https URL")
+	}
 	var text, html strings.Builder
-	if err := texts.ExecuteTemplate(&text, name+".txt", data); err != nil {
-		return Message{}, fmt.Errorf("mail: composing %s.txt: %w", name, err)
+	if err := textLayout.Execute(&text, c); err != nil {
+		return Message{}, fmt.Errorf("compose text: %w", err)
 	}
-	if err := htmls.ExecuteTemplate(&html, name+".html", data); err != nil {
-		return Message{}, fmt.Errorf("mail: composing %s.html: %w", name, err)
+	if err := htmlLayout.Execute(&html, c); err != nil {
+		return Message{}, fmt.Errorf("compose HTML: %w", err)
 	}
-	return Message{To: to, Subject: data.Subject, Text: text.String(), HTML: html.String()}, nil
+	return Message{To: to, Subject: c.Subject, Text: text.String(), HTML: html.String()}, nil
 }
 
-// linkish matches what mail programs turn into a link. Anybody can register
-// somebody else's address under a name like "see evil.example" and have the
-// service mail it.
-var linkish = regexp.MustCompile(`(?i)://|www\.|[\pL\pN]\.\pL{2}|@`)
-
-// displayName makes an untrusted name one short line of visible text, or
-// nothing if it would become a link.
-func displayName(name string) string {
-	name = oneLine(name)
-	if linkish.MatchString(name) {
-		return ""
-	}
-	if runes := []rune(name); len(runes) > longestName {
-		return strings.TrimSpace(string(runes[:longestName-1])) + "…"
-	}
-	return name
-}
-
-// oneLine turns runs of white space, control characters and broken UTF-8 into
-// one space each, and those of the marks that reorder the text around them too.
-func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, " "), func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) ||
-			r == '\u2028' || r == '\u2029'
-	}), " ")
-}
-
-// isWebLink tells whether link is an absolute http(s) URL that stays in one
-// piece on a line.
+// isWebLink reports whether link is an absolute http or https URL that mail programs recognize as
+// one link.
 func isWebLink(link string) bool {
 	parsed, err := url.Parse(link)
 	return err == nil && (parsed.Scheme == "https" || parsed.Scheme == "http") && parsed.Host != "" &&
-		oneLine(link) == link && !strings.ContainsAny(link, " <>\"")
+		!strings.ContainsFunc(link, func(r rune) bool {
+			return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(`<>"`, r)
+		})
 }
 
-// inWords writes d, a second or more, in the largest unit that divides it, and
-// otherwise in whole minutes (or seconds below one), never promising more.
+// wrap breaks a paragraph into lines of at most textWidth, unless a word is longer.
+func wrap(paragraph string) string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(paragraph) {
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > textWidth {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return strings.Join(append(lines, line), "\n")
+}
+
+// inWords returns d, at least a second, in the largest unit that divides it. If none does, it is
+// rounded down to minutes, or to seconds if it is shorter than a minute.
 func inWords(d time.Duration) string {
 	const day = 24 * time.Hour
 	unit, name := time.Second, "second"

@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	pollEvery     = 5 * time.Second // for rows of other instances
+	pollEvery     = 5 * time.Second // for rows that other instances stored
 	queryTimeout  = 10 * time.Second
-	workLimit     = time.Minute      // for one letter: compose, send, delete
-	lease         = 2 * time.Minute  // longer than workLimit by the clocks' difference
-	firstRetry    = time.Second      // doubled with each attempt
-	lastRetry     = 15 * time.Minute // and no longer than this
-	giveUpAfter   = 24 * time.Hour   // since the row was written
+	workLimit     = time.Minute      // for one email: compose, send, delete
+	lease         = 2 * time.Minute  // exceeds workLimit by how much clocks may differ
+	firstRetry    = time.Second      // doubles with each attempt
+	lastRetry     = 15 * time.Minute // the longest wait
+	giveUpAfter   = 24 * time.Hour   // after the row was stored
 	shutdownGrace = 10 * time.Second
 )
 
-// Run sends what is in the outbox until ctx ends; then it finishes the letter in
-// hand, within ten seconds, and returns. One Run sends one letter at a time;
-// several may run at once, in one process or in many. A kind that compose lacks
-// is treated as a failure, so that an instance of a newer version can take the
-// row. Errors of the database are logged and the loop goes on.
+// Run sends the emails in the outbox until ctx is done. Then it finishes the email
+// that is being sent, within ten seconds, and returns. It sends one email at a time;
+// several Runs may run at the same time, in one process or in several. A kind that
+// compose does not contain counts as a failure, so that an instance of a newer version
+// can send it. If the database fails, Run logs the error and continues.
 func (o *Outbox) Run(ctx context.Context, compose map[Kind]Compose) {
 	for ctx.Err() == nil {
 		timer := time.NewTimer(o.drain(ctx, compose))
@@ -38,7 +38,7 @@ func (o *Outbox) Run(ctx context.Context, compose map[Kind]Compose) {
 	}
 }
 
-// drain works on every row that is due and returns how long to wait for more.
+// drain sends every email that is due and returns how long to wait for the next.
 func (o *Outbox) drain(ctx context.Context, compose map[Kind]Compose) time.Duration {
 	for ctx.Err() == nil {
 		row, err := o.first(ctx)
@@ -48,10 +48,10 @@ func (o *Outbox) drain(ctx context.Context, compose map[Kind]Compose) time.Durat
 			}
 			err = o.work(ctx, row, compose)
 		}
-		// That the end of ctx interrupted a read is no news; a letter sent and
-		// not deleted is.
+		// An interrupted read at the end of ctx is normal. An email that was sent and
+		// not deleted is not.
 		if err != nil && (row != nil || ctx.Err() == nil) {
-			o.log.Error("the mail outbox cannot use the database", "err", err)
+			o.log.Error("outbox: database error", "err", err)
 		}
 		if err != nil || row == nil {
 			return pollEvery
@@ -60,8 +60,8 @@ func (o *Outbox) drain(ctx context.Context, compose map[Kind]Compose) time.Durat
 	return 0
 }
 
-// work takes one row through an attempt, unless another worker was first. Its
-// error is the database's.
+// work claims a row and tries to send it, unless another worker was first. It returns
+// errors of the database.
 func (o *Outbox) work(ctx context.Context, row *outboxRow, compose map[Kind]Compose) error {
 	ctx, cancel := outlive(ctx, o.grace)
 	defer cancel()
@@ -76,20 +76,20 @@ func (o *Outbox) work(ctx context.Context, row *outboxRow, compose map[Kind]Comp
 	log := o.log.With("kind", row.Kind, "id", row.ID, "attempt", row.Attempts)
 	switch now := o.now(); {
 	case err == nil:
-		log.Debug("mail done")
+		log.Debug("email processed")
 	case errors.Is(err, ErrRejected):
-		log.Warn("mail rejected, given up", "err", err)
+		log.Warn("email rejected, giving up", "err", err)
 	case errors.Is(err, ErrMalformed), now.Sub(row.CreatedAt) >= giveUpAfter:
-		log.Error("mail given up", "err", err)
+		log.Error("email failed, giving up", "err", err)
 	default:
 		wait := backoff(row.Attempts)
-		log.Warn("mail failed, will be tried again", "err", err, "wait", wait)
+		log.Warn("email failed, will retry", "err", err, "wait", wait)
 		return o.postpone(ctx, row, until, now.Add(wait))
 	}
 	return o.remove(ctx, row)
 }
 
-// deliver composes the letter and sends it, if there is one.
+// deliver composes the message and sends it, if there is one.
 func (o *Outbox) deliver(ctx context.Context, row *outboxRow, compose Compose) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -97,7 +97,7 @@ func (o *Outbox) deliver(ctx context.Context, row *outboxRow, compose Compose) (
 		}
 	}()
 	if compose == nil {
-		return errors.New("mail: this version does not know the kind")
+		return errors.New("this version does not know this kind of email")
 	}
 	message, err := compose(ctx, row.Email)
 	if err != nil || message == nil {
@@ -106,28 +106,29 @@ func (o *Outbox) deliver(ctx context.Context, row *outboxRow, compose Compose) (
 	return o.sender.Send(ctx, *message)
 }
 
-// panicked logs where it happened. A panic's value may be anything, the letter
-// included; only the runtime's own are known to be harmless.
+// panicked logs a panic and returns it as an error. It leaves out the value, which may
+// contain the message, unless it is an error of the runtime.
 func (o *Outbox) panicked(value any) error {
-	o.log.Error("panic while sending a mail", "stack", string(debug.Stack()))
+	o.log.Error("panic while sending an email", "stack", string(debug.Stack()))
 	if err, ok := value.(runtime.Error); ok {
-		return fmt.Errorf("mail: panic: %w", err)
+		return fmt.Errorf("panic: %w", err)
 	}
-	return fmt.Errorf("mail: panic with a %T", value)
+	return fmt.Errorf("panic (%T)", value)
 }
 
-// backoff is the wait after the given attempt, counted from 1, in [0.9, 1] of
-// 1 s, 2 s, 4 s … 15 min, so that what failed together is not retried together.
+// backoff returns the wait after the given attempt, counted from 1: 1 s, 2 s, 4 s …
+// 15 min, each shortened by up to a tenth, so that emails that failed at the same
+// time are not retried at the same time.
 func backoff(attempt int) time.Duration {
 	wait := lastRetry
-	if attempt < 11 { // 2^10 s is more than 15 min
+	if attempt < 11 { // 2¹⁰ s is more than 15 min
 		wait = min(firstRetry<<(attempt-1), lastRetry)
 	}
-	return wait - rand.N(wait/10) //nolint:gosec // spreads the load, hides nothing
+	return wait - rand.N(wait/10) //nolint:gosec // not a secret
 }
 
-// outlive returns a context for one letter: it lasts for workLimit, and no
-// longer than grace after parent has ended.
+// outlive returns a context for sending one email. It ends after workLimit, or grace
+// after parent is done.
 func outlive(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(parent), workLimit)
 	stop := context.AfterFunc(parent, func() {

@@ -16,20 +16,20 @@ import (
 
 var errBusy = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "try again, " + testToken}
 
-// TestRetry: a temporary refusal delays a letter by the backoff and no more.
+// After a temporary refusal, a message is sent again after the backoff.
 func TestRetry(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		var tries atomic.Int32
-		o := newOffice(t, engine, &mailServer{onRcpt: func(string) error {
+		o := newTestOutbox(t, engine, &mailServer{onRcpt: func(string) error {
 			if tries.Add(1) <= 2 {
 				return errBusy
 			}
 			return nil
 		}})
-		stop := start(t, o.Outbox, letters)
+		stop := start(t, o.Outbox, messages)
 		enqueue(t, o.Outbox, "ada@example.org")
 		for _, wait := range []time.Duration{time.Second, 2 * time.Second} {
-			line := o.log.until(t, "will be tried again")
+			line := o.log.until(t, "will retry")
 			if !strings.Contains(line, "451 4.3.0") || !strings.Contains(line, "level=WARN") {
 				t.Errorf("logged %s", line)
 			}
@@ -44,15 +44,15 @@ func TestRetry(t *testing.T) {
 	})
 }
 
-// TestOutage: letters outlive a mail server that hangs up on everybody.
+// Messages survive an outage of the mail server.
 func TestOutage(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		var up atomic.Bool
-		o := newOffice(t, engine, &mailServer{onConnect: up.Load})
-		stop := start(t, o.Outbox, letters)
+		o := newTestOutbox(t, engine, &mailServer{onConnect: up.Load})
+		stop := start(t, o.Outbox, messages)
 		enqueue(t, o.Outbox, "ada@example.org", "bob@example.org", "eve@example.org")
 		for range 3 {
-			o.log.until(t, "will be tried again")
+			o.log.until(t, "will retry")
 		}
 		up.Store(true)
 		o.clock.advance(time.Second)
@@ -69,7 +69,7 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// TestGivenUp: what is final is not tried again, and is gone.
+// A message that can never be delivered is given up and deleted.
 func TestGivenUp(t *testing.T) {
 	final := func() error {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: testToken}
@@ -79,17 +79,17 @@ func TestGivenUp(t *testing.T) {
 		onData    func() error
 		age       time.Duration
 	}{
-		"rejected":     {to: "ada@example.org", onData: final, words: "level=WARN msg=\"mail rejected, given up\""},
-		"malformed":    {to: "ada@example.org\r\nBcc: eve@example.org", words: "level=ERROR msg=\"mail given up\""},
-		"too old":      {to: "ada@example.org", onData: func() error { return errBusy }, age: giveUpAfter, words: "level=ERROR msg=\"mail given up\""},
-		"old and sent": {to: "ada@example.org", age: 2 * giveUpAfter, words: "mail done"},
+		"rejected":     {to: "ada@example.org", onData: final, words: "level=WARN msg=\"email rejected, giving up\""},
+		"malformed":    {to: "ada@example.org\r\nBcc: eve@example.org", words: "level=ERROR msg=\"email failed, giving up\""},
+		"too old":      {to: "ada@example.org", onData: func() error { return errBusy }, age: giveUpAfter, words: "level=ERROR msg=\"email failed, giving up\""},
+		"old and sent": {to: "ada@example.org", age: 2 * giveUpAfter, words: "email processed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-				o := newOffice(t, engine, &mailServer{onData: test.onData})
+				o := newTestOutbox(t, engine, &mailServer{onData: test.onData})
 				enqueue(t, o.Outbox, test.to)
 				o.clock.advance(test.age)
-				stop := start(t, o.Outbox, letters)
+				stop := start(t, o.Outbox, messages)
 				if line := o.log.until(t, "attempt=1"); !strings.Contains(line, test.words) {
 					t.Errorf("logged %s", line)
 				}
@@ -100,8 +100,8 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
-// TestFailuresInside: an error, a panic or a kind from the future costs a letter
-// an attempt, never the worker; and no panic's value is logged.
+// An error, a panic or an unknown kind delays a message and does not stop the worker.
+// The value of a panic is not logged.
 func TestFailuresInside(t *testing.T) {
 	for name, fail := range map[string]Compose{
 		"error": func(context.Context, string) (*Message, error) { return nil, errors.New("no database") },
@@ -113,19 +113,19 @@ func TestFailuresInside(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-				o := newOffice(t, engine, &mailServer{})
+				o := newTestOutbox(t, engine, &mailServer{})
 				stop := start(t, o.Outbox, map[Kind]Compose{testKind: fail})
 				enqueue(t, o.Outbox, "ada@example.org")
-				o.log.until(t, "will be tried again")
+				o.log.until(t, "will retry")
 				o.clock.advance(time.Second)
 				o.Wake()
 				o.log.until(t, "attempt=2")
 				stop()
 
 				o.clock.advance(2 * time.Second)
-				o.drain(t.Context(), letters)
+				o.drain(t.Context(), messages)
 				if len(o.server.received) != 1 {
-					t.Error("not sent when the failure was over")
+					t.Error("not sent after the failure ended")
 				}
 				noRows(t, o.Outbox)
 			})
@@ -133,11 +133,10 @@ func TestFailuresInside(t *testing.T) {
 	}
 }
 
-// TestWorkerDies: the row of a worker that died half-way is another's, once, when
-// the lease has passed.
+// If a worker stops during an attempt, another one sends the message after the lease.
 func TestWorkerDies(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		o := newOffice(t, engine, &mailServer{})
+		o := newTestOutbox(t, engine, &mailServer{})
 		enqueue(t, o.Outbox, "ada@example.org")
 		died := make(chan struct{})
 		go func() {
@@ -148,16 +147,16 @@ func TestWorkerDies(t *testing.T) {
 		}()
 		await(t, died)
 
-		heir := o.branch(t)
+		other := o.instance(t)
 		for _, wait := range []time.Duration{0, lease - time.Microsecond} {
 			o.clock.advance(wait)
-			heir.drain(t.Context(), letters)
+			other.drain(t.Context(), messages)
 			if len(o.server.received) != 0 {
 				t.Fatal("sent within the lease")
 			}
 		}
 		o.clock.advance(time.Microsecond)
-		heir.drain(t.Context(), letters)
+		other.drain(t.Context(), messages)
 		if len(o.server.received) != 1 {
 			t.Error("not sent after the lease")
 		}
@@ -165,23 +164,23 @@ func TestWorkerDies(t *testing.T) {
 	})
 }
 
-// TestShutdownFinishes: the letter in hand is sent and its row deleted; the next
-// is left for another time.
+// At shutdown, the message that is being sent is finished. The next one stays in the
+// outbox.
 func TestShutdownFinishes(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		busy, release := make(chan struct{}), make(chan struct{})
-		o := newOffice(t, engine, &mailServer{onData: func() error { close(busy); <-release; return nil }})
+		o := newTestOutbox(t, engine, &mailServer{onData: func() error { close(busy); <-release; return nil }})
 		enqueue(t, o.Outbox, "ada@example.org", "bob@example.org")
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
-		go func() { defer close(ended); o.Run(ctx, letters) }()
+		go func() { defer close(ended); o.Run(ctx, messages) }()
 
 		await(t, busy)
 		cancel()
 		close(release)
 		await(t, ended)
 		if len(o.server.received) != 1 {
-			t.Error("the letter in hand was not sent")
+			t.Error("the message was not finished")
 		}
 		if left := rows(t, o.Outbox); len(left) != 1 || left[0].Attempts != 0 {
 			t.Errorf("rows left: %+v", left)
@@ -189,16 +188,16 @@ func TestShutdownFinishes(t *testing.T) {
 	})
 }
 
-// TestShutdownIsBounded: a mail server that never answers delays the end by the
-// grace, and the row stays.
+// A mail server that does not reply delays the shutdown by at most the grace period,
+// and the row stays.
 func TestShutdownIsBounded(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		busy, release := make(chan struct{}), make(chan struct{})
-		o := newOffice(t, engine, &mailServer{onData: func() error { close(busy); <-release; return errBusy }})
+		o := newTestOutbox(t, engine, &mailServer{onData: func() error { close(busy); <-release; return errBusy }})
 		defer close(release)
 		o.grace = time.Millisecond
 		enqueue(t, o.Outbox, "ada@example.org")
-		stop := start(t, o.Outbox, letters)
+		stop := start(t, o.Outbox, messages)
 		await(t, busy)
 		stop()
 		if left := rows(t, o.Outbox); len(left) != 1 {
@@ -207,16 +206,16 @@ func TestShutdownIsBounded(t *testing.T) {
 	})
 }
 
-// TestDatabaseGone: a worker gets over a database that fails.
+// A worker continues after the database failed.
 func TestDatabaseGone(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		o := newOffice(t, engine, &mailServer{})
+		o := newTestOutbox(t, engine, &mailServer{})
 		enqueue(t, o.Outbox, "ada@example.org")
 		if err := o.db.WithContext(t.Context()).Exec("ALTER TABLE outbox RENAME TO elsewhere").Error; err != nil {
 			t.Fatal(err)
 		}
-		stop := start(t, o.Outbox, letters)
-		o.log.until(t, "cannot use the database")
+		stop := start(t, o.Outbox, messages)
+		o.log.until(t, "outbox: database error")
 		if err := o.db.WithContext(t.Context()).Exec("ALTER TABLE elsewhere RENAME TO outbox").Error; err != nil {
 			t.Fatal(err)
 		}
@@ -227,15 +226,15 @@ func TestDatabaseGone(t *testing.T) {
 	})
 }
 
-// TestWake: what this process enqueues does not wait for the next poll.
+// A message that this process enqueued does not wait for the next poll.
 func TestWake(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		o := newOffice(t, engine, &mailServer{})
-		start(t, o.Outbox, letters)
+		o := newTestOutbox(t, engine, &mailServer{})
+		start(t, o.Outbox, messages)
 		for range 3 {
 			began := time.Now()
 			enqueue(t, o.Outbox, "ada@example.org")
-			o.log.until(t, "mail done")
+			o.log.until(t, "email processed")
 			if took := time.Since(began); took > pollEvery*3/4 {
 				t.Errorf("took %v", took)
 			}

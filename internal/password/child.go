@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// maxHashTime is how long a child may take for one hash. The most expensive one within bounds takes about a second of
-// a processor, which at the lowest priority may take several.
+// maxHashTime is how long a child may take to start, and for each hash. The most expensive hash within bounds takes
+// about a second of a processor, which at the lowest priority may take several.
 const maxHashTime = 10 * time.Second
 
 // child is a process that runs ServeWorker.
@@ -17,11 +17,13 @@ type child struct {
 	command *exec.Cmd
 	in      io.WriteCloser
 	out     io.Reader
-	expiry  *time.Timer // stops the child when it was idle for too long
+	limit   time.Duration // for one response; a child that takes longer is killed
+	expiry  *time.Timer   // stops the child when it was idle for too long
 }
 
 // startChild starts a worker with the lowest priority and an empty environment: the server's secrets stay in the server.
-func startChild(worker []string) (*child, error) {
+// It returns when the worker is ready, or an error if it does not become ready.
+func startChild(worker []string, limit time.Duration) (*child, error) {
 	command := exec.Command(worker[0], worker[1:]...) //nolint:gosec,noctx // our own binary; it lives longer than a request
 	command.Env = []string{}
 	command.Stderr = os.Stderr
@@ -36,13 +38,18 @@ func startChild(worker []string) (*child, error) {
 	if err := startAtLowestPriority(command); err != nil {
 		return nil, err
 	}
-	return &child{command: command, in: in, out: out}, nil
+	c := &child{command: command, in: in, out: out, limit: limit}
+	defer c.killLate().Stop()
+	if err := readMessage(c.out, &response{}); err != nil {
+		c.stop()
+		return nil, fmt.Errorf("%s did not become a hash worker: %w", command, err)
+	}
+	return c, nil
 }
 
 // do sends a request and waits for the response.
 func (c *child) do(r request) (response, error) {
-	overdue := time.AfterFunc(maxHashTime, func() { _ = c.command.Process.Kill() })
-	defer overdue.Stop()
+	defer c.killLate().Stop()
 	if err := writeMessage(c.in, r); err != nil {
 		return response{}, fmt.Errorf("send to the hash worker: %w", err)
 	}
@@ -51,6 +58,11 @@ func (c *child) do(r request) (response, error) {
 		return response{}, fmt.Errorf("receive from the hash worker: %w", err)
 	}
 	return result, nil
+}
+
+// killLate kills the child after its limit, which ends a wait for its response, unless the timer is stopped.
+func (c *child) killLate() *time.Timer {
+	return time.AfterFunc(c.limit, func() { _ = c.command.Process.Kill() })
 }
 
 // stop ends the process. It has nothing to save.

@@ -10,34 +10,64 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// asWorker makes the test's binary a hash worker.
-const asWorker = "hash-worker"
+// The test's binary is a hash worker, or something else, if its argument says so.
+const (
+	asWorker = "hash-worker"
+	asExit   = "exit"  // ends at once
+	asOther  = "other" // says something else
+	asMute   = "mute"  // never says anything
+	asStuck  = "stuck" // becomes ready, but never responds
+)
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == asWorker {
-		if err := ServeWorker(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+	if len(os.Args) != 2 {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	var err error
+	switch os.Args[1] {
+	case asWorker:
+		err = ServeWorker(os.Stdin, os.Stdout)
+	case asExit:
+		var self *os.Process
+		if self, err = os.FindProcess(os.Getpid()); err == nil {
+			err = self.Kill() // os.Exit waits for a second if the race detector is on
+		}
+	case asOther:
+		_, err = fmt.Print("sesame: unknown command")
+	case asMute:
+		_, err = io.Copy(io.Discard, os.Stdin)
+	case asStuck:
+		_ = writeMessage(os.Stdout, response{})
+		_, err = io.Copy(io.Discard, os.Stdin)
+	default:
+		os.Exit(m.Run())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// testBinary returns the command that runs the test's binary.
+func testBinary(t *testing.T, as string) []string {
+	t.Helper()
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{executable, as}
 }
 
 // withChildren returns a hasher that hashes in child processes, and what it logs.
-func withChildren(t *testing.T, atOnce int, worker ...string) (*Hasher, *bytes.Buffer) {
+func withChildren(t *testing.T, atOnce int, worker []string) (*Hasher, *bytes.Buffer) {
 	t.Helper()
-	if worker == nil {
-		executable, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		worker = []string{executable, asWorker}
-	}
 	var log bytes.Buffer
 	h := NewHasher(Config{
 		AtOnce: atOnce, Wait: time.Minute, Parameters: WeakParameters,
@@ -56,7 +86,7 @@ func (h *Hasher) idleChildren() []*child {
 
 // Every kind of hash is made and verified by a child, one after another.
 func TestChildHashes(t *testing.T) {
-	h, log := withChildren(t, 1)
+	h, log := withChildren(t, 1, testBinary(t, asWorker))
 	made, err := h.Hash(t.Context(), New{"correct horse"})
 	if err != nil || h.Outdated(made) {
 		t.Fatalf("%s, %v", made, err)
@@ -69,7 +99,10 @@ func TestChildHashes(t *testing.T) {
 		"$pbkdf2-sha256$1000$eO89p3TuXQuhtJZSynnvnQ$K3UzUd2J5BmiIqkF2HFQJ8MsWwsej1yAQ9veaCTIsG4":  "correct horse",
 		"$scrypt$ln=8,r=8,p=1$ak2JEWJM6R3j3Nsb43zvnQ$nok2l9PGw/ghsO1/yEDeCf96yCXrNSu8SAtTytS5BoE": "correct horse",
 	} {
-		for attempt, want := range map[string]bool{password: true, password + "x": false, "": false, "\a": false, "bad \xff utf-8": false} {
+		for attempt, want := range map[string]bool{
+			password: true, password + "x": false, "": false, "\a": false, "bad \xff utf-8": false,
+			strings.Repeat("\U0001D160", 1024): false, // the longest that the API accepts; normalization triples its bytes
+		} {
 			if got, err := h.Verify(t.Context(), attempt, hash); got != want || err != nil {
 				t.Errorf("%q for %s: %v, %v", attempt, hash, got, err)
 			}
@@ -83,65 +116,118 @@ func TestChildHashes(t *testing.T) {
 	}
 }
 
-// A child that dies fails the request that it works on. The next one gets another child.
+// A child that dies fails the request that it works on, or the next one. Then another child is started.
 func TestChildDies(t *testing.T) {
-	h, _ := withChildren(t, 1)
-	hash, err := h.Hash(t.Context(), New{"correct horse"})
-	if err != nil {
-		t.Fatal(err)
+	const slow, password = "$2b$14$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "correct horse" // takes a second
+	h, _ := withChildren(t, 1, testBinary(t, asWorker))
+	for name, fail := range map[string]func(*child) error{
+		"idle": func(c *child) error {
+			if err := errors.Join(c.command.Process.Kill(), waitFor(c)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := h.Hash(t.Context(), New{password})
+			return err
+		},
+		"at work": func(c *child) error {
+			failed := make(chan error)
+			go func() {
+				_, err := h.Verify(t.Context(), password, slow)
+				failed <- err
+			}()
+			for len(h.idleChildren()) > 0 {
+				time.Sleep(time.Millisecond)
+			}
+			if err := c.command.Process.Kill(); err != nil {
+				t.Error(err)
+			}
+			return <-failed
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := h.Hash(t.Context(), New{password}); err != nil {
+				t.Fatal(err)
+			}
+			dying := h.idleChildren()[0]
+			if err := fail(dying); !errors.Is(err, ErrBusy) {
+				t.Errorf("with the dead child: %v", err)
+			}
+			if hash, err := h.Hash(t.Context(), New{password}); err != nil || h.Outdated(hash) {
+				t.Errorf("with the next one: %q, %v", hash, err)
+			}
+			if children := h.idleChildren(); len(children) != 1 || children[0] == dying {
+				t.Errorf("children: %v", children)
+			}
+		})
 	}
-	dying := h.idleChildren()[0]
-	if err := dying.command.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := dying.command.Process.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.Verify(t.Context(), "correct horse", hash); !errors.Is(err, ErrBusy) {
-		t.Errorf("with a dead child: %v", err)
-	}
-	if matches, err := h.Verify(t.Context(), "correct horse", hash); !matches || err != nil {
-		t.Errorf("with the next one: %v, %v", matches, err)
-	}
-	if children := h.idleChildren(); len(children) != 1 || children[0] == dying {
-		t.Errorf("children: %v", children)
+}
+
+// waitFor returns when the process is gone.
+func waitFor(c *child) error {
+	_, err := c.command.Process.Wait()
+	return err
+}
+
+// The signals that stop the server may reach the whole group. It still needs its children.
+func TestChildIgnoresSignals(t *testing.T) {
+	h, _ := withChildren(t, 1, testBinary(t, asWorker))
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		if _, err := h.Hash(t.Context(), New{"correct horse"}); err != nil {
+			t.Fatal(err)
+		}
+		c := h.idleChildren()[0]
+		if err := c.command.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Hash(t.Context(), New{"correct horse"}); err != nil || h.idleChildren()[0] != c {
+			t.Errorf("after %v: %v", signal, err)
+		}
 	}
 }
 
 // Where no child can be started the hasher says so once, and hashes in this process.
 func TestNoChild(t *testing.T) {
-	h, log := withChildren(t, 1, "/nowhere/sesame", asWorker)
-	for range 3 {
-		hash, err := h.Hash(t.Context(), New{"correct horse"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if matches, err := h.Verify(t.Context(), "correct horse", hash); !matches || err != nil {
-			t.Errorf("%v, %v", matches, err)
-		}
-	}
-	if said := log.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "/nowhere/sesame") {
-		t.Errorf("logged: %s", said)
+	for name, worker := range map[string][]string{
+		"no program": {"/nowhere/sesame", asWorker}, "ends at once": testBinary(t, asExit), "another program": testBinary(t, asOther),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, log := withChildren(t, 1, worker)
+			for range 3 {
+				hash, err := h.Hash(t.Context(), New{"correct horse"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if matches, err := h.Verify(t.Context(), "correct horse", hash); !matches || err != nil {
+					t.Errorf("%v, %v", matches, err)
+				}
+			}
+			if said := log.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, worker[0]) {
+				t.Errorf("logged: %s", said)
+			}
+		})
 	}
 }
 
-// A child that is not a worker, or responds with nonsense, fails requests but not the server.
-func TestChildRespondsWithNonsense(t *testing.T) {
-	for _, command := range [][]string{{"/bin/true"}, {"/bin/cat"}, {"/bin/echo", "nonsense that is longer than a length"}} {
-		h, _ := withChildren(t, 1, command...)
-		if _, err := h.Hash(t.Context(), New{strings.Repeat("x", 128)}); !errors.Is(err, ErrBusy) && command[0] != "/bin/cat" {
-			t.Errorf("%s: %v", command[0], err)
-		}
-		if hash, err := h.Hash(t.Context(), New{"x"}); err == nil && hash != "" {
-			t.Errorf("%s: made %q", command[0], hash)
-		}
+// A child that does not respond in time is killed.
+func TestChildIsLate(t *testing.T) {
+	if c, err := startChild(testBinary(t, asMute), 10*time.Millisecond); err == nil {
+		c.stop()
+		t.Error("a child started that never became ready")
+	}
+	c, err := startChild(testBinary(t, asStuck), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.stop()
+	c.limit = 10 * time.Millisecond
+	if result, err := c.do(request{Parameters: WeakParameters}); err == nil {
+		t.Errorf("response of a child that does not respond: %+v", result)
 	}
 }
 
 // As many children as hashes at once, and never a response to another request.
 func TestChildrenAtOnce(t *testing.T) {
 	const atOnce = 4
-	h, _ := withChildren(t, atOnce)
+	h, _ := withChildren(t, atOnce, testBinary(t, asWorker))
 	var all sync.WaitGroup
 	for caller := range 4 * atOnce {
 		all.Go(func() {
@@ -159,14 +245,14 @@ func TestChildrenAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if children := h.idleChildren(); len(children) == 0 || len(children) > atOnce {
+	if children := h.idleChildren(); len(children) != atOnce {
 		t.Errorf("%d children for %d at once", len(children), atOnce)
 	}
 }
 
 // A context that ends while a child works does not leave a response behind for the next request.
 func TestCancelWhileHashing(t *testing.T) {
-	h, _ := withChildren(t, 1)
+	h, _ := withChildren(t, 1, testBinary(t, asWorker))
 	own, err := h.Hash(t.Context(), New{"correct horse"})
 	if err != nil {
 		t.Fatal(err)
@@ -181,26 +267,42 @@ func TestCancelWhileHashing(t *testing.T) {
 	}
 }
 
-// An idle child is stopped, and Close stops the others.
+// A child is stopped after a minute without a request. The clock is the test's.
 func TestIdleChildIsStopped(t *testing.T) {
-	h, _ := withChildren(t, 1)
-	for range 2 {
-		if _, err := h.Hash(t.Context(), New{"correct horse"}); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := withChildren(t, 1, testBinary(t, asWorker))
+		hash := func() *child {
+			t.Helper()
+			if _, err := h.Hash(t.Context(), New{"correct horse"}); err != nil {
+				t.Fatal(err)
+			}
+			return h.idleChildren()[0]
 		}
-		c := h.idleChildren()[0]
-		h.expire(c) // as its timer does
-		if c.command.ProcessState == nil || len(h.idleChildren()) != 0 {
+		first := hash()
+		for range 3 {
+			time.Sleep(maxIdle - time.Second)
+			if again := hash(); again != first {
+				t.Error("a child that was needed was stopped")
+			}
+		}
+		time.Sleep(maxIdle)
+		synctest.Wait()
+		if first.command.ProcessState == nil || len(h.idleChildren()) != 0 {
 			t.Error("the idle child still runs")
 		}
-	}
+		if hash() == first {
+			t.Error("the child that was stopped is used")
+		}
+	})
+}
+
+// Close stops idle children at once, and the others when their hash is done.
+func TestClose(t *testing.T) {
+	h, _ := withChildren(t, 1, testBinary(t, asWorker))
 	if _, err := h.Hash(t.Context(), New{"correct horse"}); err != nil {
 		t.Fatal(err)
 	}
 	c := h.idleChildren()[0]
-	if !c.expiry.Stop() { // it was running
-		t.Error("no timer stops the idle child")
-	}
 	h.Close()
 	if c.command.ProcessState == nil {
 		t.Error("the child outlives its hasher")
@@ -221,30 +323,26 @@ func TestServeWorker(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	serve := func(in io.Reader) (string, error) {
+	serve := func(in io.Reader) (responses []response, err error) {
 		out.Reset()
-		pipe, end := io.Pipe()
-		done := make(chan error, 1)
-		go func() {
-			defer func() { _ = end.Close() }()
-			_, err := io.Copy(end, in)
-			done <- err
-		}()
-		err := serveRequests(pipe, &out)
-		_ = pipe.Close()
-		<-done
-		return out.String(), err
+		err = serveRequests(in, &out)
+		for {
+			var r response
+			if readMessage(&out, &r) != nil {
+				return responses, err
+			}
+			responses = append(responses, r)
+		}
 	}
-	said, err := serve(&in)
-	var made, verified response
-	responses := strings.NewReader(said)
-	if err := errors.Join(err, readMessage(responses, &made), readMessage(responses, &verified)); err != nil || !verified.Matches || !strings.HasPrefix(made.Hash, "$argon2id$") {
-		t.Errorf("%+v, %+v, %v", made, verified, err)
+	responses, err := serve(&in)
+	if err != nil || len(responses) != 3 || responses[0] != (response{}) || !strings.HasPrefix(responses[1].Hash, "$argon2id$") || !responses[2].Matches {
+		t.Errorf("%+v, %v", responses, err)
 	}
+	tooLong := fmt.Sprintf("%-*s", maxMessage+1, `{"Verify":"$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}`)
 	for name, message := range map[string]string{
 		"half a length":      "\x00\x00",
 		"half a message":     "\x00\x00\x00\x10{}",
-		"a message too long": "\x00\x01\x00\x01" + strings.Repeat(" ", maxMessage+1),
+		"a message too long": "\x00\x01\x00\x01" + tooLong,
 		"not JSON":           "\x00\x00\x00\x01x",
 		"a hash out of bounds": func() string {
 			var b bytes.Buffer
@@ -252,8 +350,8 @@ func TestServeWorker(t *testing.T) {
 			return b.String()
 		}(),
 	} {
-		if said, err := serve(strings.NewReader(message)); err == nil || said != "" {
-			t.Errorf("%s: %q, %v", name, said, err)
+		if responses, err := serve(strings.NewReader(message)); err == nil || len(responses) != 1 {
+			t.Errorf("%s: %+v, %v", name, responses, err)
 		}
 	}
 	if err := writeMessage(&out, response{Hash: strings.Repeat("x", maxMessage)}); err == nil {

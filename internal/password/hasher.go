@@ -121,7 +121,7 @@ func (h *Hasher) runInChild(r request) (response, error) {
 	c := h.takeIdle()
 	if c == nil {
 		var err error
-		if c, err = startChild(h.config.Worker); err != nil {
+		if c, err = startChild(h.config.Worker, maxHashTime); err != nil {
 			h.warn.Do(func() {
 				h.config.Log.Warn("could not start a child process for hashing passwords; hashing in this process, "+
 					"where a flood of logins slows down other requests", "err", err)

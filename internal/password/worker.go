@@ -13,8 +13,9 @@ import (
 	"syscall"
 )
 
-// The protocol between a Hasher and its child processes: a request on the child's standard input, then a response on
-// its standard output, and so on until the input ends. Each message is JSON after its length in four bytes.
+// The protocol between a Hasher and its child processes: an empty response when the child is ready; then a request on
+// its standard input, a response on its standard output, and so on until the input ends. Each message is JSON after its
+// length in four bytes.
 
 // maxMessage is the maximum length of a message. A password has at most 1,024 characters (see the OpenAPI document),
 // which is less even if each takes many bytes.
@@ -57,6 +58,9 @@ func ServeWorker(in io.Reader, out io.Writer) error {
 }
 
 func serveRequests(in io.Reader, out io.Writer) error {
+	if err := writeMessage(out, response{}); err != nil {
+		return fmt.Errorf("hash worker: %w", err)
+	}
 	for {
 		var r request
 		if err := readMessage(in, &r); err != nil {

@@ -42,7 +42,7 @@ func (s *Server) AdminAddr() string { return s.adminListener.Addr().String() }
 // in-flight requests and emails. Listen must have been called.
 func (s *Server) Serve(ctx context.Context) error {
 	api := httpapi.NewServer(s.handler, s.config.Log)
-	admin := httpapi.NewServer(httpapi.NewAdmin(s.ready, s.metrics, s.config.Profiling, s.config.Log), s.config.Log)
+	admin := httpapi.NewServer(s.admin, s.config.Log)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return untilClosed(api.Serve(s.apiListener)) })
 	group.Go(func() error { return untilClosed(admin.Serve(s.adminListener)) })

@@ -1,5 +1,5 @@
-// Package server assembles Sesame. [New] is the only wiring: `sesame serve`, the other commands and the tests
-// use it.
+// Package server assembles Sesame. [New] is the only wiring: `sesame serve`, the other commands and
+// the tests use it.
 package server
 
 import (
@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -25,10 +24,11 @@ import (
 	"github.com/sesame-auth/sesame/internal/signing"
 	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
+	"github.com/sesame-auth/sesame/internal/web"
 )
 
-// Config configures a Server. Fields without a comment are required and mean what the setting of the same name
-// means (see docs/configuration.md).
+// Config configures a Server. Fields without a comment are required and mean what the setting of
+// the same name means (see docs/configuration.md).
 type Config struct {
 	Addr, AdminAddr string // host:port
 	PublicURL       string // without a trailing slash
@@ -66,16 +66,12 @@ type Config struct {
 // MailDir returns the folder where emails become files if there is no SMTP server.
 func (c Config) MailDir() string { return filepath.Join(c.DataDir, "mail") }
 
-// Mailbox returns the folder of the emails that the development mailbox shows, or "" if there is no such page.
-// Whoever sees these emails can take over every account, so the page exists in one case only: there is no SMTP
-// server, and only this machine can reach the API.
-func (c Config) Mailbox() string {
-	host, _, err := net.SplitHostPort(c.Addr)
-	public, urlErr := url.Parse(c.PublicURL)
-	if c.SMTPURL != "" || err != nil || urlErr != nil || !IsLoopback(host) || !IsLoopback(public.Hostname()) {
-		return ""
-	}
-	return c.MailDir()
+// Mailbox reports whether the admin listener serves the development mailbox. Its emails give access
+// to every account, so there must be no SMTP server, and only this machine may be able to reach the
+// admin listener. A proxy in front of the API does not reach it.
+func (c Config) Mailbox() bool {
+	host, _, err := net.SplitHostPort(c.AdminAddr)
+	return c.SMTPURL == "" && err == nil && IsLoopback(host)
 }
 
 // Server is an assembled Sesame. The fields are its parts, for commands and tests.
@@ -89,13 +85,15 @@ type Server struct {
 	hasher   *password.Hasher
 	outbox   *mail.Outbox
 	metrics  *httpapi.Metrics
-	handler  http.Handler
+	handler  http.Handler // of the API
+	admin    http.Handler
 	draining atomic.Bool
 
 	apiListener, adminListener net.Listener
 }
 
-// New opens and migrates the database and assembles a Server. It does not listen. The caller must call Close.
+// New opens and migrates the database and assembles a Server. It does not listen. The caller must
+// call Close.
 func New(ctx context.Context, config Config) (*Server, error) {
 	db, err := OpenDatabase(ctx, config)
 	if err != nil {
@@ -165,11 +163,20 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	s.metrics = httpapi.NewMetrics(s.hasher, s.outbox, pools)
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log,
-		PublicURL: c.PublicURL, ResetURL: c.ResetURL, AppURL: c.AppURL, Brand: c.Brand, Mailbox: c.Mailbox(),
+		PublicURL: c.PublicURL, ResetURL: c.ResetURL, AppURL: c.AppURL, Brand: c.Brand,
 		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins,
 	}
-	s.handler, err = httpapi.New(s.API)
-	return err
+	if s.handler, err = httpapi.New(s.API); err != nil {
+		return err
+	}
+	admin := httpapi.AdminConfig{Ready: s.ready, Metrics: s.metrics, Profiling: c.Profiling, Log: c.Log}
+	if c.Mailbox() {
+		if admin.Mailbox, err = web.NewMailbox(web.Config{Brand: c.Brand}, c.MailDir(), c.Log); err != nil {
+			return err
+		}
+	}
+	s.admin = httpapi.NewAdmin(admin)
+	return nil
 }
 
 func newSender(c Config) (mail.Sender, error) {

@@ -43,7 +43,7 @@ func TestStatementIsGCRA(t *testing.T) {
 			DB: databasetest.New(t, engine), Secret: secret.Secret("a secret of thirty-two bytes, and more"),
 			Now: func() time.Time { return time.UnixMicro(now) },
 		})
-		random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a reproducible sequence
+		random := rand.New(rand.NewPCG(1, 2)) // a reproducible sequence
 		for _, limit := range []Limit{{"a", 1, time.Minute, false}, {"b", 3, 10 * time.Second, false}, {"c", 10, time.Second, false}} {
 			g, tat := newGCRA(limit), int64(0)
 			for i := range 200 {

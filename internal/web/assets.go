@@ -23,14 +23,15 @@ var mediaTypes = map[string]string{
 	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 }
 
-// asset is a file that pages load. Its path contains a digest of its content, so that it can be cached forever.
+// asset is a file that pages load. Its path contains a digest of its content, so that it can be
+// cached forever.
 type asset struct {
 	path, mediaType string
 	content         []byte
 	compressed      bool // with gzip
 }
 
-// loadAssets are the assets by name, with the default color replaced by color.
+// loadAssets returns the assets by name. Their default color is replaced by color.
 func loadAssets(color string) (map[string]asset, error) {
 	assets := make(map[string]asset)
 	entries, err := files.ReadDir("assets")
@@ -68,9 +69,19 @@ func newAsset(name string, content []byte) asset {
 
 // serve is a Page.
 func (a asset) serve(w http.ResponseWriter, r *http.Request) error {
+	return a.write(w, r, "public, max-age=31536000, immutable")
+}
+
+// favicon is the icon at the path where browsers look for it if no page has named one. Its path
+// does not depend on its content.
+func (s *Site) favicon(w http.ResponseWriter, r *http.Request) error {
+	return s.assets["icon.svg"].write(w, r, "public, max-age=86400")
+}
+
+func (a asset) write(w http.ResponseWriter, r *http.Request, caching string) error {
 	header := w.Header()
 	header.Set("Content-Type", a.mediaType)
-	header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	header.Set("Cache-Control", caching)
 	var content io.Reader = bytes.NewReader(a.content)
 	if a.compressed {
 		header.Set("Vary", "Accept-Encoding")
@@ -84,6 +95,6 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) error {
 			content = plain
 		}
 	}
-	_, _ = io.Copy(w, content) // a browser that hung up needs no more of it
+	_, _ = io.Copy(w, content) // the browser may have disconnected
 	return nil
 }

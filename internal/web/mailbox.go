@@ -4,16 +4,19 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
+	"net"
 	"net/http"
 	"net/mail"
-	"net/url"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -24,15 +27,19 @@ const (
 	// maxMessageBytes is how much of an email is read.
 	maxMessageBytes = 1 << 20
 
-	mailboxPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-	// The HTML of an email contains its style, runs no script, and opens links in the surrounding window.
-	messagePolicy = "sandbox allow-top-navigation-by-user-activation; default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'self'"
+	mailboxPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; " +
+		"form-action 'none'; frame-ancestors 'none'"
+	// The HTML of an email contains its style, runs no script, and opens links in the surrounding
+	// window.
+	messagePolicy = "sandbox allow-top-navigation-by-user-activation; default-src 'none'; style-src 'unsafe-inline'; " +
+		"form-action 'none'; frame-ancestors 'self'"
 )
 
-// mailbox shows the emails in a folder, for development without an SMTP server. It has no login, and an email gives
-// access to its recipient's account, so only this machine may see it: see local.
+// mailbox shows the emails in a folder, for development without an SMTP server. It has no login,
+// and an email gives access to its recipient's account, so only this machine may see it: see
+// isLocal.
 type mailbox struct {
-	*site
+	*Site
 	folder string
 }
 
@@ -53,15 +60,63 @@ var (
 	links     = regexp.MustCompile(`https?://[^\s<>"]+`)
 )
 
-// local refuses requests for a host other than that of the public URL. A web page can make the name of its host resolve
-// to this machine, and could then read the response (DNS rebinding); but the Host header contains that name.
-func (m *mailbox) local(page Page) Page {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		if own, err := url.Parse(m.config.PublicURL); err != nil || r.Host != own.Host {
-			return ErrNotFound
-		}
-		return page(w, r)
+// NewMailbox returns the handler of the development mailbox, /dev/mail, and of the assets that its
+// pages load. It is for a listener on a loopback address that no proxy forwards requests to.
+func NewMailbox(config Config, folder string, log *slog.Logger) (http.Handler, error) {
+	site, err := New(config)
+	if err != nil {
+		return nil, err
 	}
+	m := &mailbox{Site: site, folder: folder}
+	pages := map[string]Page{"/dev/mail": m.list, "/dev/mail/{id}": m.message, "/dev/mail/{id}/html": m.html}
+	for _, name := range []string{"page.css", "icon.svg"} {
+		pages["/"+site.Asset(name)] = site.assets[name].serve
+	}
+	mux := http.NewServeMux()
+	for path, page := range pages {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			switch err := page(w, r); {
+			case errors.Is(err, ErrNotFound):
+				http.NotFound(w, r)
+			case err != nil:
+				log.Error("development mailbox", "err", err)
+				http.Error(w, "The emails could not be read. The server's log has the cause.", http.StatusInternalServerError)
+			}
+		})
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Cache-Control", "no-store")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("X-Content-Type-Options", "nosniff")
+		if !isLocal(r) {
+			http.NotFound(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}), nil
+}
+
+// isLocal reports whether a browser on this machine sent a request directly to a loopback address.
+//
+// The host must be localhost or a loopback IP address, with the listener's port. A web page can
+// make the name of its own host resolve to this machine, and could then read the response (DNS
+// rebinding), but the Host header contains that name. A proxy that forwards requests of others
+// usually says so in a header.
+func isLocal(r *http.Request) bool {
+	address, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || !address.IP.IsLoopback() {
+		return false
+	}
+	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
+		if r.Header.Values(name) != nil {
+			return false
+		}
+	}
+	host, port, err := net.SplitHostPort(r.Host)
+	ip, ipErr := netip.ParseAddr(host)
+	return err == nil && port == strconv.Itoa(address.Port) && (host == "localhost" || ipErr == nil && ip.IsLoopback())
 }
 
 // list is the page of the newest emails.
@@ -103,7 +158,8 @@ func (m *mailbox) html(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", messagePolicy)
-	_, _ = io.WriteString(w, strings.Replace(one.HTML, "<head>", `<head><base target="_top">`, 1)) // the browser may have disconnected
+	page := strings.Replace(one.HTML, "<head>", `<head><base target="_top">`, 1)
+	_, _ = io.WriteString(w, page) // the browser may have disconnected
 	return nil
 }
 
@@ -135,12 +191,12 @@ func (m *mailbox) read(id string) (message, error) {
 	if one.Date, err = parsed.Header.Date(); err != nil {
 		one.Date = time.Time{}
 	}
-	return one, one.readParts(parsed.Header.Get("Content-Type"), parsed.Header.Get("Content-Transfer-Encoding"), parsed.Body)
+	return one, one.readParts(parsed.Header, parsed.Body)
 }
 
 // readParts reads the text and the HTML of an email, or of a part of one.
-func (m *message) readParts(contentType, encoding string, body io.Reader) error {
-	media, params, err := mime.ParseMediaType(contentType)
+func (m *message) readParts(header interface{ Get(string) string }, body io.Reader) error {
+	media, params, err := mime.ParseMediaType(header.Get("Content-Type"))
 	if err != nil {
 		media = "text/plain"
 	}
@@ -154,12 +210,12 @@ func (m *message) readParts(contentType, encoding string, body io.Reader) error 
 			if err != nil {
 				return ErrNotFound
 			}
-			if err := m.readParts(part.Header.Get("Content-Type"), part.Header.Get("Content-Transfer-Encoding"), part); err != nil {
+			if err := m.readParts(part.Header, part); err != nil {
 				return err
 			}
 		}
 	}
-	if strings.EqualFold(encoding, "quoted-printable") {
+	if strings.EqualFold(header.Get("Content-Transfer-Encoding"), "quoted-printable") {
 		body = quotedprintable.NewReader(body)
 	}
 	content, err := io.ReadAll(body)

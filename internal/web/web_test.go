@@ -1,12 +1,9 @@
 package web
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,14 +13,14 @@ import (
 
 var sesame = brand.Brand{Name: brand.DefaultName, Color: brand.DefaultColor}
 
-// get asks a page as httpapi does.
+// get requests a page.
 func get(t *testing.T, config Config, pattern, url string, headers ...string) (*httptest.ResponseRecorder, error) {
 	t.Helper()
-	pages, err := Pages(config)
+	site, err := New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, found := pages[pattern]
+	page, found := site.Pages()[pattern]
 	if !found {
 		return nil, ErrNotFound
 	}
@@ -31,19 +28,18 @@ func get(t *testing.T, config Config, pattern, url string, headers ...string) (*
 	for i := 0; i+1 < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}
-	if strings.Contains(pattern, ":id") {
-		request.SetPathValue("id", strings.TrimSuffix(strings.TrimPrefix(request.URL.Path, "/dev/mail/"), "/html"))
-	}
-	answer := httptest.NewRecorder()
-	return answer, page(answer, request)
+	request.SetPathValue("code", strings.TrimPrefix(request.URL.Path, "/problems/"))
+	response := httptest.NewRecorder()
+	return response, page(response, request)
 }
 
-// What a page loads is there, is named by its content, and may be kept for ever.
+// The assets of pages exist. Their names contain a digest of their content, so they can be cached
+// forever.
 func TestAssets(t *testing.T) {
 	names := make(map[string]bool)
 	for _, color := range []string{brand.DefaultColor, "#7a1f5c"} {
 		config := Config{Brand: brand.Brand{Name: "Sesame", Color: color}}
-		for _, pattern := range []string{"/reset-password", "/docs", "/problems"} {
+		for _, pattern := range []string{"/", "/reset-password", "/docs", "/problems"} {
 			page, err := get(t, config, pattern, "http://h"+pattern)
 			if err != nil {
 				t.Fatal(err)
@@ -69,7 +65,8 @@ func TestAssets(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if strings.Contains(path, "swagger") != (packed.Header().Get("Content-Encoding") == "gzip" && packed.Body.Len() < plain.Body.Len()/2) {
+				isPacked := packed.Header().Get("Content-Encoding") == "gzip" && packed.Body.Len() < plain.Body.Len()/2
+				if strings.Contains(path, "swagger") != isPacked {
 					t.Errorf("%s: %d bytes of %d, %v", path, packed.Body.Len(), plain.Body.Len(), packed.Header())
 				}
 				if strings.Contains(path, "page.") && !strings.Contains(plain.Body.String(), "--brand: "+color+";") {
@@ -78,90 +75,150 @@ func TestAssets(t *testing.T) {
 			}
 		}
 	}
-	if len(names) != 7+2 { // with another color the style sheet and the icon are others
+	if len(names) != 7+2 { // the style sheet and the icon contain the color
 		t.Errorf("assets: %v", names)
 	}
 }
 
-// The mails are shown to whoever asks for them by the name of this machine, and only where there is a folder of them.
-func TestMailbox(t *testing.T) {
-	folder := t.TempDir()
-	mail := func(id, content string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(folder, id+".eml"), []byte(content), 0o600); err != nil {
+// All pages are in the brand's color, have an icon, and link to each other with relative URLs: the
+// server does not know under which host name and path a browser reached it.
+func TestLinksAreRelative(t *testing.T) {
+	config := Config{
+		Brand: brand.Brand{Name: "Acme & Sons", Color: "#7a1f5c"}, ResetURL: "https://auth.example.com/reset-password",
+		AppURL:   "https://app.example.com/",
+		Problems: []Problem{{Code: "not_found", Title: "Not found", Statuses: []int{404}}},
+	}
+	for _, pattern := range []string{"/", "/docs", "/problems", "/problems/:code", "/reset-password"} {
+		page, err := get(t, config, pattern, "http://localhost:8080"+strings.Replace(pattern, ":code", "not_found", 1))
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	const older, newer, broken = "20260102T110001.000000Z-0a", "20260102T110002.000000Z-0b", "20260102T110003.000000Z-0c"
-	mail(older, "Subject: =?utf-8?q?B=C3=BCcher?=\nTo: <ada@example.com>\n\nplain <b>https://h/#t=1</b>\n")
-	mail(newer, "Subject: <script>alert(1)</script>\nContent-Type: multipart/alternative; boundary=x\n\n"+
-		"--x\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\na=3Db\n"+
-		"--x\nContent-Type: text/html\n\n<html><head></head><script>alert(1)</script></html>\n--x--\n")
-	mail(broken, "no mail")
-	mail("notes", "Subject: not ours\n\n")
-	config := Config{Brand: sesame, PublicURL: "http://127.0.0.1:8080", Mailbox: folder}
-	const local = "http://127.0.0.1:8080/dev/mail"
-
-	list, err := get(t, config, "/dev/mail", local)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if body := list.Body.String(); strings.Index(body, newer) > strings.Index(body, older) || !strings.Contains(body, "Bücher") ||
-		strings.Contains(body, broken) || strings.Contains(body, "not ours") || strings.Contains(body, "<script>alert") {
-		t.Errorf("the list:\n%s", body)
-	}
-	for url, want := range map[string]string{
-		"/dev/mail/:id " + local + "/" + older:                "plain &lt;b&gt;<a href=\"https://h/#t=1\">https://h/#t=1</a>&lt;/b&gt;",
-		"/dev/mail/:id " + local + "/" + newer:                "a=b",
-		"/dev/mail/:id/html " + local + "/" + newer + "/html": `<head><base target="_top"></head><script>`,
-	} {
-		pattern, url, _ := strings.Cut(url, " ")
-		page, err := get(t, config, pattern, url)
-		if err != nil || !strings.Contains(page.Body.String(), want) {
-			t.Errorf("%s: %v\n%s", url, err, page.Body)
+		body := page.Body.String()
+		icon := regexp.MustCompile(`<link rel="icon" [^>]*href="(\.\./)?assets/icon\.[0-9a-f]{16}\.svg">`)
+		if !strings.Contains(body, "Acme &amp; Sons") || !icon.MatchString(body) {
+			t.Errorf("%s has no name or no icon:\n%s", pattern, body)
 		}
-		policy := page.Header().Get("Content-Security-Policy")
-		if strings.Contains(policy, "script-src") || !strings.Contains(policy, "default-src 'none'") ||
-			strings.HasSuffix(pattern, "html") != strings.HasPrefix(policy, "sandbox allow-top-navigation-by-user-activation; ") {
-			t.Errorf("%s: %s", url, policy)
-		}
-	}
-
-	if err := os.WriteFile(filepath.Join(filepath.Dir(folder), "0-0.eml"), []byte("Subject: outside\n\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []string{"notes", broken, "0-0", "..%2F0-0", "%2e%2e/0-0", "20260102T110001.000000Z-0d", "0-0%00"} {
-		if page, err := get(t, config, "/dev/mail/:id", local+"/"+id); !errors.Is(err, ErrNotFound) {
-			t.Errorf("%s: %v\n%s", id, err, page.Body)
-		}
-	}
-	for _, host := range []string{"evil.example:8080", "localhost:8080", "127.0.0.1", "127.0.0.1:8081"} {
-		for pattern, path := range map[string]string{"/dev/mail": "", "/dev/mail/:id": "/" + newer, "/dev/mail/:id/html": "/" + newer + "/html"} {
-			if page, err := get(t, config, pattern, "http://"+host+"/dev/mail"+path); !errors.Is(err, ErrNotFound) || page.Body.Len() > 0 {
-				t.Errorf("asked of %s, %s answers %v\n%s", host, pattern, err, page.Body)
+		for _, match := range regexp.MustCompile(`(?:src|href|action)="([^"]*)"`).FindAllStringSubmatch(body, -1) {
+			if link := match[1]; link != config.AppURL && (strings.Contains(link, ":") || strings.HasPrefix(link, "/")) {
+				t.Errorf("%s links to %s", pattern, link)
 			}
-		}
-	}
-	config.Mailbox = ""
-	pages, err := Pages(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path := range pages {
-		if strings.HasPrefix(path, "/dev") {
-			t.Errorf("%s is there without a folder", path)
 		}
 	}
 }
 
-// A page that fails is no page, not half of one.
-func TestRenderIsWhole(t *testing.T) {
-	broken := &site{config: Config{Brand: sesame}}
-	answer := httptest.NewRecorder()
-	if err := broken.render(answer, strictPolicy, "", "problem.html", struct{}{}); err == nil {
-		t.Error("a page without its data succeeds")
+func TestHome(t *testing.T) {
+	for _, appURL := range []string{"", "https://app.example.com/"} {
+		page, err := get(t, Config{Brand: sesame, AppURL: appURL}, "/", "http://h/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := page.Body.String()
+		for _, link := range []string{"docs", "openapi.yaml", "problems", "reset-password"} {
+			if !strings.Contains(body, `<a href="`+link+`">`) {
+				t.Errorf("no link to %s:\n%s", link, body)
+			}
+		}
+		if strings.Contains(body, "Continue to Sesame") != (appURL != "") || strings.Contains(body, `<a href="">`) {
+			t.Errorf("with the application %q:\n%s", appURL, body)
+		}
 	}
-	if written, err := io.ReadAll(answer.Body); err != nil || len(written) > 0 || len(answer.Header()) > 0 {
-		t.Errorf("%q, %v", written, answer.Header())
+}
+
+// After a reset, users can continue to the application.
+func TestAppURL(t *testing.T) {
+	for appURL, want := range map[string]string{
+		"":                         "You can close this page.",
+		"https://app.example.com/": `<a class="main" href="https://app.example.com/">Continue to Sesame</a>`,
+	} {
+		page, err := get(t, Config{Brand: sesame, AppURL: appURL}, "/reset-password", "http://h/reset-password")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := page.Body.String()
+		if !strings.Contains(body, want) || strings.Contains(body, "Continue to") != (appURL != "") {
+			t.Errorf("%q:\n%s", appURL, body)
+		}
+	}
+}
+
+// Browsers ask for /favicon.ico if they show something that is not a page, such as the OpenAPI
+// document.
+func TestFavicon(t *testing.T) {
+	icon, err := get(t, Config{Brand: brand.Brand{Name: "Acme", Color: "#7a1f5c"}}, "/favicon.ico", "http://h/favicon.ico")
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := icon.Header()
+	if header.Get("Content-Type") != "image/svg+xml" || header.Get("Cache-Control") != "public, max-age=86400" ||
+		!strings.Contains(icon.Body.String(), `fill="#7a1f5c"`) {
+		t.Errorf("%v\n%s", header, icon.Body)
+	}
+}
+
+// The documentation links to the page of every problem, and its form to log in is not sent by the
+// browser.
+func TestDocs(t *testing.T) {
+	config := Config{Brand: sesame, Problems: []Problem{{Code: "not_found"}, {Code: "weak_password"}}}
+	page, err := get(t, config, "/docs", "http://h/docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := page.Body.String()
+	for _, want := range []string{
+		`href="problems/not_found"`, `href="problems/weak_password"`, `<form method="post" novalidate>`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+	policy := page.Header().Get("Content-Security-Policy")
+	for _, want := range []string{"script-src 'self';", "style-src 'self';", "form-action 'none';"} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("no %s in the policy %s", want, policy)
+		}
+	}
+}
+
+// An error page finds its assets and the start page from every path.
+func TestError(t *testing.T) {
+	site, err := New(Config{Brand: sesame})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, root := range map[string]string{
+		"/nothing": "", "/a/": "../", "/a/b": "../", "/a%2Fb": "", "/a//b/c": "../../../",
+	} {
+		response := httptest.NewRecorder()
+		request := httptest.NewRequest(http.MethodGet, "http://h"+path, nil)
+		if err := site.Error(response, request, http.StatusNotFound, "Page not found", "<b>Check</b> the URL."); err != nil {
+			t.Fatal(err)
+		}
+		body, home := response.Body.String(), root
+		if home == "" {
+			home = "./"
+		}
+		for _, want := range []string{
+			`href="` + root + site.Asset("page.css") + `"`, `<a href="` + home + `">`,
+			"<h1>Page not found</h1>", "<p>&lt;b&gt;Check&lt;/b&gt; the URL.</p>",
+		} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s: no %s in\n%s", path, want, body)
+			}
+		}
+		if response.Code != http.StatusNotFound || response.Header().Get("Content-Security-Policy") != strictPolicy {
+			t.Errorf("%s: %d %v", path, response.Code, response.Header())
+		}
+	}
+}
+
+// If a template fails, nothing is written.
+func TestRenderFails(t *testing.T) {
+	broken := &Site{config: Config{Brand: sesame}}
+	response := httptest.NewRecorder()
+	if err := broken.render(response, strictPolicy, "", "problem.html", struct{}{}); err == nil {
+		t.Error("a page without its data was rendered")
+	}
+	if written, err := io.ReadAll(response.Body); err != nil || len(written) > 0 || len(response.Header()) > 0 {
+		t.Errorf("%q, %v", written, response.Header())
 	}
 }

@@ -62,6 +62,7 @@ type Options struct {
 	Throttle     bool          // limits are on; most tests make more requests from one IP address than they allow
 	BehindProxy  bool          // the client is a trusted proxy: its X-Forwarded-For counts
 	CORSOrigins  string        // whose pages may call the API, separated by commas
+	Mailbox      bool          // there is no SMTP server: emails become files, which /dev/mail shows
 }
 
 // Start runs a server on an empty database until the test ends.
@@ -127,6 +128,9 @@ func (s *Server) config(t testing.TB, options Options) server.Config {
 	config.Hashing = password.Config{AtOnce: runtime.GOMAXPROCS(0), Wait: time.Minute, Parameters: password.WeakParameters}
 	if options.NoHashing {
 		config.Hashing.AtOnce, config.Hashing.Wait = 0, 0
+	}
+	if options.Mailbox {
+		config.SMTPURL, config.DataDir = "", t.TempDir()
 	}
 	var err error
 	if options.BehindProxy {

@@ -2,8 +2,8 @@
 // with x-extensible-enum. Generators do not know this extension, because such a list is open: more values may follow.
 //
 // It reads the document from standard input and writes below the folder that is its argument: gen/api/codes.gen.go,
-// gen/client/codes.gen.go, client/codes.gen.go, gen/typescript/codes.js and gen/typescript/codes.d.ts. Without an argument it prints
-// the values, sorted, one per line after the name of their schema.
+// gen/client/codes.gen.go, client/codes.gen.go, gen/typescript/codes.js and gen/typescript/codes.d.ts. Without an
+// argument it prints the values, sorted, one per line after the name of their schema.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 	if err == nil && len(os.Args) > 1 {
 		err = generate(lists, os.Args[1])
 	} else if err == nil {
-		printAll(lists)
+		err = printAll(os.Stdout, lists)
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -45,7 +45,7 @@ type list struct {
 	values            []string
 }
 
-func printAll(lists []list) {
+func printAll(out io.Writer, lists []list) error {
 	var lines []string
 	for _, l := range lists {
 		for _, value := range l.values {
@@ -53,7 +53,8 @@ func printAll(lists []list) {
 		}
 	}
 	slices.Sort(lines)
-	fmt.Println(strings.Join(lines, "\n"))
+	_, err := fmt.Fprintln(out, strings.Join(lines, "\n"))
+	return err
 }
 
 func generate(lists []list, folder string) error {

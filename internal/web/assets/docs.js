@@ -1,9 +1,23 @@
 "use strict";
 
+const docs = document.getElementById("docs");
+const dialog = document.getElementById("dialog");
+const email = document.getElementById("email");
+const password = document.getElementById("password");
+const error = document.getElementById("log-in-error");
+const logInButton = document.getElementById("log-in");
+const logOutButton = document.getElementById("log-out");
+
+let ui; // Swagger UI
+let scheme; // the name of the security scheme for access tokens
+let refreshToken = ""; // of the session; stored nowhere else
+let expiry; // a timer
+
 // The document names another server; here, requests go to the one that this page came from.
 fetch("openapi.json").then((response) => response.json()).then((spec) => {
   spec.servers = [{ url: new URL(".", location.href).href.replace(/\/$/, "") }];
-  SwaggerUIBundle({
+  scheme = Object.entries(spec.components.securitySchemes).find(([, one]) => one.scheme === "bearer")[0];
+  ui = SwaggerUIBundle({
     spec,
     dom_id: "#docs",
     displayOperationId: true,
@@ -12,11 +26,78 @@ fetch("openapi.json").then((response) => response.json()).then((spec) => {
     syntaxHighlight: { theme: "tomorrow-night" },
     validatorUrl: null, // it would send the document to another server
   });
+}).catch(() => {
+  docs.textContent = "The API documentation could not be loaded. Reload this page to try again.";
 });
 
 // What Swagger UI lacks for screen readers and keyboards.
-const docs = document.getElementById("docs");
 new MutationObserver(() => {
   for (const button of docs.querySelectorAll(".copy-to-clipboard > button:not([aria-label])")) button.setAttribute("aria-label", "Copy");
   for (const text of docs.querySelectorAll("pre.microlight:not([tabindex])")) text.tabIndex = 0;
 }).observe(docs, { childList: true, subtree: true });
+
+function post(path, body) {
+  return fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    credentials: "omit",
+    signal: AbortSignal.timeout(40000), // longer than the server takes
+  });
+}
+
+// showSession shows who is logged in, or the button to log in.
+function showSession(user) {
+  document.getElementById("session").hidden = logOutButton.hidden = user === "";
+  document.getElementById("session-email").textContent = user;
+  logInButton.hidden = user !== "";
+  (user ? logOutButton : logInButton).focus();
+}
+
+// logIn calls the login operation. It returns what to say if that fails, or "".
+async function logIn() {
+  if (!email.value.trim() || !password.value) return "Enter your email and password.";
+  try {
+    const response = await post("auth/login", { email: email.value.trim(), password: password.value });
+    const body = await response.json();
+    if (!response.ok) return body.code === "validation_failed" ? "Enter a valid email and password." : body.detail;
+    ui.preauthorizeApiKey(scheme, body.accessToken);
+    refreshToken = body.refreshToken;
+    expiry = setTimeout(logOut, body.expiresIn * 1000);
+    return "";
+  } catch {
+    return "The server could not be reached. Try again.";
+  }
+}
+
+// logOut forgets the tokens and revokes the session.
+function logOut() {
+  clearTimeout(expiry);
+  ui.authActions.logout([scheme]);
+  post("auth/logout", { refreshToken }).catch(() => {}); // otherwise the session expires by itself
+  refreshToken = "";
+  showSession("");
+}
+
+let sending = false;
+dialog.querySelector("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (sending) return;
+  sending = true;
+  error.textContent = "";
+  error.textContent = await logIn();
+  sending = false;
+  if (error.textContent) {
+    password.select();
+    return;
+  }
+  password.value = "";
+  dialog.close();
+  showSession(email.value.trim());
+});
+logInButton.addEventListener("click", () => dialog.showModal());
+logOutButton.addEventListener("click", logOut);
+document.getElementById("cancel").addEventListener("click", () => dialog.close());
+dialog.addEventListener("close", () => {
+  password.value = error.textContent = "";
+});
