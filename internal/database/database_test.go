@@ -213,6 +213,10 @@ func TestErrorsAreToldApart(t *testing.T) {
 		if err := db.WithContext(t.Context()).Create(newUser("a@example.com")).Error; !errors.Is(err, gorm.ErrDuplicatedKey) {
 			t.Errorf("a duplicate: %v", err)
 		}
+		ofNoUser := &auth.Session{ID: uuid.Must(uuid.NewV7()), UserID: uuid.Must(uuid.NewV7())}
+		if err := db.WithContext(t.Context()).Create(ofNoUser).Error; !errors.Is(err, gorm.ErrForeignKeyViolated) {
+			t.Errorf("a session without a user: %v", err)
+		}
 		for _, wrong := range []string{"SELECT nothing FROM nowhere", `SELECT "nothing" FROM users`} {
 			err := db.WithContext(t.Context()).Exec(wrong).Error
 			if err == nil || errors.Is(err, database.ErrUnavailable) {
@@ -353,6 +357,10 @@ func TestSQLiteFile(t *testing.T) {
 		if err != nil || got != want {
 			t.Errorf("%s of the writer is %q, %v", pragma, got, err)
 		}
+	}
+	var readOnly bool
+	if err := db.WithContext(t.Context()).Raw("PRAGMA query_only").Scan(&readOnly).Error; err != nil || !readOnly {
+		t.Errorf("the readers can write: %v", err)
 	}
 }
 

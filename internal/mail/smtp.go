@@ -212,13 +212,13 @@ func transmit(client *smtp.Client, from, to string, raw []byte) error {
 
 // failure returns the error of a step, with the server's status codes.
 func failure(step string, err error) error {
-	var reply *textproto.Error
-	var network net.Error
-	var certificate *tls.CertificateVerificationError
+	_, network := errors.AsType[net.Error](err)
+	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
+	reply, replied := errors.AsType[*textproto.Error](err)
 	switch {
-	case errors.As(err, &reply):
+	case replied:
 		return fmt.Errorf("smtp: %s: the server replied %s", step, status(reply))
-	case errors.As(err, &network), errors.As(err, &certificate):
+	case network, certificate:
 		return fmt.Errorf("smtp: %s: %w", step, err)
 	default: // the error may quote what the server sent
 		return fmt.Errorf("smtp: %s: the connection broke or the server's reply is invalid", step)
@@ -229,8 +229,8 @@ func failure(step string, err error) error {
 // 5yz reply is final, except 503 and 530, which mean that an earlier step went wrong
 // (RFC 5321, section 4.2.2; RFC 4954, section 6).
 func refusal(step string, err error) error {
-	var reply *textproto.Error
-	if errors.As(err, &reply) && reply.Code/100 == 5 && reply.Code != 503 && reply.Code != 530 {
+	reply, ok := errors.AsType[*textproto.Error](err)
+	if ok && reply.Code/100 == 5 && reply.Code != 503 && reply.Code != 530 {
 		return fmt.Errorf("%w: %s: %s", ErrRejected, step, status(reply))
 	}
 	return failure(step, err)
