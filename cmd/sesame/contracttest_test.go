@@ -27,7 +27,7 @@ func TestContractTest(t *testing.T) {
 		if status != 0 || fault != "" || !strings.Contains(out, "\nok  resetting a password\nok  forgotten passwords\nok  limits on guessing\n") || strings.Contains(out, "not tried") {
 			t.Errorf("exit status %d, %s\n%s", status, fault, out)
 		}
-		_, account, _ := strings.Cut(out, "\nAn account was made: ")
+		_, account, _ := strings.Cut(out, "\nRegistered user: ")
 		if account = strings.TrimSpace(account); p.user(t, account) == nil || !strings.HasSuffix(account, "@conformance.example") {
 			t.Errorf("the account is %q", account)
 		}
