@@ -105,7 +105,6 @@ func ExampleStore() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(folder)
 	store := &fileStore{path: filepath.Join(folder, "session.json")}
 	if _, err := client.New(client.Config{Server: "https://auth.example.com", Store: store}); err != nil {
 		log.Fatal(err)
@@ -119,5 +118,6 @@ func ExampleStore() {
 	}
 	tokens, err := store.Load(ctx)
 	fmt.Println(tokens.RefreshToken, err)
+	os.RemoveAll(folder)
 	// Output: refresh <nil>
 }

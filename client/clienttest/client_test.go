@@ -157,7 +157,7 @@ func TestProblemsOfEveryCode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := isProblem(t, session.Login(t.Context(), "ada@example.com", "a"), http.StatusBadGateway, client.ProblemCode(answer.code))
+		p := isProblem(t, session.Login(t.Context(), "ada@example.com", "a"), http.StatusBadGateway, answer.code)
 		if p.RetryAfter != 7*time.Second || answer.code != "" && p.Detail != "D." || !strings.Contains(p.Error(), "sesame: ") {
 			t.Errorf("%+v", p)
 		}

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 			err = self.Kill() // os.Exit waits for a second if the race detector is on
 		}
 	case asOther:
-		_, err = fmt.Print("sesame: unknown command")
+		_, err = os.Stdout.WriteString("sesame: unknown command")
 	case asMute:
 		_, err = io.Copy(io.Discard, os.Stdin)
 	case asStuck:

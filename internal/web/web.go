@@ -11,6 +11,7 @@ import (
 	"embed"
 	"errors"
 	"html/template"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -156,5 +157,5 @@ func write(w http.ResponseWriter, status int, policy, page string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", policy)
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(page)) // the browser may have disconnected
+	_, _ = io.WriteString(w, page) //nolint:gosec // best effort; html/template has escaped the page
 }

@@ -172,7 +172,9 @@ func serveHandler(t testing.TB, server *http.Server) string {
 		if err := server.Close(); err != nil {
 			t.Errorf("close server: %v", err)
 		}
-		<-served
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
 	})
 	return "http://" + listener.Addr().String()
 }
