@@ -4,6 +4,7 @@
 package servertest
 
 import (
+	"errors"
 	"bytes"
 	"context"
 	"log/slog"
@@ -152,7 +153,7 @@ func (s *Server) serve(t testing.TB) {
 	go func() { served <- s.Serve(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-served; err != nil {
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("serve: %v", err)
 		}
 	})
@@ -172,7 +173,7 @@ func serveHandler(t testing.TB, server *http.Server) string {
 		if err := server.Close(); err != nil {
 			t.Errorf("close server: %v", err)
 		}
-		if err := <-served; err != nil {
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("serve: %v", err)
 		}
 	})
