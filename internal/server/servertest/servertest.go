@@ -4,9 +4,9 @@
 package servertest
 
 import (
-	"errors"
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -153,7 +153,7 @@ func (s *Server) serve(t testing.TB) {
 	go func() { served <- s.Serve(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
 		}
 	})
