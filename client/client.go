@@ -21,7 +21,7 @@
 // request body without GetBody is buffered up to 1 MiB, and a larger one is sent only once.
 //
 // If the server rejects the refresh token, the session has ended: the Client deletes the tokens, and the caller gets the
-// 401. If a refresh fails because of the network or a 503, the Client tries once more, after up to five seconds of
+// 401. If a refresh fails because of the network or a 503, the Client retries once, after up to five seconds of
 // Retry-After. If that fails too, the caller gets the error, and the session stays as it was.
 //
 // # Errors

@@ -44,7 +44,7 @@ func TestTheWholeLife(t *testing.T) {
 		if err := session.ForgotPassword(ctx, "ada@example.com"); err != nil {
 			t.Fatal(err)
 		}
-		token := server.ResetToken(t, server.NextLetter(t))
+		token := server.ResetToken(t, server.NextEmail(t))
 		if err := session.ResetPassword(ctx, token, "an even better horse"); err != nil {
 			t.Fatal(err)
 		}

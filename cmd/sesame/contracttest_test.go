@@ -24,7 +24,7 @@ func TestContractTest(t *testing.T) {
 		}
 		linker := "env -C " + p.folder + " " + strings.Join(p.environment, " ") + " " + path + " users reset-link"
 		status, out, fault := run(t, nil, append(args, "--reset-link", linker)...)
-		if status != 0 || fault != "" || !strings.Contains(out, "\nok  resetting a password\nok  forgotten passwords\nok  limits on guessing\n") || strings.Contains(out, "not tried") {
+		if status != 0 || fault != "" || !strings.Contains(out, "\nok  password reset\nok  forgot password\nok  rate limits\n") || strings.Contains(out, "not tested") {
 			t.Errorf("exit status %d, %s\n%s", status, fault, out)
 		}
 		_, account, _ := strings.Cut(out, "\nRegistered user: ")
@@ -51,7 +51,7 @@ func TestContractTestFails(t *testing.T) {
 				t.Errorf("%s: exit status %d, %s", name, status, fault)
 			}
 		}
-		if status, out, fault := run(t, nil, args...); status != 0 || !strings.Contains(out, "was not tried") || !strings.Contains(out, "SESAME_THROTTLE is off") {
+		if status, out, fault := run(t, nil, args...); status != 0 || !strings.Contains(out, "was not tested") || !strings.Contains(out, "SESAME_THROTTLE is off") {
 			t.Errorf("without a link, without limits: exit status %d, %s\n%s", status, fault, out)
 		}
 		if _, err := p.end(t, syscall.SIGTERM); err != nil {

@@ -1,4 +1,4 @@
-// Service-go is a service of its own that accepts Sesame's access tokens: GET /whoami tells whose token was sent.
+// Service-go is a service of its own that accepts Sesame's access tokens: GET /whoami returns the user of the token.
 //
 //	go run ./examples/service-go -issuer http://127.0.0.1:8080 -audience http://127.0.0.1:8080
 //	curl -sS http://127.0.0.1:8090/whoami -H "Authorization: Bearer $access"

@@ -240,7 +240,7 @@ type Tokens struct {
 	// ExpiresIn The number of seconds that the access token is valid from now
 	//
 	// Example: 900
-	ExpiresIn int64 `json:"expiresIn"`
+	ExpiresIn int32 `json:"expiresIn"`
 
 	// RefreshToken An opaque token that `refreshTokens` exchanges, once, for the next pair of tokens
 	//

@@ -400,7 +400,7 @@ export interface components {
              */
             tokenType: string;
             /**
-             * Format: int64
+             * Format: int32
              * @description The number of seconds that the access token is valid from now
              * @example 900
              */

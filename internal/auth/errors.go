@@ -7,7 +7,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// Errors that a client gets. None reveals more than the client may know. Any other error is a fault of the
+// Errors that a client gets. None reveals more than the client may know. Any other error is an error of the
 // server, except database.ErrUnavailable, which is temporary.
 var (
 	ErrEmailTaken          = errors.New("the email has an account")

@@ -68,7 +68,7 @@ func (f UserFilter) selects(user *User) bool {
 // Users returns the users that filter selects, ordered by id. It reads them in pages, so it needs the memory of
 // one page; a user who is created or deleted meanwhile may or may not be among them.
 //
-// The search runs here and not in SQL: the engines differ in the case of letters outside ASCII.
+// The search runs here and not in SQL: the engines differ in how they compare case outside ASCII.
 func (s *Service) Users(ctx context.Context, filter UserFilter) iter.Seq2[*User, error] {
 	return func(yield func(*User, error) bool) {
 		last, read := uuid.Nil, usersPage

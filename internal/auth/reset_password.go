@@ -87,7 +87,7 @@ func (s *Service) userByResetToken(ctx context.Context, resetToken string) (*Use
 	return &user, err
 }
 
-// composePasswordChanged tells the user, who may not be the one who changed the password (ASVS 6.3.7).
+// composePasswordChanged notifies the user, who may not be the one who changed the password (ASVS 6.3.7).
 func (s *Service) composePasswordChanged(ctx context.Context, email string) (*mail.Message, error) {
 	user, err := s.userByEmail(ctx, email)
 	if err != nil || user == nil {

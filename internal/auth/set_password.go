@@ -55,7 +55,7 @@ const (
 
 // replacePassword replaces a user's password, and reports whether it did. It raises the generation, which ends
 // every session and every login that is still hashing the old password. It also deletes the user's one-time
-// tokens, resets the limit on guessing, and tells the user by email.
+// tokens, resets the limit on guessing, and notifies the user by email.
 func (s *Service) replacePassword(tx *gorm.DB, user *User, hash string, now time.Time, of passwordOf) (bool, error) {
 	if err := deleteOneTimeTokens(tx, user.ID); err != nil { // before the user's row is locked, as in a reset
 		return false, err

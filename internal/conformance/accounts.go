@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// account is one that the suite made.
+// account is a user that the suite registers.
 type account struct{ email, password string }
 
-// newAccount is an address that nobody has, and a password that nobody guesses.
+// newAccount returns a random email and password.
 func (s *suite) newAccount() account {
 	return account{email: strings.ToLower("conformance-" + rand.Text() + "@" + s.target.Domain), password: rand.Text()}
 }
 
-// register is the registration of an account, with other members in place of its own.
+// register returns the request that registers an account, with other members added or replaced.
 func register(a account, others ...any) call {
 	return post("/auth/register", append([]any{"name", "Conformance", "email", a.email, "password", a.password, "confirm", a.password}, others...)...)
 }
@@ -26,49 +26,48 @@ func login(email, password string) call {
 	return post("/auth/login", "email", email, "password", password)
 }
 
-// An account has what was told of it and nothing else: the address in lower case, no field that the contract does not
-// know.
+// checkRegister requires that unknown members are ignored, and that the email is returned in lower case.
 func checkRegister(s *suite) {
 	s.account = s.newAccount()
 	a := s.expect(http.StatusCreated, register(s.account, "email", strings.ToUpper(s.account.email), "id", "1", "role", "admin", "generation", 7))
 	if s.err == nil {
 		s.report.Account = s.account.email
 	}
-	s.hold(a.text("user", "email") == s.account.email, "the address must be the one told, in lower case")
-	s.hold(a.text("user", "name") == "Conformance", "the name must be the one told")
-	s.hold(!strings.Contains(string(a.raw), s.account.password), "the password must not come back")
+	s.require(a.text("user", "email") == s.account.email, "the email must be the submitted one in lower case")
+	s.require(a.text("user", "name") == "Conformance", "the name must be the submitted one")
+	s.require(!strings.Contains(string(a.raw), s.account.password), "the response must not contain the password")
 }
 
-// What is refused says all of why, makes no account, and never quotes what was submitted.
+// checkRegisterRefuses requires that an invalid registration returns all validation errors, without the submitted values,
+// and creates no account.
 func checkRegisterRefuses(s *suite) {
 	other := s.newAccount()
 	a := s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/register", "bio", 1, "email", "nobody", "password", "tiny7x", "confirm", "tiny7y"))
-	s.hold(slices.Equal(a.faults(), []string{"/bio", "/confirm", "/email", "/name", "/password"}), "every fault must be named at once")
-	s.hold(!strings.Contains(string(a.raw), "tiny7"), "what was submitted must not come back")
+	s.require(slices.Equal(a.places(), []string{"/bio", "/confirm", "/email", "/name", "/password"}), "all validation errors must be returned at once")
+	s.require(!strings.Contains(string(a.raw), "tiny7"), "the response must not contain submitted values")
 	s.refuse(http.StatusBadRequest, "validation_failed", register(other, "confirm", other.password+"x"))
 	s.refuse(http.StatusBadRequest, "validation_failed", register(other, "password", nil, "confirm", nil))
 	s.refuse(http.StatusBadRequest, "weak_password", register(other, "password", "password123", "confirm", "password123"))
-	s.refuse(http.StatusUnauthorized, "invalid_credentials", login(other.email, other.password)) // nothing was made
+	s.refuse(http.StatusUnauthorized, "invalid_credentials", login(other.email, other.password)) // it does not exist
 	s.refuse(http.StatusBadRequest, "email_taken", register(account{strings.ToUpper(s.account.email), other.password}))
-	s.logIn() // and nothing was changed
+	s.logIn() // the account is unchanged
 }
 
-// Being refused tells nothing about the account. The address may be written in any case.
+// checkLogin requires that refusals do not reveal whether an account exists, and that the case of an email is ignored.
 func checkLogin(s *suite) {
 	unknown := s.newAccount()
 	wrong := s.refuse(http.StatusUnauthorized, "invalid_credentials", login(s.account.email, unknown.password))
 	nobody := s.refuse(http.StatusUnauthorized, "invalid_credentials", login(unknown.email, unknown.password))
-	s.hold(alike(wrong, nobody), "an unknown address and a wrong password must be answered alike")
+	s.require(alike(wrong, nobody), "an unknown email and a wrong password must return the same response")
 	s.refuse(http.StatusUnauthorized, "invalid_credentials", login(s.account.email, s.account.password+" "))
 	s.expect(http.StatusOK, login(strings.ToUpper(s.account.email), s.account.password))
 	s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/login", "email", s.account.email, "password", nil))
 }
 
-// alike tells whether two answers differ in nothing but the request they are to: in status, body, and which headers
-// they have.
-func alike(a, b answer) bool {
+// alike reports whether two responses have the same status, body and names of headers, apart from the request id.
+func alike(a, b response) bool {
 	var texts [2]string
-	for i, one := range []answer{a, b} {
+	for i, one := range []response{a, b} {
 		body := make(map[string]any)
 		for name, value := range one.body {
 			if name != "instance" {
@@ -93,16 +92,16 @@ func alike(a, b answer) bool {
 	return a.status == b.status && texts[0] == texts[1]
 }
 
-// A link works once, is not used up by a password that is refused, and ends every session.
+// checkResetPassword requires that a reset link works once, also after a refused password, and ends all sessions.
 func checkResetPassword(s *suite) {
 	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(rand.Text(), rand.Text()))
 	a := s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/reset-password", "password", rand.Text()))
-	s.hold(slices.Equal(a.faults(), []string{"token"}), "the missing parameter must be named")
+	s.require(slices.Equal(a.places(), []string{"token"}), "the validation error must name the missing parameter")
 	if s.err != nil {
 		return
 	}
 	if s.target.ResetLink == nil {
-		s.report.Notes = append(s.report.Notes, "resetPassword: a reset that succeeds was not tried, for want of a link")
+		s.report.Notes = append(s.report.Notes, "resetPassword: a successful reset was not tested, because there is no reset link")
 		return
 	}
 	link, err := s.target.ResetLink(s.ctx, s.account.email)
@@ -115,7 +114,7 @@ func checkResetPassword(s *suite) {
 	s.refuse(http.StatusBadRequest, "weak_password", reset(token, "password123"))
 	s.expect(http.StatusOK, reset(token, next))
 	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(token, rand.Text()))
-	s.over(before, "a session from before the reset")
+	s.requireEnded(before, "a session created before the reset")
 	s.refuse(http.StatusUnauthorized, "invalid_credentials", login(s.account.email, s.account.password))
 	s.account.password = next
 	s.live(s.logIn())
@@ -125,19 +124,19 @@ func reset(token, password string) call {
 	return post("/auth/reset-password?token="+token, "password", password)
 }
 
-// Asking for a link tells nobody who has an account.
+// checkForgotPassword requires that the response does not reveal whether an account exists.
 func checkForgotPassword(s *suite) {
 	known := s.expect(http.StatusAccepted, post("/auth/forgot-password", "email", s.account.email))
 	unknown := s.expect(http.StatusAccepted, post("/auth/forgot-password", "email", s.newAccount().email))
-	s.hold(alike(known, unknown), "an unknown address and a known one must be answered alike")
+	s.require(alike(known, unknown), "an unknown email and a known one must return the same response")
 	s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/forgot-password", "email", "nobody"))
 }
 
-// mostGuesses is how many wrong passwords an address may have from a network before the next is not looked at. A few
-// have gone already when the limits are checked.
+// mostGuesses is the number of wrong passwords per email and network before logins are refused. Earlier checks have used
+// some of them.
 const mostGuesses = 10
 
-// Guessing ends, and then the right password is not looked at either.
+// checkLimits requires that after too many wrong passwords the correct one is refused too.
 func checkLimits(s *suite) {
 	for range mostGuesses + 1 {
 		if s.err != nil {
@@ -148,5 +147,5 @@ func checkLimits(s *suite) {
 			return
 		}
 	}
-	s.report.Notes = append(s.report.Notes, fmt.Sprintf("limits: none was met by %d wrong passwords; SESAME_THROTTLE is off", mostGuesses+1))
+	s.report.Notes = append(s.report.Notes, fmt.Sprintf("rate limits: %d wrong passwords did not exceed one; SESAME_THROTTLE is off", mostGuesses+1))
 }

@@ -74,7 +74,7 @@ func (c *Contract) Operations() []Operation {
 		for status := range route.Operation.Responses.Map() {
 			number, err := strconv.Atoi(status)
 			if err != nil {
-				panic(err) // the contract lists statuses one by one; its linter holds it to that
+				panic(err) // the linter of the OpenAPI document allows only numbers
 			}
 			operation.Statuses = append(operation.Statuses, number)
 		}
@@ -85,16 +85,16 @@ func (c *Contract) Operations() []Operation {
 	return operations
 }
 
-// ProblemCodes lists the codes a problem may have.
+// ProblemCodes lists the known codes of problems.
 func (c *Contract) ProblemCodes() []string {
 	var codes []string
-	for _, code := range c.document.Components.Schemas["ProblemCode"].Value.Enum { // made from x-extensible-enum by closeSchema
+	for _, code := range c.document.Components.Schemas["ProblemCode"].Value.Enum { // see closeSchema
 		codes = append(codes, fmt.Sprint(code))
 	}
 	return codes
 }
 
-// OperationAt is the operationId of what is at a path, empty if the contract does not have it.
+// OperationAt returns the operationId of a method and path, or an empty string.
 func (c *Contract) OperationAt(method, path string) string {
 	if route, documented := c.routes[method+path]; documented {
 		return route.Operation.OperationID
@@ -102,13 +102,12 @@ func (c *Contract) OperationAt(method, path string) string {
 	return ""
 }
 
-// Check judges the answer to a request of path: the status must be documented, and headers and body be what the
-// contract says of it. An error beside the operations must be a problem document. What it returns says in words what
-// is wrong, a fault a line.
+// Check checks the response to a request for path: its status must be documented, and its headers and body must match
+// the schemas. Errors of other paths must be problem documents. Check returns one line for each difference.
 func (c *Contract) Check(path string, response *http.Response, body []byte) error {
 	route, documented := c.routes[response.Request.Method+path]
 	if !documented {
-		return c.checkBeside(response, body)
+		return c.checkOther(response, body)
 	}
 	input := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: response.Request, Route: route},
@@ -116,10 +115,10 @@ func (c *Contract) Check(path string, response *http.Response, body []byte) erro
 		Header:                 response.Header,
 		Options:                &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
 	}
-	return inWords(openapi3filter.ValidateResponse(context.Background(), input.SetBodyBytes(body)))
+	return shorten(openapi3filter.ValidateResponse(context.Background(), input.SetBodyBytes(body)))
 }
 
-func (c *Contract) checkBeside(response *http.Response, body []byte) error {
+func (c *Contract) checkOther(response *http.Response, body []byte) error {
 	if response.StatusCode < 400 || response.Request.Method == http.MethodHead {
 		return nil
 	}
@@ -130,23 +129,23 @@ func (c *Contract) checkBeside(response *http.Response, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return inWords(c.document.Components.Schemas["Problem"].Value.VisitJSON(value, openapi3.MultiErrors()))
+	return shorten(c.document.Components.Schemas["Problem"].Value.VisitJSON(value, openapi3.MultiErrors()))
 }
 
-// inWords leaves out what the validator adds to its errors: the whole schema, and the value, which may be a token.
-func inWords(err error) error {
+// shorten leaves out the schema and the value, which may be a token, from the validator's errors.
+func shorten(err error) error {
 	if err == nil {
 		return nil
 	}
-	if several, are := err.(openapi3.MultiError); are { //nolint:errorlint // one wrapped is its wrapper's to tell
-		var faults []error
+	if several, are := err.(openapi3.MultiError); are { //nolint:errorlint // a wrapped one is handled with its wrapper
+		var errs []error
 		for _, one := range several {
-			faults = append(faults, inWords(one))
+			errs = append(errs, shorten(one))
 		}
-		return errors.Join(faults...)
+		return errors.Join(errs...)
 	}
 	if response, ok := errors.AsType[*openapi3filter.ResponseError](err); ok && response.Err != nil {
-		return fmt.Errorf("%s: %w", response.Reason, inWords(response.Err))
+		return fmt.Errorf("%s: %w", response.Reason, shorten(response.Err))
 	}
 	if schema, ok := errors.AsType[*openapi3.SchemaError](err); ok {
 		return fmt.Errorf("/%s: %s", strings.Join(schema.JSONPointer(), "/"), schema.Reason)

@@ -1,9 +1,10 @@
-// Package conformance holds a running Sesame against the contract, from outside, as a client sees it: every answer's
-// status, headers and body, and what must follow from it, such as that a session which was logged out is over.
+// Package conformance checks a running Sesame against the OpenAPI document, as a client. It checks the status, the
+// headers and the body of every response, and what must follow from it: for example, that a session has ended after a
+// logout.
 //
-// Check, which judges one answer, is also what the tests' own clients go by. Run needs nothing of a deployment but its
-// URL, and leaves in it the account that it made. It tells of the first breach and stops there: what comes after may
+// [Contract.Check] checks one response; the HTTP clients of the tests use it too. [Run] checks a deployment. It needs
+// only a URL, and it does not delete the user that it registers. It stops at the first difference, because others may
 // follow from it.
 //
-// What needs a fault of the deployment is not provoked: 500 and 503 are seen only where they happen by themselves.
+// Run does not provoke errors of the server. It checks 500 and 503 only if they happen.
 package conformance

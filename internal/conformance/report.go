@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// Report is what was seen of a deployment.
+// Report contains the responses of a deployment.
 type Report struct {
-	Account    string   // the address registered; empty: none was
-	Notes      []string // what was not tried, and why
+	Account    string   // the registered email; empty: none
+	Notes      []string // what was not tested, and why
 	operations []Operation
 	took       map[seen][]time.Duration
 }
 
-// seen is an answer of the contract.
+// seen is a response of an operation.
 type seen struct {
 	operation string
 	status    int
@@ -25,7 +25,7 @@ func newReport(operations []Operation) *Report {
 	return &Report{operations: operations, took: make(map[seen][]time.Duration)}
 }
 
-// add counts an answer. One that is not an operation's leaves no trace.
+// add records a response. It ignores those that are not of an operation.
 func (r *Report) add(operation string, status int, took time.Duration) {
 	if operation != "" {
 		at := seen{operation, status}
@@ -33,23 +33,23 @@ func (r *Report) add(operation string, status int, took time.Duration) {
 	}
 }
 
-// Empty tells whether the deployment answered nothing.
+// Empty reports whether there was no response.
 func (r *Report) Empty() bool { return len(r.took) == 0 }
 
-// Took is how long an operation's answers of a status took, each; empty: there were none.
+// Took returns the duration of each response of an operation with a status.
 func (r *Report) Took(operation string, status int) []time.Duration {
 	return r.took[seen{operation, status}]
 }
 
-// Table is operations by statuses: the median in milliseconds of each answer that was seen, a dash for one
-// that is documented and was not seen.
+// Table returns a table of operations and statuses: the median duration in milliseconds, or a dash for a documented
+// response that was not returned.
 func (r *Report) Table() string {
 	var statuses []int
 	for _, operation := range r.operations {
 		statuses = append(statuses, operation.Statuses...)
 	}
 	for at := range r.took {
-		statuses = append(statuses, at.status) // what is not documented is a breach, and belongs into the table
+		statuses = append(statuses, at.status) // undocumented ones too
 	}
 	slices.Sort(statuses)
 	statuses = slices.Compact(statuses)

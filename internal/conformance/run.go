@@ -9,32 +9,30 @@ import (
 	"unicode"
 )
 
-// Target is a deployment, and what may be used of it.
+// Target is a deployment to check.
 type Target struct {
-	URL    string // as clients reach it, without a slash at its end
-	Domain string // the accounts made have addresses under it; it takes their mail
-	// ResetLink has a link made to choose a new password with, for the account of an address, and returns it. nil: what
-	// takes such a link is not tried.
-	ResetLink func(ctx context.Context, address string) (string, error)
+	URL    string // the public URL, without a slash at the end
+	Domain string // of the emails that are registered
+	// ResetLink returns a reset link for the user with this email. If it is nil, a successful reset is not tested.
+	ResetLink func(ctx context.Context, email string) (string, error)
 	Transport http.RoundTripper // nil: http.DefaultTransport
 	Now       func() time.Time  // nil: time.Now
 }
 
-// Breach is an answer, or what follows from it, that is not the contract's.
+// Breach is a response, or a later state, that differs from the OpenAPI document.
 type Breach struct {
-	Check  string // during which
-	Call   string // METHOD URL
-	Answer string // status, headers and body, but for tokens; empty: nothing was answered
-	Reason string
+	Check    string // the name of the check
+	Call     string // METHOD URL
+	Response string // status, headers and body, without tokens; empty: there was none
+	Reason   string
 }
 
-// Error is the breach in words. What the server said, in the answer or in what is wrong with it, does not steer the
-// terminal it is shown on.
+// Error describes the breach. The response is untrusted, so characters that control a terminal are replaced.
 func (b *Breach) Error() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "the contract is breached: %s\nwhile checking %s, by %s", b.Reason, b.Check, b.Call)
-	if b.Answer != "" {
-		fmt.Fprintf(&text, ", which answered\n\n%s", b.Answer)
+	fmt.Fprintf(&text, "the deployment differs from the OpenAPI document: %s\nCheck: %s\nRequest: %s", b.Reason, b.Check, b.Call)
+	if b.Response != "" {
+		fmt.Fprintf(&text, "\nResponse:\n\n%s", b.Response)
 	}
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && !unicode.IsPrint(r) {
@@ -44,30 +42,31 @@ func (b *Breach) Error() string {
 	}, text.String())
 }
 
-// checks are in the order they run; those behind registering find the account it made.
+// checks run in this order. Those after checkRegister use its account.
 var checks = []struct {
 	name string
 	run  func(*suite)
 }{
-	{"which contract is served", checkServed},
+	{"OpenAPI document", checkServed},
 	{"keys and metadata", checkKeys},
 	{"methods and paths", checkMethods},
-	{"bodies that are not the contract's", checkBodies},
-	{"registering", checkRegister},
-	{"registrations that are refused", checkRegisterRefuses},
-	{"logging in", checkLogin},
+	{"invalid bodies", checkBodies},
+	{"registration", checkRegister},
+	{"refused registrations", checkRegisterRefuses},
+	{"login", checkLogin},
 	{"access tokens", checkAccessTokens},
-	{"refreshing", checkRefresh},
-	{"logging out", checkLogout},
-	{"resetting a password", checkResetPassword},
-	{"forgotten passwords", checkForgotPassword}, // later: the link it has mailed voids any other
-	{"limits on guessing", checkLimits},
+	{"refresh", checkRefresh},
+	{"logout", checkLogout},
+	{"password reset", checkResetPassword},
+	{"forgot password", checkForgotPassword}, // after the reset: a new link invalidates the previous one
+	{"rate limits", checkLimits},
 }
 
-// Run holds a deployment against the contract, check by check; each that holds is told to held by its name. The
-// report is of everything that was seen, also when there is an error. Errors: *Breach for the first breach; what
-// kept an answer from coming; *ThrottledError; what ResetLink returned.
-func Run(ctx context.Context, target Target, held func(check string)) (*Report, error) {
+// Run checks a deployment. It calls passed with the name of each check that passes.
+//
+// It returns *Breach for the first difference, *ThrottledError if a rate limit would take too long, the error of
+// ResetLink, or the error of a request that got no response. The report covers all responses, also after an error.
+func Run(ctx context.Context, target Target, passed func(check string)) (*Report, error) {
 	contract, err := Load()
 	if err != nil {
 		return nil, err
@@ -75,7 +74,7 @@ func Run(ctx context.Context, target Target, held func(check string)) (*Report, 
 	s := &suite{
 		ctx: ctx, target: target, contract: contract, report: newReport(contract.Operations()), now: target.Now,
 		client: &http.Client{
-			Transport: target.Transport, Timeout: longestAnswer,
+			Transport: target.Transport, Timeout: responseTimeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -88,22 +87,22 @@ func Run(ctx context.Context, target Target, held func(check string)) (*Report, 
 		if s.err != nil {
 			return s.report, s.err
 		}
-		held(check.name)
+		passed(check.name)
 	}
 	return s.report, nil
 }
 
-// ThrottledError says that the deployment answered 429 to what the suite needs, with a wait too long to sit out.
+// ThrottledError is returned if the deployment returns 429 for a request of the suite, and the wait is too long.
 type ThrottledError struct {
 	Check string
 	Wait  time.Duration
 }
 
 func (e *ThrottledError) Error() string {
-	return fmt.Sprintf("too many attempts from this network: checking %s can go on in %s", e.Check, e.Wait)
+	return fmt.Sprintf("too many attempts from this network: try the check %q again in %s", e.Check, e.Wait)
 }
 
-// wait waits, or returns what ended the context first.
+// wait waits for d, or returns the cause of ctx if ctx is done first.
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -9,17 +9,17 @@ import (
 	"github.com/sesame-auth/sesame/verify"
 )
 
-// tokens are a session's.
+// tokens are the tokens of a session.
 type tokens struct{ access, refresh string }
 
-// logIn opens a session of the suite's account, and uses it: what a cache keeps of it must not outlive it.
+// logIn starts a session and uses it, so that a cache in front of the server has seen it.
 func (s *suite) logIn() tokens {
 	t := s.tokensOf(s.expect(http.StatusOK, login(s.account.email, s.account.password)))
 	s.expect(http.StatusOK, authenticate(t.access))
 	return t
 }
 
-func (s *suite) tokensOf(a answer) tokens {
+func (s *suite) tokensOf(a response) tokens {
 	return tokens{access: a.text("accessToken"), refresh: a.text("refreshToken")}
 }
 
@@ -31,32 +31,32 @@ func refresh(token string) call { return post("/auth/refresh-tokens", "refreshTo
 
 func logout(token string) call { return post("/auth/logout", "refreshToken", token) }
 
-// live holds that a session goes on, and returns its next tokens.
+// live requires that a session is valid, and returns its next tokens.
 func (s *suite) live(t tokens) tokens {
 	s.expect(http.StatusOK, authenticate(t.access))
 	return s.tokensOf(s.expect(http.StatusOK, refresh(t.refresh)))
 }
 
-// over holds that neither token of a session opens anything any more.
-func (s *suite) over(t tokens, what string) {
+// requireEnded requires that both tokens of a session are refused.
+func (s *suite) requireEnded(t tokens, what string) {
 	a := s.send(authenticate(t.access))
-	s.hold(a.status == http.StatusUnauthorized, "%s must be over for its access token", what)
+	s.require(a.status == http.StatusUnauthorized, "the access token must be refused: %s", what)
 	a = s.send(refresh(t.refresh))
-	s.hold(a.status == http.StatusUnauthorized, "%s must be over for its refresh token", what)
+	s.require(a.status == http.StatusUnauthorized, "the refresh token must be refused: %s", what)
 }
 
-// A token is taken from the header, whole, and from nowhere else; services can verify it by the published keys.
+// checkAccessTokens requires that a token is accepted only unchanged and in the header, and that services can verify it.
 func checkAccessTokens(s *suite) {
 	t := s.logIn()
 	a := s.expect(http.StatusOK, authenticate(t.access))
-	s.hold(a.text("user", "email") == s.account.email, "the user must be the one who logged in")
+	s.require(a.text("user", "email") == s.account.email, "the user must be the one who logged in")
 	a = s.refuse(http.StatusUnauthorized, "invalid_access_token", authenticate(""))
-	s.hold(!strings.Contains(a.header.Get("WWW-Authenticate"), "error="), "without a token there is no fault to tell in the challenge")
+	s.require(!strings.Contains(a.header.Get("WWW-Authenticate"), "error="), "the challenge must not contain an error if there is no token")
 	dot := strings.LastIndex(t.access, ".") + 1
 	head, signature := t.access[:dot], t.access[dot:]
 	for _, wrong := range []string{"x", head, t.access + "A", head + strings.Repeat("A", len(signature)), t.refresh} {
 		a = s.refuse(http.StatusUnauthorized, "invalid_access_token", authenticate(wrong))
-		s.hold(strings.Contains(a.header.Get("WWW-Authenticate"), `error="invalid_token"`), "the challenge must say that the token is at fault")
+		s.require(strings.Contains(a.header.Get("WWW-Authenticate"), `error="invalid_token"`), "the challenge must contain error=\"invalid_token\"")
 	}
 	elsewhere := authenticate("")
 	elsewhere.path += "?access_token=" + t.access
@@ -64,7 +64,7 @@ func checkAccessTokens(s *suite) {
 	s.verifies(t.access)
 }
 
-// verifies holds that a service accepts a token which knows the deployment by its metadata and keys alone.
+// verifies requires that a service can verify a token with the published metadata and keys.
 func (s *suite) verifies(access string) {
 	issuer := s.expect(http.StatusOK, get("/.well-known/oauth-authorization-server")).text("issuer")
 	var said struct {
@@ -72,10 +72,10 @@ func (s *suite) verifies(access string) {
 	}
 	parts := strings.Split(access, ".")
 	if len(parts) == 3 {
-		payload, _ := base64.RawURLEncoding.DecodeString(parts[1]) // what is none has no audience
+		payload, _ := base64.RawURLEncoding.DecodeString(parts[1]) // an invalid token has no audience
 		_ = json.Unmarshal(payload, &said)
 	}
-	s.expect(http.StatusOK, get("/.well-known/jwks.json")) // which a breach then shows
+	s.expect(http.StatusOK, get("/.well-known/jwks.json")) // so that a breach shows this response
 	if s.err != nil {
 		return
 	}
@@ -85,11 +85,11 @@ func (s *suite) verifies(access string) {
 		_, err = verifier.Verify(s.ctx, access)
 	}
 	if err != nil {
-		s.hold(false, "a service must be able to verify the access token: %v", err)
+		s.require(false, "a service must be able to verify the access token: %v", err)
 	}
 }
 
-// keysOf fetches the keys of an issuer from where the deployment is reached.
+// keysOf fetches the keys of an issuer from the URL of the deployment.
 type keysOf struct {
 	url  string
 	base http.RoundTripper
@@ -106,32 +106,33 @@ func (k keysOf) RoundTrip(r *http.Request) (*http.Response, error) {
 	return k.base.RoundTrip(request)
 }
 
-// One refresh token of a session is live. The one before it answers the same successor again for a short while, or,
-// where that is switched off, is taken for a theft; an older one is a theft, and ends the session for both.
+// checkRefresh requires that one refresh token of a session is valid. The previous one returns the same new token
+// during the grace period; if there is none, and for older ones, it ends the session.
 func checkRefresh(s *suite) {
 	first := s.logIn()
 	second := s.tokensOf(s.expect(http.StatusOK, refresh(first.refresh)))
-	s.hold(second.refresh != first.refresh, "a refresh must bring another refresh token")
+	s.require(second.refresh != first.refresh, "a refresh must return a new refresh token")
 	again := s.send(refresh(first.refresh))
 	if again.status == http.StatusUnauthorized {
-		s.over(second, "a session whose refresh token came back")
+		s.requireEnded(second, "a used refresh token was used again")
 	} else {
-		s.hold(again.status == http.StatusOK && again.text("refreshToken") == second.refresh, "the same refresh token must have one successor")
+		s.require(again.status == http.StatusOK && again.text("refreshToken") == second.refresh, "the same refresh token must return the same new one")
 		third := s.live(second)
 		s.expect(http.StatusOK, authenticate(third.access))
 		s.refuse(http.StatusUnauthorized, "invalid_refresh_token", refresh(first.refresh))
-		s.over(third, "a session of which an older refresh token came back")
+		s.requireEnded(third, "an old refresh token was used again")
 	}
 	s.refuse(http.StatusUnauthorized, "invalid_refresh_token", refresh("x"))
 	s.refuse(http.StatusUnauthorized, "invalid_refresh_token", refresh(second.access))
 }
 
-// A logout is felt on the next call, by this session and no other, and can be repeated.
+// checkLogout requires that a logout takes effect with the next request, does not affect other sessions, and can be
+// repeated.
 func checkLogout(s *suite) {
 	ended, other := s.logIn(), s.logIn()
 	s.refuse(http.StatusBadRequest, "invalid_refresh_token", logout("x"))
 	s.expect(http.StatusOK, logout(ended.refresh))
-	s.over(ended, "a session that was logged out")
+	s.requireEnded(ended, "the session was logged out")
 	s.expect(http.StatusOK, logout(ended.refresh))
 	s.live(other)
 }

@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	longestAnswer = 30 * time.Second // for an answer to be whole
-	longestWait   = time.Minute      // for a limit to let the suite go on
-	mostTries     = 3                // of a call that meets one
-	largestAnswer = 1 << 20          // bytes
+	responseTimeout = 30 * time.Second // including the body
+	maxWait         = time.Minute      // for a rate limit
+	maxTries        = 3                // of a request that exceeds a rate limit
+	maxResponse     = 1 << 20          // bytes
 )
 
-// suite is one run. Its first error is its last: from then on nothing is sent, every answer is empty and everything
-// holds, so that a check reads as if nothing could go wrong.
+// suite is one run. Its first error is its last: after it, nothing is sent, every response is empty and every condition
+// counts as fulfilled. So checks need no error handling.
 type suite struct {
 	ctx      context.Context
 	target   Target
@@ -32,9 +32,9 @@ type suite struct {
 	now      func() time.Time
 	report   *Report
 
-	check   string // that runs
+	check   string // the name of the running check
 	last    call
-	answer  *answer // to last
+	answer  *response // to last
 	err     error
 	account account // registered by checkRegister
 }
@@ -46,10 +46,10 @@ type call struct {
 	bearer       string // empty: no Authorization
 }
 
-// get reads something.
+// get returns a GET request.
 func get(path string) call { return call{method: http.MethodGet, path: path} }
 
-// post sends members as JSON: alternating names and values.
+// post returns a POST request with a JSON object of alternating names and values.
 func post(path string, members ...any) call {
 	body := make(map[string]any)
 	for i := 0; i+1 < len(members); i += 2 {
@@ -57,12 +57,12 @@ func post(path string, members ...any) call {
 	}
 	encoded, err := json.Marshal(body)
 	if err != nil {
-		panic(err) // the suite's own
+		panic(err) // all values are constants or strings
 	}
 	return call{method: http.MethodPost, path: path, media: mediaJSON, body: string(encoded)}
 }
 
-// where is the path without its query, which may hold a token.
+// where returns the path without the query, which may contain a token.
 func (c call) where() string {
 	path, _, _ := strings.Cut(c.path, "?")
 	return path
@@ -70,16 +70,16 @@ func (c call) where() string {
 
 const mediaJSON = "application/json"
 
-// answer is what came back.
-type answer struct {
+// response is a response with its body.
+type response struct {
 	status int
 	header http.Header
 	raw    []byte
 	body   map[string]any
 }
 
-// text is a member of the body, or of an object in it.
-func (a answer) text(names ...string) string {
+// text returns a member of the body, or of an object in it.
+func (a response) text(names ...string) string {
 	var value any = a.body
 	for _, name := range names {
 		members, _ := value.(map[string]any)
@@ -89,15 +89,15 @@ func (a answer) text(names ...string) string {
 	return text
 }
 
-// faults are the places that a problem names, in order.
-func (a answer) faults() []string {
+// places returns the sorted places of a problem's validation errors.
+func (a response) places() []string {
 	var places []string
 	list, _ := a.body["errors"].([]any)
 	for _, entry := range list {
-		fault, _ := entry.(map[string]any)
-		place, is := fault["pointer"].(string)
+		invalid, _ := entry.(map[string]any)
+		place, is := invalid["pointer"].(string)
 		if !is {
-			place, _ = fault["parameter"].(string)
+			place, _ = invalid["parameter"].(string)
 		}
 		places = append(places, place)
 	}
@@ -105,61 +105,61 @@ func (a answer) faults() []string {
 	return slices.Compact(places)
 }
 
-// expect sends a call, whose answer must have that status, be the contract's, and have the headers that every answer
-// has. A limit that is met on the way is sat out.
-func (s *suite) expect(status int, c call) answer {
+// expect sends a request and requires a response with this status that matches the OpenAPI document. If a rate limit is
+// exceeded, it waits and tries again.
+func (s *suite) expect(status int, c call) response {
 	a := s.send(c)
 	for tries := 1; a.status == http.StatusTooManyRequests && status != a.status; tries++ {
-		s.sitOut(a, tries)
+		s.waitForLimit(a, tries)
 		a = s.send(c)
 	}
-	s.hold(a.status == status, "the status must be %d", status)
+	s.require(a.status == status, "the status must be %d", status)
 	return a
 }
 
-// sitOut waits as long as a 429 says.
-func (s *suite) sitOut(a answer, tries int) {
+// waitForLimit waits as long as a 429 response says.
+func (s *suite) waitForLimit(a response, tries int) {
 	if s.err != nil {
 		return
 	}
-	seconds, _ := strconv.Atoi(a.header.Get("Retry-After")) // which the contract has made sure of
+	seconds, _ := strconv.Atoi(a.header.Get("Retry-After")) // send has checked it
 	pause := time.Duration(seconds) * time.Second
-	if pause > longestWait || tries == mostTries {
+	if pause > maxWait || tries == maxTries {
 		s.err = &ThrottledError{Check: s.check, Wait: pause}
 		return
 	}
 	s.err = wait(s.ctx, pause)
 }
 
-// refuse is expect for a problem of that code.
-func (s *suite) refuse(status int, code string, c call) answer {
+// refuse is expect for a problem with this code.
+func (s *suite) refuse(status int, code string, c call) response {
 	a := s.expect(status, c)
-	s.hold(a.text("code") == code, "the problem's code must be %s", code)
+	s.require(a.text("code") == code, "the problem's code must be %s", code)
 	return a
 }
 
-// hold notes a breach unless what the last answer must fulfil holds.
-func (s *suite) hold(holds bool, format string, args ...any) {
-	if holds || s.err != nil {
+// require records a breach of the last response if a condition is not fulfilled.
+func (s *suite) require(fulfilled bool, format string, args ...any) {
+	if fulfilled || s.err != nil {
 		return
 	}
 	breach := &Breach{Check: s.check, Call: s.last.method + " " + s.target.URL + s.last.where(), Reason: fmt.Sprintf(format, args...)}
 	if s.answer != nil {
-		breach.Answer = s.answer.shown()
+		breach.Response = s.answer.redacted()
 	}
 	s.err = breach
 }
 
-// send sends a call and judges the answer by what holds for every answer.
-func (s *suite) send(c call) answer {
+// send sends a request and checks what applies to every response.
+func (s *suite) send(c call) response {
 	if s.err != nil {
-		return answer{}
+		return response{}
 	}
 	s.last, s.answer = c, nil
 	request, err := http.NewRequestWithContext(s.ctx, c.method, s.target.URL+c.path, strings.NewReader(c.body))
 	if err != nil {
 		s.err = err
-		return answer{}
+		return response{}
 	}
 	if c.media != "" {
 		request.Header.Set("Content-Type", c.media)
@@ -168,56 +168,56 @@ func (s *suite) send(c call) answer {
 		request.Header.Set("Authorization", "Bearer "+c.bearer)
 	}
 	started := s.now()
-	response, err := s.client.Do(request)
+	r, err := s.client.Do(request)
 	if err != nil {
 		if withURL, ok := errors.AsType[*url.Error](err); ok { // it contains the whole URL
 			err = withURL.Err
 		}
 		s.err = fmt.Errorf("%s %s: %w", c.method, s.target.URL+c.where(), err)
-		return answer{}
+		return response{}
 	}
-	raw, err := io.ReadAll(io.LimitReader(response.Body, largestAnswer))
-	if err := errors.Join(err, response.Body.Close()); err != nil {
-		s.err = fmt.Errorf("%s %s: the answer broke off: %w", c.method, s.target.URL+c.where(), err)
-		return answer{}
+	raw, err := io.ReadAll(io.LimitReader(r.Body, maxResponse))
+	if err := errors.Join(err, r.Body.Close()); err != nil {
+		s.err = fmt.Errorf("%s %s: the response is incomplete: %w", c.method, s.target.URL+c.where(), err)
+		return response{}
 	}
 	took := s.now().Sub(started)
-	a := answer{status: response.StatusCode, header: response.Header, raw: raw}
-	_ = json.Unmarshal(raw, &a.body) // where it should be an object, Check tells
+	a := response{status: r.StatusCode, header: r.Header, raw: raw}
+	_ = json.Unmarshal(raw, &a.body) // Check reports an invalid body
 	s.answer = &a
-	s.report.add(s.contract.OperationAt(c.method, c.where()), response.StatusCode, took)
-	if err := s.contract.Check(c.where(), response, raw); err != nil {
-		s.hold(false, "%v", err)
+	s.report.add(s.contract.OperationAt(c.method, c.where()), r.StatusCode, took)
+	if err := s.contract.Check(c.where(), r, raw); err != nil {
+		s.require(false, "%v", err)
 	}
-	s.holdHeaders(a)
+	s.requireHeaders(a)
 	return a
 }
 
-// holdHeaders holds what every answer has, whatever it answers.
-func (s *suite) holdHeaders(a answer) {
+// requireHeaders checks the headers of every response.
+func (s *suite) requireHeaders(a response) {
 	id := a.header.Get("X-Request-Id")
-	s.hold(len(id) == 36, "X-Request-Id must be there, a UUID")
+	s.require(len(id) == 36, "X-Request-Id must be a UUID")
 	if a.status >= 400 {
-		s.hold(a.text("instance") == "urn:uuid:"+id, "the problem's instance must be the X-Request-Id")
+		s.require(a.text("instance") == "urn:uuid:"+id, "the problem's instance must be the X-Request-Id")
 	}
 	for _, header := range []struct{ name, want string }{
 		{"X-Content-Type-Options", "nosniff"},
 		{"Referrer-Policy", "no-referrer"},
 	} {
-		s.hold(a.header.Get(header.name) == header.want, "%s must be %s", header.name, header.want)
+		s.require(a.header.Get(header.name) == header.want, "%s must be %s", header.name, header.want)
 	}
 	policy := a.header.Get("Content-Security-Policy")
-	s.hold(strings.HasPrefix(policy, "default-src 'none'") && strings.Contains(policy, "frame-ancestors 'none'"),
-		"Content-Security-Policy must allow nothing, no frame either")
-	s.hold(a.status < 400 && a.header.Get("Access-Control-Allow-Origin") == "*" || a.header.Get("Cache-Control") == "no-store",
-		"Cache-Control must be no-store for what is not public")
+	s.require(strings.HasPrefix(policy, "default-src 'none'") && strings.Contains(policy, "frame-ancestors 'none'"),
+		"Content-Security-Policy must allow nothing, including frames")
+	s.require(a.status < 400 && a.header.Get("Access-Control-Allow-Origin") == "*" || a.header.Get("Cache-Control") == "no-store",
+		"Cache-Control must be no-store unless the response is public")
 	if strings.HasPrefix(s.target.URL, "https:") {
-		s.hold(strings.HasPrefix(a.header.Get("Strict-Transport-Security"), "max-age="), "Strict-Transport-Security must be there")
+		s.require(strings.HasPrefix(a.header.Get("Strict-Transport-Security"), "max-age="), "Strict-Transport-Security must be set")
 	}
 }
 
-// shown is an answer as a person may see it and keep it in a log: without tokens.
-func (a answer) shown() string {
+// redacted returns the response as text without tokens, so that it can be logged.
+func (a response) redacted() string {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "%d %s\n", a.status, http.StatusText(a.status))
 	_ = a.header.Write(&text) // to memory
@@ -235,7 +235,7 @@ func (a answer) shown() string {
 		encoder := json.NewEncoder(&text)
 		encoder.SetEscapeHTML(false)
 		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(shown) // what came from JSON
+		_ = encoder.Encode(shown) // cannot fail: it was decoded from JSON
 	}
 	return strings.ReplaceAll(text.String(), "\r\n", "\n")
 }

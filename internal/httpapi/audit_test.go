@@ -120,7 +120,7 @@ func TestWhatIsRecorded(t *testing.T) {
 
 		next(func() servertest.Answer { return s.Forgot(t, ada) }, "forgot-password success ")
 		next(func() servertest.Answer { return s.Forgot(t, "nobody@example.com") }, "forgot-password success ")
-		token := s.ResetToken(t, s.NextLetter(t))
+		token := s.ResetToken(t, s.NextEmail(t))
 		next(func() servertest.Answer { return s.Reset(t, "garbage", servertest.Password) }, "reset-password failure the token is unknown, used, or expired")
 		for _, event := range next(func() servertest.Answer { return s.Reset(t, token, "another password") }, "reset-password success ") {
 			if event.UserID != user || event.Email != ada {
@@ -143,7 +143,7 @@ func TestNothingHappensOffTheRecord(t *testing.T) {
 		successor := s.Refresh(t, retired.Refresh)
 		s.Clock.Advance(time.Minute)
 		s.Forgot(t, address)
-		token := s.ResetToken(t, s.NextLetter(t))
+		token := s.ResetToken(t, s.NextEmail(t))
 		rename := func(from, to string) {
 			if err := s.DB.WithContext(t.Context()).Exec("ALTER TABLE " + from + " RENAME TO " + to).Error; err != nil {
 				t.Fatal(err)

@@ -55,7 +55,7 @@ func declaresJSON(header http.Header) bool {
 // occur twice, numbers that no double holds, text that is not UTF-8, halves of surrogate pairs, anything after
 // the value; and NUL, which PostgreSQL does not store. Errors: errMalformed.
 func checkJSON(body []byte) error {
-	decoder := jsontext.NewDecoder(bytes.NewReader(body)) // strict unless told otherwise
+	decoder := jsontext.NewDecoder(bytes.NewReader(body)) // strict by default
 	for {
 		token, err := decoder.ReadToken()
 		if err != nil || decoder.StackDepth() > maxDepth || !readAlike(token) {

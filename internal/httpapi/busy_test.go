@@ -17,7 +17,7 @@ func TestBusyHashing(t *testing.T) {
 		address := idle.NewUser(t)
 		session := idle.Login(t, address)
 		idle.Forgot(t, address)
-		resetToken := idle.ResetToken(t, idle.NextLetter(t))
+		resetToken := idle.ResetToken(t, idle.NextEmail(t))
 		// Not before: its worker might have sent the letter.
 		busy := idle.Beside(t, engine, servertest.Options{NoHashing: true})
 		for name, answer := range map[string]servertest.Answer{
@@ -46,7 +46,7 @@ func TestBusyCostsNothing(t *testing.T) {
 		idle := servertest.Start(t, engine, servertest.Options{Throttle: true})
 		address := idle.NewUser(t)
 		idle.Forgot(t, address)
-		resetToken := idle.ResetToken(t, idle.NextLetter(t))
+		resetToken := idle.ResetToken(t, idle.NextEmail(t))
 		busy := idle.Beside(t, engine, servertest.Options{Throttle: true, NoHashing: true})
 		for range 20 {
 			for name, answer := range map[string]servertest.Answer{

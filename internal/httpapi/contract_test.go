@@ -81,7 +81,7 @@ func TestLifeThroughTheGeneratedClient(t *testing.T) {
 		if forgot, err := c.ForgotPasswordWithResponse(ctx, client.ForgotPasswordInput{Email: "ada@EXAMPLE.com"}); err != nil || forgot.JSON202 == nil {
 			t.Fatalf("forgot password: %v %s", err, forgot.Body)
 		}
-		params := &client.ResetPasswordParams{Token: s.ResetToken(t, s.NextLetter(t))}
+		params := &client.ResetPasswordParams{Token: s.ResetToken(t, s.NextEmail(t))}
 		if reset, err := c.ResetPasswordWithResponse(ctx, params, client.ResetPasswordInput{Password: next}); err != nil || reset.JSON200 == nil {
 			t.Fatalf("reset: %v %s", err, reset.Body)
 		}

@@ -16,18 +16,18 @@ import (
 const (
 	allowedHeaders  = "Authorization, Content-Type"                 // a page may send them
 	exposedHeaders  = "Retry-After, WWW-Authenticate, X-Request-Id" // a page may read them
-	preflightMaxAge = "7200"                                        // seconds; there are browsers that keep nothing for longer
+	preflightMaxAge = "7200"                                        // seconds; the limit of Chromium
 )
 
-// Origins are the web origins whose pages may call the API and read its answers, each as a browser sends it
-// (RFC 6454, section 6.2). None: pages of the API's own origin only.
+// Origins are the web origins whose pages may call the API and read its responses, as a browser sends them
+// (RFC 6454, section 6.2). If it is empty, only pages of the API's own origin may.
 type Origins []string
 
-// ParseOrigins reads origins, separated by commas. The error names every entry that no browser would send like
-// this, and how it would.
+// ParseOrigins parses origins separated by commas. The error lists every entry that no browser would send in
+// this form, with the form that browsers send.
 func ParseOrigins(text string) (Origins, error) {
 	var origins Origins
-	var faults []string
+	var invalid []string
 	for entry := range strings.SplitSeq(text, ",") {
 		entry = strings.TrimSpace(entry)
 		if entry == "" {
@@ -38,18 +38,18 @@ func ParseOrigins(text string) (Origins, error) {
 			err = fmt.Errorf("browsers send it as %s", sent)
 		}
 		if err != nil {
-			faults = append(faults, fmt.Sprintf("%q: %v", entry, err))
+			invalid = append(invalid, fmt.Sprintf("%q: %v", entry, err))
 			continue
 		}
 		origins = append(origins, entry)
 	}
-	if len(faults) > 0 {
-		return nil, errors.New(strings.Join(faults, "; "))
+	if len(invalid) > 0 {
+		return nil, errors.New(strings.Join(invalid, "; "))
 	}
 	return origins, nil
 }
 
-// serializedOrigin is the origin of a URL as browsers send it.
+// serializedOrigin returns the origin of a URL in the form that browsers send.
 func serializedOrigin(text string) (string, error) {
 	parsed, err := url.Parse(text)
 	switch {
@@ -58,13 +58,13 @@ func serializedOrigin(text string) (string, error) {
 	case strings.Contains(text, "*"):
 		return "", errors.New("must be one origin; there are no wildcards")
 	case strings.ContainsFunc(parsed.Host, func(r rune) bool { return r > '~' }):
-		return "", errors.New("must have its host in ASCII, a domain in other letters by its A-labels (xn--…)")
+		return "", errors.New("must have its host in ASCII, an internationalized domain as A-labels (xn--…)")
 	}
 	host := strings.ToLower(parsed.Hostname())
 	if strings.Contains(host, ":") {
 		address, err := netip.ParseAddr(host)
 		if err != nil || address.Zone() != "" {
-			return "", errors.New("must have a name or an address as its host")
+			return "", errors.New("must have a name or an IP address as its host")
 		}
 		host = "[" + address.String() + "]"
 	}
@@ -82,16 +82,16 @@ func serializedOrigin(text string) (string, error) {
 	return fmt.Sprintf("%s:%d", origin, port), nil
 }
 
-// allow is the server's side of CORS (Fetch Standard, section 3.3): it lets pages of the listed origins read every
-// answer, errors included, and answers their preflights, which are for operations of the contract.
+// allow implements CORS (Fetch Standard, section 3.3). It lets pages of the listed origins read every response,
+// including errors, and answers their preflight requests for operations.
 //
-// There is no Access-Control-Allow-Credentials: it is for cookies and the like, which a browser sends by itself.
-// Tokens travel in headers and bodies that a page must write, so a page that has none can do nothing here.
+// It does not send Access-Control-Allow-Credentials, which is for cookies and other credentials that a browser
+// sends by itself. A page must write tokens into headers and bodies, so a page without a token can do nothing.
 func (o Origins) allow(isOperation func(method, path string) bool) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r, header := c.Request(), c.Response().Header()
-			header.Add("Vary", "Origin") // also on what has no more of CORS: a cache must not show it to the listed
+			header.Add("Vary", "Origin") // always: a cache must not serve a response without CORS headers to a listed origin
 			sent := r.Header.Values("Origin")
 			if len(sent) != 1 || !slices.Contains(o, sent[0]) {
 				return next(c)
@@ -103,7 +103,7 @@ func (o Origins) allow(isOperation func(method, path string) bool) echo.Middlewa
 				return next(c)
 			}
 			if _, found := c.Get(echo.ContextKeyHeaderAllow).(string); !found {
-				return next(c) // nothing is at this path
+				return next(c) // unknown path
 			}
 			if !isOperation(method, c.Path()) {
 				return echo.MethodNotAllowedHandler(c)

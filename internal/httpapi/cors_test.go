@@ -210,7 +210,7 @@ func TestParseOrigins(t *testing.T) {
 		"https://*":                    "there are no wildcards",
 		"https://bücher.ch":            "must have its host in ASCII",
 		"https://a:65536":              "must have a port up to 65535",
-		"https://[::1%25eth0]":         "must have a name or an address",
+		"https://[::1%25eth0]":         "must have a name or an IP address",
 		"https://app.example.com/":     "browsers send it as https://app.example.com",
 		"https://app.example.com/x?y":  "browsers send it as https://app.example.com",
 		"https://u@app.example.com":    "browsers send it as https://app.example.com",

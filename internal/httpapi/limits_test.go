@@ -163,7 +163,7 @@ func TestLimitOfAddress(t *testing.T) {
 		expectStatus(t, loginFrom(t, s, home, address, servertest.Password), 200)
 
 		s.Forgot(t, address)
-		expectStatus(t, s.Reset(t, s.ResetToken(t, s.NextLetter(t)), servertest.Password), 200)
+		expectStatus(t, s.Reset(t, s.ResetToken(t, s.NextEmail(t)), servertest.Password), 200)
 		expectStatus(t, loginFrom(t, s, "203.0.113.2", address, wrong), 401)
 		s.Clock.Advance(180*24*time.Hour - time.Second)
 		for i := range 100 {
@@ -196,7 +196,7 @@ func TestLimitOfANetwork(t *testing.T) {
 		s := limited(t, engine)
 		address := s.NewUser(t)
 		s.Forgot(t, address)
-		token := s.ResetToken(t, s.NextLetter(t))
+		token := s.ResetToken(t, s.NextEmail(t))
 		for range 29 { // and the registration
 			expectStatus(t, s.Reset(t, "x", wrong), 401)
 		}
@@ -230,7 +230,7 @@ func TestLimitsOfResetMails(t *testing.T) {
 			expectStatus(t, forgot(200+i/10, minutely), 202)
 		}
 		expectStatus(t, forgot(250, address), 202)
-		if to := []string{s.NextLetter(t).To, s.NextLetter(t).To}; to[0] != minutely || to[1] != address { // letters leave in order
+		if to := []string{s.NextEmail(t).To, s.NextEmail(t).To}; to[0] != minutely || to[1] != address { // letters leave in order
 			t.Errorf("100 requests at once: letters to %v", to)
 		}
 		s.Clock.Advance(24 * time.Hour)
@@ -245,7 +245,7 @@ func TestLimitsOfResetMails(t *testing.T) {
 		}
 		expectStatus(t, forgot(250, other), 202)
 		mails := 0
-		for s.NextLetter(t).To == address {
+		for s.NextEmail(t).To == address {
 			mails++
 		}
 		if mails != 10 {

@@ -17,38 +17,38 @@ import (
 )
 
 const (
-	// otherOperation stands for whatever is no operation of the contract: pages, unknown paths, wrong methods.
+	// otherOperation is the label of requests to no operation: pages, unknown paths, wrong methods.
 	otherOperation = "other"
 	// backlogTimeout bounds the one query of a scrape.
 	backlogTimeout = time.Second
 )
 
-// Metrics is what the server tells of itself in figures. No label has a value that a client chooses, so their
-// number is bounded, and none has an address, a path or a token.
+// Metrics are the server's Prometheus metrics. Clients cannot choose the values of labels, so the number of time
+// series is bounded, and no label contains an email, an IP address, a path or a token.
 type Metrics struct {
 	registry *prometheus.Registry
-	duration *prometheus.HistogramVec // its count is that of the requests
+	duration *prometheus.HistogramVec // also counts the requests
 	inFlight prometheus.Gauge
 	panics   prometheus.Counter
-	refused  prometheus.Counter // for want of a turn to hash
+	refused  prometheus.Counter // because hashing was busy
 }
 
-// NewMetrics is the figures of one server: those the edge counts, and those that its parts are asked for when
-// somebody looks. pools are the database's, by name.
+// NewMetrics returns the metrics of one server. It counts requests itself, and reads the hasher, the outbox and the
+// database pools, by name, at each scrape.
 func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*sql.DB) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sesame_http_request_duration_seconds",
-			Help:    "Requests answered and the seconds that took, by operation of the contract and status.",
+			Help:    "Duration of requests in seconds, by operationId and status.",
 			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2},
 		}, []string{"operation", "status"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "sesame_http_requests_in_flight", Help: "Requests without a response yet."}),
+			Name: "sesame_http_requests_in_flight", Help: "Requests in flight."}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sesame_http_panics_total", Help: "Requests that ended in a panic and were answered 500."}),
+			Name: "sesame_http_panics_total", Help: "Requests that panicked and returned 500."}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sesame_hashing_refused_total", Help: "Requests answered 503 because no password could be hashed in time."}),
+			Name: "sesame_hashing_refused_total", Help: "Requests that returned 503 because the password could not be hashed in time."}),
 	}
 	hashing := func(name, help string, value func(running, waiting int) int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
@@ -56,8 +56,8 @@ func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*
 		})
 	}
 	m.registry.MustRegister(m.duration, m.inFlight, m.panics, m.refused,
-		hashing("sesame_hashing_running", "Passwords that are being hashed.", func(running, _ int) int { return running }),
-		hashing("sesame_hashing_waiting", "Passwords that wait to be hashed.", func(_, waiting int) int { return waiting }),
+		hashing("sesame_hashing_running", "Passwords being hashed.", func(running, _ int) int { return running }),
+		hashing("sesame_hashing_waiting", "Passwords waiting to be hashed.", func(_, waiting int) int { return waiting }),
 		backlog{outbox},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -69,12 +69,12 @@ func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*
 	return m
 }
 
-// observe counts a request.
+// observe records a request.
 func (m *Metrics) observe(operation string, status int, took time.Duration) {
 	m.duration.WithLabelValues(operation, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-// handler shows the figures in Prometheus' format. What cannot be told just now is left out, and logged.
+// handler serves the metrics in Prometheus' format. It logs metrics that cannot be read, and leaves them out.
 func (m *Metrics) handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -82,13 +82,13 @@ func (m *Metrics) handler(log *slog.Logger) http.Handler {
 	})
 }
 
-// backlog asks the outbox what it holds, at each scrape.
+// backlog reads the outbox at each scrape.
 type backlog struct{ outbox *mail.Outbox }
 
 var (
-	unsentMessages = prometheus.NewDesc("sesame_outbox_messages", "Letters that have not been sent, those that failed and wait for another try included.", nil, nil)
-	dueMessages    = prometheus.NewDesc("sesame_outbox_due_messages", "Letters that could be sent now.", nil, nil)
-	oldestMessage  = prometheus.NewDesc("sesame_outbox_oldest_seconds", "Age of the oldest letter that has not been sent.", nil, nil)
+	unsentMessages = prometheus.NewDesc("sesame_outbox_messages", "Emails not sent yet, including those that failed and will be retried.", nil, nil)
+	dueMessages    = prometheus.NewDesc("sesame_outbox_due_messages", "Emails that are due to be sent now.", nil, nil)
+	oldestMessage  = prometheus.NewDesc("sesame_outbox_oldest_seconds", "Age of the oldest email that is not sent yet.", nil, nil)
 )
 
 func (backlog) Describe(descriptions chan<- *prometheus.Desc) {

@@ -23,7 +23,7 @@ func TestNothingNamesNobody(t *testing.T) {
 		address := s.NewUser(t)
 		live := s.Login(t, address)
 		s.Forgot(t, address)
-		resetToken := s.ResetToken(t, s.NextLetter(t))
+		resetToken := s.ResetToken(t, s.NextEmail(t))
 		for _, email := range []string{`""`, `" "`, `"%"`, `null`, `0`, `[]`, `{}`} {
 			for _, password := range []string{fmt.Sprintf("%q", servertest.Password), `""`, `null`, `"null"`, `[]`, `{}`} {
 				answer := s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%s,"password":%s}`, email, password), "Content-Type", asJSON)

@@ -148,7 +148,7 @@ func TestReset(t *testing.T) {
 			if answer := s.Forgot(t, address); answer.Status != http.StatusAccepted {
 				t.Fatalf("forgot: %d", answer.Status)
 			}
-			letter := s.NextLetter(t)
+			letter := s.NextEmail(t)
 			if letter.To != address {
 				t.Fatalf("the letter went to %s", letter.To)
 			}
@@ -181,7 +181,7 @@ func TestReset(t *testing.T) {
 			}
 		}
 		s.ExpectLive(t, bystander)
-		if letter := s.NextLetter(t); letter.To != address || !strings.Contains(letter.Subject, "password was changed") {
+		if letter := s.NextEmail(t); letter.To != address || !strings.Contains(letter.Subject, "password was changed") {
 			t.Errorf("the owner was told %q", letter.Subject)
 		}
 		if answer := s.Reset(t, current, "a third password"); answer.Status != http.StatusUnauthorized {
@@ -208,7 +208,7 @@ func TestResetsRace(t *testing.T) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		address := s.NewUser(t)
 		s.Forgot(t, address)
-		resetToken := s.ResetToken(t, s.NextLetter(t))
+		resetToken := s.ResetToken(t, s.NextEmail(t))
 		count := make(map[int]int)
 		for _, answer := range atOnce(20, func() servertest.Answer { return s.Reset(t, resetToken, "an even better horse") }) {
 			count[answer.Status]++
@@ -234,12 +234,12 @@ func TestForgotTellsNothing(t *testing.T) {
 		if unknown.Status != http.StatusAccepted || withoutID(unknown) != withoutID(request) {
 			t.Errorf("unknown: %d %s\nknown: %d %s", unknown.Status, unknown.Raw, request.Status, request.Raw)
 		}
-		letter := s.NextLetter(t) // rows are worked on in order: nobody's came first
+		letter := s.NextEmail(t) // rows are worked on in order: nobody's came first
 		if letter.To != address || strings.Contains(letter.Raw, "evil") {
 			t.Errorf("a letter to %s:\n%s", letter.To, letter.Raw)
 		}
 		s.ResetToken(t, letter) // checks where the link points
-		if more := s.Letters(); len(more) > 0 {
+		if more := s.Emails(); len(more) > 0 {
 			t.Errorf("a letter to %s", more[0].To)
 		}
 	})

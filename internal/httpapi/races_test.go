@@ -65,13 +65,13 @@ func TestResetRacesRefreshAndLogin(t *testing.T) {
 			opened := login()
 			tokens := servertest.Tokens{Access: opened.Text("accessToken"), Refresh: opened.Text("refreshToken")}
 			s.Forgot(t, address)
-			resetToken := s.ResetToken(t, s.NextLetter(t))
+			resetToken := s.ResetToken(t, s.NextEmail(t))
 			attempt := login
 			if i%4 < 2 {
 				attempt = func() servertest.Answer { return s.TryRefresh(t, tokens.Refresh) }
 			}
 			gained, granted := race(t, attempt, func() servertest.Answer { return s.Reset(t, resetToken, fresh) })
-			s.NextLetter(t) // of the changed password
+			s.NextEmail(t) // of the changed password
 			s.ExpectDead(t, tokens)
 			if granted {
 				s.ExpectDead(t, gained)

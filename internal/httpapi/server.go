@@ -139,7 +139,7 @@ func optional(value nullable.Nullable[string]) *string {
 func toAPITokens(tokens *auth.Tokens) api.Tokens {
 	return api.Tokens{
 		AccessToken: tokens.Access, RefreshToken: tokens.Refresh,
-		TokenType: "Bearer", ExpiresIn: int64(tokens.ExpiresIn.Seconds()),
+		TokenType: "Bearer", ExpiresIn: int32(tokens.ExpiresIn.Seconds()),
 	}
 }
 

@@ -240,7 +240,7 @@ func TestDisabledUser(t *testing.T) {
 		s.Forgot(t, address)
 		known := s.NewUser(t)
 		s.Forgot(t, known) // rows are worked on in order
-		if letter := s.NextLetter(t); letter.To != known {
+		if letter := s.NextEmail(t); letter.To != known {
 			t.Errorf("a letter to the disabled user")
 		}
 		wrong := s.Post(t, "/auth/login", "email", "nobody@example.com", "password", servertest.Password)

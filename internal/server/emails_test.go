@@ -21,12 +21,12 @@ func TestEmailsContainNoName(t *testing.T) {
 			t.Fatalf("register: %d %s", registered.Status, registered.Raw)
 		}
 		s.Forgot(t, email)
-		reset := s.NextLetter(t)
+		reset := s.NextEmail(t)
 		if answer := s.Reset(t, s.ResetToken(t, reset), "an even better horse"); answer.Status != http.StatusOK {
 			t.Fatalf("reset: %d %s", answer.Status, answer.Raw)
 		}
-		changed := s.NextLetter(t)
-		for _, message := range []servertest.Letter{reset, changed} {
+		changed := s.NextEmail(t)
+		for _, message := range []servertest.Email{reset, changed} {
 			text := strings.Join(strings.Fields(message.Raw), " ")
 			if !strings.Contains(text, "Reset password: https://auth.example.test/reset-password") {
 				t.Errorf("no link in\n%s", message.Raw)

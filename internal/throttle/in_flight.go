@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// inFlight knows the reservations of this process that have not ended, by budget.
+// inFlight counts the reservations of this process that have not ended, by budget.
 type inFlight struct {
 	mu      sync.Mutex
 	budgets map[string]*holders
@@ -13,12 +13,12 @@ type inFlight struct {
 }
 
 type holders struct {
-	users   int // attempts that look at this, reservations included
+	users   int // attempts that use this entry, including reservations
 	held    int // reservations
 	refunds int // so far
 
-	refusal spentBudget // the last one
-	after   int         // how many refunds it came
+	refusal spentBudget // the latest one
+	after   int         // number of refunds before it
 }
 
 func newInFlight() inFlight {
@@ -53,7 +53,7 @@ func (h *inFlight) forget(budgets []budget) {
 	}
 }
 
-// hold makes an attempt that entered a reservation.
+// hold turns an attempt, after enter, into a reservation.
 func (h *inFlight) hold(budgets []budget) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -78,7 +78,7 @@ func (h *inFlight) settle(budgets []budget, refunded bool) {
 	h.changed = make(chan struct{})
 }
 
-// refunds counts the refunds so far to each of budgets.
+// refunds returns the number of refunds to each budget.
 func (h *inFlight) refunds(budgets []budget) map[string]int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,8 +89,8 @@ func (h *inFlight) refunds(budgets []budget) map[string]int {
 	return counts
 }
 
-// refuse notes what the database refused. seen are the refunds from before it was asked: one that came in between
-// may be what it did not see.
+// refuse records a refusal by the database. seen is the result of refunds before the query: the database may not have
+// seen a refund that came in between.
 func (h *inFlight) refuse(refused *refusal, seen map[string]int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -100,8 +100,8 @@ func (h *inFlight) refuse(refused *refusal, seen map[string]int) {
 	}
 }
 
-// refused is what the database would refuse again, as nothing was given back since, or nil. Of those who wait for a
-// refund, one takes it, one asks in vain, and the others are told here.
+// refused returns the refusal that the database would repeat, or nil if anything was refunded since. So when several
+// attempts wait for one refund, the database is not queried for each of them.
 func (h *inFlight) refused(budgets []budget, now int64) *refusal {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -117,7 +117,7 @@ func (h *inFlight) refused(budgets []budget, now int64) *refusal {
 	return again
 }
 
-// none tells whether no reservation of a budget is in flight, here.
+// none reports whether no reservation of a budget is in flight in this process.
 func (h *inFlight) none(b budget) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -125,8 +125,8 @@ func (h *inFlight) none(b budget) bool {
 	return of == nil || of.held == 0
 }
 
-// wait returns true as soon as one of the spent budgets had a refund that is not among those seen, and false as
-// soon as one of them can have none, or ctx ends.
+// wait waits for a refund that is not among those seen. It returns true when one of the spent budgets was refunded,
+// and false when one of them has no reservation left that could be refunded, or when ctx is done.
 func (h *inFlight) wait(ctx context.Context, spent []budget, seen map[string]int) bool {
 	for {
 		h.mu.Lock()

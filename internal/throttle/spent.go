@@ -6,20 +6,20 @@ import (
 )
 
 const (
-	// remembered is how long a refusal stands without the database: another instance may give back what it was for.
+	// remembered is how long a refusal is repeated without a query. After that, another instance may have refunded it.
 	remembered = time.Second
-	// mostRemembered bounds the memory; a budget that finds no room is looked up as often as it is asked for.
+	// mostRemembered limits the memory. Further budgets are queried for each attempt.
 	mostRemembered = 10_000
 )
 
-// spent knows budgets that the database has just found spent and that no attempt in flight can be given back, so that
-// a flood of attempts on them ends here. Times are in microseconds.
+// spent remembers budgets that the database has just reported as spent and that no attempt in flight can refund, so
+// that a flood of attempts does not reach the database. Times are in microseconds.
 type spent struct {
 	mu      sync.Mutex
 	budgets map[string]spentBudget
 }
 
-type spentBudget struct{ free, until int64 } // when there is budget again; when to ask the database again
+type spentBudget struct{ free, until int64 } // when the budget is available again; when to query the database again
 
 func remembering(free, now int64) spentBudget {
 	return spentBudget{free: free, until: min(free, now+remembered.Microseconds())}
@@ -46,8 +46,8 @@ func (s *spent) forget(key []byte) {
 	delete(s.budgets, string(key))
 }
 
-// wait is how long until all of budgets that are remembered have budget again; 0 when none is. A budget that counts
-// distinct attempts may let one through that it has counted already, so the database is asked.
+// wait returns how long until all remembered budgets are available again, or 0 if none is remembered. It ignores
+// budgets of distinct attempts: they may admit an attempt that they have counted already, so the database decides.
 func (s *spent) wait(budgets []budget, now int64) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()

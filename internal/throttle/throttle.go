@@ -3,7 +3,7 @@
 //
 // A budget is one number in the database. One conditional statement takes from it, so however many attempts
 // run in parallel, on however many instances, no more pass than the budget allows, and a restart forgets
-// nothing. The database knows only an HMAC of whom a budget is for.
+// nothing. The database contains only an HMAC of the subject of a budget.
 //
 // An attempt is paid for before its outcome is known, and refunded if it turns out to be legitimate. So an
 // attempt that finds its budget taken by attempts that are still in flight waits for their outcome:

@@ -90,7 +90,7 @@ export class Session {
    * away from a redirect to another origin (Fetch Standard, section 4.4).
    *
    * Tokens are refreshed when nine tenths of the access token's life are over, or when the answer is a 401 with
-   * error="invalid_token"; then the request is sent once more, for which its body stays in memory. A refusal of the
+   * error="invalid_token"; then the request is sent again, so its body is kept in memory. A refusal of the
    * refresh ends the session, and the 401 is the caller's; any other failure is thrown, and the session is as it was.
    */
   readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
@@ -141,7 +141,7 @@ export class Session {
     return this.#refreshing;
   }
 
-  /** Tries once more if the server was out of reach: it answers the same token again for a while. */
+  /** Retries once if the server was unreachable: within the grace period it returns the same tokens again. */
   async #trade(refreshToken: string): Promise<Tokens> {
     const signal = AbortSignal.timeout(refreshTimeout);
     const trade = () => ask(() => this.#anonymous.POST("/auth/refresh-tokens", { body: { refreshToken }, signal }));

@@ -1,4 +1,4 @@
-// A service of its own that accepts Sesame's access tokens: GET /whoami tells whose token was sent.
+// A service of its own that accepts Sesame's access tokens: GET /whoami returns the user of the token.
 //
 //   npm ci && npm run build
 //   npm start -- --issuer http://127.0.0.1:8080 --audience http://127.0.0.1:8080
@@ -24,7 +24,7 @@ const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`), {
   cooldownDuration: 1_000,
 });
 
-// The faults of a token. Any other error is one of fetching the keys: then nobody knows whether the token is good.
+// Errors of the token. Any other error means that the keys could not be fetched, so the token could not be checked.
 const refusals = [
   errors.JWTInvalid, errors.JWTExpired, errors.JWTClaimValidationFailed, errors.JWSInvalid,
   errors.JWSSignatureVerificationFailed, errors.JOSEAlgNotAllowed, errors.JOSENotSupported, errors.JWKSNoMatchingKey,
@@ -57,8 +57,8 @@ const server = createServer((request, response) => {
   }
   userOf(authorization).then(
     (user) => answer(200, { user }),
-    (fault: unknown) =>
-      refusals.some((refusal) => fault instanceof refusal)
+    (error: unknown) =>
+      refusals.some((refusal) => error instanceof refusal)
         ? answer(401, { title: "Unauthorized", status: 401 }, { "WWW-Authenticate": 'Bearer realm="sesame", error="invalid_token"' })
         : answer(503, { title: "Service Unavailable", status: 503 }, { "Retry-After": "2" }),
   );

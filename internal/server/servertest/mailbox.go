@@ -13,9 +13,9 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// Letter is a mail as the SMTP server got it.
-type Letter struct {
-	To      string // the envelope's recipient
+// Email is an email as the SMTP server received it.
+type Email struct {
+	To      string // the recipient in the envelope
 	Subject string
 	Raw     string
 }
@@ -23,12 +23,12 @@ type Letter struct {
 // mailbox is an SMTP server on the loopback interface.
 type mailbox struct {
 	url     string
-	letters chan Letter
+	emails chan Email
 }
 
 func newMailbox(t testing.TB) *mailbox {
 	t.Helper()
-	box := &mailbox{letters: make(chan Letter, 1000)}
+	box := &mailbox{emails: make(chan Email, 1000)}
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &delivery{box: box}, nil }))
 	server.Domain = "localhost"
 	var config net.ListenConfig
@@ -68,43 +68,43 @@ func (d *delivery) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	d.box.letters <- Letter{To: d.to, Subject: message.Header.Get("Subject"), Raw: string(raw)}
+	d.box.emails <- Email{To: d.to, Subject: message.Header.Get("Subject"), Raw: string(raw)}
 	return nil
 }
 
-// NextLetter waits for a mail.
-func (s *Server) NextLetter(t testing.TB) Letter {
+// NextEmail waits for the next email and returns it.
+func (s *Server) NextEmail(t testing.TB) Email {
 	t.Helper()
 	select {
-	case letter := <-s.mailbox.letters:
-		return letter
+	case email := <-s.mailbox.emails:
+		return email
 	case <-time.After(20 * time.Second):
-		t.Fatal("no mail came within 20 seconds")
-		return Letter{}
+		t.Fatal("no email within 20 seconds")
+		return Email{}
 	}
 }
 
-// Letters takes the mails that are there already.
-func (s *Server) Letters() []Letter {
-	var letters []Letter
+// Emails returns the emails that have arrived.
+func (s *Server) Emails() []Email {
+	var emails []Email
 	for {
 		select {
-		case letter := <-s.mailbox.letters:
-			letters = append(letters, letter)
+		case email := <-s.mailbox.emails:
+			emails = append(emails, email)
 		default:
-			return letters
+			return emails
 		}
 	}
 }
 
 var resetLink = regexp.MustCompile(`\n(http[^\s]*/reset-password#token=([A-Za-z0-9_-]+))\r?\n`)
 
-// ResetToken is the token in a letter's link.
-func (s *Server) ResetToken(t testing.TB, letter Letter) string {
+// ResetToken returns the token in the link of an email.
+func (s *Server) ResetToken(t testing.TB, email Email) string {
 	t.Helper()
-	match := resetLink.FindStringSubmatch(letter.Raw)
+	match := resetLink.FindStringSubmatch(email.Raw)
 	if match == nil || !strings.HasPrefix(match[1], PublicURL+"/") {
-		t.Fatalf("no link to %s in the letter:\n%s", PublicURL, letter.Raw)
+		t.Fatalf("no link to %s in the email:\n%s", PublicURL, email.Raw)
 	}
 	s.canaries.add(match[2])
 	return match[2]

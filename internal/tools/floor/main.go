@@ -25,7 +25,7 @@ func main() {
 	os.Exit(run())
 }
 
-// run serves until told to end. Its result is the exit status.
+// run serves until it gets a signal, and returns the exit status.
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -112,5 +112,5 @@ func answer(w http.ResponseWriter, err error, body map[string]string) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body) // whoever hung up notices
+	_ = json.NewEncoder(w).Encode(body) // best effort: the client may have disconnected
 }

@@ -8,25 +8,25 @@ import (
 	sesame "github.com/sesame-auth/sesame"
 )
 
-// Where the deployment shows a contract, it must be the one it is held against.
+// checkServed requires that the deployment serves the same OpenAPI document, if it serves one.
 func checkServed(s *suite) {
 	a := s.send(get("/openapi.yaml"))
-	s.hold(a.status != http.StatusOK || string(a.raw) == string(sesame.OpenAPI),
-		"the deployment has another contract: use the sesame of its version")
+	s.require(a.status != http.StatusOK || string(a.raw) == string(sesame.OpenAPI),
+		"the deployment has another OpenAPI document: use the sesame binary of its version")
 }
 
-// There are keys, and every way to them leads to the same. That none is private is the contract's.
+// checkKeys requires a key, and metadata that points to it. The schema of keys excludes private ones.
 func checkKeys(s *suite) {
 	keys := s.expect(http.StatusOK, get("/.well-known/jwks.json"))
 	list, _ := keys.body["keys"].([]any)
-	s.hold(len(list) > 0, "there must be a key")
+	s.require(len(list) > 0, "there must be a key")
 	metadata := s.expect(http.StatusOK, get("/.well-known/oauth-authorization-server"))
-	s.hold(metadata.text("jwks_uri") == metadata.text("issuer")+"/.well-known/jwks.json", "jwks_uri must be the issuer's")
+	s.require(metadata.text("jwks_uri") == metadata.text("issuer")+"/.well-known/jwks.json", "jwks_uri must be below the issuer")
 	same := s.expect(http.StatusOK, get("/.well-known/openid-configuration"))
-	s.hold(string(same.raw) == string(metadata.raw), "both metadata must be the same")
+	s.require(string(same.raw) == string(metadata.raw), "both metadata documents must be the same")
 }
 
-// What is not in the contract is told apart: no such path, or not this method.
+// checkMethods requires 405 for other methods of an operation and 404 for unknown paths.
 func checkMethods(s *suite) {
 	for _, operation := range s.contract.Operations() {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
@@ -34,16 +34,16 @@ func checkMethods(s *suite) {
 				continue
 			}
 			a := s.refuse(http.StatusMethodNotAllowed, "method_not_allowed", call{method: method, path: operation.Path})
-			s.hold(slices.Contains(strings.Split(a.header.Get("Allow"), ", "), operation.Method), "Allow must name %s", operation.Method)
+			s.require(slices.Contains(strings.Split(a.header.Get("Allow"), ", "), operation.Method), "Allow must name %s", operation.Method)
 		}
 	}
 	s.refuse(http.StatusNotFound, "not_found", get("/auth/nothing"))
 }
 
-// longestBody is one byte more than the server reads.
-const longestBody = 16<<10 + 1
+// tooLongBody is one byte more than the server accepts.
+const tooLongBody = 16<<10 + 1
 
-// A body is one JSON value that every reader understands alike, declared as such, and not endless.
+// checkBodies requires that bodies are refused that are not JSON, ambiguous, of another type or too long.
 func checkBodies(s *suite) {
 	for _, operation := range s.contract.Operations() {
 		if !operation.HasBody {
@@ -59,6 +59,6 @@ func checkBodies(s *suite) {
 			s.refuse(http.StatusBadRequest, "malformed_body", with(mediaJSON, body))
 		}
 		s.refuse(http.StatusUnsupportedMediaType, "unsupported_media_type", with("text/plain", `{}`))
-		s.refuse(http.StatusRequestEntityTooLarge, "content_too_large", with(mediaJSON, strings.Repeat(" ", longestBody)))
+		s.refuse(http.StatusRequestEntityTooLarge, "content_too_large", with(mediaJSON, strings.Repeat(" ", tooLongBody)))
 	}
 }
