@@ -22,7 +22,7 @@ type Email struct {
 
 // mailbox is an SMTP server on the loopback interface.
 type mailbox struct {
-	url     string
+	url    string
 	emails chan Email
 }
 
