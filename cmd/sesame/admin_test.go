@@ -1,40 +1,20 @@
 package main
 
 import (
-	"io"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/processtest"
 )
-
-func (p *process) get(t *testing.T, url string) (int, string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := response.Body.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(body)
-}
 
 // The admin listener has metrics, and profiles when asked for; the API listener has neither.
 func TestAdminListener(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for profiling, want := range map[string]int{"": http.StatusNotFound, "on": http.StatusOK} {
-			p := newProcess(t, engine, "SESAME_PPROF="+profiling, "SESAME_CORS_ORIGINS=https://app.example.com")
-			p.start(t)
+			p := processtest.New(t, engine, "SESAME_PPROF="+profiling, "SESAME_CORS_ORIGINS=https://app.example.com")
+			p.Start(t)
 			for path, status := range map[string]int{
 				"/metrics":                         http.StatusOK,
 				"/debug/pprof/":                    want,
@@ -47,21 +27,21 @@ func TestAdminListener(t *testing.T) {
 				"/debug/vars":                      http.StatusNotFound,
 				"/auth":                            http.StatusNotFound,
 			} {
-				got, body := p.get(t, "http://"+p.admin+path)
+				got, body := processtest.Get(t, "http://"+p.Admin+path)
 				if got != status {
 					t.Errorf("pprof %q: %s answers %d %s", profiling, path, got, body)
 				}
-				if strings.Contains(body, secretOfTests) {
+				if strings.Contains(body, processtest.Secret) {
 					t.Errorf("%s tells the secret", path)
 				}
-				if got, _ := p.get(t, "http://"+p.api+path); got != http.StatusNotFound && path != "/auth" {
+				if got, _ := processtest.Get(t, "http://"+p.API+path); got != http.StatusNotFound && path != "/auth" {
 					t.Errorf("pprof %q: the API's %s answers %d", profiling, path, got)
 				}
 			}
-			if _, metrics := p.get(t, "http://"+p.admin+"/metrics"); !strings.Contains(metrics, `sesame_http_request_duration_seconds_count{operation="other",status="404"}`) {
+			if _, metrics := processtest.Get(t, "http://"+p.Admin+"/metrics"); !strings.Contains(metrics, `sesame_http_request_duration_seconds_count{operation="other",status="404"}`) {
 				t.Errorf("the API's requests are not counted:\n%s", metrics)
 			}
-			if status, _ := p.post(t, "/auth/login", `{}`, "Origin", "https://app.example.com"); status != http.StatusBadRequest {
+			if status, _ := p.Post(t, "/auth/login", `{}`, "Origin", "https://app.example.com"); status != http.StatusBadRequest {
 				t.Errorf("login: %d", status)
 			}
 		}

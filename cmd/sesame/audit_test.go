@@ -11,6 +11,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
 // output is what a command that runs has printed.
@@ -34,19 +35,19 @@ func (o *output) String() string {
 // An operator reads what happened, beside the running server, and follows what happens.
 func TestAuditOfARunningServer(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine, "SESAME_DATA_DIR="+t.TempDir())
-		p.start(t)
-		p.login(t)
+		p := processtest.New(t, engine, "SESAME_DATA_DIR="+t.TempDir())
+		p.Start(t)
+		p.Login(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		followed, ended := &output{}, make(chan int)
 		go func() {
-			ended <- realMain(ctx, []string{"audit", "--follow", "--kind", "login"}, p.environment, followed, followed)
+			ended <- realMain(ctx, []string{"audit", "--follow", "--kind", "login"}, p.Environment, followed, followed)
 		}()
-		eventually(t, "the login is printed", func() bool { return strings.Contains(followed.String(), "login success") })
-		if status, _ := p.post(t, "/auth/login", `{"email":"nobody@example.com","password":"a wrong password"}`); status != http.StatusUnauthorized {
+		processtest.Eventually(t, "the login is printed", func() bool { return strings.Contains(followed.String(), "login success") })
+		if status, _ := p.Post(t, "/auth/login", `{"email":"nobody@example.com","password":"a wrong password"}`); status != http.StatusUnauthorized {
 			t.Fatal(status)
 		}
-		eventually(t, "the failure is printed", func() bool {
+		processtest.Eventually(t, "the failure is printed", func() bool {
 			return strings.Contains(followed.String(), `login failure email=nobody@example.com ip=127.0.0.1 detail="no such account"`)
 		})
 		cancel()
@@ -54,7 +55,7 @@ func TestAuditOfARunningServer(t *testing.T) {
 			t.Errorf("status %d, printed:\n%s", status, followed)
 		}
 
-		status, stdout, stderr := run(t, p.environment, "audit", "--json", "--user", "Ada@example.com")
+		status, stdout, stderr := run(t, p.Environment, "audit", "--json", "--user", "Ada@example.com")
 		if status != 0 {
 			t.Fatalf("%d %s", status, stderr)
 		}
@@ -69,13 +70,13 @@ func TestAuditOfARunningServer(t *testing.T) {
 		if got := strings.Join(kinds, " "); got != "register login" {
 			t.Errorf("events of ada: %s", got)
 		}
-		if _, stdout, _ := run(t, p.environment, "audit", "--since", "0s"); stdout != "" {
+		if _, stdout, _ := run(t, p.Environment, "audit", "--since", "0s"); stdout != "" {
 			t.Errorf("events since now: %s", stdout)
 		}
-		if status, _, stderr := run(t, p.environment, "audit", "--user", "ada"); status != 2 || !strings.Contains(stderr, `"ada"`) {
+		if status, _, stderr := run(t, p.Environment, "audit", "--user", "ada"); status != 2 || !strings.Contains(stderr, `"ada"`) {
 			t.Errorf("no user: %d %s", status, stderr)
 		}
-		if status, _, stderr := run(t, p.environment, "audit", "--kind", "login,logn"); status != 2 || !strings.Contains(stderr, `no kind "logn"; the kinds are register, login,`) {
+		if status, _, stderr := run(t, p.Environment, "audit", "--kind", "login,logn"); status != 2 || !strings.Contains(stderr, `no kind "logn"; the kinds are register, login,`) {
 			t.Errorf("no kind: %d %s", status, stderr)
 		}
 	})

@@ -1,12 +1,7 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"flag"
-	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,39 +9,8 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/porttest"
+	"github.com/sesame-auth/sesame/internal/processtest"
 )
-
-// tryPost posts a body, JSON unless headers say otherwise.
-func (p *process) tryPost(ctx context.Context, path, body string, headers ...string) (int, map[string]string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.api+path, strings.NewReader(body))
-	if err != nil {
-		return 0, nil, err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	for i := 0; i+1 < len(headers); i += 2 {
-		request.Header.Set(headers[i], headers[i+1])
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	content, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, nil, err
-	}
-	if err := response.Body.Close(); err != nil {
-		return 0, nil, err
-	}
-	var members map[string]any
-	if err := json.Unmarshal(content, &members); err != nil {
-		return 0, nil, err
-	}
-	texts := make(map[string]string)
-	for name, value := range members {
-		texts[name] = fmt.Sprint(value)
-	}
-	return response.StatusCode, texts, nil
-}
 
 // Every fault is told at once, by its name, in words, and no secret is among them.
 func TestConfigurationFaults(t *testing.T) {
@@ -92,7 +56,7 @@ func TestConfigurationThatDoesNotFit(t *testing.T) {
 		"SESAME_PUBLIC_URL: must have no user, query or fragment":               {"SESAME_PUBLIC_URL=https://h/?x=y"},
 		"SESAME_MAIL_FROM: must be set with SESAME_SMTP_URL":                    {"SESAME_SMTP_URL=smtps://h"},
 		"SESAME_SESSION_TTL: must not be shorter than SESAME_REFRESH_TOKEN_TTL": {"SESAME_SESSION_TTL=1h"},
-		"needs at least 32":                                                     {"SESAME_SECRET=" + secretOfTests[:40]},
+		"needs at least 32":                                                     {"SESAME_SECRET=" + processtest.Secret[:40]},
 	} {
 		if status, _, stderr := run(t, environment, "serve"); status != 2 || !strings.Contains(stderr, words) {
 			t.Errorf("status %d, without %q:\n%s", status, words, stderr)
@@ -151,12 +115,12 @@ func TestMailboxIsLocal(t *testing.T) {
 // A wrong secret is told at start, not at the first login.
 func TestWrongSecret(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine, "SESAME_DATA_DIR="+t.TempDir())
-		p.start(t)
-		if _, err := p.end(t, 15); err != nil {
+		p := processtest.New(t, engine, "SESAME_DATA_DIR="+t.TempDir())
+		p.Start(t)
+		if _, err := p.Stop(t, 15); err != nil {
 			t.Error(err)
 		}
-		wrong := append(withoutSecret(p.environment), "SESAME_SECRET="+strings.ToLower(secretOfTests))
+		wrong := append(withoutSecret(p.Environment), "SESAME_SECRET="+strings.ToLower(processtest.Secret))
 		status, _, stderr := run(t, wrong, "serve")
 		if status != 1 || !strings.Contains(stderr, "SESAME_SECRET") || !strings.Contains(stderr, "is not the one this database was created with") {
 			t.Errorf("status %d:\n%s", status, stderr)
@@ -165,8 +129,8 @@ func TestWrongSecret(t *testing.T) {
 }
 
 func TestConfigPrintsNoSecret(t *testing.T) {
-	status, stdout, stderr := run(t, []string{"SESAME_SECRET=" + secretOfTests, "SESAME_DATABASE_URL=postgres://u:canary@h/x", "SESAME_LOG_LEVEL=debug"}, "config")
-	if status != 0 || strings.Contains(stdout+stderr, secretOfTests) || strings.Contains(stdout+stderr, "canary") {
+	status, stdout, stderr := run(t, []string{"SESAME_SECRET=" + processtest.Secret, "SESAME_DATABASE_URL=postgres://u:canary@h/x", "SESAME_LOG_LEVEL=debug"}, "config")
+	if status != 0 || strings.Contains(stdout+stderr, processtest.Secret) || strings.Contains(stdout+stderr, "canary") {
 		t.Errorf("status %d:\n%s%s", status, stdout, stderr)
 	}
 	for _, s := range allSettings() {
@@ -222,14 +186,14 @@ func TestCommandLine(t *testing.T) {
 
 func TestMigrateAndHealthcheck(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine, "SESAME_DATA_DIR="+t.TempDir())
+		p := processtest.New(t, engine, "SESAME_DATA_DIR="+t.TempDir())
 		for range 2 {
-			if status, _, stderr := run(t, p.environment, "migrate"); status != 0 {
+			if status, _, stderr := run(t, p.Environment, "migrate"); status != 0 {
 				t.Errorf("migrate: status %d, %s", status, stderr)
 			}
 		}
-		p.start(t)
-		if status, _, stderr := run(t, p.environment, "healthcheck"); status != 0 {
+		p.Start(t)
+		if status, _, stderr := run(t, p.Environment, "healthcheck"); status != 0 {
 			t.Errorf("healthcheck: status %d, %s", status, stderr)
 		}
 	})

@@ -10,25 +10,23 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
 // A server as it is configured by default is the contract's, through a proxy too, and the command says so.
 func TestContractTest(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine)
-		p.start(t)
+		p := processtest.New(t, engine)
+		p.Start(t)
 		args := contractTestArguments(t, p, func(http.Header) {})
-		path, err := binary()
-		if err != nil {
-			t.Fatal(err)
-		}
-		linker := "env -C " + p.folder + " " + strings.Join(p.environment, " ") + " " + path + " users reset-link"
+		path := processtest.Binary(t)
+		linker := "env -C " + p.Folder + " " + strings.Join(p.Environment, " ") + " " + path + " users reset-link"
 		status, out, fault := run(t, nil, append(args, "--reset-link", linker)...)
 		if status != 0 || fault != "" || !strings.Contains(out, "\nok  password reset\nok  forgot password\nok  rate limits\n") || strings.Contains(out, "not tested") {
 			t.Errorf("exit status %d, %s\n%s", status, fault, out)
 		}
 		_, account, _ := strings.Cut(out, "\nRegistered user: ")
-		if account = strings.TrimSpace(account); p.user(t, account) == nil || !strings.HasSuffix(account, "@conformance.example") {
+		if account = strings.TrimSpace(account); user(t, p, account) == nil || !strings.HasSuffix(account, "@conformance.example") {
 			t.Errorf("the account is %q", account)
 		}
 	})
@@ -37,8 +35,8 @@ func TestContractTest(t *testing.T) {
 // What a proxy spoils is found, and a program that gives no link is named.
 func TestContractTestFails(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine, "SESAME_THROTTLE=off")
-		p.start(t)
+		p := processtest.New(t, engine, "SESAME_THROTTLE=off")
+		p.Start(t)
 		args := contractTestArguments(t, p, func(header http.Header) { header.Del("WWW-Authenticate") })
 		status, out, fault := run(t, nil, args...)
 		if status != 1 || !strings.Contains(fault, "WWW-Authenticate") || !strings.Contains(fault, "401 Unauthorized") || !strings.Contains(out, "authenticate ") {
@@ -54,10 +52,10 @@ func TestContractTestFails(t *testing.T) {
 		if status, out, fault := run(t, nil, args...); status != 0 || !strings.Contains(out, "was not tested") || !strings.Contains(out, "SESAME_THROTTLE is off") {
 			t.Errorf("without a link, without limits: exit status %d, %s\n%s", status, fault, out)
 		}
-		if _, err := p.end(t, syscall.SIGTERM); err != nil {
+		if _, err := p.Stop(t, syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
-		args[2] = "http://" + p.api
+		args[2] = "http://" + p.API
 		if status, out, fault := run(t, nil, args...); status != 1 || out != "" || !strings.Contains(fault, "connection refused") {
 			t.Errorf("nobody there: exit status %d, %s\n%s", status, fault, out)
 		}
@@ -65,9 +63,9 @@ func TestContractTestFails(t *testing.T) {
 }
 
 // contractTestArguments are the command's for a proxy of the server that spoils the headers of answers.
-func contractTestArguments(t *testing.T, p *process, spoil func(http.Header)) []string {
+func contractTestArguments(t *testing.T, p *processtest.Server, spoil func(http.Header)) []string {
 	t.Helper()
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: p.api})
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: p.API})
 	proxy.ModifyResponse = func(response *http.Response) error {
 		spoil(response.Header)
 		return nil

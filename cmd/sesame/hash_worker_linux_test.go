@@ -12,12 +12,13 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
 // children returns the process ids of the server's children.
-func (p *process) children(t *testing.T) (pids []int) {
+func children(t *testing.T, p *processtest.Server) (pids []int) {
 	t.Helper()
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.command.Process.Pid))
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.Process.Pid))
 	if err != nil || len(tasks) == 0 {
 		t.Fatal("the server has no threads", err)
 	}
@@ -63,13 +64,13 @@ func isGone(pid int) bool {
 // nothing of the server's secrets.
 func TestPasswordsAreHashedInChildren(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine)
-		p.start(t)
-		if pids := p.children(t); len(pids) != 0 {
+		p := processtest.New(t, engine)
+		p.Start(t)
+		if pids := children(t, p); len(pids) != 0 {
 			t.Errorf("children before the first hash: %v", pids)
 		}
-		p.login(t)
-		pids := p.children(t)
+		p.Login(t)
+		pids := children(t, p)
 		if len(pids) != 1 {
 			t.Fatalf("children after hashes one at a time: %v", pids)
 		}
@@ -79,7 +80,7 @@ func TestPasswordsAreHashedInChildren(t *testing.T) {
 				t.Errorf("a thread of the child has niceness %s", value)
 			}
 		}
-		for _, value := range niceness(t, p.command.Process.Pid) {
+		for _, value := range niceness(t, p.Process.Pid) {
 			if value != "0" {
 				t.Errorf("a thread of the server has niceness %s", value)
 			}
@@ -99,8 +100,8 @@ func TestPasswordsAreHashedInChildren(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		p.expectLogin(t, "correct horse battery", http.StatusOK)
-		if again := p.children(t); len(again) != 1 || again[0] != child {
+		p.CheckLogin(t, "correct horse battery", http.StatusOK)
+		if again := children(t, p); len(again) != 1 || again[0] != child {
 			t.Errorf("children after signals: %v, before: %d", again, child)
 		}
 
@@ -108,42 +109,39 @@ func TestPasswordsAreHashedInChildren(t *testing.T) {
 		if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the child is gone", func() bool { return isGone(child) })
-		p.expectLogin(t, "correct horse battery", http.StatusServiceUnavailable)
-		p.expectLogin(t, "correct horse battery", http.StatusOK)
+		processtest.Eventually(t, "the child is gone", func() bool { return isGone(child) })
+		p.CheckLogin(t, "correct horse battery", http.StatusServiceUnavailable)
+		p.CheckLogin(t, "correct horse battery", http.StatusOK)
 
 		// No child outlives a server that is killed.
-		child = p.children(t)[0]
-		_, _ = p.end(t, syscall.SIGKILL)
-		eventually(t, "the child is gone with the server", func() bool { return isGone(child) })
+		child = children(t, p)[0]
+		_, _ = p.Stop(t, syscall.SIGKILL)
+		processtest.Eventually(t, "the child is gone with the server", func() bool { return isGone(child) })
 	})
 }
 
 // A server that stops normally leaves no child either, and one whose file was replaced can still start them.
 func TestChildrenAfterAnUpdate(t *testing.T) {
-	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := processtest.Binary(t)
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newProcess(t, databasetest.SQLite)
-	p.binary = filepath.Join(t.TempDir(), "sesame")
-	if err := os.WriteFile(p.binary, content, 0o700); err != nil {
+	p := processtest.New(t, databasetest.SQLite)
+	p.Binary = filepath.Join(t.TempDir(), "sesame")
+	if err := os.WriteFile(p.Binary, content, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p.start(t)
-	if err := os.Remove(p.binary); err != nil {
+	p.Start(t)
+	if err := os.Remove(p.Binary); err != nil {
 		t.Fatal(err)
 	}
-	p.login(t)
-	pids := p.children(t)
+	p.Login(t)
+	pids := children(t, p)
 	if len(pids) != 1 {
 		t.Fatalf("children: %v", pids)
 	}
-	if said, err := p.end(t, syscall.SIGTERM); err != nil || strings.Contains(said, "could not start a child process") {
+	if said, err := p.Stop(t, syscall.SIGTERM); err != nil || strings.Contains(said, "could not start a child process") {
 		t.Errorf("%v\n%s", err, said)
 	}
 	if !isGone(pids[0]) {

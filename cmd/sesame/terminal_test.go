@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
 // screen is a terminal that a command runs on.
@@ -29,9 +30,9 @@ type screen struct {
 }
 
 // onScreen runs a command that has a terminal for standard input and standard error.
-func (p *process) onScreen(t *testing.T, args ...string) *screen {
+func onScreen(t *testing.T, p *processtest.Server, args ...string) *screen {
 	t.Helper()
-	s := &screen{command: p.prepare(t, args...), ended: make(chan struct{}), drained: make(chan struct{})}
+	s := &screen{command: p.Command(t, args...), ended: make(chan struct{}), drained: make(chan struct{})}
 	var err error
 	if s.keyboard, s.glass, err = pty.Open(); err != nil {
 		t.Fatal(err)
@@ -68,9 +69,9 @@ func (p *process) onScreen(t *testing.T, args ...string) *screen {
 // answer types something when the screen asks.
 func (s *screen) answer(t *testing.T, question, typed string) {
 	t.Helper()
-	eventually(t, question, func() bool { return strings.HasSuffix(s.text(), question) })
+	processtest.Eventually(t, question, func() bool { return strings.HasSuffix(s.text(), question) })
 	if strings.HasSuffix(question, ": ") { // hidden: until the echo is off
-		eventually(t, "the echo is off", func() bool { return !s.isAsBefore(t) })
+		processtest.Eventually(t, "the echo is off", func() bool { return !s.isAsBefore(t) })
 	}
 	if _, err := s.keyboard.WriteString(typed); err != nil {
 		t.Fatal(err)
@@ -113,11 +114,11 @@ func (s *screen) end(t *testing.T, status int) {
 
 // On a terminal a password is asked for twice and not shown.
 func TestPasswordOnTerminal(t *testing.T) {
-	p := newProcess(t, databasetest.SQLite)
-	p.start(t)
+	p := processtest.New(t, databasetest.SQLite)
+	p.Start(t)
 	create := []string{"users", "create", "--email", "ada@example.com", "--name", "Ada"}
 
-	s := p.onScreen(t, create...)
+	s := onScreen(t, p, create...)
 	s.answer(t, "Password: ", horse+"\n")
 	s.answer(t, "Repeat password: ", better+"\n")
 	s.end(t, 1)
@@ -125,51 +126,51 @@ func TestPasswordOnTerminal(t *testing.T) {
 		t.Errorf("it shows\n%s", s.text())
 	}
 
-	s = p.onScreen(t, create...)
+	s = onScreen(t, p, create...)
 	s.answer(t, "Password: ", "\x03") // Ctrl-C
 	s.end(t, 1)
-	if users := p.count(t); users != 0 {
+	if users := count(t, p); users != 0 {
 		t.Errorf("%d users", users)
 	}
 
-	s = p.onScreen(t, create...)
+	s = onScreen(t, p, create...)
 	s.answer(t, "Password: ", horse+"\n")
 	s.answer(t, "Repeat password: ", horse+"\n")
 	s.end(t, 0)
-	if id := p.user(t, "ada@example.com").ID.String(); strings.TrimSpace(s.stdout.String()) != id || strings.Contains(s.text(), "horse") {
+	if id := user(t, p, "ada@example.com").ID.String(); strings.TrimSpace(s.stdout.String()) != id || strings.Contains(s.text(), "horse") {
 		t.Errorf("it shows\n%s%s", s.text(), &s.stdout)
 	}
 
-	s = p.onScreen(t, "users", "set-password", "ada@example.com")
+	s = onScreen(t, p, "users", "set-password", "ada@example.com")
 	s.answer(t, "Password: ", better+"\n")
 	s.answer(t, "Repeat password: ", better+"\n")
 	s.end(t, 0)
-	if status, _ := p.tryLogin(t, "ada@example.com", better); status != 200 {
+	if status, _ := tryLogin(t, p, "ada@example.com", better); status != 200 {
 		t.Errorf("a login with what was typed: %d", status)
 	}
 }
 
 // On a terminal, what cannot be undone is asked about, and only a yes is one.
 func TestDeleteOnTerminal(t *testing.T) {
-	p := newProcess(t, databasetest.SQLite)
-	id := p.does(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada", "--no-password")
+	p := processtest.New(t, databasetest.SQLite)
+	id := p.MustRun(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada", "--no-password")
 	for _, answer := range []string{"\n", "n\n", "ja\n", "\x03", "\x04", "y\n"} {
-		if users := p.count(t); users != 1 {
+		if users := count(t, p); users != 1 {
 			t.Fatalf("before %q: %d users", answer, users)
 		}
-		s := p.onScreen(t, "users", "delete", "ada@example.com")
+		s := onScreen(t, p, "users", "delete", "ada@example.com")
 		s.answer(t, "Delete ada@example.com ("+id+")? This cannot be undone. [y/N] ", answer)
 		s.end(t, map[bool]int{true: 0, false: 1}[answer == "y\n"])
 	}
-	if users := p.count(t); users != 0 {
+	if users := count(t, p); users != 0 {
 		t.Errorf("%d users", users)
 	}
 }
 
 // On a terminal an import shows how far it is, and its report stays clean.
 func TestImportOnTerminal(t *testing.T) {
-	p := newProcess(t, databasetest.SQLite)
-	s := p.onScreen(t, "users", "import", writeUsers(t, 3000))
+	p := processtest.New(t, databasetest.SQLite)
+	s := onScreen(t, p, "users", "import", writeUsers(t, 3000))
 	s.end(t, 0)
 	if !strings.Contains(s.text(), "importing") || !strings.HasSuffix(s.text(), "3000 created, 0 already existed, 0 refused.\r\n") {
 		t.Errorf("it shows\n%q", s.text())

@@ -19,6 +19,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
 // reported reads a report, which is one line of JSON a line.
@@ -39,9 +40,9 @@ func reported(t *testing.T, report string) []reportLine {
 }
 
 // count is how many rows there are of users.
-func (p *process) count(t *testing.T) (rows int64) {
+func count(t *testing.T, p *processtest.Server) (rows int64) {
 	t.Helper()
-	db, err := database.Open(t.Context(), p.database)
+	db, err := database.Open(t.Context(), p.DatabaseURL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,43 +64,43 @@ func TestImportedUsersLogIn(t *testing.T) {
 		"argon2id":      "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQwMTIz$K+8BdmbAaU1izHZ7TZgCT4o/9OGie/8/hjAOiojB7G0",
 	}
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine)
-		p.start(t)
+		p := processtest.New(t, engine)
+		p.Start(t)
 		var file strings.Builder
 		for name, hash := range hashes {
 			fmt.Fprintf(&file, `{"email":"%s@Example.com","name":%q,"passwordHash":%q,"createdAt":"2001-02-03T04:05:06+01:00"}`+"\n", name, name, hash)
 		}
 		fmt.Fprintf(&file, `{"email":"disabled@example.com","name":"Disabled","passwordHash":%q,"disabled":true}`+"\n", hashes["scrypt"])
 		fmt.Fprintln(&file, `{"email":"none@example.com","name":"None","bio":"has no password","id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8"}`)
-		status, report, stderr := p.sesame(t, file.String(), "users", "import", "-")
+		status, report, stderr := p.Run(t, file.String(), "users", "import", "-")
 		if want := fmt.Sprintf("%d created, 0 already existed, 0 refused.\n", len(hashes)+2); status != 0 || stderr != want {
 			t.Fatalf("status %d\n%s%s", status, report, stderr)
 		}
 		for name, hash := range hashes {
 			address := name + "@example.com"
-			before := p.user(t, address)
+			before := user(t, p, address)
 			if before.PasswordHash != hash || !password.NewHasher(password.Config{}).Outdated(hash) || before.CreatedAt.Unix() != 981169506 {
 				t.Errorf("%s is stored as %+v", name, before)
 			}
-			if status, _ := p.tryLogin(t, address, "correct horse "); status != http.StatusUnauthorized {
+			if status, _ := tryLogin(t, p, address, "correct horse "); status != http.StatusUnauthorized {
 				t.Errorf("%s, another password: %d", name, status)
 			}
-			if status, _ := p.tryLogin(t, address, "correct horse"); status != http.StatusOK {
+			if status, _ := tryLogin(t, p, address, "correct horse"); status != http.StatusOK {
 				t.Errorf("%s: %d", name, status)
 			}
-			if after := p.user(t, address); password.NewHasher(password.Config{}).Outdated(after.PasswordHash) || after.Generation != before.Generation {
+			if after := user(t, p, address); password.NewHasher(password.Config{}).Outdated(after.PasswordHash) || after.Generation != before.Generation {
 				t.Errorf("%s is after a login %+v", name, after)
 			}
-			if status, _ := p.tryLogin(t, address, "correct horse"); status != http.StatusOK {
+			if status, _ := tryLogin(t, p, address, "correct horse"); status != http.StatusOK {
 				t.Errorf("%s, by the hash of today: %d", name, status)
 			}
 		}
 		for _, nobody := range []string{"disabled", "none"} {
-			if status, _ := p.tryLogin(t, nobody+"@example.com", "correct horse"); status != http.StatusUnauthorized {
+			if status, _ := tryLogin(t, p, nobody+"@example.com", "correct horse"); status != http.StatusUnauthorized {
 				t.Errorf("%s: %d", nobody, status)
 			}
 		}
-		if none := p.user(t, "none@example.com"); none.ID.String() != "6ba7b810-9dad-11d1-80b4-00c04fd430c8" || *none.Bio != "has no password" {
+		if none := user(t, p, "none@example.com"); none.ID.String() != "6ba7b810-9dad-11d1-80b4-00c04fd430c8" || *none.Bio != "has no password" {
 			t.Errorf("%+v", none)
 		}
 	})
@@ -152,11 +153,11 @@ func TestImportReportsEveryLine(t *testing.T) {
 	}
 	delete(wanted, "")
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine)
+		p := processtest.New(t, engine)
 		for _, name := range []string{"present", "present2"} {
-			p.does(t, "", "users", "create", "--email", name+"@example.com", "--name", "P", "--no-password")
+			p.MustRun(t, "", "users", "create", "--email", name+"@example.com", "--name", "P", "--no-password")
 		}
-		path := filepath.Join(p.folder, "users.ndjson")
+		path := filepath.Join(p.Folder, "users.ndjson")
 		if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +171,7 @@ func TestImportReportsEveryLine(t *testing.T) {
 			{[]string{"users", "import", path}, "4 created, 1 already existed, 23 refused.\n", 6, false},
 			{[]string{"users", "import", path}, "0 created, 5 already existed, 23 refused.\n", 6, true},
 		} {
-			status, report, stderr := p.sesame(t, "", run.args...)
+			status, report, stderr := p.Run(t, "", run.args...)
 			if status != 1 || !strings.HasPrefix(stderr, run.words) || !strings.HasSuffix(stderr, "sesame: lines refused: 23\n") {
 				t.Errorf("%v: status %d\n%s", run.args, status, stderr)
 			}
@@ -197,7 +198,7 @@ func TestImportReportsEveryLine(t *testing.T) {
 			if len(got) != 0 {
 				t.Errorf("%v: reported too: %+v", run.args, got)
 			}
-			if users := p.count(t); users != run.users {
+			if users := count(t, p); users != run.users {
 				t.Errorf("%v: %d users", run.args, users)
 			}
 		}
@@ -223,8 +224,8 @@ func TestImportKilledAndRunAgain(t *testing.T) {
 	const total = 20_000
 	path := writeUsers(t, total)
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine)
-		command := p.prepare(t, "users", "import", path)
+		p := processtest.New(t, engine)
+		command := p.Command(t, "users", "import", path)
 		output, err := command.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -251,11 +252,11 @@ func TestImportKilledAndRunAgain(t *testing.T) {
 			t.Fatal("it was done before it was killed")
 		}
 		first := reported(t, report.String())
-		there := p.count(t)
+		there := count(t, p)
 		if len(first) < 3*auth.MaxImportBatch || there < int64(len(first)) || there >= total {
 			t.Fatalf("%d reported and %d stored, of %d", len(first), there, total)
 		}
-		status, again, stderr := p.sesame(t, "", "users", "import", path)
+		status, again, stderr := p.Run(t, "", "users", "import", path)
 		if want := fmt.Sprintf("%d created, %d already existed, 0 refused.\n", total-there, there); status != 0 || stderr != want {
 			t.Errorf("again: status %d, %s want %s", status, stderr, want)
 		}
@@ -264,7 +265,7 @@ func TestImportKilledAndRunAgain(t *testing.T) {
 				t.Fatalf("line %d was %s and is %s", i+1, first[i].Outcome, line.Outcome)
 			}
 		}
-		if users := p.count(t); users != total {
+		if users := count(t, p); users != total {
 			t.Errorf("%d users of %d", users, total)
 		}
 	})
@@ -278,9 +279,9 @@ func TestImportTakesBoundedMemory(t *testing.T) {
 	const total, most = 100_000, 96 << 10 // KiB
 	path := writeUsers(t, total)
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine)
+		p := processtest.New(t, engine)
 		for _, args := range [][]string{{"users", "import", "--dry-run", path}, {"users", "import", path}, {"users", "list", "--json"}, {"users", "list"}} {
-			command := p.prepare(t, args...)
+			command := p.Command(t, args...)
 			command.Env = append(command.Env, "GOGC=25") // less of what is garbage counts
 			m := &meter{command: command}
 			command.Stdout = m
@@ -317,8 +318,8 @@ func (m *meter) Write(text []byte) (int, error) {
 
 // A signal ends an import that waits for its input, with what it has read so far not imported.
 func TestImportIsInterrupted(t *testing.T) {
-	p := newProcess(t, databasetest.SQLite)
-	command := p.prepare(t, "users", "import", "-")
+	p := processtest.New(t, databasetest.SQLite)
+	command := p.Command(t, "users", "import", "-")
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	output, err := command.StdoutPipe()
@@ -352,7 +353,7 @@ func TestImportIsInterrupted(t *testing.T) {
 	if command.ProcessState.ExitCode() != 1 || !strings.Contains(stderr.String(), "stopped after line 1000; run it again to continue") {
 		t.Errorf("%v\n%s", err, &stderr)
 	}
-	if users := p.count(t); users != auth.MaxImportBatch {
+	if users := count(t, p); users != auth.MaxImportBatch {
 		t.Errorf("%d users", users)
 	}
 }
@@ -360,19 +361,19 @@ func TestImportIsInterrupted(t *testing.T) {
 // What list prints, import takes: accounts go from one installation to another, without their passwords.
 func TestListIsImportable(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		from, to := newProcess(t, engine), newProcess(t, engine)
-		from.does(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada \"<é>\" 𝒜", "--bio", "", "--no-password")
-		from.does(t, horse, "users", "create", "--email", "grace@example.com", "--name", "Grace", "--password-stdin")
-		from.does(t, "", "users", "disable", "grace@example.com")
-		list := from.does(t, "", "users", "list", "--json")
-		if status, report, stderr := to.sesame(t, list, "users", "import", "-"); status != 0 || !strings.HasPrefix(stderr, "2 created") {
+		from, to := processtest.New(t, engine), processtest.New(t, engine)
+		from.MustRun(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada \"<é>\" 𝒜", "--bio", "", "--no-password")
+		from.MustRun(t, horse, "users", "create", "--email", "grace@example.com", "--name", "Grace", "--password-stdin")
+		from.MustRun(t, "", "users", "disable", "grace@example.com")
+		list := from.MustRun(t, "", "users", "list", "--json")
+		if status, report, stderr := to.Run(t, list, "users", "import", "-"); status != 0 || !strings.HasPrefix(stderr, "2 created") {
 			t.Fatalf("status %d\n%s%s", status, report, stderr)
 		}
-		if copied := to.does(t, "", "users", "list", "--json"); copied != list || strings.Contains(list, "argon2") {
+		if copied := to.MustRun(t, "", "users", "list", "--json"); copied != list || strings.Contains(list, "argon2") {
 			t.Errorf("%s\nbecame\n%s", list, copied)
 		}
 		outcomes := make(map[string]int)
-		_, again, _ := to.sesame(t, list, "users", "import", "-")
+		_, again, _ := to.Run(t, list, "users", "import", "-")
 		for _, line := range reported(t, again) {
 			outcomes[line.Outcome]++
 		}

@@ -1,66 +1,26 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
-// prepare is the real program with the server's configuration, ready to run another command.
-func (p *process) prepare(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	t.Cleanup(cancel)
-	command := exec.CommandContext(ctx, path, args...)
-	command.Dir, command.Env = p.folder, p.environment
-	return command
-}
-
-// sesame runs another command of the real program.
-func (p *process) sesame(t *testing.T, stdin string, args ...string) (status int, stdout, stderr string) {
-	t.Helper()
-	var out, fault bytes.Buffer
-	command := p.prepare(t, args...)
-	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &out, &fault
-	var failed *exec.ExitError
-	if err := command.Run(); err != nil && !errors.As(err, &failed) {
-		t.Fatal(err)
-	}
-	return command.ProcessState.ExitCode(), out.String(), fault.String()
-}
-
-// does runs a command that must succeed, and returns its answer.
-func (p *process) does(t *testing.T, stdin string, args ...string) string {
-	t.Helper()
-	status, stdout, stderr := p.sesame(t, stdin, args...)
-	if status != 0 || stderr != "" {
-		t.Fatalf("%v: status %d\n%s%s", args, status, stdout, stderr)
-	}
-	return strings.TrimSpace(stdout)
-}
-
 // user reads the row of an address.
-func (p *process) user(t *testing.T, address string) *auth.User {
+func user(t *testing.T, p *processtest.Server, address string) *auth.User {
 	t.Helper()
-	db, err := database.Open(t.Context(), p.database)
+	db, err := database.Open(t.Context(), p.DatabaseURL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,18 +32,18 @@ func (p *process) user(t *testing.T, address string) *auth.User {
 }
 
 // tryLogin logs in, or is refused.
-func (p *process) tryLogin(t *testing.T, address, password string) (int, map[string]string) {
+func tryLogin(t *testing.T, p *processtest.Server, address, password string) (int, map[string]string) {
 	t.Helper()
-	return p.post(t, "/auth/login", `{"email":"`+address+`","password":"`+password+`"}`)
+	return p.Post(t, "/auth/login", `{"email":"`+address+`","password":"`+password+`"}`)
 }
 
 // expect asserts what both tokens of a session are answered.
-func (p *process) expect(t *testing.T, when string, tokens map[string]string, want int) {
+func expect(t *testing.T, p *processtest.Server, when string, tokens map[string]string, want int) {
 	t.Helper()
-	if status, _ := p.post(t, "/auth", "", "Authorization", "Bearer "+tokens["accessToken"]); status != want {
+	if status, _ := p.Post(t, "/auth", "", "Authorization", "Bearer "+tokens["accessToken"]); status != want {
 		t.Errorf("%s, the access token answers %d", when, status)
 	}
-	if status, _ := p.post(t, "/auth/refresh-tokens", `{"refreshToken":"`+tokens["refreshToken"]+`"}`); status != want {
+	if status, _ := p.Post(t, "/auth/refresh-tokens", `{"refreshToken":"`+tokens["refreshToken"]+`"}`); status != want {
 		t.Errorf("%s, the refresh token answers %d", when, status)
 	}
 }
@@ -94,11 +54,11 @@ const horse, better = "correct horse battery", "an even better horse"
 func TestUsersBesideARunningServer(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		const address = "ada@example.com"
-		p := newProcess(t, engine)
-		p.start(t)
+		p := processtest.New(t, engine)
+		p.Start(t)
 		login := func(password string) map[string]string {
 			t.Helper()
-			status, tokens := p.tryLogin(t, address, password)
+			status, tokens := tryLogin(t, p, address, password)
 			if status != http.StatusOK {
 				t.Fatalf("login: %d %v", status, tokens)
 			}
@@ -106,94 +66,94 @@ func TestUsersBesideARunningServer(t *testing.T) {
 		}
 		refuse := func(when, password string) {
 			t.Helper()
-			if status, _ := p.tryLogin(t, address, password); status != http.StatusUnauthorized {
+			if status, _ := tryLogin(t, p, address, password); status != http.StatusUnauthorized {
 				t.Errorf("%s, a login answers %d", when, status)
 			}
 		}
 
-		id := p.does(t, horse+"\n", "users", "create", "--email", "Ada@Example.com", "--name", "Ada", "--bio", "Wrote", "--password-stdin")
+		id := p.MustRun(t, horse+"\n", "users", "create", "--email", "Ada@Example.com", "--name", "Ada", "--bio", "Wrote", "--password-stdin")
 		tokens, other := login(horse), login(horse)
-		if created := p.user(t, address); created.ID.String() != id || created.Name != "Ada" || *created.Bio != "Wrote" {
+		if created := user(t, p, address); created.ID.String() != id || created.Name != "Ada" || *created.Bio != "Wrote" {
 			t.Errorf("created %+v, told %s", created, id)
 		}
 
-		if told := p.does(t, "", "users", "disable", address); told != address+" is disabled and logged out everywhere." {
+		if told := p.MustRun(t, "", "users", "disable", address); told != address+" is disabled and logged out everywhere." {
 			t.Error(told)
 		}
-		if told := p.does(t, "", "users", "disable", id); told != address+" was already disabled." {
+		if told := p.MustRun(t, "", "users", "disable", id); told != address+" was already disabled." {
 			t.Error(told)
 		}
-		p.expect(t, "disabled", tokens, http.StatusUnauthorized)
+		expect(t, p, "disabled", tokens, http.StatusUnauthorized)
 		refuse("disabled", horse)
-		if status, stdout, stderr := p.sesame(t, "", "users", "reset-link", address); status != 1 || stdout != "" || !strings.Contains(stderr, "the user is disabled") {
+		if status, stdout, stderr := p.Run(t, "", "users", "reset-link", address); status != 1 || stdout != "" || !strings.Contains(stderr, "the user is disabled") {
 			t.Errorf("a link for a disabled user: %d %s%s", status, stdout, stderr)
 		}
-		if told := p.does(t, "", "users", "enable", address); told != address+" is enabled and can log in." {
+		if told := p.MustRun(t, "", "users", "enable", address); told != address+" is enabled and can log in." {
 			t.Error(told)
 		}
-		if told := p.does(t, "", "users", "enable", strings.ToUpper(address)); told != address+" was already enabled." {
+		if told := p.MustRun(t, "", "users", "enable", strings.ToUpper(address)); told != address+" was already enabled." {
 			t.Error(told)
 		}
-		p.expect(t, "enabled again", tokens, http.StatusUnauthorized)
-		p.expect(t, "enabled again", other, http.StatusUnauthorized)
+		expect(t, p, "enabled again", tokens, http.StatusUnauthorized)
+		expect(t, p, "enabled again", other, http.StatusUnauthorized)
 
 		tokens = login(horse)
-		link := p.does(t, "", "users", "reset-link", address)
-		p.does(t, better+"\r\n", "users", "set-password", address, "--password-stdin")
-		p.expect(t, "with another password", tokens, http.StatusUnauthorized)
+		link := p.MustRun(t, "", "users", "reset-link", address)
+		p.MustRun(t, better+"\r\n", "users", "set-password", address, "--password-stdin")
+		expect(t, p, "with another password", tokens, http.StatusUnauthorized)
 		refuse("with another password", horse)
-		p.expectReset(t, link, horse, http.StatusUnauthorized)
-		eventually(t, "the owner is told", func() bool {
-			letters, err := filepath.Glob(filepath.Join(p.folder, "sesame-data", "mail", "*.eml"))
+		expectReset(t, p, link, horse, http.StatusUnauthorized)
+		processtest.Eventually(t, "the owner is told", func() bool {
+			letters, err := filepath.Glob(filepath.Join(p.Folder, "sesame-data", "mail", "*.eml"))
 			return err == nil && len(letters) == 1
 		})
-		if letter := p.shell(t, "cat sesame-data/mail/*.eml"); !strings.Contains(letter, "password was changed") {
+		if letter := p.MustShell(t, "cat sesame-data/mail/*.eml"); !strings.Contains(letter, "password was changed") {
 			t.Errorf("the letter:\n%s", letter)
 		}
 
 		tokens, other = login(better), login(better)
-		if told := p.does(t, "", "users", "revoke-sessions", id); told != address+" is logged out everywhere. Sessions ended: 2." {
+		if told := p.MustRun(t, "", "users", "revoke-sessions", id); told != address+" is logged out everywhere. Sessions ended: 2." {
 			t.Error(told)
 		}
-		p.expect(t, "revoked", tokens, http.StatusUnauthorized)
-		p.expect(t, "revoked", other, http.StatusUnauthorized)
+		expect(t, p, "revoked", tokens, http.StatusUnauthorized)
+		expect(t, p, "revoked", other, http.StatusUnauthorized)
 		tokens = login(better)
-		if told := p.does(t, "", "users", "revoke-sessions", "--all"); told != "All users are logged out. Users: 1. Sessions ended: 1." {
+		if told := p.MustRun(t, "", "users", "revoke-sessions", "--all"); told != "All users are logged out. Users: 1. Sessions ended: 1." {
 			t.Error(told)
 		}
-		p.expect(t, "all revoked", tokens, http.StatusUnauthorized)
+		expect(t, p, "all revoked", tokens, http.StatusUnauthorized)
 
-		older, link := p.does(t, "", "users", "reset-link", address), p.does(t, "", "users", "reset-link", address)
+		older, link := p.MustRun(t, "", "users", "reset-link", address), p.MustRun(t, "", "users", "reset-link", address)
 		tokens = login(better)
-		p.expectReset(t, older, horse, http.StatusUnauthorized)
-		p.expectReset(t, link, horse, http.StatusOK)
-		p.expectReset(t, link, better, http.StatusUnauthorized)
-		p.expect(t, "reset", tokens, http.StatusUnauthorized)
+		expectReset(t, p, older, horse, http.StatusUnauthorized)
+		expectReset(t, p, link, horse, http.StatusOK)
+		expectReset(t, p, link, better, http.StatusUnauthorized)
+		expect(t, p, "reset", tokens, http.StatusUnauthorized)
 
-		tokens, link = login(horse), p.does(t, "", "users", "reset-link", address)
-		if status, _, stderr := p.sesame(t, "y\n", "users", "delete", address); status != 2 || !strings.Contains(stderr, "--yes") {
+		tokens, link = login(horse), p.MustRun(t, "", "users", "reset-link", address)
+		if status, _, stderr := p.Run(t, "y\n", "users", "delete", address); status != 2 || !strings.Contains(stderr, "--yes") {
 			t.Errorf("delete without a terminal: %d %s", status, stderr)
 		}
-		p.expect(t, "not deleted", tokens, http.StatusOK)
-		p.does(t, "", "users", "delete", "--yes", address)
-		p.expect(t, "deleted", tokens, http.StatusUnauthorized)
+		expect(t, p, "not deleted", tokens, http.StatusOK)
+		p.MustRun(t, "", "users", "delete", "--yes", address)
+		expect(t, p, "deleted", tokens, http.StatusUnauthorized)
 		refuse("deleted", horse)
-		p.login(t) // registers the address again, with the same password
-		p.expect(t, "registered again", tokens, http.StatusUnauthorized)
-		p.expectReset(t, link, better, http.StatusUnauthorized)
-		if again := p.user(t, address); again.ID.String() == id {
+		p.Login(t) // registers the address again, with the same password
+		expect(t, p, "registered again", tokens, http.StatusUnauthorized)
+		expectReset(t, p, link, better, http.StatusUnauthorized)
+		if again := user(t, p, address); again.ID.String() == id {
 			t.Error("the new account has the old one's id")
 		}
-		p.expectRecord(t, id, "user-create", "user-disable", "user-enable", "user-reset-link", "user-set-password", "user-revoke-sessions",
+		expectRecord(t, p, id, "user-create", "user-disable", "user-enable", "user-reset-link", "user-set-password", "user-revoke-sessions",
 			"user-reset-link", "user-reset-link", "reset-password", "user-reset-link", "user-delete")
 	})
 }
 
 // expectRecord asserts what was done to an account, by whomever, besides logging in.
-func (p *process) expectRecord(t *testing.T, id string, want ...string) {
+func expectRecord(t *testing.T, p *processtest.Server, id string, want ...string) {
 	t.Helper()
 	var kinds []string
-	for line := range strings.Lines(p.does(t, "", "audit", "--json", "--user", id)) {
+	for line := range strings.Lines(p.MustRun(t, "", "audit", "--json", "--user", id)) {
 		var event struct{ Kind, Outcome, Email string }
 		if err := json.Unmarshal([]byte(line), &event); err != nil {
 			t.Fatalf("%q: %v", line, err)
@@ -211,13 +171,13 @@ func (p *process) expectRecord(t *testing.T, id string, want ...string) {
 }
 
 // expectReset asserts what a link's token is answered.
-func (p *process) expectReset(t *testing.T, link, password string, want int) {
+func expectReset(t *testing.T, p *processtest.Server, link, password string, want int) {
 	t.Helper()
-	resetToken, found := strings.CutPrefix(link, "http://"+p.api+"/reset-password#token=")
+	resetToken, found := strings.CutPrefix(link, "http://"+p.API+"/reset-password#token=")
 	if !found {
 		t.Fatalf("no link: %s", link)
 	}
-	if status, _ := p.post(t, "/auth/reset-password?token="+resetToken, `{"password":"`+password+`"}`); status != want {
+	if status, _ := p.Post(t, "/auth/reset-password?token="+resetToken, `{"password":"`+password+`"}`); status != want {
 		t.Errorf("a reset by link answers %d, want %d", status, want)
 	}
 }
@@ -225,20 +185,20 @@ func (p *process) expectReset(t *testing.T, link, password string, want int) {
 // An account without a password lets nobody in until a reset link was used.
 func TestUserWithoutPassword(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine)
-		p.start(t)
-		p.does(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada", "--no-password")
-		hash := p.user(t, "ada@example.com").PasswordHash
+		p := processtest.New(t, engine)
+		p.Start(t)
+		p.MustRun(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada", "--no-password")
+		hash := user(t, p, "ada@example.com").PasswordHash
 		if !strings.HasPrefix(hash, "$argon2id$") {
 			t.Errorf("the hash of nobody's password takes another time: %q", hash)
 		}
 		for _, attempt := range []string{"", horse, hash} {
-			if status, _ := p.tryLogin(t, "ada@example.com", attempt); status != http.StatusUnauthorized {
+			if status, _ := tryLogin(t, p, "ada@example.com", attempt); status != http.StatusUnauthorized {
 				t.Errorf("%q: %d", attempt, status)
 			}
 		}
-		p.expectReset(t, p.does(t, "", "users", "reset-link", "ada@example.com"), horse, http.StatusOK)
-		if status, _ := p.tryLogin(t, "ada@example.com", horse); status != http.StatusOK {
+		expectReset(t, p, p.MustRun(t, "", "users", "reset-link", "ada@example.com"), horse, http.StatusOK)
+		if status, _ := tryLogin(t, p, "ada@example.com", horse); status != http.StatusOK {
 			t.Errorf("after the reset: %d", status)
 		}
 	})
@@ -246,45 +206,45 @@ func TestUserWithoutPassword(t *testing.T) {
 
 func TestUsersAreShown(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine)
-		p.start(t)
-		ada := p.does(t, "", "users", "create", "--email", "ada@example.com", "--name", "A\x1b[31m\u009bda", "--no-password", "--bio", "one\ntwo")
-		grace := p.does(t, horse, "users", "create", "--email", "grace@example.com", "--name", "Grace", "--password-stdin")
-		status, tokens, err := p.tryPost(t.Context(), "/auth/login", `{"email":"grace@example.com","password":"`+horse+`"}`, "User-Agent", "curl \u009b")
+		p := processtest.New(t, engine)
+		p.Start(t)
+		ada := p.MustRun(t, "", "users", "create", "--email", "ada@example.com", "--name", "A\x1b[31m\u009bda", "--no-password", "--bio", "one\ntwo")
+		grace := p.MustRun(t, horse, "users", "create", "--email", "grace@example.com", "--name", "Grace", "--password-stdin")
+		status, tokens, err := p.TryPost(t.Context(), "/auth/login", `{"email":"grace@example.com","password":"`+horse+`"}`, "User-Agent", "curl \u009b")
 		if err != nil || status != http.StatusOK {
 			t.Fatal(status, tokens, err)
 		}
-		p.does(t, "", "users", "disable", ada)
+		p.MustRun(t, "", "users", "disable", ada)
 
-		rows := strings.Split(p.does(t, "", "users", "list"), "\n")
+		rows := strings.Split(p.MustRun(t, "", "users", "list"), "\n")
 		if len(rows) != 3 || !strings.HasPrefix(rows[0], "ID ") || !strings.HasPrefix(rows[1], ada) || !strings.HasSuffix(rows[1], "  A\uFFFD[31m\uFFFDda") || !strings.HasSuffix(rows[2], "  -                     grace@example.com                         Grace") {
 			t.Errorf("list:\n%q", rows)
 		}
-		if rows := strings.Split(p.does(t, "", "users", "list", "--disabled", "--json"), "\n"); len(rows) != 1 || !strings.Contains(rows[0], `{"id":"`+ada+`","email":"ada@example.com"`) || !strings.HasSuffix(rows[0], `"disabled":true}`) {
+		if rows := strings.Split(p.MustRun(t, "", "users", "list", "--disabled", "--json"), "\n"); len(rows) != 1 || !strings.Contains(rows[0], `{"id":"`+ada+`","email":"ada@example.com"`) || !strings.HasSuffix(rows[0], `"disabled":true}`) {
 			t.Errorf("list --disabled --json:\n%q", rows)
 		}
 		for _, test := range []struct{ flags, want string }{{"--search GRACE", grace}, {"--search ada@", ada}, {"--limit 1", ada}} {
 			args := append([]string{"users", "list", "--json"}, strings.Fields(test.flags)...)
-			if rows := strings.Split(p.does(t, "", args...), "\n"); len(rows) != 1 || !strings.Contains(rows[0], test.want) {
+			if rows := strings.Split(p.MustRun(t, "", args...), "\n"); len(rows) != 1 || !strings.Contains(rows[0], test.want) {
 				t.Errorf("list %s:\n%q", test.flags, rows)
 			}
 		}
-		if found := p.does(t, "", "users", "list", "--json", "--search", "nobody"); found != "" {
+		if found := p.MustRun(t, "", "users", "list", "--json", "--search", "nobody"); found != "" {
 			t.Errorf("--search nobody: %s", found)
 		}
-		shownUser := p.does(t, "", "users", "show", "grace@example.com")
+		shownUser := p.MustRun(t, "", "users", "show", "grace@example.com")
 		for _, words := range []string{"id          " + grace, "email       grace@example.com", "disabled    -", "last login  2", "127.0.0.1", "curl \uFFFD"} {
 			if !strings.Contains(shownUser, words) {
 				t.Errorf("show does not say %q:\n%s", words, shownUser)
 			}
 		}
-		asJSON := p.does(t, "", "users", "show", grace, "--json")
+		asJSON := p.MustRun(t, "", "users", "show", grace, "--json")
 		for _, words := range []string{`{"id":"` + grace + `","email":"grace@example.com"`, `"sessions":[{"id":"`, `"createdAt":"`, `"lastLoginAt":"`, `"lastUsedAt":"`, `"ip":"127.0.0.1","userAgent":"curl `} {
 			if !strings.Contains(asJSON, words) {
 				t.Errorf("show --json does not say %q:\n%s", words, asJSON)
 			}
 		}
-		if told := p.does(t, "", "users", "show", ada); strings.ContainsAny(told, "\x1b\u009b") || !strings.Contains(told, "one\uFFFDtwo") || strings.Contains(told, "SESSION") {
+		if told := p.MustRun(t, "", "users", "show", ada); strings.ContainsAny(told, "\x1b\u009b") || !strings.Contains(told, "one\uFFFDtwo") || strings.Contains(told, "SESSION") {
 			t.Errorf("show:\n%q", told)
 		}
 	})
@@ -292,8 +252,8 @@ func TestUsersAreShown(t *testing.T) {
 
 // Who calls wrongly is told so by status 2, who asks for what cannot be by status 1, and no password comes back.
 func TestUsersRefuse(t *testing.T) {
-	p := newProcess(t, databasetest.SQLite)
-	p.does(t, horse, "users", "create", "--email", "ada@example.com", "--name", "Ada", "--password-stdin")
+	p := processtest.New(t, databasetest.SQLite)
+	p.MustRun(t, horse, "users", "create", "--email", "ada@example.com", "--name", "Ada", "--password-stdin")
 	create := func(more ...string) []string {
 		return append([]string{"users", "create", "--email", "new@example.com", "--name", "New"}, more...)
 	}
@@ -337,15 +297,15 @@ func TestUsersRefuse(t *testing.T) {
 		{[]string{"users", "import", "nothing.ndjson"}, "", 1, "no such file"},
 		{[]string{"users", "nothing"}, "", 2, "unknown command"},
 	} {
-		status, stdout, stderr := p.sesame(t, test.stdin, test.args...)
+		status, stdout, stderr := p.Run(t, test.stdin, test.args...)
 		if status != test.status || stdout != "" || !strings.Contains(stderr, test.words) || test.stdin != "password" && len(test.stdin) > 0 && strings.Contains(stderr, test.stdin) {
 			t.Errorf("%q: status %d\n%s%s", test.args, status, stdout, stderr)
 		}
 	}
-	if rows := strings.Split(p.does(t, "", "users", "list", "--json"), "\n"); len(rows) != 1 {
+	if rows := strings.Split(p.MustRun(t, "", "users", "list", "--json"), "\n"); len(rows) != 1 {
 		t.Errorf("users are %q", rows)
 	}
-	if user := p.user(t, "ada@example.com"); user.Generation != 1 {
+	if user := user(t, p, "ada@example.com"); user.Generation != 1 {
 		t.Errorf("a refused command changed %+v", user)
 	}
 }

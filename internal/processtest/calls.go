@@ -1,0 +1,171 @@
+package processtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The user that Login registers.
+const (
+	Email    = "ada@example.com"
+	Password = "correct horse battery"
+)
+
+// Login registers Ada, unless she has an account, logs her in and returns the tokens.
+func (s *Server) Login(t *testing.T) map[string]string {
+	t.Helper()
+	const body = `{"name":"Ada","email":"` + Email + `","password":"` + Password + `","confirm":"` + Password + `"}`
+	status, _ := s.Post(t, "/auth/register", body)
+	if status != http.StatusCreated && status != http.StatusBadRequest {
+		t.Fatalf("register: %d", status)
+	}
+	status, tokens := s.Post(t, "/auth/login", body)
+	if status != http.StatusOK {
+		t.Fatalf("login: %d", status)
+	}
+	return tokens
+}
+
+// CheckLogin fails the test if a login of Ada with this password does not return the wanted status.
+func (s *Server) CheckLogin(t *testing.T, password string, want int) {
+	t.Helper()
+	status, _ := s.Post(t, "/auth/login", `{"email":"`+Email+`","password":"`+password+`"}`)
+	if status != want {
+		t.Errorf("login with %q: %d, want %d", password, status, want)
+	}
+}
+
+// Post sends a JSON body and returns the status and the members of the response. Headers are names
+// and values in turn.
+func (s *Server) Post(t *testing.T, path, body string, headers ...string) (int, map[string]string) {
+	t.Helper()
+	status, members, err := s.TryPost(t.Context(), path, body, headers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, members
+}
+
+// TryPost is like Post, but returns an error if there is no response.
+func (s *Server) TryPost(ctx context.Context, path, body string, headers ...string) (int, map[string]string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.API+path, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	content, err := io.ReadAll(response.Body)
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return 0, nil, err
+	}
+	var members map[string]any
+	if err := json.Unmarshal(content, &members); err != nil {
+		return 0, nil, err
+	}
+	texts := make(map[string]string)
+	for name, value := range members {
+		texts[name] = fmt.Sprint(value)
+	}
+	return response.StatusCode, texts, nil
+}
+
+// Get returns the status and the body of a GET request.
+func Get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(response.Body)
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(content)
+}
+
+// PublishedKeys returns the number of keys in the server's key set.
+func (s *Server) PublishedKeys(t *testing.T) int {
+	t.Helper()
+	_, body := Get(t, "http://"+s.API+"/.well-known/jwks.json")
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal([]byte(body), &set); err != nil {
+		t.Fatal(err)
+	}
+	return len(set.Keys)
+}
+
+// Command returns a command of the program with the settings of the server, ready to run. It is killed
+// after two minutes.
+func (s *Server) Command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	command := exec.CommandContext(ctx, s.Binary, args...)
+	command.Dir, command.Env = s.Folder, s.Environment
+	return command
+}
+
+// Run runs a command of the program with the settings of the server.
+func (s *Server) Run(t *testing.T, stdin string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	command := s.Command(t, args...)
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &out, &errOut
+	var failed *exec.ExitError
+	if err := command.Run(); err != nil && !errors.As(err, &failed) {
+		t.Fatal(err)
+	}
+	return command.ProcessState.ExitCode(), out.String(), errOut.String()
+}
+
+// MustRun is like Run, but fails the test if the command fails or prints to standard error.
+func (s *Server) MustRun(t *testing.T, stdin string, args ...string) (stdout string) {
+	t.Helper()
+	status, stdout, stderr := s.Run(t, stdin, args...)
+	if status != 0 || stderr != "" {
+		t.Fatalf("sesame %q: status %d\n%s%s", args, status, stdout, stderr)
+	}
+	return strings.TrimSpace(stdout)
+}
+
+// Shell runs a bash script in the server's folder and returns its output.
+func (s *Server) Shell(t *testing.T, script string) (output string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, "bash", "-eu", "-o", "pipefail", "-c", script)
+	command.Dir = s.Folder
+	content, err := command.CombinedOutput()
+	return string(content), err
+}
+
+// MustShell is like Shell, but fails the test if the script fails.
+func (s *Server) MustShell(t *testing.T, script string) (output string) {
+	t.Helper()
+	output, err := s.Shell(t, script)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return output
+}
