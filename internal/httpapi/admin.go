@@ -14,10 +14,10 @@ const readyTimeout = 2 * time.Second
 
 // AdminConfig configures the admin endpoints.
 type AdminConfig struct {
-	Ready     func(context.Context) error // nil if the server can handle requests
+	Ready     func(context.Context) error // returns nil if the server can handle requests
 	Metrics   *Metrics
 	Profiling bool         // serve /debug/pprof/
-	Mailbox   http.Handler // of /dev/mail and the assets that its pages load; nil: none
+	Mailbox   http.Handler // serves /dev/mail and the assets of its pages; nil: none
 	Log       *slog.Logger
 }
 

@@ -83,7 +83,7 @@ func serializedOrigin(text string) (string, error) {
 }
 
 // allow implements CORS (Fetch Standard, section 3.3). It lets pages of the listed origins read every response,
-// including errors, and answers their preflight requests for operations.
+// including errors, and responds to their preflight requests for operations.
 //
 // It does not send Access-Control-Allow-Credentials, which is for cookies and other credentials that a browser
 // sends by itself. A page must write tokens into headers and bodies, so a page without a token can do nothing.
@@ -91,7 +91,8 @@ func (o Origins) allow(isOperation func(method, path string) bool) echo.Middlewa
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r, header := c.Request(), c.Response().Header()
-			header.Add("Vary", "Origin") // always: a cache must not serve a response without CORS headers to a listed origin
+			// Always: a cache must not serve a response without CORS headers to a listed origin.
+			header.Add("Vary", "Origin")
 			sent := r.Header.Values("Origin")
 			if len(sent) != 1 || !slices.Contains(o, sent[0]) {
 				return next(c)

@@ -36,7 +36,7 @@ type middleware struct {
 	log       *slog.Logger
 	https     bool // the public URL is https
 	proxies   Proxies
-	warned    sync.Once // about a proxy that is not trusted
+	warned    sync.Once // about an untrusted proxy
 }
 
 // handle is the outermost middleware. It gives the request an id, sets the headers that every response has,
@@ -49,7 +49,7 @@ func (m *middleware) handle(next echo.HandlerFunc) echo.HandlerFunc {
 		defer m.metrics.inFlight.Dec()
 		r, header := c.Request(), c.Response().Header()
 		state := &requestState{client: m.client(r, uuid.Must(uuid.NewV7()).String())}
-		m.warnOfProxy(r)
+		m.warnUntrustedProxy(r)
 		header.Set("X-Request-Id", state.client.RequestID)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-store")
@@ -86,7 +86,7 @@ func (m *middleware) client(r *http.Request, id string) auth.Client {
 	return auth.Client{RequestID: id, IP: m.proxies.clientIP(r.RemoteAddr, r.Header), UserAgent: storable(r.UserAgent())}
 }
 
-// recover turns a panic into an error. It leaves out the panic's value, which may contain what was submitted.
+// recover turns a panic into an error. It omits the panic's value, which may contain user input.
 func (m *middleware) recover(next echo.HandlerFunc, c echo.Context) (err error) {
 	defer func() {
 		switch cause := recover(); cause {

@@ -49,7 +49,7 @@ func newValidator(document *openapi3.T, authenticate openapi3filter.Authenticati
 	}
 	v.options = openapi3filter.Options{
 		MultiError:         true,
-		KeepValidatedValue: true, // the operation gets what was validated, not a second reading of it
+		KeepValidatedValue: true, // the operation gets the validated values, not values parsed again
 		AuthenticationFunc: authenticate,
 		SchemaValidationOptions: []openapi3.SchemaValidationOption{
 			openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
@@ -72,12 +72,14 @@ func (v *validator) checkRoutes(routes []*echo.Route, pages map[route]bool) erro
 		key := route{r.Method, r.Path}
 		served[key] = true
 		if v.operations[key] == nil && !pages[key] {
-			errs = append(errs, fmt.Errorf("the route %s %s is neither an operation of the OpenAPI document nor a page", r.Method, r.Path))
+			errs = append(errs, fmt.Errorf("the route %s %s is neither an operation of the OpenAPI document nor a page",
+				r.Method, r.Path))
 		}
 	}
 	for key, operation := range v.operations {
 		if !served[key] {
-			errs = append(errs, fmt.Errorf("the operation %s (%s %s) has no route", operation.Operation.OperationID, key.method, key.path))
+			errs = append(errs, fmt.Errorf("the operation %s (%s %s) has no route",
+				operation.Operation.OperationID, key.method, key.path))
 		}
 	}
 	return errors.Join(errs...)
@@ -110,10 +112,11 @@ func (v *validator) validate(next echo.HandlerFunc) echo.HandlerFunc {
 				return err
 			}
 		}
-		input := &openapi3filter.RequestValidationInput{Request: r, Route: operation, PathParams: pathParams(c), Options: &v.options}
-		err := openapi3filter.ValidateRequest(r.Context(), input)
-		if security, ok := errors.AsType[*openapi3filter.SecurityRequirementsError](err); ok { // an unauthenticated caller learns nothing else
-			return errors.Join(security.Errors...)
+		err := openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+			Request: r, Route: operation, PathParams: pathParams(c), Options: &v.options,
+		})
+		if security, ok := errors.AsType[*openapi3filter.SecurityRequirementsError](err); ok {
+			return errors.Join(security.Errors...) // an unauthenticated caller learns nothing else
 		}
 		invalid := &invalidRequestError{}
 		invalid.addValidation(err)
@@ -132,7 +135,7 @@ func pathParams(c echo.Context) map[string]string {
 	params := make(map[string]string)
 	for _, name := range c.ParamNames() {
 		value, err := url.PathUnescape(c.Param(name))
-		if err != nil { // net/http has refused such a path
+		if err != nil { // net/http rejects such a path
 			value = c.Param(name)
 		}
 		params[name] = value

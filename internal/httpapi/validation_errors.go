@@ -21,8 +21,8 @@ func (e *invalidRequestError) Error() string {
 	return fmt.Sprintf("the request is invalid (%d errors)", len(e.errors))
 }
 
-// add adds an error in the body, at a JSON pointer. The texts are our own, made from the OpenAPI document only:
-// those of the validator would quote what was submitted, even a password.
+// add adds an error in the body, at a JSON pointer. It does not use the validator's texts: they quote
+// what was submitted, even a password.
 func (e *invalidRequestError) add(pointer string, code api.ValidationCode, detail string) {
 	e.errors = append(e.errors, api.ValidationError{Pointer: &pointer, Code: code, Detail: detail})
 }
@@ -65,7 +65,8 @@ func (e *invalidRequestError) addValidation(err error) {
 
 func (e *invalidRequestError) addInvalidParameter(request *openapi3filter.RequestError) {
 	name := request.Parameter.Name
-	if errors.Is(request.Err, openapi3filter.ErrInvalidRequired) || errors.Is(request.Err, openapi3filter.ErrInvalidEmptyValue) {
+	if errors.Is(request.Err, openapi3filter.ErrInvalidRequired) ||
+		errors.Is(request.Err, openapi3filter.ErrInvalidEmptyValue) {
 		e.addParameter(name, api.ValidationCodeRequired, isRequired)
 		return
 	}
@@ -137,7 +138,7 @@ func withArticle(types []string) string {
 	return "a " + words
 }
 
-// addUnequal adds properties that differ from the one that the document's extension x-equal-to names.
+// addUnequal adds properties that differ from the property named by the extension x-equal-to.
 func (e *invalidRequestError) addUnequal(operation *openapi3.Operation, body []byte) {
 	if operation.RequestBody == nil {
 		return
