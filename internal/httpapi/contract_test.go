@@ -18,7 +18,7 @@ import (
 )
 
 // What does not come by the contract is held to the same limits.
-func TestLimitsOfAProfileAreTheContracts(t *testing.T) {
+func TestProfileLimitsMatchDocument(t *testing.T) {
 	document, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPI)
 	if err != nil {
 		t.Fatal(err)
@@ -26,12 +26,12 @@ func TestLimitsOfAProfileAreTheContracts(t *testing.T) {
 	properties := document.Components.Schemas["RegisterInput"].Value.Properties
 	name, bio, email := properties["name"].Value, properties["bio"].Value, properties["email"].Value
 	if name.MinLength != 1 || *name.MaxLength != auth.MaxNameLength || *bio.MaxLength != auth.MaxBioLength || *email.MaxLength != auth.MaxEmailBytes {
-		t.Errorf("the contract: a name of %d to %d, a bio of %d, an address of %d", name.MinLength, *name.MaxLength, *bio.MaxLength, *email.MaxLength)
+		t.Errorf("the contract: a name of %d to %d, a bio of %d, an email of %d", name.MinLength, *name.MaxLength, *bio.MaxLength, *email.MaxLength)
 	}
 }
 
 // The whole life of an account, through the generated client.
-func TestLifeThroughTheGeneratedClient(t *testing.T) {
+func TestGeneratedClient(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		c, err := client.NewClientWithResponses(s.URL, client.WithHTTPClient(s.Client))
@@ -50,22 +50,22 @@ func TestLifeThroughTheGeneratedClient(t *testing.T) {
 		}
 		login := func(password string) *client.LoginResponse {
 			t.Helper()
-			answer, err := c.LoginWithResponse(ctx, client.LoginInput{Email: "ADA@example.com", Password: password})
+			response, err := c.LoginWithResponse(ctx, client.LoginInput{Email: "ADA@example.com", Password: password})
 			if err != nil {
 				t.Fatal(err)
 			}
-			return answer
+			return response
 		}
 		authenticate := func(accessToken string) *client.AuthenticateResponse {
 			t.Helper()
-			answer, err := c.AuthenticateWithResponse(ctx, func(_ context.Context, r *http.Request) error {
+			response, err := c.AuthenticateWithResponse(ctx, func(_ context.Context, r *http.Request) error {
 				r.Header.Set("Authorization", "Bearer "+accessToken)
 				return nil
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			return answer
+			return response
 		}
 		first := login(password).JSON200
 		if first == nil || first.ExpiresIn != 900 || first.TokenType != "Bearer" {
@@ -125,7 +125,7 @@ func TestEveryProblemHasAPage(t *testing.T) {
 }
 
 // The contract is served as it stands, in both forms, and not twice to who has it.
-func TestContractIsServed(t *testing.T) {
+func TestDocumentIsServed(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		for path, want := range map[string]struct {

@@ -38,30 +38,30 @@ var origins = map[string]struct {
 	"two, listed second": {[]string{"Origin", "https://evil.example", "Origin", listed}, false},
 }
 
-// expectCORS holds what an answer says about who may read it against whether its origin is listed.
-func expectCORS(t *testing.T, name string, answer servertest.Answer, headers []string, listed bool) {
+// expectCORS holds what an response says about who may read it against whether its origin is listed.
+func expectCORS(t *testing.T, name string, response servertest.Answer, headers []string, listed bool) {
 	t.Helper()
 	want := map[string]string{"Access-Control-Allow-Origin": "", "Access-Control-Expose-Headers": ""}
 	if listed {
 		want["Access-Control-Allow-Origin"], want["Access-Control-Expose-Headers"] = headers[1], "Retry-After, WWW-Authenticate, X-Request-Id"
 	}
 	for header, value := range want {
-		if got := strings.Join(answer.Header.Values(header), "|"); got != value {
-			t.Errorf("%s: %d, %s is %q, want %q", name, answer.Status, header, got, value)
+		if got := strings.Join(response.Header.Values(header), "|"); got != value {
+			t.Errorf("%s: %d, %s is %q, want %q", name, response.Status, header, got, value)
 		}
 	}
-	if answer.Header.Get("Vary") != "Origin" {
-		t.Errorf("%s: %d, Vary is %q", name, answer.Status, answer.Header.Get("Vary"))
+	if response.Header.Get("Vary") != "Origin" {
+		t.Errorf("%s: %d, Vary is %q", name, response.Status, response.Header.Get("Vary"))
 	}
 	for _, header := range []string{"Access-Control-Allow-Credentials", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age"} {
-		if answer.Header.Get(header) != "" {
-			t.Errorf("%s: %s is %q", name, header, answer.Header.Get(header))
+		if response.Header.Get(header) != "" {
+			t.Errorf("%s: %s is %q", name, header, response.Header.Get(header))
 		}
 	}
 }
 
-// A page of a listed origin reads every answer, problems of every kind included; nobody else's reads any.
-func TestOriginsThatMayRead(t *testing.T) {
+// A page of a listed origin reads every response, problems of every kind included; nobody else's reads any.
+func TestCORSOrigins(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		options := servertest.Options{CORSOrigins: listed + ",http://localhost:3000"}
 		s := servertest.Start(t, engine, options)
@@ -92,11 +92,11 @@ func TestOriginsThatMayRead(t *testing.T) {
 				{500, broken, "GET", "/.well-known/jwks.json", "", nil},
 				{503, broken, "POST", "/auth/login", login, []string{"Content-Type", asJSON}},
 			} {
-				answer := test.on.Do(t, test.method, test.path, test.body, append(test.headers, origin.headers...)...)
-				if answer.Status != test.status {
-					t.Fatalf("%s: %s %s: %d %s, want %d", name, test.method, test.path, answer.Status, answer.Raw, test.status)
+				response := test.on.Do(t, test.method, test.path, test.body, append(test.headers, origin.headers...)...)
+				if response.Status != test.status {
+					t.Fatalf("%s: %s %s: %d %s, want %d", name, test.method, test.path, response.Status, response.Raw, test.status)
 				}
-				expectCORS(t, name, answer, origin.headers, origin.listed)
+				expectCORS(t, name, response, origin.headers, origin.listed)
 			}
 		}
 	})
@@ -112,19 +112,19 @@ func TestPreflights(t *testing.T) {
 		for name, origin := range origins {
 			for _, operation := range servertest.Document().Operations() {
 				method, path := operation.Method, operation.Path
-				answer := preflight(path, method, origin.headers)
+				response := preflight(path, method, origin.headers)
 				if !origin.listed {
-					expectCORS(t, name, answer, origin.headers, false)
+					expectCORS(t, name, response, origin.headers, false)
 					continue
 				}
-				if answer.Status != http.StatusNoContent || answer.Raw != "" {
-					t.Errorf("%s: %s answers %d %s", name, operation.ID, answer.Status, answer.Raw)
+				if response.Status != http.StatusNoContent || response.Raw != "" {
+					t.Errorf("%s: %s responses %d %s", name, operation.ID, response.Status, response.Raw)
 				}
 				for header, want := range map[string]string{
 					"Access-Control-Allow-Origin": origin.headers[1], "Access-Control-Allow-Methods": method, "Access-Control-Allow-Headers": "Authorization, Content-Type",
 					"Access-Control-Max-Age": "7200", "Access-Control-Allow-Credentials": "", "Vary": "Origin",
 				} {
-					if got := answer.Header.Get(header); got != want {
+					if got := response.Header.Get(header); got != want {
 						t.Errorf("%s: %s: %s is %q, want %q", name, operation.ID, header, got, want)
 					}
 				}
@@ -138,29 +138,29 @@ func TestPreflights(t *testing.T) {
 			if path == "*" {
 				path = "/*"
 			}
-			answer := preflight(path, method, []string{"Origin", listed})
-			if answer.Status != want || answer.Header.Get("Access-Control-Allow-Methods") != "" || answer.Code() == "" {
-				t.Errorf("preflight of %s: %d %s %v", request, answer.Status, answer.Raw, answer.Header)
+			response := preflight(path, method, []string{"Origin", listed})
+			if response.Status != want || response.Header.Get("Access-Control-Allow-Methods") != "" || response.Code() == "" {
+				t.Errorf("preflight of %s: %d %s %v", request, response.Status, response.Raw, response.Header)
 			}
 		}
 		// OPTIONS of anybody else is no preflight.
-		if answer := s.Do(t, http.MethodOptions, "/auth", "", "Origin", listed); answer.Status != http.StatusNoContent || !strings.Contains(answer.Header.Get("Allow"), "POST") || answer.Header.Get("Access-Control-Allow-Methods") != "" {
-			t.Errorf("OPTIONS: %d %v", answer.Status, answer.Header)
+		if response := s.Do(t, http.MethodOptions, "/auth", "", "Origin", listed); response.Status != http.StatusNoContent || !strings.Contains(response.Header.Get("Allow"), "POST") || response.Header.Get("Access-Control-Allow-Methods") != "" {
+			t.Errorf("OPTIONS: %d %v", response.Status, response.Header)
 		}
 	})
 }
 
 // The contract, the public keys, and what leads to them, are everybody's, with the setting and without. Without it,
 // nothing else says a word of CORS.
-func TestCORSIsOff(t *testing.T) {
+func TestCORSOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		for name, origin := range origins {
 			for method, path := range map[string]string{"POST": "/auth", "GET": "/nothing", "PUT": "/auth/login", "OPTIONS": "/auth"} {
-				answer := s.Do(t, method, path, "", append([]string{"Access-Control-Request-Method", "POST"}, origin.headers...)...)
-				for header := range answer.Header {
+				response := s.Do(t, method, path, "", append([]string{"Access-Control-Request-Method", "POST"}, origin.headers...)...)
+				for header := range response.Header {
 					if strings.HasPrefix(header, "Access-Control-") || header == "Vary" {
-						t.Errorf("%s: %s %s answers with %s", name, method, path, header)
+						t.Errorf("%s: %s %s responses with %s", name, method, path, header)
 					}
 				}
 			}
@@ -169,9 +169,9 @@ func TestCORSIsOff(t *testing.T) {
 		for _, server := range []*servertest.Server{s, on} {
 			for name, origin := range origins {
 				for _, path := range []string{"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/openapi.yaml", "/openapi.json"} {
-					answer := server.Do(t, http.MethodGet, path, "", origin.headers...)
-					if got := answer.Header.Values("Access-Control-Allow-Origin"); answer.Status != http.StatusOK || len(got) != 1 || got[0] != "*" {
-						t.Errorf("%s: %s: %d, for %q", name, path, answer.Status, got)
+					response := server.Do(t, http.MethodGet, path, "", origin.headers...)
+					if got := response.Header.Values("Access-Control-Allow-Origin"); response.Status != http.StatusOK || len(got) != 1 || got[0] != "*" {
+						t.Errorf("%s: %s: %d, for %q", name, path, response.Status, got)
 					}
 				}
 			}
@@ -210,7 +210,7 @@ func TestParseOrigins(t *testing.T) {
 		"https://*":                    "there are no wildcards",
 		"https://bücher.ch":            "must have its host in ASCII",
 		"https://a:65536":              "must have a port up to 65535",
-		"https://[::1%25eth0]":         "must have a name or an IP address",
+		"https://[::1%25eth0]":         "must have a name or an IP email",
 		"https://app.example.com/":     "browsers send it as https://app.example.com",
 		"https://app.example.com/x?y":  "browsers send it as https://app.example.com",
 		"https://u@app.example.com":    "browsers send it as https://app.example.com",

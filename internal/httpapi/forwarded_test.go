@@ -10,20 +10,20 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// A forwarded address is believed from a trusted proxy; from anybody else it is passed over, and told once.
-func TestForwardedAddress(t *testing.T) {
+// A forwarded email is believed from a trusted proxy; from anybody else it is passed over, and told once.
+func TestForwardedIP(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for trusted, want := range map[bool]string{true: "203.0.113.9", false: "127.0.0.1"} {
 			s := servertest.Start(t, engine, servertest.Options{BehindProxy: trusted})
-			address := s.NewUser(t)
+			email := s.NewUser(t)
 			if strings.Contains(s.Log.String(), "SESAME_TRUSTED_PROXIES") {
 				t.Error("warned without a reason")
 			}
 			for range 2 {
-				answer := s.Do(t, http.MethodPost, "/auth/login", `{"email":"`+address+`","password":"`+servertest.Password+`"}`,
+				response := s.Do(t, http.MethodPost, "/auth/login", `{"email":"`+email+`","password":"`+servertest.Password+`"}`,
 					"Content-Type", asJSON, "X-Forwarded-For", "198.51.100.1", "X-Forwarded-For", "203.0.113.9")
-				if answer.Status != http.StatusOK {
-					t.Fatalf("login: %d %s", answer.Status, answer.Raw)
+				if response.Status != http.StatusOK {
+					t.Fatalf("login: %d %s", response.Status, response.Raw)
 				}
 			}
 			var session auth.Session

@@ -21,7 +21,7 @@ func anyJSON() *rapid.Generator[any] {
 }
 
 // Of any bodies but those of the contract, none is accepted and none is a fault of the server: every operation
-// answers that they are malformed, or that they name nobody. That the answer is the contract's, the client checks.
+// responses that they are malformed, or that they name nobody. That the response is the contract's, the client checks.
 func TestInvalidBodies(t *testing.T) {
 	operations := map[string][]string{ // each with its required strings, the last of which is never one
 		"/auth/register":               {"name", "email", "confirm", "password"},
@@ -33,8 +33,8 @@ func TestInvalidBodies(t *testing.T) {
 	}
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
-		live := s.Login(t, address)
+		email := s.NewUser(t)
+		live := s.Login(t, email)
 		rapid.Check(t, func(rt *rapid.T) {
 			for path, fields := range operations {
 				body := make(map[string]any)
@@ -50,8 +50,8 @@ func TestInvalidBodies(t *testing.T) {
 				if err != nil {
 					rt.Fatal(err)
 				}
-				if answer := s.Do(t, http.MethodPost, path, string(text), "Content-Type", asJSON); answer.Status != http.StatusBadRequest {
-					rt.Fatalf("%s with %s: %d %s", path, text, answer.Status, answer.Raw)
+				if response := s.Do(t, http.MethodPost, path, string(text), "Content-Type", asJSON); response.Status != http.StatusBadRequest {
+					rt.Fatalf("%s with %s: %d %s", path, text, response.Status, response.Raw)
 				}
 				whole := anyJSON().Draw(rt, "a whole body")
 				if _, object := whole.(map[string]any); object {
@@ -60,8 +60,8 @@ func TestInvalidBodies(t *testing.T) {
 				if text, err = json.Marshal(whole); err != nil {
 					rt.Fatal(err)
 				}
-				if answer := s.Do(t, http.MethodPost, path, string(text), "Content-Type", asJSON); answer.Status != http.StatusBadRequest {
-					rt.Fatalf("%s with %s: %d %s", path, text, answer.Status, answer.Raw)
+				if response := s.Do(t, http.MethodPost, path, string(text), "Content-Type", asJSON); response.Status != http.StatusBadRequest {
+					rt.Fatalf("%s with %s: %d %s", path, text, response.Status, response.Raw)
 				}
 			}
 		})

@@ -26,14 +26,14 @@ func TestMetadata(t *testing.T) {
 				t.Fatal(err)
 			}
 			request.Host = "evil.example" // it is told from the configuration
-			answer := s.Send(t, request)
-			if answer.Status != http.StatusOK || !reflect.DeepEqual(answer.Body, want) {
-				t.Errorf("%s: %d %s", path, answer.Status, answer.Raw)
+			response := s.Send(t, request)
+			if response.Status != http.StatusOK || !reflect.DeepEqual(response.Body, want) {
+				t.Errorf("%s: %d %s", path, response.Status, response.Raw)
 			}
-			if got := answer.Header.Get("Cache-Control"); got != keys.Header.Get("Cache-Control") {
+			if got := response.Header.Get("Cache-Control"); got != keys.Header.Get("Cache-Control") {
 				t.Errorf("%s may be kept by %q", path, got)
 			}
-			published, _ := answer.Body["jwks_uri"].(string)
+			published, _ := response.Body["jwks_uri"].(string)
 			if there := s.Do(t, http.MethodGet, strings.TrimPrefix(published, servertest.PublicURL), ""); there.Raw != keys.Raw {
 				t.Errorf("%s: the keys are not at %s", path, published)
 			}

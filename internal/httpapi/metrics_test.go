@@ -44,11 +44,11 @@ func expectMetric(t *testing.T, s *servertest.Server, series string, want float6
 }
 
 // The metrics count what was answered, by operation and status, and what was not one of the contract as one.
-func TestMetricsOfKnownTraffic(t *testing.T) {
+func TestRequestMetrics(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{Throttle: true, CORSOrigins: listed})
-		address := s.NewUser(t)
-		tokens := s.Login(t, address)
+		email := s.NewUser(t)
+		tokens := s.Login(t, email)
 		for range 3 {
 			s.Authenticate(t, tokens.Access)
 		}
@@ -56,7 +56,7 @@ func TestMetricsOfKnownTraffic(t *testing.T) {
 		tokens = s.Refresh(t, tokens.Refresh)
 		s.Logout(t, tokens.Refresh)
 		for range 12 {
-			s.Post(t, "/auth/login", "email", address, "password", "a wrong password")
+			s.Post(t, "/auth/login", "email", email, "password", "a wrong password")
 		}
 		for _, path := range []string{"/nothing", "/auth/nothing", "/auth/login?token=canary", "/%22%7d%20canary"} {
 			s.Do(t, http.MethodGet, path, "")
@@ -82,7 +82,7 @@ func TestMetricsOfKnownTraffic(t *testing.T) {
 				t.Errorf("there is no %s", series)
 			}
 		}
-		for _, private := range []string{"canary", address, "127.0.0.1"} {
+		for _, private := range []string{"canary", email, "127.0.0.1"} {
 			if strings.Contains(metrics, private) {
 				t.Errorf("the metrics tell %s", private)
 			}
@@ -94,7 +94,7 @@ func TestMetricsOfKnownTraffic(t *testing.T) {
 }
 
 // The operator's page names every metric of ours, and no other.
-func TestMetricsOfThePage(t *testing.T) {
+func TestMetricsAreDocumented(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestMetricsOfThePage(t *testing.T) {
 }
 
 // What fails is counted by its cause: a panic, a hash that did not get its turn, a database that is gone.
-func TestMetricsOfFailures(t *testing.T) {
+func TestFailureMetrics(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true, NoHashing: true})
 		for range 2 {
@@ -139,7 +139,7 @@ func TestMetricsOfFailures(t *testing.T) {
 	})
 }
 
-func TestMetricsOfTheOutbox(t *testing.T) {
+func TestOutboxMetrics(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		for _, series := range []string{"sesame_outbox_messages", "sesame_outbox_due_messages", "sesame_outbox_oldest_seconds"} {
@@ -153,12 +153,12 @@ func TestMetricsOfTheOutbox(t *testing.T) {
 		expectMetric(t, s, "sesame_outbox_messages", 1)
 		expectMetric(t, s, "sesame_outbox_due_messages", 0)
 		if age, _ := s.Metric(t, "sesame_outbox_oldest_seconds"); age < 3599 || age > 3660 {
-			t.Errorf("the oldest letter is %v seconds old", age)
+			t.Errorf("the oldest message is %v seconds old", age)
 		}
 	})
 }
 
-func TestRequestInHandIsCounted(t *testing.T) {
+func TestRequestsInFlight(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		body, rest := io.Pipe()
@@ -181,20 +181,20 @@ func TestRequestInHandIsCounted(t *testing.T) {
 		if err := rest.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if answer := <-ended; answer.Status != http.StatusBadRequest {
-			t.Errorf("%d %s", answer.Status, answer.Raw)
+		if response := <-ended; response.Status != http.StatusBadRequest {
+			t.Errorf("%d %s", response.Status, response.Raw)
 		}
 		expectMetric(t, s, "sesame_http_requests_in_flight", 0)
 	})
 }
 
 // What the admin listener has is nowhere on the API's.
-func TestAPIHasNothingOfTheAdmin(t *testing.T) {
+func TestAdminEndpointsAreNotOnTheAPI(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		for _, path := range []string{"/metrics", "/livez", "/readyz", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
-			if answer := s.Do(t, http.MethodGet, path, ""); answer.Status != http.StatusNotFound || answer.Code() != "not_found" {
-				t.Errorf("%s: %d %s", path, answer.Status, answer.Raw)
+			if response := s.Do(t, http.MethodGet, path, ""); response.Status != http.StatusNotFound || response.Code() != "not_found" {
+				t.Errorf("%s: %d %s", path, response.Status, response.Raw)
 			}
 		}
 	})

@@ -24,10 +24,10 @@ type model struct {
 }
 
 type account struct {
-	address, password string
-	resets            int
-	generation        int // goes up whenever all sessions end
-	disabled          bool
+	email, password string
+	resets          int
+	generation      int // goes up whenever all sessions end
+	disabled        bool
 }
 
 type session struct {
@@ -62,15 +62,15 @@ func (m *model) refresh(one *session, at int) bool {
 }
 
 // granted takes in what a refresh that was granted answered.
-func (m *model) granted(rt *rapid.T, one *session, at int, answer servertest.Answer) {
-	successor := answer.Text("refreshToken")
+func (m *model) granted(rt *rapid.T, one *session, at int, response servertest.Answer) {
+	successor := response.Text("refreshToken")
 	if at == len(one.tokens)-1 {
 		one.tokens = append(one.tokens, successor)
 		one.rotated, one.idles = m.now(), m.now().Add(336*time.Hour)
 	} else if successor != one.tokens[at+1] {
 		rt.Fatalf("a second successor of one token")
 	}
-	one.access, one.issued = answer.Text("accessToken"), m.now()
+	one.access, one.issued = response.Text("accessToken"), m.now()
 }
 
 // recent draws one of the last two sessions, so that enough happens to each.
@@ -89,9 +89,9 @@ func (m *model) token(rt *rapid.T, one *session) int {
 // present presents a token, which must lead to what the model says.
 func (m *model) present(rt *rapid.T, one *session, at int) {
 	want := m.refresh(one, at)
-	answer := m.s.TryRefresh(m.t, one.tokens[at])
-	if expect(rt, answer, want); want {
-		m.granted(rt, one, at, answer)
+	response := m.s.TryRefresh(m.t, one.tokens[at])
+	if expect(rt, response, want); want {
+		m.granted(rt, one, at, response)
 	}
 }
 
@@ -100,11 +100,11 @@ func (m *model) steps() map[string]func(*rapid.T) {
 		"login": func(rt *rapid.T) {
 			owner := rapid.SampledFrom(m.accounts).Draw(rt, "account")
 			password := rapid.SampledFrom([]string{owner.password, "not the password"}).Draw(rt, "password")
-			answer := m.s.Post(m.t, "/auth/login", "email", owner.address, "password", password)
-			expect(rt, answer, password == owner.password && !owner.disabled)
-			if answer.Status == http.StatusOK {
+			response := m.s.Post(m.t, "/auth/login", "email", owner.email, "password", password)
+			expect(rt, response, password == owner.password && !owner.disabled)
+			if response.Status == http.StatusOK {
 				now := m.now()
-				m.sessions = append(m.sessions, &session{owner: owner, generation: owner.generation, tokens: []string{answer.Text("refreshToken")}, access: answer.Text("accessToken"),
+				m.sessions = append(m.sessions, &session{owner: owner, generation: owner.generation, tokens: []string{response.Text("refreshToken")}, access: response.Text("accessToken"),
 					issued: now, rotated: now, ends: now.Add(720 * time.Hour), idles: now.Add(336 * time.Hour)})
 			}
 		},
@@ -123,9 +123,9 @@ func (m *model) steps() map[string]func(*rapid.T) {
 			one := m.recent(rt)
 			at := m.token(rt, one)
 			want := m.refresh(one, at)
-			for _, answer := range atOnce(3, func() servertest.Answer { return m.s.TryRefresh(m.t, one.tokens[at]) }) {
-				if expect(rt, answer, want); want {
-					m.granted(rt, one, min(at, len(one.tokens)-1), answer)
+			for _, response := range atOnce(3, func() servertest.Answer { return m.s.TryRefresh(m.t, one.tokens[at]) }) {
+				if expect(rt, response, want); want {
+					m.granted(rt, one, min(at, len(one.tokens)-1), response)
 				}
 			}
 		},
@@ -156,9 +156,9 @@ func (m *model) steps() map[string]func(*rapid.T) {
 		"reset": func(rt *rapid.T) {
 			owner := rapid.SampledFrom(m.accounts).Draw(rt, "account")
 			if owner.disabled {
-				rt.Skip("no letter would come")
+				rt.Skip("no message would come")
 			}
-			m.s.Forgot(m.t, owner.address)
+			m.s.Forgot(m.t, owner.email)
 			owner.resets++
 			owner.generation++
 			owner.password = fmt.Sprintf("password number %d", owner.resets)
@@ -169,7 +169,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 		},
 		"disable or enable": func(rt *rapid.T) {
 			owner := rapid.SampledFrom(m.accounts).Draw(rt, "account")
-			user, err := m.s.Auth.FindUser(m.t.Context(), owner.address)
+			user, err := m.s.Auth.FindUser(m.t.Context(), owner.email)
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -184,7 +184,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 		},
 		"revoke sessions": func(rt *rapid.T) {
 			owner := rapid.SampledFrom(m.accounts).Draw(rt, "account")
-			user, err := m.s.Auth.FindUser(m.t.Context(), owner.address)
+			user, err := m.s.Auth.FindUser(m.t.Context(), owner.email)
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -207,9 +207,9 @@ func (m *model) steps() map[string]func(*rapid.T) {
 	}
 }
 
-func expect(rt *rapid.T, answer servertest.Answer, granted bool) {
-	if (answer.Status == http.StatusOK) != granted || !granted && answer.Status != http.StatusUnauthorized {
-		rt.Fatalf("answered %d %s, want granted: %v", answer.Status, answer.Raw, granted)
+func expect(rt *rapid.T, response servertest.Answer, granted bool) {
+	if (response.Status == http.StatusOK) != granted || !granted && response.Status != http.StatusUnauthorized {
+		rt.Fatalf("answered %d %s, want granted: %v", response.Status, response.Raw, granted)
 	}
 }
 
@@ -230,7 +230,7 @@ func TestModelOfSessions(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
 				m := &model{t: t, s: s}
 				for range 2 {
-					m.accounts = append(m.accounts, &account{address: s.NewUser(t), password: servertest.Password})
+					m.accounts = append(m.accounts, &account{email: s.NewUser(t), password: servertest.Password})
 				}
 				rt.Repeat(m.steps())
 			})

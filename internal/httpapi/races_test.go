@@ -37,9 +37,9 @@ func race(t *testing.T, first, second func() servertest.Answer) (servertest.Toke
 func TestLogoutRacesRefresh(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
+		email := s.NewUser(t)
 		for range racedPairs {
-			tokens := s.Login(t, address)
+			tokens := s.Login(t, email)
 			refreshed, granted := race(t,
 				func() servertest.Answer { return s.TryRefresh(t, tokens.Refresh) },
 				func() servertest.Answer { return s.Logout(t, tokens.Refresh) })
@@ -55,16 +55,16 @@ func TestLogoutRacesRefresh(t *testing.T) {
 func TestResetRacesRefreshAndLogin(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
+		email := s.NewUser(t)
 		passwords := [2]string{servertest.Password, "an even better horse"}
 		for i := range racedPairs {
 			old, fresh := passwords[i%2], passwords[(i+1)%2]
 			login := func() servertest.Answer {
-				return s.Post(t, "/auth/login", "email", address, "password", old)
+				return s.Post(t, "/auth/login", "email", email, "password", old)
 			}
 			opened := login()
 			tokens := servertest.Tokens{Access: opened.Text("accessToken"), Refresh: opened.Text("refreshToken")}
-			s.Forgot(t, address)
+			s.Forgot(t, email)
 			resetToken := s.ResetToken(t, s.NextEmail(t))
 			attempt := login
 			if i%4 < 2 {
@@ -76,8 +76,8 @@ func TestResetRacesRefreshAndLogin(t *testing.T) {
 			if granted {
 				s.ExpectDead(t, gained)
 			}
-			if answer := login(); answer.Status != http.StatusUnauthorized {
-				t.Errorf("the old password: %d", answer.Status)
+			if response := login(); response.Status != http.StatusUnauthorized {
+				t.Errorf("the old password: %d", response.Status)
 			}
 		}
 	})

@@ -46,7 +46,7 @@ func service(t *testing.T, s *servertest.Server) (*verify.Verifier, *network) {
 
 // A service that keeps the keys as long as it may refuses no good token while they rotate, and fetches them no more
 // often than it must: a hundred at once at start, once.
-func TestRotationIsNotNoticedByServices(t *testing.T) {
+func TestServicesDuringKeyRotation(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		s.Clock.Stop()
@@ -92,15 +92,15 @@ func TestRotationIsNotNoticedByServices(t *testing.T) {
 
 // What verification elsewhere cannot know: a session that was logged out goes on there until its token expires. A
 // revoked key does not: its tokens are refused once those of the next key are met, or the keys are old.
-func TestServicesAfterALogoutAndARevocation(t *testing.T) {
+func TestServicesAfterLogoutAndRevocation(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		s.Clock.Stop()
 		verifier, _ := service(t, s)
-		address := s.NewUser(t)
-		gone, tokens := s.Login(t, address), s.Login(t, address)
-		if answer := s.Logout(t, gone.Refresh); answer.Status != http.StatusOK {
-			t.Fatal(answer.Raw)
+		email := s.NewUser(t)
+		gone, tokens := s.Login(t, email), s.Login(t, email)
+		if response := s.Logout(t, gone.Refresh); response.Status != http.StatusOK {
+			t.Fatal(response.Raw)
 		}
 		if _, err := verifier.Verify(t.Context(), gone.Access); err != nil {
 			t.Errorf("after the logout: %v", err)

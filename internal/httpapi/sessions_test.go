@@ -19,18 +19,18 @@ import (
 func TestRefreshRacesItself(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
-		first, sibling := s.Login(t, address), s.Login(t, address)
+		email := s.NewUser(t)
+		first, sibling := s.Login(t, email), s.Login(t, email)
 
 		const racers = 100
-		answers := atOnce(racers, func() servertest.Answer { return s.TryRefresh(t, first.Refresh) })
+		responses := atOnce(racers, func() servertest.Answer { return s.TryRefresh(t, first.Refresh) })
 		successors := make(map[string]bool)
 		var last servertest.Tokens
-		for _, answer := range answers {
-			if answer.Status != http.StatusOK {
-				t.Fatalf("a racer was refused: %d %s", answer.Status, answer.Raw)
+		for _, response := range responses {
+			if response.Status != http.StatusOK {
+				t.Fatalf("a racer was refused: %d %s", response.Status, response.Raw)
 			}
-			last = servertest.Tokens{Access: answer.Text("accessToken"), Refresh: answer.Text("refreshToken")}
+			last = servertest.Tokens{Access: response.Text("accessToken"), Refresh: response.Text("refreshToken")}
 			successors[last.Refresh] = true
 		}
 		if len(successors) != 1 {
@@ -38,8 +38,8 @@ func TestRefreshRacesItself(t *testing.T) {
 		}
 
 		third := s.Refresh(t, last.Refresh)
-		if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
-			t.Errorf("the grandparent answers %d", answer.Status)
+		if response := s.TryRefresh(t, first.Refresh); response.Status != http.StatusUnauthorized {
+			t.Errorf("the grandparent responses %d", response.Status)
 		}
 		s.ExpectDead(t, third)
 		s.ExpectDead(t, last)
@@ -53,26 +53,26 @@ func TestRefreshRacesItself(t *testing.T) {
 
 // atOnce runs n calls that start together.
 func atOnce(n int, call func() servertest.Answer) []servertest.Answer {
-	answers, start := make([]servertest.Answer, n), make(chan struct{})
+	responses, start := make([]servertest.Answer, n), make(chan struct{})
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
 			<-start
-			answers[i] = call()
+			responses[i] = call()
 		})
 	}
 	close(start)
 	all.Wait()
-	return answers
+	return responses
 }
 
-func TestGraceOfRefresh(t *testing.T) {
+func TestRefreshGrace(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
+		email := s.NewUser(t)
 
-		t.Run("the parent answers the same successor", func(t *testing.T) {
-			first := s.Login(t, address)
+		t.Run("the parent responses the same successor", func(t *testing.T) {
+			first := s.Login(t, email)
 			second := s.Refresh(t, first.Refresh)
 			s.Clock.Advance(29 * time.Second)
 			if again := s.Refresh(t, first.Refresh); again.Refresh != second.Refresh {
@@ -81,24 +81,24 @@ func TestGraceOfRefresh(t *testing.T) {
 			s.ExpectLive(t, second)
 		})
 		t.Run("the parent is retired when the grace is over", func(t *testing.T) {
-			first := s.Login(t, address)
+			first := s.Login(t, email)
 			second := s.Refresh(t, first.Refresh)
 			s.Clock.Advance(30 * time.Second)
-			if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
-				t.Errorf("answered %d", answer.Status)
+			if response := s.TryRefresh(t, first.Refresh); response.Status != http.StatusUnauthorized {
+				t.Errorf("answered %d", response.Status)
 			}
 			s.ExpectDead(t, second)
 		})
 		t.Run("the parent is retired when its successor was used", func(t *testing.T) {
-			first := s.Login(t, address)
+			first := s.Login(t, email)
 			third := s.Refresh(t, s.Refresh(t, first.Refresh).Refresh)
-			if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
-				t.Errorf("answered %d", answer.Status)
+			if response := s.TryRefresh(t, first.Refresh); response.Status != http.StatusUnauthorized {
+				t.Errorf("answered %d", response.Status)
 			}
 			s.ExpectDead(t, third)
 		})
 		t.Run("revoked is not rotated", func(t *testing.T) {
-			first := s.Login(t, address)
+			first := s.Login(t, email)
 			second := s.Refresh(t, first.Refresh)
 			s.Logout(t, second.Refresh)
 			s.Clock.Advance(time.Second)
@@ -109,27 +109,27 @@ func TestGraceOfRefresh(t *testing.T) {
 			}
 		})
 		t.Run("a token from the future opens nothing", func(t *testing.T) {
-			first := s.Login(t, address)
+			first := s.Login(t, email)
 			said, err := token.NewRefreshCodec([]secret.Secret{servertest.Secret}).Decode(first.Refresh)
 			if err != nil {
 				t.Fatal(err)
 			}
 			said.Counter += 2 // as after the restore of an older backup
-			if answer := s.TryRefresh(t, token.NewRefreshCodec([]secret.Secret{servertest.Secret}).Encode(said)); answer.Status != http.StatusUnauthorized {
-				t.Errorf("answered %d", answer.Status)
+			if response := s.TryRefresh(t, token.NewRefreshCodec([]secret.Secret{servertest.Secret}).Encode(said)); response.Status != http.StatusUnauthorized {
+				t.Errorf("answered %d", response.Status)
 			}
 			s.ExpectDead(t, first)
 		})
 	})
 }
 
-func TestGraceCanBeSwitchedOff(t *testing.T) {
+func TestRefreshGraceOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{RefreshGrace: -1})
 		first := s.Login(t, s.NewUser(t))
 		second := s.Refresh(t, first.Refresh)
-		if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
-			t.Errorf("answered %d", answer.Status)
+		if response := s.TryRefresh(t, first.Refresh); response.Status != http.StatusUnauthorized {
+			t.Errorf("answered %d", response.Status)
 		}
 		s.ExpectDead(t, second)
 	})
@@ -138,15 +138,15 @@ func TestGraceCanBeSwitchedOff(t *testing.T) {
 func TestSessionsExpire(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
+		email := s.NewUser(t)
 
-		idle := s.Login(t, address)
+		idle := s.Login(t, email)
 		s.Clock.Advance(336*time.Hour - time.Second)
 		idle = s.Refresh(t, idle.Refresh)
 		s.Clock.Advance(336 * time.Hour)
 		s.ExpectDead(t, idle)
 
-		busy := s.Login(t, address)
+		busy := s.Login(t, email)
 		for range 29 {
 			s.Clock.Advance(24 * time.Hour)
 			busy = s.Refresh(t, busy.Refresh)
@@ -168,19 +168,19 @@ func TestAccessTokenExpires(t *testing.T) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		tokens := s.Login(t, s.NewUser(t))
 		s.Clock.Advance(15 * time.Minute)
-		if answer := s.Authenticate(t, tokens.Access); answer.Status != http.StatusOK {
-			t.Errorf("within the skew: %d", answer.Status)
+		if response := s.Authenticate(t, tokens.Access); response.Status != http.StatusOK {
+			t.Errorf("within the skew: %d", response.Status)
 		}
 		s.Clock.Advance(11 * time.Second)
-		if answer := s.Authenticate(t, tokens.Access); answer.Status != http.StatusUnauthorized {
-			t.Errorf("after the skew: %d", answer.Status)
+		if response := s.Authenticate(t, tokens.Access); response.Status != http.StatusUnauthorized {
+			t.Errorf("after the skew: %d", response.Status)
 		}
 		s.ExpectLive(t, s.Refresh(t, tokens.Refresh))
 	})
 }
 
 // A session that nobody refreshed is over for its access token too, should that live longer.
-func TestIdleSessionEndsItsAccessToken(t *testing.T) {
+func TestAccessTokenOfIdleSession(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		tokens := s.Login(t, s.NewUser(t))
@@ -195,14 +195,14 @@ func TestIdleSessionEndsItsAccessToken(t *testing.T) {
 func TestLogout(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
-		sibling := s.Login(t, address)
+		email := s.NewUser(t)
+		sibling := s.Login(t, email)
 
-		retired := s.Login(t, address)
+		retired := s.Login(t, email)
 		live := s.Refresh(t, s.Refresh(t, retired.Refresh).Refresh)
 		for range 2 {
-			if answer := s.Logout(t, retired.Refresh); answer.Status != http.StatusOK {
-				t.Errorf("a retired token: %d %s", answer.Status, answer.Raw)
+			if response := s.Logout(t, retired.Refresh); response.Status != http.StatusOK {
+				t.Errorf("a retired token: %d %s", response.Status, response.Raw)
 			}
 		}
 		s.ExpectDead(t, live)
@@ -210,13 +210,13 @@ func TestLogout(t *testing.T) {
 
 		for _, foreign := range []string{"", "x", sibling.Access, sibling.Refresh + "A", sibling.Refresh[1:],
 			token.NewRefreshCodec([]secret.Secret{secret.Secret("another secret of thirty-two bytes")}).Encode(token.Refresh{Session: uuid.New(), Counter: 1})} {
-			if answer := s.Logout(t, foreign); answer.Status != http.StatusBadRequest || answer.Code() != "invalid_refresh_token" {
-				t.Errorf("%q: %d %s", foreign, answer.Status, answer.Raw)
+			if response := s.Logout(t, foreign); response.Status != http.StatusBadRequest || response.Code() != "invalid_refresh_token" {
+				t.Errorf("%q: %d %s", foreign, response.Status, response.Raw)
 			}
 		}
 		s.Clock.Advance(1000 * time.Hour)
-		if answer := s.Logout(t, sibling.Refresh); answer.Status != http.StatusOK {
-			t.Errorf("an expired token: %d %s", answer.Status, answer.Raw)
+		if response := s.Logout(t, sibling.Refresh); response.Status != http.StatusOK {
+			t.Errorf("an expired token: %d %s", response.Status, response.Raw)
 		}
 	})
 }
@@ -225,27 +225,27 @@ func TestLogout(t *testing.T) {
 func TestDisabledUser(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
-		parent := s.Login(t, address)
+		email := s.NewUser(t)
+		parent := s.Login(t, email)
 		tokens := s.Refresh(t, parent.Refresh)
 		disable := func(at any) {
 			t.Helper()
-			if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("email = ?", address).Update("disabled_at", at).Error; err != nil {
+			if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("email = ?", email).Update("disabled_at", at).Error; err != nil {
 				t.Fatal(err)
 			}
 		}
 		disable(time.Now().UTC())
 		s.ExpectDead(t, tokens)
 		s.ExpectDead(t, parent) // no grace
-		s.Forgot(t, address)
+		s.Forgot(t, email)
 		known := s.NewUser(t)
 		s.Forgot(t, known) // rows are worked on in order
-		if letter := s.NextEmail(t); letter.To != known {
-			t.Errorf("a letter to the disabled user")
+		if message := s.NextEmail(t); message.To != known {
+			t.Errorf("a message to the disabled user")
 		}
 		wrong := s.Post(t, "/auth/login", "email", "nobody@example.com", "password", servertest.Password)
-		if answer := s.Post(t, "/auth/login", "email", address, "password", servertest.Password); withoutID(answer) != withoutID(wrong) {
-			t.Errorf("a disabled user is told apart: %s", answer.Raw)
+		if response := s.Post(t, "/auth/login", "email", email, "password", servertest.Password); withoutID(response) != withoutID(wrong) {
+			t.Errorf("a disabled user is told apart: %s", response.Raw)
 		}
 		disable(nil)
 		s.ExpectLive(t, tokens)

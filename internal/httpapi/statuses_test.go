@@ -25,7 +25,7 @@ var operations = map[string]string{
 
 const asJSON = "application/json"
 
-func TestBodiesThatAreRefused(t *testing.T) {
+func TestRefusedBodies(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		for path, body := range operations {
@@ -53,9 +53,9 @@ func TestBodiesThatAreRefused(t *testing.T) {
 				"text":                            {body, "text/plain", 415, "unsupported_media_type"},
 				"another charset":                 {body, "application/json; charset=utf-16", 415, "unsupported_media_type"},
 			} {
-				answer := s.Do(t, http.MethodPost, path, test.body, "Content-Type", test.media)
-				if answer.Status != test.status || answer.Code() != test.code {
-					t.Errorf("%s, %s: %d %s, want %d %s", path, name, answer.Status, answer.Raw, test.status, test.code)
+				response := s.Do(t, http.MethodPost, path, test.body, "Content-Type", test.media)
+				if response.Status != test.status || response.Code() != test.code {
+					t.Errorf("%s, %s: %d %s, want %d %s", path, name, response.Status, response.Raw, test.status, test.code)
 				}
 			}
 		}
@@ -72,8 +72,8 @@ func TestEndlessBodyIsCutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("Content-Type", asJSON)
-		if answer := s.Send(t, request); answer.Status != http.StatusRequestEntityTooLarge {
-			t.Errorf("answered %d", answer.Status)
+		if response := s.Send(t, request); response.Status != http.StatusRequestEntityTooLarge {
+			t.Errorf("answered %d", response.Status)
 		}
 		if taken := endless.read.Load(); taken > 10<<20 {
 			t.Errorf("the server took %d bytes", taken)
@@ -81,7 +81,7 @@ func TestEndlessBodyIsCutOff(t *testing.T) {
 	})
 }
 
-// endlessReader counts what was taken of it. The client may still be writing when the answer is there.
+// endlessReader counts what was taken of it. The client may still be writing when the response is there.
 type endlessReader struct {
 	read  atomic.Int64
 	limit int64
@@ -98,7 +98,7 @@ func (r *endlessReader) Read(p []byte) (int, error) {
 }
 
 // A statement that the database refuses is a fault of the server; nothing of it is told.
-func TestFaultsOfTheServer(t *testing.T) {
+func TestServerErrors(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true})
 		tokens := s.Login(t, s.NewUser(t))
@@ -109,28 +109,28 @@ func TestFaultsOfTheServer(t *testing.T) {
 		}
 		expectEverywhere(t, s, tokens, http.StatusInternalServerError, "internal_error")
 		// Its cause is a panic: the server has no keyring to read.
-		answer := s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
-		if answer.Status != http.StatusInternalServerError || answer.Code() != "internal_error" {
-			t.Errorf("keys: %d %s", answer.Status, answer.Raw)
+		response := s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
+		if response.Status != http.StatusInternalServerError || response.Code() != "internal_error" {
+			t.Errorf("keys: %d %s", response.Status, response.Raw)
 		}
-		if strings.Contains(answer.Raw, "nil pointer") || !strings.Contains(s.Log.String(), "nil pointer") && !strings.Contains(s.Log.String(), "panic") {
+		if strings.Contains(response.Raw, "nil pointer") || !strings.Contains(s.Log.String(), "nil pointer") && !strings.Contains(s.Log.String(), "panic") {
 			t.Error("the cause of a panic belongs into the log, and only there")
 		}
-		if id := strings.TrimPrefix(answer.Text("instance"), "urn:uuid:"); id != answer.Header.Get("X-Request-Id") || !strings.Contains(s.Log.String(), id) {
+		if id := strings.TrimPrefix(response.Text("instance"), "urn:uuid:"); id != response.Header.Get("X-Request-Id") || !strings.Contains(s.Log.String(), id) {
 			t.Errorf("the instance %q does not lead to the log", id)
 		}
 	})
 }
 
 // Without its database the server says so and acknowledges nothing.
-func TestDatabaseIsGone(t *testing.T) {
+func TestDatabaseUnavailable(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		tokens := s.Login(t, s.NewUser(t))
 		s.CloseDatabase(t)
-		for _, answer := range expectEverywhere(t, s, tokens, http.StatusServiceUnavailable, "unavailable") {
-			if answer.Header.Get("Retry-After") != "2" {
-				t.Errorf("Retry-After is %q", answer.Header.Get("Retry-After"))
+		for _, response := range expectEverywhere(t, s, tokens, http.StatusServiceUnavailable, "unavailable") {
+			if response.Header.Get("Retry-After") != "2" {
+				t.Errorf("Retry-After is %q", response.Header.Get("Retry-After"))
 			}
 		}
 	})
@@ -138,16 +138,16 @@ func TestDatabaseIsGone(t *testing.T) {
 
 func expectEverywhere(t *testing.T, s *servertest.Server, tokens servertest.Tokens, status int, code string) []servertest.Answer {
 	t.Helper()
-	answers := []servertest.Answer{s.Authenticate(t, tokens.Access)}
+	responses := []servertest.Answer{s.Authenticate(t, tokens.Access)}
 	for path, body := range operations {
-		answers = append(answers, s.Do(t, http.MethodPost, path, strings.ReplaceAll(body, "REFRESH", tokens.Refresh), "Content-Type", asJSON))
+		responses = append(responses, s.Do(t, http.MethodPost, path, strings.ReplaceAll(body, "REFRESH", tokens.Refresh), "Content-Type", asJSON))
 	}
-	for _, answer := range answers {
-		if answer.Status != status || answer.Code() != code {
-			t.Errorf("answered %d %s, want %d %s", answer.Status, answer.Raw, status, code)
+	for _, response := range responses {
+		if response.Status != status || response.Code() != code {
+			t.Errorf("answered %d %s, want %d %s", response.Status, response.Raw, status, code)
 		}
 	}
-	return answers
+	return responses
 }
 
 func TestMethodsAndPaths(t *testing.T) {
@@ -159,29 +159,29 @@ func TestMethodsAndPaths(t *testing.T) {
 				if other == method {
 					continue
 				}
-				answer := s.Do(t, other, path, "")
-				if answer.Status != http.StatusMethodNotAllowed || answer.Code() != "method_not_allowed" || !strings.Contains(answer.Header.Get("Allow"), method) {
-					t.Errorf("%s %s: %d %s, Allow %q", other, path, answer.Status, answer.Raw, answer.Header.Get("Allow"))
+				response := s.Do(t, other, path, "")
+				if response.Status != http.StatusMethodNotAllowed || response.Code() != "method_not_allowed" || !strings.Contains(response.Header.Get("Allow"), method) {
+					t.Errorf("%s %s: %d %s, Allow %q", other, path, response.Status, response.Raw, response.Header.Get("Allow"))
 				}
 			}
 		}
 		for _, path := range []string{"/auth/", "/auth/nothing", "/auth/login/", "/problems/nothing", "/assets/nothing"} {
-			if answer := s.Do(t, http.MethodGet, path, ""); answer.Status != http.StatusNotFound {
-				t.Errorf("GET %s: %d %s", path, answer.Status, answer.Raw)
+			if response := s.Do(t, http.MethodGet, path, ""); response.Status != http.StatusNotFound {
+				t.Errorf("GET %s: %d %s", path, response.Status, response.Raw)
 			}
 		}
-		if answer := s.Do(t, http.MethodHead, "/.well-known/jwks.json", ""); answer.Status != http.StatusOK || answer.Raw != "" {
-			t.Errorf("HEAD of the keys: %d %q", answer.Status, answer.Raw)
+		if response := s.Do(t, http.MethodHead, "/.well-known/jwks.json", ""); response.Status != http.StatusOK || response.Raw != "" {
+			t.Errorf("HEAD of the keys: %d %q", response.Status, response.Raw)
 		}
 	})
 }
 
-// Every answer, of every route and status, has the headers that keep browsers from mischief.
-func TestHeadersOfEveryAnswer(t *testing.T) {
+// Every response, of every route and status, has the headers that keep browsers from mischief.
+func TestSecurityHeaders(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true})
 		s.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		answers := map[string]servertest.Answer{
+		responses := map[string]servertest.Answer{
 			"201":  s.Register(t, "headers@example.com"),
 			"400":  s.Register(t, "headers@example.com"),
 			"401":  s.Authenticate(t, "x"),
@@ -200,26 +200,26 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 		}
 		caching := map[string]string{"file": "public, max-age=31536000, immutable", "spec": "no-cache", "json": "no-cache"}
 		shared := map[string]string{"spec": "*", "json": "*"}
-		for name, answer := range answers {
+		for name, response := range responses {
 			for header, want := range map[string]string{
 				"X-Content-Type-Options":    "nosniff",
 				"Referrer-Policy":           "no-referrer",
 				"Cache-Control":             cmp.Or(caching[name], "no-store"),
 				"Strict-Transport-Security": "max-age=63072000; includeSubDomains", // the public URL is https
 			} {
-				if got := answer.Header.Get(header); got != want {
+				if got := response.Header.Get(header); got != want {
 					t.Errorf("%s: %s is %q, want %q", name, header, got, want)
 				}
 			}
-			policy := answer.Header.Get("Content-Security-Policy")
+			policy := response.Header.Get("Content-Security-Policy")
 			if !strings.HasPrefix(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
 				t.Errorf("%s: Content-Security-Policy is %q", name, policy)
 			}
-			if len(answer.Header.Get("X-Request-Id")) != 36 {
+			if len(response.Header.Get("X-Request-Id")) != 36 {
 				t.Errorf("%s: no X-Request-Id", name)
 			}
-			if answer.Header.Get("Access-Control-Allow-Origin") != shared[name] || answer.Header.Get("Server") != "" {
-				t.Errorf("%s: headers nobody asked for: %v", name, answer.Header)
+			if response.Header.Get("Access-Control-Allow-Origin") != shared[name] || response.Header.Get("Server") != "" {
+				t.Errorf("%s: headers nobody asked for: %v", name, response.Header)
 			}
 		}
 	})

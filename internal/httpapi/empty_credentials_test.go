@@ -15,37 +15,37 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// What names nobody does not name the first row: not an empty address or token, no null, no authentic token of
+// What names nobody does not name the first row: not an empty email or token, no null, no authentic token of
 // zeros, which is what a query without its condition would take for anybody.
-func TestNothingNamesNobody(t *testing.T) {
+func TestEmptyCredentials(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
-		live := s.Login(t, address)
-		s.Forgot(t, address)
+		email := s.NewUser(t)
+		live := s.Login(t, email)
+		s.Forgot(t, email)
 		resetToken := s.ResetToken(t, s.NextEmail(t))
 		for _, email := range []string{`""`, `" "`, `"%"`, `null`, `0`, `[]`, `{}`} {
 			for _, password := range []string{fmt.Sprintf("%q", servertest.Password), `""`, `null`, `"null"`, `[]`, `{}`} {
-				answer := s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%s,"password":%s}`, email, password), "Content-Type", asJSON)
-				if answer.Status != http.StatusBadRequest && answer.Status != http.StatusUnauthorized {
-					t.Errorf("login %s, %s: %d", email, password, answer.Status)
+				response := s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%s,"password":%s}`, email, password), "Content-Type", asJSON)
+				if response.Status != http.StatusBadRequest && response.Status != http.StatusUnauthorized {
+					t.Errorf("login %s, %s: %d", email, password, response.Status)
 				}
 			}
 		}
 		for _, password := range []string{`""`, `null`, `"null"`, `[]`, `{}`, `[` + fmt.Sprintf("%q", servertest.Password) + `]`} {
-			answer := s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%q,"password":%s}`, address, password), "Content-Type", asJSON)
-			if answer.Status != http.StatusBadRequest && answer.Status != http.StatusUnauthorized {
-				t.Errorf("login with the password %s: %d", password, answer.Status)
+			response := s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%q,"password":%s}`, email, password), "Content-Type", asJSON)
+			if response.Status != http.StatusBadRequest && response.Status != http.StatusUnauthorized {
+				t.Errorf("login with the password %s: %d", password, response.Status)
 			}
 		}
 		codec := token.NewRefreshCodec([]secret.Secret{servertest.Secret})
 		for _, counter := range []int64{0, 1} {
 			zeros := codec.Encode(token.Refresh{Session: uuid.Nil, Counter: counter})
-			if answer := s.TryRefresh(t, zeros); answer.Status != http.StatusUnauthorized {
-				t.Errorf("a refresh token of zeros: %d", answer.Status)
+			if response := s.TryRefresh(t, zeros); response.Status != http.StatusUnauthorized {
+				t.Errorf("a refresh token of zeros: %d", response.Status)
 			}
-			if answer := s.Logout(t, zeros); answer.Status != http.StatusOK { // authentic, and nothing to end
-				t.Errorf("a logout with zeros: %d", answer.Status)
+			if response := s.Logout(t, zeros); response.Status != http.StatusOK { // authentic, and nothing to end
+				t.Errorf("a logout with zeros: %d", response.Status)
 			}
 		}
 		issuer := token.NewAccessTokens(token.AccessConfig{
@@ -55,13 +55,13 @@ func TestNothingNamesNobody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if answer := s.Authenticate(t, zeros); answer.Status != http.StatusUnauthorized {
-			t.Errorf("an access token of zeros: %d", answer.Status)
+		if response := s.Authenticate(t, zeros); response.Status != http.StatusUnauthorized {
+			t.Errorf("an access token of zeros: %d", response.Status)
 		}
 		for _, path := range []string{"/auth/reset-password", "/auth/reset-password?token=", "/auth/reset-password?token=%20"} {
-			answer := s.Do(t, http.MethodPost, path, `{"password":"an even better horse"}`, "Content-Type", asJSON)
-			if answer.Status != http.StatusBadRequest && answer.Status != http.StatusUnauthorized {
-				t.Errorf("%s: %d", path, answer.Status)
+			response := s.Do(t, http.MethodPost, path, `{"password":"an even better horse"}`, "Content-Type", asJSON)
+			if response.Status != http.StatusBadRequest && response.Status != http.StatusUnauthorized {
+				t.Errorf("%s: %d", path, response.Status)
 			}
 		}
 		s.ExpectLive(t, live)
@@ -69,8 +69,8 @@ func TestNothingNamesNobody(t *testing.T) {
 		if err := s.DB.WithContext(t.Context()).Model(&auth.Session{}).Count(&sessions).Error; err != nil || sessions != 1 {
 			t.Errorf("%d sessions, %v", sessions, err)
 		}
-		if answer := s.Reset(t, resetToken, "an even better horse"); answer.Status != http.StatusOK {
-			t.Errorf("the token was used up: %d", answer.Status)
+		if response := s.Reset(t, resetToken, "an even better horse"); response.Status != http.StatusOK {
+			t.Errorf("the token was used up: %d", response.Status)
 		}
 	})
 }
