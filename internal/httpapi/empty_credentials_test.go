@@ -15,8 +15,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// What names nobody does not name the first row: not an empty email or token, no null, no authentic token of
-// zeros, which is what a query without its condition would take for anybody.
+// Empty, null and zero values select no user or session: not even a correctly signed token with zero ids. A
+// query without its condition would select the first row.
 func TestEmptyCredentials(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -24,45 +24,48 @@ func TestEmptyCredentials(t *testing.T) {
 		live := s.Login(t, email)
 		s.Forgot(t, email)
 		resetToken := s.ResetToken(t, s.NextEmail(t))
-		for _, email := range []string{`""`, `" "`, `"%"`, `null`, `0`, `[]`, `{}`} {
-			for _, password := range []string{fmt.Sprintf("%q", servertest.Password), `""`, `null`, `"null"`, `[]`, `{}`} {
-				response := s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%s,"password":%s}`, email, password), "Content-Type", asJSON)
-				if response.Status != http.StatusBadRequest && response.Status != http.StatusUnauthorized {
-					t.Errorf("login %s, %s: %d", email, password, response.Status)
-				}
+		expectRefused := func(path, body string) {
+			t.Helper()
+			response := s.Do(t, http.MethodPost, path, body, "Content-Type", asJSON)
+			if response.Status != http.StatusBadRequest && response.Status != http.StatusUnauthorized {
+				t.Errorf("%s with %s: %d", path, body, response.Status)
 			}
 		}
-		for _, password := range []string{`""`, `null`, `"null"`, `[]`, `{}`, `[` + fmt.Sprintf("%q", servertest.Password) + `]`} {
-			response := s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%q,"password":%s}`, email, password), "Content-Type", asJSON)
-			if response.Status != http.StatusBadRequest && response.Status != http.StatusUnauthorized {
-				t.Errorf("login with the password %s: %d", password, response.Status)
+		quotedPassword := fmt.Sprintf("%q", servertest.Password)
+		for _, empty := range []string{`""`, `" "`, `"%"`, `null`, `0`, `[]`, `{}`} {
+			for _, password := range []string{quotedPassword, `""`, `null`, `"null"`, `[]`, `{}`} {
+				expectRefused("/auth/login", fmt.Sprintf(`{"email":%s,"password":%s}`, empty, password))
 			}
+		}
+		for _, empty := range []string{`""`, `null`, `"null"`, `[]`, `{}`, `[` + quotedPassword + `]`} {
+			expectRefused("/auth/login", fmt.Sprintf(`{"email":%q,"password":%s}`, email, empty))
 		}
 		codec := token.NewRefreshCodec([]secret.Secret{servertest.Secret})
 		for _, counter := range []int64{0, 1} {
 			zeros := codec.Encode(token.Refresh{Session: uuid.Nil, Counter: counter})
 			if response := s.TryRefresh(t, zeros); response.Status != http.StatusUnauthorized {
-				t.Errorf("a refresh token of zeros: %d", response.Status)
+				t.Errorf("a refresh token with a zero session: %d", response.Status)
 			}
-			if response := s.Logout(t, zeros); response.Status != http.StatusOK { // authentic, and nothing to end
-				t.Errorf("a logout with zeros: %d", response.Status)
+			if response := s.Logout(t, zeros); response.Status != http.StatusOK { // valid, but there is no session
+				t.Errorf("a logout with a zero session: %d", response.Status)
 			}
 		}
 		issuer := token.NewAccessTokens(token.AccessConfig{
-			Keys: s.Keys, Issuer: servertest.PublicURL, Audience: servertest.PublicURL, Lifetime: 15 * time.Minute, Now: s.Clock.Now,
+			Keys:     s.Keys,
+			Issuer:   servertest.PublicURL,
+			Audience: servertest.PublicURL,
+			Lifetime: 15 * time.Minute,
+			Now:      s.Clock.Now,
 		})
 		zeros, err := issuer.Issue(uuid.Nil, uuid.Nil, s.Clock.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if response := s.Authenticate(t, zeros); response.Status != http.StatusUnauthorized {
-			t.Errorf("an access token of zeros: %d", response.Status)
+			t.Errorf("an access token with a zero user and session: %d", response.Status)
 		}
-		for _, path := range []string{"/auth/reset-password", "/auth/reset-password?token=", "/auth/reset-password?token=%20"} {
-			response := s.Do(t, http.MethodPost, path, `{"password":"an even better horse"}`, "Content-Type", asJSON)
-			if response.Status != http.StatusBadRequest && response.Status != http.StatusUnauthorized {
-				t.Errorf("%s: %d", path, response.Status)
-			}
+		for _, query := range []string{"", "?token=", "?token=%20"} {
+			expectRefused("/auth/reset-password"+query, `{"password":"an even better horse"}`)
 		}
 		s.ExpectLive(t, live)
 		var sessions int64
@@ -70,7 +73,7 @@ func TestEmptyCredentials(t *testing.T) {
 			t.Errorf("%d sessions, %v", sessions, err)
 		}
 		if response := s.Reset(t, resetToken, "an even better horse"); response.Status != http.StatusOK {
-			t.Errorf("the token was used up: %d", response.Status)
+			t.Errorf("the reset token was used up: %d", response.Status)
 		}
 	})
 }

@@ -12,28 +12,31 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// Users who come from elsewhere log in with the password they have. The first login makes their hash today's,
-// and of many first logins at once none is refused for it.
+// Imported users log in with their old password. The first login replaces their hash by one with the current
+// algorithm and cost. Parallel first logins all succeed.
 func TestImportedHashIsReplacedAtLogin(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		email := s.NewUser(t)
 		older := s.Login(t, email)
-		foreign, err := bcrypt.GenerateFromPassword([]byte(servertest.Password), bcrypt.MinCost)
+		imported, err := bcrypt.GenerateFromPassword([]byte(servertest.Password), bcrypt.MinCost)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("email = ?", email).UpdateColumn("password_hash", string(foreign)).Error; err != nil {
-			t.Fatal(err)
+		db := s.DB.WithContext(t.Context())
+		update := db.Model(&auth.User{}).Where("email = ?", email).UpdateColumn("password_hash", string(imported))
+		if update.Error != nil {
+			t.Fatal(update.Error)
 		}
 		read := func() (user auth.User) {
-			if err := s.DB.WithContext(t.Context()).Where("email = ?", email).Take(&user).Error; err != nil {
+			if err := db.Where("email = ?", email).Take(&user).Error; err != nil {
 				t.Fatal(err)
 			}
 			return user
 		}
 		before := read()
-		if response := s.Post(t, "/auth/login", "email", email, "password", "a wrong password"); response.Status != http.StatusUnauthorized || read().PasswordHash != string(foreign) {
+		response := s.Post(t, "/auth/login", "email", email, "password", "a wrong password")
+		if response.Status != http.StatusUnauthorized || read().PasswordHash != string(imported) {
 			t.Errorf("a wrong password: %d, %s", response.Status, read().PasswordHash)
 		}
 		for _, response := range atOnce(12, func() servertest.Answer {
@@ -44,13 +47,15 @@ func TestImportedHashIsReplacedAtLogin(t *testing.T) {
 			}
 		}
 		after := read()
-		if password.NewHasher(password.Config{Parameters: password.WeakParameters}).Outdated(after.PasswordHash) || after.Generation != before.Generation || !after.UpdatedAt.Equal(before.UpdatedAt) {
+		hasher := password.NewHasher(password.Config{Parameters: password.WeakParameters})
+		if hasher.Outdated(after.PasswordHash) || after.Generation != before.Generation ||
+			!after.UpdatedAt.Equal(before.UpdatedAt) {
 			t.Errorf("after: %+v\nbefore: %+v", after, before)
 		}
 		s.ExpectLive(t, older)
 		s.Login(t, email)
 		if again := read(); again.PasswordHash != after.PasswordHash {
-			t.Error("a hash of today was replaced")
+			t.Error("a current hash was replaced")
 		}
 	})
 }

@@ -17,7 +17,8 @@ func TestLimitsOff(t *testing.T) {
 		s := servertest.Start(t, engine, servertest.Options{Throttle: false})
 		email := s.NewUser(t)
 		for range 40 {
-			if response := s.Post(t, "/auth/login", "email", email, "password", "a wrong password"); response.Status != http.StatusUnauthorized {
+			response := s.Post(t, "/auth/login", "email", email, "password", "a wrong password")
+			if response.Status != http.StatusUnauthorized {
 				t.Fatalf("a wrong password: %d", response.Status)
 			}
 		}
