@@ -9,10 +9,10 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// racedPairs is how often each pair of operations meets. Run with -count for more.
+// racedPairs is the number of times that each pair of operations races. Run with -count for more.
 const racedPairs = 25
 
-// race makes two calls at once and returns the tokens the first one brought, if any.
+// race makes two calls in parallel. It returns the tokens of the first one, if it succeeded.
 func race(t *testing.T, first, second func() servertest.Answer) (servertest.Tokens, bool) {
 	t.Helper()
 	var one, other servertest.Answer
@@ -21,7 +21,7 @@ func race(t *testing.T, first, second func() servertest.Answer) (servertest.Toke
 	both.Go(func() { other = second() })
 	both.Wait()
 	if other.Status != http.StatusOK {
-		t.Fatalf("the second answered %d %s", other.Status, other.Raw)
+		t.Fatalf("the second call returned %d %s", other.Status, other.Raw)
 	}
 	switch one.Status {
 	case http.StatusOK:
@@ -29,11 +29,11 @@ func race(t *testing.T, first, second func() servertest.Answer) (servertest.Toke
 	case http.StatusUnauthorized:
 		return servertest.Tokens{}, false
 	}
-	t.Fatalf("the first answered %d %s", one.Status, one.Raw)
+	t.Fatalf("the first call returned %d %s", one.Status, one.Raw)
 	return servertest.Tokens{}, false
 }
 
-// No refresh survives a logout that was acknowledged, however close the race.
+// After a successful logout no tokens of the session are valid, not even those of a concurrent refresh.
 func TestLogoutRacesRefresh(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -51,7 +51,7 @@ func TestLogoutRacesRefresh(t *testing.T) {
 	})
 }
 
-// Nor does a refresh, or a login with the old password, that meets a reset.
+// The tokens of a refresh, or of a login with the old password, do not survive a concurrent reset.
 func TestResetRacesRefreshAndLogin(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -71,7 +71,7 @@ func TestResetRacesRefreshAndLogin(t *testing.T) {
 				attempt = func() servertest.Answer { return s.TryRefresh(t, tokens.Refresh) }
 			}
 			gained, granted := race(t, attempt, func() servertest.Answer { return s.Reset(t, resetToken, fresh) })
-			s.NextEmail(t) // of the changed password
+			s.NextEmail(t) // the notification of the changed password
 			s.ExpectDead(t, tokens)
 			if granted {
 				s.ExpectDead(t, gained)
