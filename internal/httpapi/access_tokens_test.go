@@ -59,7 +59,8 @@ func jwks(t *testing.T, s *servertest.Server) (kid string, public *ecdsa.PublicK
 	return key["kid"], public
 }
 
-// A service can verify an access token with only the published keys. The token contains no personal data.
+// A service can verify an access token with only the published keys. The token contains no personal
+// data.
 func TestAccessTokenVerifiesWithPublishedKeys(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -128,7 +129,7 @@ func TestForgedAccessTokens(t *testing.T) {
 		parts := strings.Split(genuine, ".")
 		header, claims := parsePart(t, parts[0]), parsePart(t, parts[1])
 		_, public := jwks(t, s)
-		foreign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		otherKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +146,7 @@ func TestForgedAccessTokens(t *testing.T) {
 		}
 		es256 := func(signed string) []byte {
 			digest := sha256.Sum256([]byte(signed))
-			r, sig, err := ecdsa.Sign(rand.Reader, foreign, digest[:])
+			r, sig, err := ecdsa.Sign(rand.Reader, otherKey, digest[:])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,8 +176,8 @@ func TestForgedAccessTokens(t *testing.T) {
 			"HS256 with the PEM":       forge(map[string]any{"alg": "HS256"}, hs256(publicPEM)),
 			"HS256 with the DER":       forge(map[string]any{"alg": "HS256"}, hs256(der)),
 			"HS256 with the point":     forge(map[string]any{"alg": "HS256"}, hs256(point)),
-			"foreign key, our kid":     forge(nil, es256),
-			"foreign key in jwk":       forge(map[string]any{"jwk": map[string]any{"kty": "EC"}}, es256),
+			"another key, our kid":     forge(nil, es256),
+			"another key in jwk":       forge(map[string]any{"jwk": map[string]any{"kty": "EC"}}, es256),
 			"jku":                      forge(map[string]any{"jku": s.URL + "/keys"}, es256),
 			"no signature":             parts[0] + "." + parts[1] + ".",
 			"two parts":                parts[0] + "." + parts[1],
@@ -196,8 +197,8 @@ func TestForgedAccessTokens(t *testing.T) {
 				t.Errorf("%s: %d %s", name, response.Status, response.Raw)
 			}
 		}
-		// Change the lowest bit of each character of the signature. A lax decoder ignores some bits of the last
-		// character.
+		// Change the lowest bit of each character of the signature. A lax decoder ignores some bits of
+		// the last character.
 		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 		for at := len(genuine) - len(parts[2]); at < len(genuine); at++ {
 			other := alphabet[strings.IndexByte(alphabet, genuine[at])^1]

@@ -29,8 +29,8 @@ type AdminConfig struct {
 //   - /debug/pprof/ returns profiles for `go tool pprof`.
 //   - /dev/mail shows emails, during development.
 //
-// They are not part of the API and clients must not reach them: a profile slows the server down, and the emails give
-// access to accounts.
+// They are not part of the API and clients must not reach them: a profile slows the server down,
+// and the emails give access to accounts.
 func NewAdmin(config AdminConfig) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {

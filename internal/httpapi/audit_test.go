@@ -34,7 +34,8 @@ func TestAuditEvents(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		seen := 0
-		// next makes a call and expects it to record exactly these events, each as kind, outcome and detail.
+		// next makes a call and expects it to record exactly these events, each as kind, outcome and
+		// detail.
 		next := func(call func() servertest.Answer, want ...string) []audit.Event {
 			t.Helper()
 			response := call()
@@ -143,8 +144,8 @@ func TestAuditEvents(t *testing.T) {
 	})
 }
 
-// An action that cannot be recorded fails: it creates no account or session, revokes no session, and
-// changes no password.
+// An action that cannot be recorded fails: it creates no account or session, revokes no session,
+// and changes no password.
 func TestActionFailsIfItCannotBeRecorded(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -228,8 +229,8 @@ func TestFloodCreatesFewEvents(t *testing.T) {
 	})
 }
 
-// The 101st session of a user revokes the one that was not refreshed for the longest time. That need not be
-// the oldest. Sessions of other users are not affected.
+// The 101st session of a user revokes the one that was not refreshed for the longest time. That
+// need not be the oldest. Sessions of other users are not affected.
 func TestSessionLimit(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

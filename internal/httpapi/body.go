@@ -12,7 +12,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxDepth is how deeply the JSON of a body may be nested. The OpenAPI document has flat objects only.
+// maxDepth is how deeply the JSON of a body may be nested. The OpenAPI document has flat objects
+// only.
 const maxDepth = 16
 
 var (
@@ -22,8 +23,8 @@ var (
 	errBodyReading = errors.New("body could not be read")
 )
 
-// readBody reads the body of a request and puts it back for validation. The body must be empty or one
-// JSON value that all parsers read alike. Errors: errTooLarge, errNotJSON, errMalformed,
+// readBody reads the body of a request and puts it back for validation. The body must be empty or
+// one JSON value that all parsers read alike. Errors: errTooLarge, errNotJSON, errMalformed,
 // errBodyReading.
 func readBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
@@ -52,8 +53,8 @@ func declaresJSON(header http.Header) bool {
 }
 
 // checkJSON returns errMalformed for JSON that parsers disagree about (RFC 8259, sections 4, 6, 8.1
-// and 8.2): duplicate names, numbers too large for a double, text that is not UTF-8, lone surrogates,
-// and anything after the value. It also rejects NUL, which PostgreSQL cannot store.
+// and 8.2): duplicate names, numbers too large for a double, text that is not UTF-8, lone
+// surrogates, and anything after the value. It also rejects NUL, which PostgreSQL cannot store.
 func checkJSON(body []byte) error {
 	decoder := jsontext.NewDecoder(bytes.NewReader(body)) // strict by default
 	for {

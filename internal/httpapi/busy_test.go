@@ -9,8 +9,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// If no password can be hashed in time, the operations that need a hash return 503 with Retry-After, and do
-// not use up a reset token. Other operations keep working.
+// If no password can be hashed in time, the operations that need a hash return 503 with
+// Retry-After, and do not use up a reset token. Other operations keep working.
 func TestBusyHashing(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		idle := servertest.Start(t, engine, servertest.Options{})

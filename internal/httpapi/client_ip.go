@@ -10,13 +10,15 @@ import (
 	"strings"
 )
 
-// forwardedFor is the header in which proxies list the IP addresses that a request came through, the nearest last.
+// forwardedFor is the header in which proxies list the IP addresses that a request came through,
+// the nearest last.
 const forwardedFor = "X-Forwarded-For"
 
 // Proxies are the networks whose X-Forwarded-For is trusted.
 type Proxies []netip.Prefix
 
-// ParseProxies parses IP addresses and CIDRs, separated by commas. The error names the first that is neither.
+// ParseProxies parses IP addresses and CIDRs, separated by commas. The error names the first that
+// is neither.
 func ParseProxies(text string) (Proxies, error) {
 	var proxies Proxies
 	for entry := range strings.SplitSeq(text, ",") {
@@ -42,9 +44,9 @@ func (p Proxies) trust(address netip.Addr) bool {
 }
 
 // clientIP returns the IP address that a request came from: the peer's or, if the peer is a trusted
-// proxy, one from X-Forwarded-For. It reads the header from the right, where the nearest proxy appends,
-// and returns the first address that is not a trusted proxy. Anything left of it may be forged. It stops
-// at an entry that cannot be parsed, and returns the address before it.
+// proxy, one from X-Forwarded-For. It reads the header from the right, where the nearest proxy
+// appends, and returns the first address that is not a trusted proxy. Anything left of it may be
+// forged. It stops at an entry that cannot be parsed, and returns the address before it.
 func (p Proxies) clientIP(peer string, header http.Header) string {
 	client, ok := parseNode(peer)
 	if !ok {
@@ -73,8 +75,8 @@ func parseNode(text string) (netip.Addr, bool) {
 	return address.Unmap().WithZone(""), err == nil
 }
 
-// warnUntrustedProxy logs once that X-Forwarded-For came from a peer that is not trusted: behind a proxy that is not
-// configured, all clients have the same IP address.
+// warnUntrustedProxy logs once that X-Forwarded-For came from a peer that is not trusted: behind a
+// proxy that is not configured, all clients have the same IP address.
 func (m *middleware) warnUntrustedProxy(r *http.Request) {
 	if len(r.Header.Values(forwardedFor)) == 0 {
 		return

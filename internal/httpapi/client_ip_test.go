@@ -60,7 +60,8 @@ func TestClientIP(t *testing.T) {
 	}
 }
 
-// For any header, clientIP returns an IP address, and none from the left of the first untrusted one.
+// For any header, clientIP returns an IP address, and none from the left of the first untrusted
+// one.
 func FuzzClientIP(f *testing.F) {
 	f.Add("198.51.100.1, 203.0.113.9", "10.2.2.2")
 	f.Add("[::1]:80, unknown,,", "\x00")

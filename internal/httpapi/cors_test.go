@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,8 @@ import (
 
 const listed = "https://app.example.com"
 
-// origins are Origin headers that a browser or an attacker may send, and whether the origin is listed.
+// origins are Origin headers that a browser or an attacker may send, and whether the origin is
+// listed.
 var origins = map[string]struct {
 	headers []string
 	listed  bool
@@ -38,7 +40,7 @@ var origins = map[string]struct {
 	"two, listed second": {[]string{"Origin", "https://evil.example", "Origin", listed}, false},
 }
 
-// expectCORS checks that a page may read the response exactly if its origin is listed.
+// expectCORS checks that a page can read the response if and only if its origin is listed.
 func expectCORS(t *testing.T, name string, response servertest.Answer, headers []string, listed bool) {
 	t.Helper()
 	want := map[string]string{"Access-Control-Allow-Origin": "", "Access-Control-Expose-Headers": ""}
@@ -64,7 +66,8 @@ func expectCORS(t *testing.T, name string, response servertest.Answer, headers [
 	}
 }
 
-// A page of a listed origin can read every response, including errors. Pages of other origins can read none.
+// A page of a listed origin can read every response, including errors. Pages of other origins can
+// read none.
 func TestCORSOrigins(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		options := servertest.Options{CORSOrigins: listed + ",http://localhost:3000"}
@@ -98,7 +101,7 @@ func TestCORSOrigins(t *testing.T) {
 				{500, broken, "GET", "/.well-known/jwks.json", "", nil},
 				{503, broken, "POST", "/auth/login", login, []string{"Content-Type", asJSON}},
 			} {
-				headers := append(test.headers, origin.headers...)
+				headers := slices.Concat(test.headers, origin.headers)
 				response := test.server.Do(t, test.method, test.path, test.body, headers...)
 				if response.Status != test.status {
 					t.Fatalf("%s: %s %s: %d %s, want %d",
@@ -170,8 +173,8 @@ func TestPreflights(t *testing.T) {
 	})
 }
 
-// Pages of every origin can read the OpenAPI document, the metadata and the public keys, whether CORS is
-// configured or not. If it is not, no other response has CORS headers.
+// Pages of every origin can read the OpenAPI document, the metadata and the public keys, whether
+// CORS is configured or not. If it is not, no other response has CORS headers.
 func TestCORSOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

@@ -15,8 +15,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// Empty, null and zero values select no user or session: not even a correctly signed token with zero ids. A
-// query without its condition would select the first row.
+// Empty, null and zero values select no user or session: not even a correctly signed token with
+// zero ids. A query without its condition would select the first row.
 func TestEmptyCredentials(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

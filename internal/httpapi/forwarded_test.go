@@ -10,7 +10,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// X-Forwarded-For is used if it comes from a trusted proxy. Otherwise it is ignored, and logged once.
+// X-Forwarded-For is used if it comes from a trusted proxy. Otherwise it is ignored, and logged
+// once.
 func TestForwardedIP(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for trusted, want := range map[bool]string{true: "203.0.113.9", false: "127.0.0.1"} {

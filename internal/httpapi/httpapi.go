@@ -1,6 +1,7 @@
-// Package httpapi is the HTTP layer. It implements the interface generated from the OpenAPI document, validates
-// every request against the document before an operation sees it, and turns errors into problem documents
-// (RFC 9457). Status codes, headers and wire types are in this package only.
+// Package httpapi is the HTTP layer. It implements the interface generated from the OpenAPI
+// document, validates every request against the document before an operation sees it, and turns
+// errors into problem documents (RFC 9457). Status codes, headers and wire types are in this
+// package only.
 package httpapi
 
 import (
@@ -40,8 +41,8 @@ type Config struct {
 	CORSOrigins    Origins
 }
 
-// New returns the handler of the API and of the pages next to it. It returns an error if the routes and the
-// OpenAPI document do not match.
+// New returns the handler of the API and of the pages next to it. It returns an error if the routes
+// and the OpenAPI document do not match.
 func New(config Config) (http.Handler, error) {
 	document, err := loadDocument()
 	if err != nil {

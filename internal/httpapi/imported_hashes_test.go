@@ -12,8 +12,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// Imported users log in with their old password. The first login replaces their hash by one with the current
-// algorithm and cost. Parallel first logins all succeed.
+// Imported users log in with their old password. The first login replaces their hash with one of
+// the current algorithm and cost. Parallel first logins all succeed.
 func TestImportedHashIsReplacedAtLogin(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

@@ -30,8 +30,8 @@ func anyJSON() *rapid.Generator[any] {
 	)
 }
 
-// Every operation returns 400 for a body that the OpenAPI document does not allow: it never succeeds and never
-// fails with 500. The client checks that the responses match the document.
+// Every operation returns 400 for a body that the OpenAPI document does not allow: it never
+// succeeds and never fails with 500. The client checks that the responses match the document.
 func TestInvalidBodies(t *testing.T) {
 	operations := map[string][]string{ // the required strings; the last one is never sent as a string
 		"/auth/register":               {"name", "email", "confirm", "password"},

@@ -10,8 +10,9 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// Switching the limits off allows any number of attempts. Known networks are still recorded, so that the limits work
-// when they are switched on again, and the audit log is still protected from a flood.
+// Switching the limits off allows any number of attempts. Known networks are still recorded, so
+// that the limits work when they are switched on again, and the audit log is still protected from a
+// flood.
 func TestLimitsOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{Throttle: false})

@@ -53,8 +53,8 @@ func countStatuses(responses []servertest.Answer) map[int]int {
 	return count
 }
 
-// Parallel guesses cannot exceed the limit: only a 401 had its password hashed. On a slow machine or with the
-// race detector, some guesses wait longer than an operation may take, and return 503.
+// Parallel guesses cannot exceed the limit: only a 401 had its password hashed. On a slow machine
+// or with the race detector, some guesses wait longer than an operation may take, and return 503.
 func TestParallelGuesses(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
@@ -127,7 +127,8 @@ func TestLimitPerEmailAndNetwork(t *testing.T) {
 	})
 }
 
-// Other spellings of the email, other IP addresses of an IPv6 /64 and untrusted headers allow no more attempts.
+// Other spellings of the email, other IP addresses of an IPv6 /64 and untrusted headers allow no
+// more attempts.
 func TestSpellingsShareABudget(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for _, behindProxy := range []bool{true, false} {
@@ -155,8 +156,8 @@ func TestSpellingsShareABudget(t *testing.T) {
 	})
 }
 
-// Guesses from other networks do not lock out the user on a network that they have logged in from. A password
-// reset resets the limit.
+// Guesses from other networks do not lock out the user on a network that they have logged in from.
+// A password reset resets the limit.
 func TestLimitPerEmail(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
@@ -230,8 +231,8 @@ func TestLimitPerNetwork(t *testing.T) {
 	})
 }
 
-// A network that requests too many emails gets 429. An email that received too many gets no more, and the
-// response does not show it.
+// A network that requests too many emails gets 429. An email that received too many gets no more,
+// and the response does not show it.
 func TestResetEmailLimits(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)

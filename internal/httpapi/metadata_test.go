@@ -10,8 +10,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// A framework that knows only the issuer finds the keys in the metadata, at both paths. The metadata contains
-// no endpoint or grant type that does not exist.
+// A framework that knows only the issuer finds the keys in the metadata, at both paths. The
+// metadata contains no endpoint or grant type that does not exist.
 func TestMetadata(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

@@ -23,8 +23,9 @@ const (
 	backlogTimeout = time.Second
 )
 
-// Metrics are the server's Prometheus metrics. Clients cannot choose the values of labels, so the number of time
-// series is bounded, and no label contains an email, an IP address, a path or a token.
+// Metrics are the server's Prometheus metrics. Clients cannot choose the values of labels, so the
+// number of time series is bounded, and no label contains an email, an IP address, a path or a
+// token.
 type Metrics struct {
 	registry *prometheus.Registry
 	duration *prometheus.HistogramVec // also counts the requests
@@ -33,8 +34,8 @@ type Metrics struct {
 	refused  prometheus.Counter // because hashing was busy
 }
 
-// NewMetrics returns the metrics of one server. It counts requests itself, and reads the hasher, the outbox and the
-// database pools, by name, at each scrape.
+// NewMetrics returns the metrics of one server. It counts requests itself, and reads the hasher,
+// the outbox and the database pools, by name, at each scrape.
 func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*sql.DB) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
@@ -82,7 +83,8 @@ func (m *Metrics) observe(operation string, status int, took time.Duration) {
 	m.duration.WithLabelValues(operation, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-// handler serves the metrics in Prometheus' format. It logs metrics that cannot be read, and leaves them out.
+// handler serves the metrics in Prometheus' format. It logs metrics that cannot be read, and leaves
+// them out.
 func (m *Metrics) handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),

@@ -43,8 +43,8 @@ func expectMetric(t *testing.T, s *servertest.Server, series string, want float6
 	}
 }
 
-// The metrics count requests by operation and status. Requests to anything that is not an operation count as
-// "other".
+// The metrics count requests by operation and status. Requests to anything that is not an operation
+// count as "other".
 func TestRequestMetrics(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{Throttle: true, CORSOrigins: listed})
@@ -134,7 +134,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 	})
 }
 
-// Failures are counted by cause: panics, passwords that could not be hashed in time, and an unavailable database.
+// Failures are counted by cause: panics, passwords that could not be hashed in time, and an
+// unavailable database.
 func TestFailureMetrics(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true, NoHashing: true})

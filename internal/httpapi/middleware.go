@@ -17,8 +17,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/web"
 )
 
-// The security headers of a response. An API response may load and embed nothing; the pages set policies of
-// their own.
+// The security headers of a response. An API response may load and embed nothing; the pages set
+// policies of their own.
 const (
 	contentSecurityPolicy   = "default-src 'none'; frame-ancestors 'none'"
 	strictTransportSecurity = "max-age=63072000; includeSubDomains"
@@ -39,9 +39,9 @@ type middleware struct {
 	warned    sync.Once // about an untrusted proxy
 }
 
-// handle is the outermost middleware. It gives the request an id, sets the headers that every response has,
-// limits the body and the time, recovers from panics, and counts and logs the request. It never logs the query,
-// which may contain a reset token.
+// handle is the outermost middleware. It gives the request an id, sets the headers that every
+// response has, limits the body and the time, recovers from panics, and counts and logs the
+// request. It never logs the query, which may contain a reset token.
 func (m *middleware) handle(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
@@ -101,8 +101,8 @@ func (m *middleware) recover(next echo.HandlerFunc, c echo.Context) (err error) 
 	return next(c)
 }
 
-// storable returns the text of a header in a form that both databases can store: valid UTF-8 without NUL, and
-// not too long.
+// storable returns the text of a header in a form that both databases can store: valid UTF-8
+// without NUL, and not too long.
 func storable(text string) string {
 	if len(text) > maxUserAgent {
 		text = text[:maxUserAgent]

@@ -14,8 +14,9 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// model predicts the state of the server's accounts and sessions. The clock advances in steps of which no sum
-// is within a second of a limit, because the real time of the test is added.
+// model predicts the state of the server's accounts and sessions. The server's clock runs in real
+// time between the steps. The "wait" steps are chosen so that no sum of them is within a second of
+// a limit.
 type model struct {
 	t        testing.TB
 	s        *servertest.Server
@@ -48,8 +49,8 @@ func (m *model) isValid(one *session) bool {
 		one.generation == one.owner.generation && !one.owner.disabled
 }
 
-// predictRefresh reports whether a refresh with a token of a session must succeed, and revokes the session in
-// the model if the token is reused.
+// predictRefresh reports whether a refresh with a token of a session must succeed, and revokes the
+// session in the model if the token is reused.
 func (m *model) predictRefresh(one *session, at int) bool {
 	now, last := m.now(), len(one.tokens)-1
 	switch {
@@ -230,9 +231,9 @@ func expect(rt *rapid.T, response servertest.Answer, success bool) {
 	}
 }
 
-// After any sequence of steps the server's accounts and sessions match the model: a session has at most one
-// current refresh token, and none after a logout, after a reset or while the user is disabled. A retry within
-// the grace period never ends a session.
+// After any sequence of steps the server's accounts and sessions match the model: a session has at
+// most one current refresh token, and none after a logout, after a reset or while the user is
+// disabled. A retry within the grace period never ends a session.
 func TestModelOfSessions(t *testing.T) {
 	checks := map[databasetest.Engine]string{databasetest.SQLite: "200", databasetest.Postgres: "20"}
 	isSet := false

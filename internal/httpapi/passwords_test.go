@@ -54,7 +54,8 @@ func TestLoginDoesNotRevealAccounts(t *testing.T) {
 	})
 }
 
-// A login needs exactly the registered password. Only the Unicode form of its characters may differ.
+// A login needs exactly the registered password. Only the Unicode form of its characters may
+// differ.
 func TestPasswordsAreExact(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -92,8 +93,8 @@ func TestPasswordsAreExact(t *testing.T) {
 	})
 }
 
-// The response to a weak password contains the reason, as a code and as a text. A password that only becomes
-// too short by normalization is a validation error, like any other that is too short.
+// The response to a weak password contains the reason, as a code and as a text. A password that
+// only becomes too short by normalization is a validation error, like any other that is too short.
 func TestWeakPasswordsAreRefused(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -248,8 +249,8 @@ func TestResetsRace(t *testing.T) {
 	})
 }
 
-// A password reset request returns the same response for every email. The message goes to the stored email of
-// the account, with a link from the configuration, not from the request.
+// A password reset request returns the same response for every email. The message goes to the
+// stored email of the account, with a link from the configuration, not from the request.
 func TestForgotDoesNotRevealAccounts(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

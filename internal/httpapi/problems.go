@@ -35,7 +35,8 @@ const (
 	invalidToken = realm + `, error="invalid_token"`
 )
 
-// errorTable maps errors to responses. The first row that matches counts; the last one matches everything.
+// errorTable maps errors to responses. The first row that matches counts; the last one matches
+// everything.
 var errorTable = []errorRow{
 	{as[*invalidRequestError], http.StatusBadRequest, api.ProblemCodeValidationFailed, ""},
 	{is(auth.ErrInvalidEmail), http.StatusBadRequest, api.ProblemCodeValidationFailed, ""},
@@ -98,8 +99,9 @@ func (p problems) of(err error, id string) (errorRow, api.Problem) {
 	return row, document
 }
 
-// lengthError turns password.ErrTooShort and password.ErrTooLong into a validation error. The OpenAPI
-// document limits the length of the password as submitted; its normalized form may be shorter or longer.
+// lengthError turns password.ErrTooShort and password.ErrTooLong into a validation error. The
+// OpenAPI document limits the length of the password as submitted; its normalized form may be
+// shorter or longer.
 func lengthError(err error) error {
 	invalid := &invalidRequestError{}
 	switch {

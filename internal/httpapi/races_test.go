@@ -33,7 +33,8 @@ func race(t *testing.T, first, second func() servertest.Answer) (servertest.Toke
 	return servertest.Tokens{}, false
 }
 
-// After a successful logout no tokens of the session are valid, not even those of a concurrent refresh.
+// After a successful logout no tokens of the session are valid, not even those of a concurrent
+// refresh.
 func TestLogoutRacesRefresh(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

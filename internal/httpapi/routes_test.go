@@ -25,8 +25,8 @@ const documentWithParameter = `{
 	}}}
 }`
 
-// serveDocument returns a handler whose one route deletes a thing. A request is authenticated if its Authorization
-// header is "Bearer good".
+// serveDocument returns a handler whose one route deletes a thing. A request is authenticated if
+// its Authorization header is "Bearer good".
 func serveDocument(t *testing.T) http.Handler {
 	t.Helper()
 	document, err := openapi3.NewLoader().LoadFromData([]byte(documentWithParameter))
@@ -81,7 +81,8 @@ func TestPathWithParameter(t *testing.T) {
 	}
 }
 
-// The server does not start if an operation has no route, or if a route is neither an operation nor a page.
+// The server does not start if an operation has no route, or if a route is neither an operation nor
+// a page.
 func TestRoutesMatchTheDocument(t *testing.T) {
 	document, err := loadDocument()
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/signing"
 )
 
-// Server implements the interface generated from the OpenAPI document. It gets validated requests and
-// returns the errors of package auth, which middleware.writeError turns into problem documents.
+// Server implements the interface generated from the OpenAPI document. It gets validated requests
+// and returns the errors of package auth, which middleware.writeError turns into problem documents.
 type Server struct {
 	auth      *auth.Service
 	keys      *signing.Keyring
@@ -124,9 +124,9 @@ func (s *Server) GetOpenIDConfiguration(
 	return api.GetOpenIDConfiguration200JSONResponse{MetadataJSONResponse: s.metadata()}, nil
 }
 
-// metadata returns the metadata of this server (RFC 8414, section 2). Section 3.2 says to omit empty
-// lists, but one of these two is required, and omitting the other would mean that two grant types are
-// supported.
+// metadata returns the metadata of this server (RFC 8414, section 2). Section 3.2 says to omit
+// empty lists, but one of these two is required, and omitting the other would mean that two grant
+// types are supported.
 func (s *Server) metadata() api.MetadataJSONResponse {
 	return api.MetadataJSONResponse{
 		Body: api.ServerMetadata{

@@ -45,8 +45,8 @@ func service(t *testing.T, s *servertest.Server) (*verify.Verifier, *network) {
 	return verifier, wire
 }
 
-// A service that caches the keys as long as allowed accepts all valid tokens while the keys rotate. A hundred
-// parallel verifications at its start fetch the keys once.
+// A service that caches the keys as long as allowed accepts all valid tokens while the keys rotate.
+// A hundred parallel verifications at its start fetch the keys once.
 func TestServicesDuringKeyRotation(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -93,8 +93,9 @@ func TestServicesDuringKeyRotation(t *testing.T) {
 	})
 }
 
-// A service does not notice a logout: it accepts the access token until it expires. It does refuse tokens of a
-// revoked key, as soon as it fetches the keys again: when it sees a token of the next key, or when they expire.
+// A service does not notice a logout: it accepts the access token until it expires. It does refuse
+// tokens of a revoked key, as soon as it fetches the keys again: when it sees a token of the next
+// key, or when they expire.
 func TestServicesAfterLogoutAndRevocation(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

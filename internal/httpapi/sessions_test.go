@@ -15,8 +15,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// A client that sends the same refresh token in parallel stays logged in and gets one new token. A token older
-// than the previous one revokes the session.
+// A client that sends the same refresh token in parallel stays logged in and gets one new token. A
+// token older than the previous one revokes the session.
 func TestRefreshRacesItself(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -172,7 +172,8 @@ func TestAccessTokenExpires(t *testing.T) {
 	})
 }
 
-// The access token of a session that has been idle for too long is refused, even if it has not expired.
+// The access token of a session that has been idle for too long is refused, even if it has not
+// expired.
 func TestAccessTokenOfIdleSession(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -219,8 +220,8 @@ func TestLogout(t *testing.T) {
 	})
 }
 
-// A user whose disabled_at is set is refused from the next request on. When it is cleared, the sessions work
-// again.
+// A user whose disabled_at is set is refused from the next request on. When it is cleared, the
+// sessions work again.
 func TestDisabledUser(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

@@ -84,7 +84,8 @@ func TestEndlessBodyIsCutOff(t *testing.T) {
 	})
 }
 
-// endlessReader counts the bytes read from it. The client may still read when the response has arrived.
+// endlessReader counts the bytes read from it. The client may still read when the response has
+// arrived.
 type endlessReader struct {
 	read  atomic.Int64
 	limit int64
@@ -100,7 +101,8 @@ func (r *endlessReader) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A failing SQL statement and a panic return 500. Their cause is in the log, but not in the response.
+// A failing SQL statement and a panic return 500. Their cause is in the log, but not in the
+// response.
 func TestServerErrors(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true})
@@ -144,7 +146,8 @@ func TestDatabaseUnavailable(t *testing.T) {
 	})
 }
 
-// expectEverywhere calls the operations and expects each to return this problem. It returns the responses.
+// expectEverywhere calls the operations and expects each to return this problem. It returns the
+// responses.
 func expectEverywhere(
 	t *testing.T, s *servertest.Server, tokens servertest.Tokens, status int, code string,
 ) []servertest.Answer {

@@ -63,8 +63,9 @@ func newValidator(document *openapi3.T, authenticate openapi3filter.Authenticati
 	return v
 }
 
-// checkRoutes returns an error unless every operation of the document has a route, and every other route is one
-// of pages. A route that is neither would be served without validation and authentication.
+// checkRoutes returns an error unless every operation of the document has a route, and every other
+// route is one of pages. A route that is neither would be served without validation and
+// authentication.
 func (v *validator) checkRoutes(routes []*echo.Route, pages map[route]bool) error {
 	served := make(map[route]bool)
 	var errs []error
@@ -97,7 +98,8 @@ func (v *validator) operationID(method, path string) string {
 	return otherOperation
 }
 
-// validate is a middleware that lets valid requests through. Requests for pages, which take no input, pass.
+// validate is a middleware that lets valid requests through. Requests for pages, which take no
+// input, pass.
 func (v *validator) validate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -129,8 +131,8 @@ func (v *validator) validate(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// pathParams returns the parameters in the path as the operation will get them: unescaped, although Echo matched the
-// escaped path.
+// pathParams returns the parameters in the path as the operation will get them: unescaped, although
+// Echo matched the escaped path.
 func pathParams(c echo.Context) map[string]string {
 	params := make(map[string]string)
 	for _, name := range c.ParamNames() {

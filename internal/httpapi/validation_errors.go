@@ -14,15 +14,16 @@ import (
 	"github.com/sesame-auth/sesame/gen/api"
 )
 
-// invalidRequestError is returned for a request that the OpenAPI document does not allow. It lists every error.
+// invalidRequestError is returned for a request that the OpenAPI document does not allow. It lists
+// every error.
 type invalidRequestError struct{ errors []api.ValidationError }
 
 func (e *invalidRequestError) Error() string {
 	return fmt.Sprintf("the request is invalid (%d errors)", len(e.errors))
 }
 
-// add adds an error in the body, at a JSON pointer. It does not use the validator's texts: they quote
-// what was submitted, even a password.
+// add adds an error in the body, at a JSON pointer. It does not use the validator's texts: they
+// quote what was submitted, even a password.
 func (e *invalidRequestError) add(pointer string, code api.ValidationCode, detail string) {
 	e.errors = append(e.errors, api.ValidationError{Pointer: &pointer, Code: code, Detail: detail})
 }
@@ -159,7 +160,8 @@ func (e *invalidRequestError) addUnequal(operation *openapi3.Operation, body []b
 	}
 }
 
-// addDuplicates adds query parameters that were given more than once: readers disagree about which one counts.
+// addDuplicates adds query parameters that were given more than once: readers disagree about which
+// one counts.
 func (e *invalidRequestError) addDuplicates(operation *openapi3.Operation, query url.Values) {
 	for _, parameter := range operation.Parameters {
 		if name := parameter.Value.Name; parameter.Value.In == openapi3.ParameterInQuery && len(query[name]) > 1 {
