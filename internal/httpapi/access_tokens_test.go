@@ -22,18 +22,18 @@ import (
 
 var base64url = base64.RawURLEncoding
 
-// jwks reads the one published key the way a service would: over HTTP, by RFC 7517 alone.
+// jwks returns the published key, read over HTTP as RFC 7517 says, like a service would.
 func jwks(t *testing.T, s *servertest.Server) (kid string, public *ecdsa.PublicKey) {
 	t.Helper()
-	answer := s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
-	if answer.Header.Get("Cache-Control") != "public, max-age=300" {
-		t.Errorf("Cache-Control is %q", answer.Header.Get("Cache-Control"))
+	response := s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
+	if response.Header.Get("Cache-Control") != "public, max-age=300" {
+		t.Errorf("Cache-Control is %q", response.Header.Get("Cache-Control"))
 	}
 	var set struct {
 		Keys []map[string]string `json:"keys"`
 	}
-	if err := json.Unmarshal([]byte(answer.Raw), &set); err != nil || len(set.Keys) != 1 {
-		t.Fatalf("keys: %s", answer.Raw)
+	if err := json.Unmarshal([]byte(response.Raw), &set); err != nil || len(set.Keys) != 1 {
+		t.Fatalf("keys: %s", response.Raw)
 	}
 	key := set.Keys[0]
 	if key["kty"] != "EC" || key["crv"] != "P-256" || key["alg"] != "ES256" || key["use"] != "sig" || key["d"] != "" {
@@ -51,35 +51,42 @@ func jwks(t *testing.T, s *servertest.Server) (kid string, public *ecdsa.PublicK
 	if err != nil {
 		t.Fatal(err)
 	}
-	thumbprint := sha256.Sum256([]byte(`{"crv":"P-256","kty":"EC","x":"` + key["x"] + `","y":"` + key["y"] + `"}`)) // RFC 7638, section 3
+	// RFC 7638, section 3.
+	thumbprint := sha256.Sum256([]byte(`{"crv":"P-256","kty":"EC","x":"` + key["x"] + `","y":"` + key["y"] + `"}`))
 	if base64url.EncodeToString(thumbprint[:]) != key["kid"] {
 		t.Error("kid is not the thumbprint")
 	}
 	return key["kid"], public
 }
 
-// A service needs the published keys and nothing else to verify a token; it says nothing about the person.
-func TestAccessTokenAsAServiceSeesIt(t *testing.T) {
+// A service can verify an access token with only the published keys. The token contains no personal
+// data.
+func TestAccessTokenVerifiesWithPublishedKeys(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
-		s.Clock.Stop() // or the login may be of one second and its token of the next
+		email := s.NewUser(t)
+		s.Clock.Stop() // so that the login and its token have the same second
 		now := s.Clock.Now().Unix()
-		parts := strings.Split(s.Login(t, address).Access, ".")
+		parts := strings.Split(s.Login(t, email).Access, ".")
 		kid, public := jwks(t, s)
 		digest := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 		signature, err := base64url.DecodeString(parts[2])
 		if err != nil || len(signature) != 64 {
 			t.Fatalf("signature: %v", err)
 		}
-		if !ecdsa.Verify(public, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
+		r, sig := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+		if !ecdsa.Verify(public, digest[:], r, sig) {
 			t.Error("the published key does not verify the token")
 		}
-		header, claims := part(t, parts[0]), part(t, parts[1])
+		header, claims := parsePart(t, parts[0]), parsePart(t, parts[1])
 		if len(header) != 3 || header["alg"] != "ES256" || header["typ"] != "at+jwt" || header["kid"] != kid {
 			t.Errorf("header: %v", header)
 		}
-		for claim, want := range map[string]any{"iss": servertest.PublicURL, "aud": servertest.PublicURL, "client_id": "sesame"} {
+		for claim, want := range map[string]any{
+			"iss":       servertest.PublicURL,
+			"aud":       servertest.PublicURL,
+			"client_id": "sesame",
+		} {
 			if claims[claim] != want {
 				t.Errorf("%s is %v", claim, claims[claim])
 			}
@@ -90,13 +97,13 @@ func TestAccessTokenAsAServiceSeesIt(t *testing.T) {
 			t.Errorf("times: %v", claims)
 		}
 		names := []string{"iss", "aud", "sub", "sid", "jti", "iat", "exp", "client_id", "auth_time"}
-		if len(claims) != len(names) || strings.Contains(part64(t, parts[1]), address) {
+		if len(claims) != len(names) || strings.Contains(decodePart(t, parts[1]), email) {
 			t.Errorf("claims: %v", claims)
 		}
 	})
 }
 
-func part64(t *testing.T, text string) string {
+func decodePart(t *testing.T, text string) string {
 	t.Helper()
 	raw, err := base64url.DecodeString(text)
 	if err != nil {
@@ -105,24 +112,24 @@ func part64(t *testing.T, text string) string {
 	return string(raw)
 }
 
-func part(t *testing.T, text string) map[string]any {
+func parsePart(t *testing.T, text string) map[string]any {
 	t.Helper()
 	var members map[string]any
-	if err := json.Unmarshal([]byte(part64(t, text)), &members); err != nil {
+	if err := json.Unmarshal([]byte(decodePart(t, text)), &members); err != nil {
 		t.Fatal(err)
 	}
 	return members
 }
 
-// Tokens that an attacker makes from what is public are refused.
+// Tokens that an attacker forges from public information are refused.
 func TestForgedAccessTokens(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		genuine := s.Login(t, s.NewUser(t)).Access
 		parts := strings.Split(genuine, ".")
-		header, claims := part(t, parts[0]), part(t, parts[1])
+		header, claims := parsePart(t, parts[0]), parsePart(t, parts[1])
 		_, public := jwks(t, s)
-		foreign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		otherKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,13 +146,14 @@ func TestForgedAccessTokens(t *testing.T) {
 		}
 		es256 := func(signed string) []byte {
 			digest := sha256.Sum256([]byte(signed))
-			r, sig, err := ecdsa.Sign(rand.Reader, foreign, digest[:])
+			r, sig, err := ecdsa.Sign(rand.Reader, otherKey, digest[:])
 			if err != nil {
 				t.Fatal(err)
 			}
 			return append(r.FillBytes(make([]byte, 32)), sig.FillBytes(make([]byte, 32))...)
 		}
-		nothing := func(string) []byte { return nil }
+		unsigned := func(string) []byte { return nil }
+		genuineSignature := func(string) []byte { return []byte(decodePart(t, parts[2])) }
 		forge := func(change map[string]any, sign func(string) []byte) string {
 			changed := maps.Clone(header)
 			maps.Copy(changed, change)
@@ -160,15 +168,16 @@ func TestForgedAccessTokens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		publicPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 		forged := map[string]string{
-			"alg none":                 forge(map[string]any{"alg": "none"}, nothing),
-			"alg NoNe":                 forge(map[string]any{"alg": "NoNe"}, nothing),
-			"alg none, same signature": forge(map[string]any{"alg": "none"}, func(string) []byte { raw, _ := base64url.DecodeString(parts[2]); return raw }),
-			"HS256 with the PEM":       forge(map[string]any{"alg": "HS256"}, hs256(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))),
+			"alg none":                 forge(map[string]any{"alg": "none"}, unsigned),
+			"alg NoNe":                 forge(map[string]any{"alg": "NoNe"}, unsigned),
+			"alg none, same signature": forge(map[string]any{"alg": "none"}, genuineSignature),
+			"HS256 with the PEM":       forge(map[string]any{"alg": "HS256"}, hs256(publicPEM)),
 			"HS256 with the DER":       forge(map[string]any{"alg": "HS256"}, hs256(der)),
 			"HS256 with the point":     forge(map[string]any{"alg": "HS256"}, hs256(point)),
-			"foreign key, our kid":     forge(nil, es256),
-			"foreign key in jwk":       forge(map[string]any{"jwk": map[string]any{"kty": "EC"}}, es256),
+			"another key, our kid":     forge(nil, es256),
+			"another key in jwk":       forge(map[string]any{"jwk": map[string]any{"kty": "EC"}}, es256),
 			"jku":                      forge(map[string]any{"jku": s.URL + "/keys"}, es256),
 			"no signature":             parts[0] + "." + parts[1] + ".",
 			"two parts":                parts[0] + "." + parts[1],
@@ -183,21 +192,23 @@ func TestForgedAccessTokens(t *testing.T) {
 		}
 		forged["another user's claims"] = parts[0] + "." + base64url.EncodeToString(body) + "." + parts[2]
 		for name, text := range forged {
-			if answer := s.Authenticate(t, text); answer.Status != http.StatusUnauthorized || answer.Code() != "invalid_access_token" {
-				t.Errorf("%s: %d %s", name, answer.Status, answer.Raw)
+			response := s.Authenticate(t, text)
+			if response.Status != http.StatusUnauthorized || response.Code() != "invalid_access_token" {
+				t.Errorf("%s: %d %s", name, response.Status, response.Raw)
 			}
 		}
-		// Any one character of the signature, changed in its lowest bit: the last one holds bits that a lax
-		// decoder passes over.
+		// Change the lowest bit of each character of the signature. A lax decoder ignores some bits of
+		// the last character.
 		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 		for at := len(genuine) - len(parts[2]); at < len(genuine); at++ {
 			other := alphabet[strings.IndexByte(alphabet, genuine[at])^1]
-			if answer := s.Authenticate(t, genuine[:at]+string(other)+genuine[at+1:]); answer.Status != http.StatusUnauthorized {
-				t.Errorf("character %d of the signature changed: %d", at, answer.Status)
+			response := s.Authenticate(t, genuine[:at]+string(other)+genuine[at+1:])
+			if response.Status != http.StatusUnauthorized {
+				t.Errorf("character %d of the signature changed: %d", at, response.Status)
 			}
 		}
-		if answer := s.Authenticate(t, genuine); answer.Status != http.StatusOK {
-			t.Errorf("the genuine token: %d", answer.Status)
+		if response := s.Authenticate(t, genuine); response.Status != http.StatusOK {
+			t.Errorf("the genuine token: %d", response.Status)
 		}
 	})
 }

@@ -14,10 +14,10 @@ const readyTimeout = 2 * time.Second
 
 // AdminConfig configures the admin endpoints.
 type AdminConfig struct {
-	Ready     func(context.Context) error // nil if the server can handle requests
+	Ready     func(context.Context) error // returns nil if the server can handle requests
 	Metrics   *Metrics
 	Profiling bool         // serve /debug/pprof/
-	Mailbox   http.Handler // of /dev/mail and the assets that its pages load; nil: none
+	Mailbox   http.Handler // serves /dev/mail and the assets of its pages; nil: none
 	Log       *slog.Logger
 }
 
@@ -29,8 +29,8 @@ type AdminConfig struct {
 //   - /debug/pprof/ returns profiles for `go tool pprof`.
 //   - /dev/mail shows emails, during development.
 //
-// They are not part of the API and clients must not reach them: a profile slows the server down, and the emails give
-// access to accounts.
+// They are not part of the API and clients must not reach them: a profile slows the server down,
+// and the emails give access to accounts.
 func NewAdmin(config AdminConfig) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {

@@ -13,7 +13,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// recorded reads the events of accounts and sessions so far, the oldest first.
+// recorded returns the audit events of accounts and sessions so far, the oldest first.
 func recorded(t *testing.T, s *servertest.Server) []audit.Event {
 	t.Helper()
 	var events []audit.Event
@@ -29,22 +29,24 @@ func recorded(t *testing.T, s *servertest.Server) []audit.Event {
 	return events
 }
 
-// Every event of an account and its sessions is on record, once, with where it came from.
-func TestWhatIsRecorded(t *testing.T) {
+// Every event of an account and its sessions is recorded once, with the request and the client.
+func TestAuditEvents(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		seen := 0
-		// next makes a call and demands exactly these events of it, each as kind, outcome and detail.
+		// next makes a call and expects it to record exactly these events, each as kind, outcome and
+		// detail.
 		next := func(call func() servertest.Answer, want ...string) []audit.Event {
 			t.Helper()
-			answer := call()
+			response := call()
 			events := recorded(t, s)[seen:]
 			seen += len(events)
 			var got []string
 			for _, event := range events {
 				got = append(got, fmt.Sprintf("%s %s %s", event.Kind, event.Outcome, event.Detail))
-				if event.RequestID != answer.Header.Get("X-Request-Id") || event.IP != "127.0.0.1" || time.Since(event.At).Abs() > time.Minute {
-					t.Errorf("%s: request %q, address %q, at %s", event.Kind, event.RequestID, event.IP, event.At)
+				if event.RequestID != response.Header.Get("X-Request-Id") || event.IP != "127.0.0.1" ||
+					time.Since(event.At).Abs() > time.Minute {
+					t.Errorf("%s: request %q, IP %q, at %s", event.Kind, event.RequestID, event.IP, event.At)
 				}
 			}
 			if !slices.Equal(got, want) {
@@ -52,8 +54,10 @@ func TestWhatIsRecorded(t *testing.T) {
 			}
 			return events
 		}
-		login := func(address, password string) func() servertest.Answer {
-			return func() servertest.Answer { return s.Post(t, "/auth/login", "email", address, "password", password) }
+		login := func(email, password string) func() servertest.Answer {
+			return func() servertest.Answer {
+				return s.Post(t, "/auth/login", "email", email, "password", password)
+			}
 		}
 		refresh := func(token string) func() servertest.Answer {
 			return func() servertest.Answer { return s.TryRefresh(t, token) }
@@ -66,9 +70,10 @@ func TestWhatIsRecorded(t *testing.T) {
 		registered := next(func() servertest.Answer { return s.Register(t, "Ada@Example.com") }, "register success ")
 		next(func() servertest.Answer { return s.Register(t, ada) }) // taken
 		user := registered[0].UserID
-		var known auth.User
-		if err := s.DB.WithContext(t.Context()).Take(&known).Error; err != nil || known.ID != user || registered[0].Email != ada {
-			t.Errorf("recorded user %s %q, want %s, %v", user, registered[0].Email, known.ID, err)
+		var stored auth.User
+		err := s.DB.WithContext(t.Context()).Take(&stored).Error
+		if err != nil || stored.ID != user || registered[0].Email != ada {
+			t.Errorf("recorded user %s %q, want %s, %v", user, registered[0].Email, stored.ID, err)
 		}
 		for _, event := range next(login(ada, "not the password"), "login failure wrong password") {
 			if event.UserID != user || event.Email != ada {
@@ -82,32 +87,33 @@ func TestWhatIsRecorded(t *testing.T) {
 		}
 		for _, event := range next(login("Pa$$word in the wrong field", "x"), "login failure no such account") {
 			if event.Email != "" {
-				t.Errorf("what is no address was recorded: %+v", event)
+				t.Errorf("text that is not an email was recorded: %+v", event)
 			}
 		}
 		var tokens servertest.Tokens
 		opened := next(func() servertest.Answer {
-			answer := s.Do(t, http.MethodPost, "/auth/login", `{"email":"`+ada+`","password":"`+servertest.Password+`"}`, "Content-Type", asJSON, "User-Agent", `a "browser" é`)
-			tokens = servertest.Tokens{Access: answer.Text("accessToken"), Refresh: answer.Text("refreshToken")}
-			return answer
+			response := s.Do(t, http.MethodPost, "/auth/login",
+				`{"email":"`+ada+`","password":"`+servertest.Password+`"}`,
+				"Content-Type", asJSON, "User-Agent", `a "browser" é`)
+			tokens = servertest.Tokens{Access: response.Text("accessToken"), Refresh: response.Text("refreshToken")}
+			return response
 		}, "login success ")
 		if opened[0].UserAgent != `a "browser" é` || opened[0].UserID != user {
 			t.Errorf("%+v", opened[0])
 		}
 		next(func() servertest.Answer { return s.Authenticate(t, tokens.Access) })
 		next(refresh("garbage"))
-		next(refresh(tokens.Refresh)) // an ordinary refresh is no event
-		for _, event := range slices.Concat(
-			next(refresh(tokens.Refresh), "refresh-replay success "),
-			func() []audit.Event {
-				s.Clock.Advance(31 * time.Second)
-				return next(refresh(tokens.Refresh), "refresh-reuse failure an old refresh token was used again: the session is revoked")
-			}()) {
+		next(refresh(tokens.Refresh)) // an ordinary refresh is not recorded
+		replay := next(refresh(tokens.Refresh), "refresh-replay success ")
+		s.Clock.Advance(31 * time.Second)
+		reuse := next(refresh(tokens.Refresh),
+			"refresh-reuse failure an old refresh token was used again: the session is revoked")
+		for _, event := range slices.Concat(replay, reuse) {
 			if event.UserID != user || event.SessionID != opened[0].SessionID {
 				t.Errorf("%+v", event)
 			}
 		}
-		next(refresh(tokens.Refresh)) // has ended already
+		next(refresh(tokens.Refresh)) // already revoked
 		next(logout(tokens.Refresh))
 		tokens = s.Login(t, ada)
 		seen++
@@ -121,28 +127,33 @@ func TestWhatIsRecorded(t *testing.T) {
 		next(func() servertest.Answer { return s.Forgot(t, ada) }, "forgot-password success ")
 		next(func() servertest.Answer { return s.Forgot(t, "nobody@example.com") }, "forgot-password success ")
 		token := s.ResetToken(t, s.NextEmail(t))
-		next(func() servertest.Answer { return s.Reset(t, "garbage", servertest.Password) }, "reset-password failure the token is unknown, used, or expired")
-		for _, event := range next(func() servertest.Answer { return s.Reset(t, token, "another password") }, "reset-password success ") {
+		reset := func(token, password string) func() servertest.Answer {
+			return func() servertest.Answer { return s.Reset(t, token, password) }
+		}
+		next(reset("garbage", servertest.Password), "reset-password failure the token is unknown, used, or expired")
+		for _, event := range next(reset(token, "another password"), "reset-password success ") {
 			if event.UserID != user || event.Email != ada {
 				t.Errorf("%+v", event)
 			}
 		}
-		if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("id = ?", user).UpdateColumn("disabled_at", s.Clock.Now()).Error; err != nil {
+		users := s.DB.WithContext(t.Context()).Model(&auth.User{})
+		if err := users.Where("id = ?", user).UpdateColumn("disabled_at", s.Clock.Now()).Error; err != nil {
 			t.Fatal(err)
 		}
 		next(login(ada, "another password"), "login failure the user is disabled")
 	})
 }
 
-// What is not on record did not happen: no account, no session, no end of one, no new password.
-func TestNothingHappensOffTheRecord(t *testing.T) {
+// An action that cannot be recorded fails: it creates no account or session, revokes no session,
+// and changes no password.
+func TestActionFailsIfItCannotBeRecorded(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
-		live, retired := s.Login(t, address), s.Login(t, address)
+		email := s.NewUser(t)
+		live, retired := s.Login(t, email), s.Login(t, email)
 		successor := s.Refresh(t, retired.Refresh)
 		s.Clock.Advance(time.Minute)
-		s.Forgot(t, address)
+		s.Forgot(t, email)
 		token := s.ResetToken(t, s.NextEmail(t))
 		rename := func(from, to string) {
 			if err := s.DB.WithContext(t.Context()).Exec("ALTER TABLE " + from + " RENAME TO " + to).Error; err != nil {
@@ -150,17 +161,17 @@ func TestNothingHappensOffTheRecord(t *testing.T) {
 			}
 		}
 		rename("audit_events", "audit_events_away")
-		for name, answer := range map[string]servertest.Answer{
+		for name, response := range map[string]servertest.Answer{
 			"register": s.Register(t, "new@example.com"),
-			"login":    s.Post(t, "/auth/login", "email", address, "password", servertest.Password),
-			"failure":  s.Post(t, "/auth/login", "email", address, "password", "not the password"),
+			"login":    s.Post(t, "/auth/login", "email", email, "password", servertest.Password),
+			"failure":  s.Post(t, "/auth/login", "email", email, "password", "not the password"),
 			"logout":   s.Logout(t, live.Refresh),
 			"reuse":    s.TryRefresh(t, retired.Refresh),
-			"forgot":   s.Forgot(t, address),
+			"forgot":   s.Forgot(t, email),
 			"reset":    s.Reset(t, token, "another password"),
 		} {
-			if answer.Status != http.StatusInternalServerError {
-				t.Errorf("%s: %d %s", name, answer.Status, answer.Raw)
+			if response.Status != http.StatusInternalServerError {
+				t.Errorf("%s: %d %s", name, response.Status, response.Raw)
 			}
 		}
 		rename("audit_events_away", "audit_events")
@@ -173,25 +184,25 @@ func TestNothingHappensOffTheRecord(t *testing.T) {
 		}
 		s.ExpectLive(t, live)
 		s.ExpectLive(t, successor)
-		if answer := s.Reset(t, token, "another password"); answer.Status != http.StatusOK {
-			t.Errorf("the token was burnt: %d %s", answer.Status, answer.Raw)
+		if response := s.Reset(t, token, "another password"); response.Status != http.StatusOK {
+			t.Errorf("the reset token was used up: %d %s", response.Status, response.Raw)
 		}
 	})
 }
 
-// A flood of attempts that are throttled leaves one event, and a client that replays a refresh again and again one.
-func TestFloodLeavesFewEvents(t *testing.T) {
+// A flood of throttled attempts creates one event, and so does a flood of replayed refreshes.
+func TestFloodCreatesFewEvents(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
-		address := s.NewUser(t)
-		tokens := s.Login(t, address)
+		email := s.NewUser(t)
+		tokens := s.Login(t, email)
 		s.Refresh(t, tokens.Refresh)
 		var calls []func()
 		for range 100 {
 			calls = append(calls,
-				func() { loginFrom(t, s, "192.0.2.1", address, wrong) },
+				func() { loginFrom(t, s, "192.0.2.1", email, wrong) },
 				func() { s.TryRefresh(t, tokens.Refresh) },
-				func() { s.Forgot(t, address) })
+				func() { s.Forgot(t, email) })
 		}
 		for _, call := range calls {
 			call()
@@ -208,9 +219,9 @@ func TestFloodLeavesFewEvents(t *testing.T) {
 				t.Errorf("%s: %d events, want %d", event, count[event], want)
 			}
 		}
-		s.Clock.Advance(15 * time.Minute) // the budget is whole again, and told of again when it is spent
+		s.Clock.Advance(15 * time.Minute) // the budget is full again; using it up is recorded again
 		for range 12 {
-			loginFrom(t, s, "192.0.2.1", address, wrong)
+			loginFrom(t, s, "192.0.2.1", email, wrong)
 		}
 		if events := recorded(t, s); events[len(events)-1].Outcome != audit.Throttled {
 			t.Errorf("the last event is %+v", events[len(events)-1])
@@ -218,30 +229,37 @@ func TestFloodLeavesFewEvents(t *testing.T) {
 	})
 }
 
-// The 101st session ends the one not refreshed for longest, not the oldest, and nobody else's.
-func TestMostSessions(t *testing.T) {
+// The 101st session of a user revokes the one that was not refreshed for the longest time. That
+// need not be the oldest. Sessions of other users are not affected.
+func TestSessionLimit(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		s.Clock.Stop()
-		address, other := s.NewUser(t), s.NewUser(t)
-		others := s.Login(t, other)
+		email := s.NewUser(t)
+		otherUser := s.Login(t, s.NewUser(t))
 		sessions := make([]servertest.Tokens, 100)
 		for i := range sessions {
 			s.Clock.Advance(time.Second)
-			sessions[i] = s.Login(t, address)
+			sessions[i] = s.Login(t, email)
 		}
 		s.Clock.Advance(time.Second)
 		sessions[0] = s.Refresh(t, sessions[0].Refresh)
 		s.Clock.Advance(time.Second)
-		last := s.Login(t, address)
+		last := s.Login(t, email)
 		s.ExpectDead(t, sessions[1])
-		for _, tokens := range []servertest.Tokens{last, sessions[0], sessions[2], sessions[99], others} {
+		for _, tokens := range []servertest.Tokens{last, sessions[0], sessions[2], sessions[99], otherUser} {
 			s.ExpectLive(t, tokens)
 		}
 		events := recorded(t, s)
-		evicted := slices.DeleteFunc(slices.Clone(events), func(event audit.Event) bool { return event.Kind != audit.Evict })
-		if len(evicted) != 1 || evicted[0].RequestID != events[len(events)-1].RequestID || evicted[0].Email != address {
-			t.Errorf("recorded %+v", evicted)
+		var evictions []audit.Event
+		for _, event := range events {
+			if event.Kind == audit.Evict {
+				evictions = append(evictions, event)
+			}
+		}
+		login := events[len(events)-1]
+		if len(evictions) != 1 || evictions[0].RequestID != login.RequestID || evictions[0].Email != email {
+			t.Errorf("recorded %+v", evictions)
 		}
 	})
 }

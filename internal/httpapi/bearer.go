@@ -12,8 +12,8 @@ import (
 // bearerAuth implements the security scheme BearerAuth.
 type bearerAuth struct{ auth *auth.Service }
 
-// authenticate finds the user that the access token belongs to (RFC 6750, section 2.1). It accepts one token, in
-// the header only.
+// authenticate finds the user that the access token belongs to (RFC 6750, section 2.1). It accepts
+// one token, in the header only.
 func (b bearerAuth) authenticate(ctx context.Context, input *openapi3filter.AuthenticationInput) error {
 	headers := input.RequestValidationInput.Request.Header.Values("Authorization")
 	if len(headers) == 0 {

@@ -13,7 +13,7 @@ import (
 )
 
 // Every operation of the document that requires a token returns 401 without one.
-func TestOperationsRequireTheirToken(t *testing.T) {
+func TestOperationsRequireToken(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		document, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPIJSON)
@@ -32,9 +32,9 @@ func TestOperationsRequireTheirToken(t *testing.T) {
 				}
 				checked++
 				path := regexp.MustCompile(`\{[^}]+\}`).ReplaceAllString(path, "x")
-				answer := s.Do(t, method, path, "{}", "Content-Type", asJSON)
-				if answer.Status != http.StatusUnauthorized || answer.Code() != "invalid_access_token" {
-					t.Errorf("%s without a token: %d %s", operation.OperationID, answer.Status, answer.Raw)
+				response := s.Do(t, method, path, "{}", "Content-Type", asJSON)
+				if response.Status != http.StatusUnauthorized || response.Code() != "invalid_access_token" {
+					t.Errorf("%s without a token: %d %s", operation.OperationID, response.Status, response.Raw)
 				}
 			}
 		}

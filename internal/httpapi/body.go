@@ -12,7 +12,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxDepth is how deep a body may nest. The contract's are flat.
+// maxDepth is how deeply the JSON of a body may be nested. The OpenAPI document has flat objects
+// only.
 const maxDepth = 16
 
 var (
@@ -22,9 +23,9 @@ var (
 	errBodyReading = errors.New("body could not be read")
 )
 
-// readBody reads and judges a request's body before the contract does, and puts it back. It lets through
-// nothing, or one JSON value that every JSON reader understands alike. Errors: errTooLarge, errNotJSON,
-// errMalformed, errBodyReading.
+// readBody reads the body of a request and puts it back for validation. The body must be empty or
+// one JSON value that all parsers read alike. Errors: errTooLarge, errNotJSON, errMalformed,
+// errBodyReading.
 func readBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
 	var tooLarge *http.MaxBytesError
@@ -36,7 +37,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	if len(body) == 0 {
-		return nil, nil // the contract says whether there has to be one
+		return nil, nil // validation reports a missing body
 	}
 	if !declaresJSON(r.Header) {
 		return nil, errNotJSON
@@ -51,18 +52,18 @@ func declaresJSON(header http.Header) bool {
 		len(header.Values("Content-Type")) == 1 && header.Get("Content-Encoding") == ""
 }
 
-// checkJSON refuses what readers of JSON disagree about (RFC 8259, sections 4, 6, 8.1 and 8.2): names that
-// occur twice, numbers that no double holds, text that is not UTF-8, halves of surrogate pairs, anything after
-// the value; and NUL, which PostgreSQL does not store. Errors: errMalformed.
+// checkJSON returns errMalformed for JSON that parsers disagree about (RFC 8259, sections 4, 6, 8.1
+// and 8.2): duplicate names, numbers too large for a double, text that is not UTF-8, lone
+// surrogates, and anything after the value. It also rejects NUL, which PostgreSQL cannot store.
 func checkJSON(body []byte) error {
 	decoder := jsontext.NewDecoder(bytes.NewReader(body)) // strict by default
 	for {
 		token, err := decoder.ReadToken()
-		if err != nil || decoder.StackDepth() > maxDepth || !readAlike(token) {
+		if err != nil || decoder.StackDepth() > maxDepth || !isUnambiguous(token) {
 			return errMalformed
 		}
 		if decoder.StackDepth() == 0 {
-			break // the one value is whole
+			break // the value is complete
 		}
 	}
 	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
@@ -71,7 +72,7 @@ func checkJSON(body []byte) error {
 	return nil
 }
 
-func readAlike(token jsontext.Token) bool {
+func isUnambiguous(token jsontext.Token) bool {
 	switch token.Kind() {
 	case '"':
 		return !strings.ContainsRune(token.String(), 0)

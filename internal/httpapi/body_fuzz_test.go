@@ -10,9 +10,12 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 )
 
-// Two readers of JSON that differ in what they let pass agree about every body that checkJSON lets through.
+// Two JSON parsers that differ in strictness read every body that checkJSON accepts alike.
 func FuzzCheckJSON(f *testing.F) {
-	for _, seed := range []string{`{"a":"b"}`, `{"a":1,"a":2}`, `{"a":"\u0000"}`, `{"a":"\ud800"}`, "{\"a\":\"\xff\"}", `{}{}`, `[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]`, ` "x" `, `nul`, `1e700`, `-0`, ``} {
+	for _, seed := range []string{
+		`{"a":"b"}`, `{"a":1,"a":2}`, `{"a":"\u0000"}`, `{"a":"\ud800"}`, "{\"a\":\"\xff\"}", `{}{}`,
+		`[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]`, ` "x" `, `nul`, `1e700`, `-0`, ``,
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -27,14 +30,14 @@ func FuzzCheckJSON(f *testing.F) {
 			t.Fatalf("%q: %v", body, err)
 		}
 		if !reflect.DeepEqual(one, other) {
-			t.Errorf("%q is %v to one and %v to another", body, one, other)
+			t.Errorf("%q is %v with encoding/json and %v with jsonv2", body, one, other)
 		}
 		var texts func(value any)
 		texts = func(value any) {
 			switch value := value.(type) {
 			case string:
 				if strings.ContainsRune(value, 0) || !utf8.ValidString(value) {
-					t.Errorf("%q holds %q", body, value)
+					t.Errorf("%q contains %q", body, value)
 				}
 			case []any:
 				for _, one := range value {

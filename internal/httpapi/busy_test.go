@@ -9,63 +9,63 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// Where no password can be hashed in time, the operations that need it say when to try again, and nothing is
-// lost: the reset token is still good. The others go on.
+// If no password can be hashed in time, the operations that need a hash return 503 with
+// Retry-After, and do not use up a reset token. Other operations keep working.
 func TestBusyHashing(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		idle := servertest.Start(t, engine, servertest.Options{})
-		address := idle.NewUser(t)
-		session := idle.Login(t, address)
-		idle.Forgot(t, address)
+		email := idle.NewUser(t)
+		session := idle.Login(t, email)
+		idle.Forgot(t, email)
 		resetToken := idle.ResetToken(t, idle.NextEmail(t))
-		// Not before: its worker might have sent the letter.
+		// Not started earlier: its worker might have sent the email.
 		busy := idle.Beside(t, engine, servertest.Options{NoHashing: true})
-		for name, answer := range map[string]servertest.Answer{
-			"register":        busy.Register(t, "busy@example.com"),
-			"login":           busy.Post(t, "/auth/login", "email", address, "password", servertest.Password),
-			"login of nobody": busy.Post(t, "/auth/login", "email", "nobody@example.com", "password", servertest.Password),
-			"reset":           busy.Reset(t, resetToken, "an even better horse"),
+		for name, response := range map[string]servertest.Answer{
+			"register":      busy.Register(t, "busy@example.com"),
+			"login":         busy.Post(t, "/auth/login", "email", email, "password", servertest.Password),
+			"unknown email": busy.Post(t, "/auth/login", "email", "nobody@example.com", "password", servertest.Password),
+			"reset":         busy.Reset(t, resetToken, "an even better horse"),
 		} {
-			if answer.Status != http.StatusServiceUnavailable || answer.Code() != "unavailable" || answer.Header.Get("Retry-After") != "2" {
-				t.Errorf("%s: %d %v %s", name, answer.Status, answer.Header, answer.Raw)
+			if response.Status != http.StatusServiceUnavailable || response.Code() != "unavailable" ||
+				response.Header.Get("Retry-After") != "2" {
+				t.Errorf("%s: %d %v %s", name, response.Status, response.Header, response.Raw)
 			}
 		}
 		if strings.Contains(busy.Log.String(), "request failed") {
-			t.Error("a flood of logins would flood the log")
+			t.Error("a 503 was logged: a flood of logins would flood the log")
 		}
 		busy.ExpectLive(t, session)
-		if answer := idle.Reset(t, resetToken, "an even better horse"); answer.Status != http.StatusOK {
-			t.Errorf("the token after a busy time: %d %s", answer.Status, answer.Raw)
+		if response := idle.Reset(t, resetToken, "an even better horse"); response.Status != http.StatusOK {
+			t.Errorf("the reset token afterwards: %d %s", response.Status, response.Raw)
 		}
 	})
 }
 
-// Who waited for a hash in vain has paid nothing.
-func TestBusyCostsNothing(t *testing.T) {
+// An attempt that could not be hashed in time does not count against the rate limits.
+func TestBusyHashingIsRefunded(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		idle := servertest.Start(t, engine, servertest.Options{Throttle: true})
-		address := idle.NewUser(t)
-		idle.Forgot(t, address)
+		email := idle.NewUser(t)
+		idle.Forgot(t, email)
 		resetToken := idle.ResetToken(t, idle.NextEmail(t))
 		busy := idle.Beside(t, engine, servertest.Options{Throttle: true, NoHashing: true})
 		for range 20 {
-			for name, answer := range map[string]servertest.Answer{
+			for name, response := range map[string]servertest.Answer{
 				"register": busy.Register(t, "busy@example.com"),
-				"login":    busy.Post(t, "/auth/login", "email", address, "password", servertest.Password),
+				"login":    busy.Post(t, "/auth/login", "email", email, "password", servertest.Password),
 				"reset":    busy.Reset(t, resetToken, "an even better horse"),
 			} {
-				if answer.Status != http.StatusServiceUnavailable {
-					t.Fatalf("%s: %d %s", name, answer.Status, answer.Raw)
+				if response.Status != http.StatusServiceUnavailable {
+					t.Fatalf("%s: %d %s", name, response.Status, response.Raw)
 				}
 			}
 		}
+		guess := func() servertest.Answer {
+			return idle.Post(t, "/auth/login", "email", email, "password", "not the password")
+		}
 		for range 10 {
-			if answer := idle.Post(t, "/auth/login", "email", address, "password", "not the password"); answer.Status != http.StatusUnauthorized {
-				t.Errorf("a guess afterwards: %d", answer.Status)
-			}
+			expectStatus(t, guess(), http.StatusUnauthorized)
 		}
-		if answer := idle.Post(t, "/auth/login", "email", address, "password", "not the password"); answer.Status != http.StatusTooManyRequests {
-			t.Errorf("the eleventh: %d", answer.Status)
-		}
+		expectStatus(t, guess(), http.StatusTooManyRequests)
 	})
 }

@@ -10,13 +10,15 @@ import (
 	"strings"
 )
 
-// forwardedFor is the header in which proxies list the IP addresses that a request came through, the nearest last.
+// forwardedFor is the header in which proxies list the IP addresses that a request came through,
+// the nearest last.
 const forwardedFor = "X-Forwarded-For"
 
 // Proxies are the networks whose X-Forwarded-For is trusted.
 type Proxies []netip.Prefix
 
-// ParseProxies parses IP addresses and CIDRs, separated by commas. The error names the first that is neither.
+// ParseProxies parses IP addresses and CIDRs, separated by commas. The error names the first that
+// is neither.
 func ParseProxies(text string) (Proxies, error) {
 	var proxies Proxies
 	for entry := range strings.SplitSeq(text, ",") {
@@ -41,10 +43,10 @@ func (p Proxies) trust(address netip.Addr) bool {
 	return slices.ContainsFunc(p, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
 }
 
-// clientIP returns the IP address that a request came from: the peer's or, if the peer is a trusted proxy, the one
-// that X-Forwarded-For gives. The header is read from the right, where the nearest proxy wrote. The first address
-// that is not a trusted proxy is the client's: anybody may have sent what is left of it. If an entry cannot be
-// parsed, the last address before it counts.
+// clientIP returns the IP address that a request came from: the peer's or, if the peer is a trusted
+// proxy, one from X-Forwarded-For. It reads the header from the right, where the nearest proxy
+// appends, and returns the first address that is not a trusted proxy. Anything left of it may be
+// forged. It stops at an entry that cannot be parsed, and returns the address before it.
 func (p Proxies) clientIP(peer string, header http.Header) string {
 	client, ok := parseNode(peer)
 	if !ok {
@@ -73,9 +75,9 @@ func parseNode(text string) (netip.Addr, bool) {
 	return address.Unmap().WithZone(""), err == nil
 }
 
-// warnOfProxy logs once that X-Forwarded-For came from a peer that is not trusted: behind a proxy that is not
-// configured, all clients have the same IP address.
-func (m *middleware) warnOfProxy(r *http.Request) {
+// warnUntrustedProxy logs once that X-Forwarded-For came from a peer that is not trusted: behind a
+// proxy that is not configured, all clients have the same IP address.
+func (m *middleware) warnUntrustedProxy(r *http.Request) {
 	if len(r.Header.Values(forwardedFor)) == 0 {
 		return
 	}

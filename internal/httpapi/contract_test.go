@@ -17,81 +17,103 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// What does not come by the contract is held to the same limits.
-func TestLimitsOfAProfileAreTheContracts(t *testing.T) {
+// The limits in package auth, which also apply to imported users, match the OpenAPI document.
+func TestProfileLimitsMatchDocument(t *testing.T) {
 	document, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPI)
 	if err != nil {
 		t.Fatal(err)
 	}
 	properties := document.Components.Schemas["RegisterInput"].Value.Properties
 	name, bio, email := properties["name"].Value, properties["bio"].Value, properties["email"].Value
-	if name.MinLength != 1 || *name.MaxLength != auth.MaxNameLength || *bio.MaxLength != auth.MaxBioLength || *email.MaxLength != auth.MaxEmailBytes {
-		t.Errorf("the contract: a name of %d to %d, a bio of %d, an address of %d", name.MinLength, *name.MaxLength, *bio.MaxLength, *email.MaxLength)
+	if name.MinLength != 1 || *name.MaxLength != auth.MaxNameLength {
+		t.Errorf("the document allows a name of %d to %d characters", name.MinLength, *name.MaxLength)
+	}
+	if *bio.MaxLength != auth.MaxBioLength || *email.MaxLength != auth.MaxEmailBytes {
+		t.Errorf("the document allows a bio of %d characters and an email of %d", *bio.MaxLength, *email.MaxLength)
 	}
 }
 
-// The whole life of an account, through the generated client.
-func TestLifeThroughTheGeneratedClient(t *testing.T) {
+// The generated client can register, log in, refresh, reset the password and log out.
+func TestGeneratedClient(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		c, err := client.NewClientWithResponses(s.URL, client.WithHTTPClient(s.Client))
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, bio, password, next := t.Context(), "Wrote the first program", "correct horse battery staple", "an even better horse battery"
+		ctx := t.Context()
+		const (
+			bio         = "Wrote the first program"
+			password    = "correct horse battery staple"
+			newPassword = "an even better horse battery"
+		)
 		registered, err := c.RegisterWithResponse(ctx, client.RegisterInput{
-			Name: "Ada Lovelace", Bio: nullable.NewNullableWithValue(bio), Email: "Ada@Example.com", Password: password, Confirm: password,
+			Name:     "Ada Lovelace",
+			Bio:      nullable.NewNullableWithValue(bio),
+			Email:    "Ada@Example.com",
+			Password: password,
+			Confirm:  password,
 		})
 		if err != nil || registered.JSON201 == nil {
 			t.Fatalf("register: %v %s", err, registered.Body)
 		}
-		if user := registered.JSON201.User; user.Email != "ada@example.com" || user.Name != "Ada Lovelace" || user.Bio.MustGet() != bio {
+		user := registered.JSON201.User
+		if user.Email != "ada@example.com" || user.Name != "Ada Lovelace" || user.Bio.MustGet() != bio {
 			t.Errorf("registered %+v", user)
 		}
 		login := func(password string) *client.LoginResponse {
 			t.Helper()
-			answer, err := c.LoginWithResponse(ctx, client.LoginInput{Email: "ADA@example.com", Password: password})
+			response, err := c.LoginWithResponse(ctx, client.LoginInput{Email: "ADA@example.com", Password: password})
 			if err != nil {
 				t.Fatal(err)
 			}
-			return answer
+			return response
 		}
 		authenticate := func(accessToken string) *client.AuthenticateResponse {
 			t.Helper()
-			answer, err := c.AuthenticateWithResponse(ctx, func(_ context.Context, r *http.Request) error {
+			response, err := c.AuthenticateWithResponse(ctx, func(_ context.Context, r *http.Request) error {
 				r.Header.Set("Authorization", "Bearer "+accessToken)
 				return nil
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			return answer
+			return response
 		}
 		first := login(password).JSON200
 		if first == nil || first.ExpiresIn != 900 || first.TokenType != "Bearer" {
 			t.Fatalf("tokens: %+v", first)
 		}
-		if welcome := authenticate(first.AccessToken).JSON200; welcome == nil || welcome.User.Email != "ada@example.com" || *welcome.Message != "Welcome, Ada Lovelace" {
+		welcome := authenticate(first.AccessToken).JSON200
+		if welcome == nil || welcome.User.Email != "ada@example.com" || *welcome.Message != "Welcome, Ada Lovelace" {
 			t.Errorf("welcome: %+v", welcome)
 		}
 		refreshed, err := c.RefreshTokensWithResponse(ctx, client.RefreshTokenInput{RefreshToken: first.RefreshToken})
 		if err != nil || refreshed.JSON200 == nil || refreshed.JSON200.RefreshToken == first.RefreshToken {
 			t.Fatalf("refresh: %v %s", err, refreshed.Body)
 		}
-		if forgot, err := c.ForgotPasswordWithResponse(ctx, client.ForgotPasswordInput{Email: "ada@EXAMPLE.com"}); err != nil || forgot.JSON202 == nil {
+		forgot, err := c.ForgotPasswordWithResponse(ctx, client.ForgotPasswordInput{Email: "ada@EXAMPLE.com"})
+		if err != nil || forgot.JSON202 == nil {
 			t.Fatalf("forgot password: %v %s", err, forgot.Body)
 		}
 		params := &client.ResetPasswordParams{Token: s.ResetToken(t, s.NextEmail(t))}
-		if reset, err := c.ResetPasswordWithResponse(ctx, params, client.ResetPasswordInput{Password: next}); err != nil || reset.JSON200 == nil {
+		reset, err := c.ResetPasswordWithResponse(ctx, params, client.ResetPasswordInput{Password: newPassword})
+		if err != nil || reset.JSON200 == nil {
 			t.Fatalf("reset: %v %s", err, reset.Body)
 		}
-		s.ExpectDead(t, servertest.Tokens{Access: refreshed.JSON200.AccessToken, Refresh: refreshed.JSON200.RefreshToken})
-		if old := login(password); old.StatusCode() != http.StatusUnauthorized || old.ApplicationproblemJSON401.Code != client.ProblemCodeInvalidCredentials {
+		s.ExpectDead(t, servertest.Tokens{
+			Access:  refreshed.JSON200.AccessToken,
+			Refresh: refreshed.JSON200.RefreshToken,
+		})
+		old := login(password)
+		if old.StatusCode() != http.StatusUnauthorized ||
+			old.ApplicationproblemJSON401.Code != client.ProblemCodeInvalidCredentials {
 			t.Errorf("the old password: %s", old.Body)
 		}
-		second := login(next).JSON200
+		second := login(newPassword).JSON200
 		for range 2 {
-			if logout, err := c.LogoutWithResponse(ctx, client.RefreshTokenInput{RefreshToken: second.RefreshToken}); err != nil || logout.JSON200 == nil {
+			logout, err := c.LogoutWithResponse(ctx, client.RefreshTokenInput{RefreshToken: second.RefreshToken})
+			if err != nil || logout.JSON200 == nil {
 				t.Fatalf("logout: %v %s", err, logout.Body)
 			}
 		}
@@ -99,7 +121,7 @@ func TestLifeThroughTheGeneratedClient(t *testing.T) {
 	})
 }
 
-// Every code of the contract has a page, which the type of its problems points to, with the status they have.
+// Every problem code of the OpenAPI document has a page, with the statuses of its responses.
 func TestEveryProblemHasAPage(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -114,18 +136,19 @@ func TestEveryProblemHasAPage(t *testing.T) {
 			}
 			page := s.Do(t, http.MethodGet, "/problems/"+code, "")
 			status := regexp.MustCompile(`status [45]\d\d( or [45]\d\d)*</p>`)
-			if page.Status != http.StatusOK || !strings.Contains(page.Raw, code) || strings.Contains(page.Raw, "<p></p>") || !status.MatchString(page.Raw) {
+			if page.Status != http.StatusOK || !strings.Contains(page.Raw, code) ||
+				strings.Contains(page.Raw, "<p></p>") || !status.MatchString(page.Raw) {
 				t.Errorf("%s: %d %s", code, page.Status, page.Raw)
 			}
 		}
 		if links := strings.Count(index.Raw, `href="problems/`); links != len(codes) {
-			t.Errorf("the index has %d kinds, the contract %d codes", links, len(codes))
+			t.Errorf("the index links to %d pages, the document has %d codes", links, len(codes))
 		}
 	})
 }
 
-// The contract is served as it stands, in both forms, and not twice to who has it.
-func TestContractIsServed(t *testing.T) {
+// The OpenAPI document is served in both formats, and not sent again to a client that has it.
+func TestDocumentIsServed(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		for path, want := range map[string]struct {
@@ -136,15 +159,18 @@ func TestContractIsServed(t *testing.T) {
 			"/openapi.json": {"application/json", sesame.OpenAPIJSON},
 		} {
 			first := s.Do(t, http.MethodGet, path, "")
-			if first.Status != http.StatusOK || first.Raw != string(want.content) || first.Header.Get("Content-Type") != want.media {
+			if first.Status != http.StatusOK || first.Raw != string(want.content) ||
+				first.Header.Get("Content-Type") != want.media {
 				t.Errorf("%s: %d, %d bytes, %v", path, first.Status, len(first.Raw), first.Header)
 			}
 			tag := first.Header.Get("ETag")
-			if again := s.Do(t, http.MethodGet, path, "", "If-None-Match", tag); again.Status != http.StatusNotModified || again.Raw != "" || again.Header.Get("ETag") != tag {
+			again := s.Do(t, http.MethodGet, path, "", "If-None-Match", tag)
+			if again.Status != http.StatusNotModified || again.Raw != "" || again.Header.Get("ETag") != tag {
 				t.Errorf("%s with %s: %d %s", path, tag, again.Status, again.Raw)
 			}
-			if other := s.Do(t, http.MethodGet, path, "", "If-None-Match", `"another"`); other.Status != http.StatusOK || other.Raw != first.Raw {
-				t.Errorf("%s with another tag: %d", path, other.Status)
+			changed := s.Do(t, http.MethodGet, path, "", "If-None-Match", `"another"`)
+			if changed.Status != http.StatusOK || changed.Raw != first.Raw {
+				t.Errorf("%s with another tag: %d", path, changed.Status)
 			}
 		}
 	})

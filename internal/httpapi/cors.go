@@ -19,12 +19,12 @@ const (
 	preflightMaxAge = "7200"                                        // seconds; the limit of Chromium
 )
 
-// Origins are the web origins whose pages may call the API and read its responses, as a browser sends them
-// (RFC 6454, section 6.2). If it is empty, only pages of the API's own origin may.
+// Origins are the web origins whose pages may call the API and read its responses, as a browser
+// sends them (RFC 6454, section 6.2). If it is empty, only pages of the API's own origin may.
 type Origins []string
 
-// ParseOrigins parses origins separated by commas. The error lists every entry that no browser would send in
-// this form, with the form that browsers send.
+// ParseOrigins parses origins separated by commas. The error lists every entry that no browser
+// would send in this form, with the form that browsers send.
 func ParseOrigins(text string) (Origins, error) {
 	var origins Origins
 	var invalid []string
@@ -82,16 +82,18 @@ func serializedOrigin(text string) (string, error) {
 	return fmt.Sprintf("%s:%d", origin, port), nil
 }
 
-// allow implements CORS (Fetch Standard, section 3.3). It lets pages of the listed origins read every response,
-// including errors, and answers their preflight requests for operations.
+// allow implements CORS (Fetch Standard, section 3.3). It lets pages of the listed origins read
+// every response, including errors, and responds to their preflight requests for operations.
 //
-// It does not send Access-Control-Allow-Credentials, which is for cookies and other credentials that a browser
-// sends by itself. A page must write tokens into headers and bodies, so a page without a token can do nothing.
+// It does not send Access-Control-Allow-Credentials, which is for cookies and other credentials
+// that a browser sends by itself. A page must write tokens into headers and bodies, so a page
+// without a token can do nothing.
 func (o Origins) allow(isOperation func(method, path string) bool) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r, header := c.Request(), c.Response().Header()
-			header.Add("Vary", "Origin") // always: a cache must not serve a response without CORS headers to a listed origin
+			// Always: a cache must not serve a response without CORS headers to a listed origin.
+			header.Add("Vary", "Origin")
 			sent := r.Header.Values("Origin")
 			if len(sent) != 1 || !slices.Contains(o, sent[0]) {
 				return next(c)

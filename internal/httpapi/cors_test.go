@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,8 @@ import (
 
 const listed = "https://app.example.com"
 
-// origins are what a browser, or somebody who plays one, may send, and whether it is listed.
+// origins are Origin headers that a browser or an attacker may send, and whether the origin is
+// listed.
 var origins = map[string]struct {
 	headers []string
 	listed  bool
@@ -38,35 +40,42 @@ var origins = map[string]struct {
 	"two, listed second": {[]string{"Origin", "https://evil.example", "Origin", listed}, false},
 }
 
-// expectCORS holds what an answer says about who may read it against whether its origin is listed.
-func expectCORS(t *testing.T, name string, answer servertest.Answer, headers []string, listed bool) {
+// expectCORS checks that a page can read the response if and only if its origin is listed.
+func expectCORS(t *testing.T, name string, response servertest.Answer, headers []string, listed bool) {
 	t.Helper()
 	want := map[string]string{"Access-Control-Allow-Origin": "", "Access-Control-Expose-Headers": ""}
 	if listed {
-		want["Access-Control-Allow-Origin"], want["Access-Control-Expose-Headers"] = headers[1], "Retry-After, WWW-Authenticate, X-Request-Id"
+		want["Access-Control-Allow-Origin"] = headers[1]
+		want["Access-Control-Expose-Headers"] = "Retry-After, WWW-Authenticate, X-Request-Id"
 	}
 	for header, value := range want {
-		if got := strings.Join(answer.Header.Values(header), "|"); got != value {
-			t.Errorf("%s: %d, %s is %q, want %q", name, answer.Status, header, got, value)
+		if got := strings.Join(response.Header.Values(header), "|"); got != value {
+			t.Errorf("%s: %d, %s is %q, want %q", name, response.Status, header, got, value)
 		}
 	}
-	if answer.Header.Get("Vary") != "Origin" {
-		t.Errorf("%s: %d, Vary is %q", name, answer.Status, answer.Header.Get("Vary"))
+	if response.Header.Get("Vary") != "Origin" {
+		t.Errorf("%s: %d, Vary is %q", name, response.Status, response.Header.Get("Vary"))
 	}
-	for _, header := range []string{"Access-Control-Allow-Credentials", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age"} {
-		if answer.Header.Get(header) != "" {
-			t.Errorf("%s: %s is %q", name, header, answer.Header.Get(header))
+	for _, header := range []string{
+		"Access-Control-Allow-Credentials", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers",
+		"Access-Control-Max-Age",
+	} {
+		if response.Header.Get(header) != "" {
+			t.Errorf("%s: %s is %q", name, header, response.Header.Get(header))
 		}
 	}
 }
 
-// A page of a listed origin reads every answer, problems of every kind included; nobody else's reads any.
-func TestOriginsThatMayRead(t *testing.T) {
+// A page of a listed origin can read every response, including errors. Pages of other origins can
+// read none.
+func TestCORSOrigins(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		options := servertest.Options{CORSOrigins: listed + ",http://localhost:3000"}
 		s := servertest.Start(t, engine, options)
 		tokens := s.Login(t, s.NewUser(t))
-		broken := s.Beside(t, engine, servertest.Options{CORSOrigins: options.CORSOrigins, WithoutKeys: true, NoHashing: true})
+		broken := s.Beside(t, engine, servertest.Options{
+			CORSOrigins: options.CORSOrigins, WithoutKeys: true, NoHashing: true,
+		})
 		limited := s.Beside(t, engine, servertest.Options{CORSOrigins: options.CORSOrigins, Throttle: true})
 		login := `{"email":"nobody@example.com","password":"a wrong password"}`
 		for range 10 {
@@ -75,7 +84,7 @@ func TestOriginsThatMayRead(t *testing.T) {
 		for name, origin := range origins {
 			for _, test := range []struct {
 				status             int
-				on                 *servertest.Server
+				server             *servertest.Server
 				method, path, body string
 				headers            []string
 			}{
@@ -92,86 +101,107 @@ func TestOriginsThatMayRead(t *testing.T) {
 				{500, broken, "GET", "/.well-known/jwks.json", "", nil},
 				{503, broken, "POST", "/auth/login", login, []string{"Content-Type", asJSON}},
 			} {
-				answer := test.on.Do(t, test.method, test.path, test.body, append(test.headers, origin.headers...)...)
-				if answer.Status != test.status {
-					t.Fatalf("%s: %s %s: %d %s, want %d", name, test.method, test.path, answer.Status, answer.Raw, test.status)
+				headers := slices.Concat(test.headers, origin.headers)
+				response := test.server.Do(t, test.method, test.path, test.body, headers...)
+				if response.Status != test.status {
+					t.Fatalf("%s: %s %s: %d %s, want %d",
+						name, test.method, test.path, response.Status, response.Raw, test.status)
 				}
-				expectCORS(t, name, answer, origin.headers, origin.listed)
+				expectCORS(t, name, response, origin.headers, origin.listed)
 			}
 		}
 	})
 }
 
-// A preflight is answered for what the contract has, to a listed origin. What it then sends is let through.
+// Preflights of a listed origin succeed for every operation, and for nothing else.
 func TestPreflights(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{CORSOrigins: listed + ",http://localhost:3000"})
 		preflight := func(path, method string, origin []string) servertest.Answer {
-			return s.Do(t, http.MethodOptions, path, "", append([]string{"Access-Control-Request-Method", method, "Access-Control-Request-Headers", "authorization,content-type"}, origin...)...)
+			headers := append([]string{
+				"Access-Control-Request-Method", method,
+				"Access-Control-Request-Headers", "authorization,content-type",
+			}, origin...)
+			return s.Do(t, http.MethodOptions, path, "", headers...)
 		}
 		for name, origin := range origins {
 			for _, operation := range servertest.Document().Operations() {
 				method, path := operation.Method, operation.Path
-				answer := preflight(path, method, origin.headers)
+				response := preflight(path, method, origin.headers)
 				if !origin.listed {
-					expectCORS(t, name, answer, origin.headers, false)
+					expectCORS(t, name, response, origin.headers, false)
 					continue
 				}
-				if answer.Status != http.StatusNoContent || answer.Raw != "" {
-					t.Errorf("%s: %s answers %d %s", name, operation.ID, answer.Status, answer.Raw)
+				if response.Status != http.StatusNoContent || response.Raw != "" {
+					t.Errorf("%s: %s: %d %s", name, operation.ID, response.Status, response.Raw)
 				}
 				for header, want := range map[string]string{
-					"Access-Control-Allow-Origin": origin.headers[1], "Access-Control-Allow-Methods": method, "Access-Control-Allow-Headers": "Authorization, Content-Type",
-					"Access-Control-Max-Age": "7200", "Access-Control-Allow-Credentials": "", "Vary": "Origin",
+					"Access-Control-Allow-Origin":      origin.headers[1],
+					"Access-Control-Allow-Methods":     method,
+					"Access-Control-Allow-Headers":     "Authorization, Content-Type",
+					"Access-Control-Max-Age":           "7200",
+					"Access-Control-Allow-Credentials": "",
+					"Vary":                             "Origin",
 				} {
-					if got := answer.Header.Get(header); got != want {
+					if got := response.Header.Get(header); got != want {
 						t.Errorf("%s: %s: %s is %q, want %q", name, operation.ID, header, got, want)
 					}
 				}
 			}
 		}
 		for request, want := range map[string]int{
-			"DELETE /auth": 405, "GET /auth/login": 405, "OPTIONS /auth": 405, "post /auth": 405, "GET /openapi.yaml": 405, "GET /reset-password": 405,
-			"POST /nothing": 404, "POST /auth/nothing": 404, "POST *": 404, "GET /problems/x": 405,
+			"DELETE /auth": 405, "GET /auth/login": 405, "OPTIONS /auth": 405, "post /auth": 405,
+			"GET /openapi.yaml": 405, "GET /reset-password": 405, "GET /problems/x": 405,
+			"POST /nothing": 404, "POST /auth/nothing": 404, "POST *": 404,
 		} {
 			method, path, _ := strings.Cut(request, " ")
 			if path == "*" {
 				path = "/*"
 			}
-			answer := preflight(path, method, []string{"Origin", listed})
-			if answer.Status != want || answer.Header.Get("Access-Control-Allow-Methods") != "" || answer.Code() == "" {
-				t.Errorf("preflight of %s: %d %s %v", request, answer.Status, answer.Raw, answer.Header)
+			response := preflight(path, method, []string{"Origin", listed})
+			if response.Status != want || response.Header.Get("Access-Control-Allow-Methods") != "" ||
+				response.Code() == "" {
+				t.Errorf("preflight of %s: %d %s %v", request, response.Status, response.Raw, response.Header)
 			}
 		}
-		// OPTIONS of anybody else is no preflight.
-		if answer := s.Do(t, http.MethodOptions, "/auth", "", "Origin", listed); answer.Status != http.StatusNoContent || !strings.Contains(answer.Header.Get("Allow"), "POST") || answer.Header.Get("Access-Control-Allow-Methods") != "" {
-			t.Errorf("OPTIONS: %d %v", answer.Status, answer.Header)
+		// OPTIONS without Access-Control-Request-Method is not a preflight.
+		response := s.Do(t, http.MethodOptions, "/auth", "", "Origin", listed)
+		if response.Status != http.StatusNoContent || !strings.Contains(response.Header.Get("Allow"), "POST") ||
+			response.Header.Get("Access-Control-Allow-Methods") != "" {
+			t.Errorf("OPTIONS: %d %v", response.Status, response.Header)
 		}
 	})
 }
 
-// The contract, the public keys, and what leads to them, are everybody's, with the setting and without. Without it,
-// nothing else says a word of CORS.
-func TestCORSIsOff(t *testing.T) {
+// Pages of every origin can read the OpenAPI document, the metadata and the public keys, whether
+// CORS is configured or not. If it is not, no other response has CORS headers.
+func TestCORSOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		for name, origin := range origins {
-			for method, path := range map[string]string{"POST": "/auth", "GET": "/nothing", "PUT": "/auth/login", "OPTIONS": "/auth"} {
-				answer := s.Do(t, method, path, "", append([]string{"Access-Control-Request-Method", "POST"}, origin.headers...)...)
-				for header := range answer.Header {
+			headers := append([]string{"Access-Control-Request-Method", "POST"}, origin.headers...)
+			for method, path := range map[string]string{
+				"POST": "/auth", "GET": "/nothing", "PUT": "/auth/login", "OPTIONS": "/auth",
+			} {
+				response := s.Do(t, method, path, "", headers...)
+				for header := range response.Header {
 					if strings.HasPrefix(header, "Access-Control-") || header == "Vary" {
-						t.Errorf("%s: %s %s answers with %s", name, method, path, header)
+						t.Errorf("%s: %s %s returns %s", name, method, path, header)
 					}
 				}
 			}
 		}
-		on := s.Beside(t, engine, servertest.Options{CORSOrigins: listed})
-		for _, server := range []*servertest.Server{s, on} {
+		configured := s.Beside(t, engine, servertest.Options{CORSOrigins: listed})
+		for _, server := range []*servertest.Server{s, configured} {
 			for name, origin := range origins {
-				for _, path := range []string{"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/openapi.yaml", "/openapi.json"} {
-					answer := server.Do(t, http.MethodGet, path, "", origin.headers...)
-					if got := answer.Header.Values("Access-Control-Allow-Origin"); answer.Status != http.StatusOK || len(got) != 1 || got[0] != "*" {
-						t.Errorf("%s: %s: %d, for %q", name, path, answer.Status, got)
+				for _, path := range []string{
+					"/.well-known/jwks.json", "/.well-known/oauth-authorization-server",
+					"/.well-known/openid-configuration", "/openapi.yaml", "/openapi.json",
+				} {
+					response := server.Do(t, http.MethodGet, path, "", origin.headers...)
+					got := response.Header.Values("Access-Control-Allow-Origin")
+					if response.Status != http.StatusOK || len(got) != 1 || got[0] != "*" {
+						t.Errorf("%s: %s: %d, Access-Control-Allow-Origin %q", name, path, response.Status, got)
 					}
 				}
 			}
@@ -224,12 +254,14 @@ func TestParseOrigins(t *testing.T) {
 		"https://a?":                   "browsers send it as https://a",
 		"https://a#":                   "browsers send it as https://a",
 	} {
-		if got, err := httpapi.ParseOrigins("https://good.example," + text); err == nil || !strings.Contains(err.Error(), words) {
+		got, err := httpapi.ParseOrigins("https://good.example," + text)
+		if err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
 	_, err := httpapi.ParseOrigins("https://a/,null,https://b")
-	if err == nil || !strings.Contains(err.Error(), "https://a/") || !strings.Contains(err.Error(), "null") || strings.Contains(err.Error(), "https://b") {
-		t.Errorf("not every fault, or too much: %v", err)
+	if err == nil || !strings.Contains(err.Error(), "https://a/") || !strings.Contains(err.Error(), "null") ||
+		strings.Contains(err.Error(), "https://b") {
+		t.Errorf("the error does not list exactly the invalid origins: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
-// Package httpapi is the HTTP layer. It implements the interface generated from the OpenAPI document, validates
-// every request against the document before an operation sees it, and turns errors into problem documents
-// (RFC 9457). Status codes, headers and wire types are in this package only.
+// Package httpapi is the HTTP layer. It implements the interface generated from the OpenAPI
+// document, validates every request against the document before an operation sees it, and turns
+// errors into problem documents (RFC 9457). Status codes, headers and wire types are in this
+// package only.
 package httpapi
 
 import (
@@ -40,8 +41,8 @@ type Config struct {
 	CORSOrigins    Origins
 }
 
-// New returns the handler of the API and of the pages next to it. It returns an error if the routes and the
-// OpenAPI document do not match.
+// New returns the handler of the API and of the pages next to it. It returns an error if the routes
+// and the OpenAPI document do not match.
 func New(config Config) (http.Handler, error) {
 	document, err := loadDocument()
 	if err != nil {
@@ -55,8 +56,13 @@ func New(config Config) (http.Handler, error) {
 	}
 	validator := newValidator(document, bearerAuth{config.Auth}.authenticate)
 	m := &middleware{
-		problems: problems{publicURL: config.PublicURL}, validator: validator, site: site, metrics: config.Metrics, log: config.Log,
-		https: isHTTPS(config.PublicURL), proxies: config.TrustedProxies,
+		problems:  problems{publicURL: config.PublicURL},
+		validator: validator,
+		site:      site,
+		metrics:   config.Metrics,
+		log:       config.Log,
+		https:     isHTTPS(config.PublicURL),
+		proxies:   config.TrustedProxies,
 	}
 	router := echo.New()
 	router.HTTPErrorHandler = m.writeError
@@ -67,7 +73,8 @@ func New(config Config) (http.Handler, error) {
 	}
 	router.Use(validator.validate)
 
-	api.RegisterHandlers(router, api.NewStrictHandler(&Server{auth: config.Auth, keys: config.Keys, publicURL: config.PublicURL}, nil))
+	server := &Server{auth: config.Auth, keys: config.Keys, publicURL: config.PublicURL}
+	api.RegisterHandlers(router, api.NewStrictHandler(server, nil))
 	pages := mountPages(router, site)
 	return router, validator.checkRoutes(router.Routes(), pages)
 }
@@ -87,7 +94,7 @@ func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 
 type requestKey struct{}
 
-// requestState is what the middleware knows about a request and an operation needs.
+// requestState is what the middleware passes to an operation.
 type requestState struct {
 	client auth.Client
 	user   *auth.User // the owner of the access token, if the operation requires one

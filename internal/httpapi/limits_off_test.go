@@ -10,15 +10,17 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// Switching the limits off allows any number of attempts. Known networks are still recorded, so that the limits work
-// when they are switched on again, and the audit log is still protected from a flood.
+// Switching the limits off allows any number of attempts. Known networks are still recorded, so
+// that the limits work when they are switched on again, and the audit log is still protected from a
+// flood.
 func TestLimitsOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{Throttle: false})
 		email := s.NewUser(t)
 		for range 40 {
-			if answer := s.Post(t, "/auth/login", "email", email, "password", "a wrong password"); answer.Status != http.StatusUnauthorized {
-				t.Fatalf("a wrong password: %d", answer.Status)
+			response := s.Post(t, "/auth/login", "email", email, "password", "a wrong password")
+			if response.Status != http.StatusUnauthorized {
+				t.Fatalf("a wrong password: %d", response.Status)
 			}
 		}
 		tokens := s.Login(t, email)

@@ -12,7 +12,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// limited is a server with limits behind a proxy that the test is, at a time that stands.
+// limited starts a server with rate limits and a stopped clock. The test is its trusted proxy.
 func limited(t *testing.T, engine databasetest.Engine) *servertest.Server {
 	t.Helper()
 	s := servertest.Start(t, engine, servertest.Options{Throttle: true, BehindProxy: true})
@@ -22,161 +22,174 @@ func limited(t *testing.T, engine databasetest.Engine) *servertest.Server {
 
 const wrong = "a wrong password"
 
-func loginFrom(t *testing.T, s *servertest.Server, client, address, password string) servertest.Answer {
+func loginFrom(t *testing.T, s *servertest.Server, client, email, password string) servertest.Answer {
 	t.Helper()
-	return s.Do(t, http.MethodPost, "/auth/login", fmt.Sprintf(`{"email":%q,"password":%q}`, address, password), "Content-Type", asJSON, "X-Forwarded-For", client)
+	body := fmt.Sprintf(`{"email":%q,"password":%q}`, email, password)
+	return s.Do(t, http.MethodPost, "/auth/login", body, "Content-Type", asJSON, "X-Forwarded-For", client)
 }
 
-func expectStatus(t *testing.T, answer servertest.Answer, status int) {
+func expectStatus(t *testing.T, response servertest.Answer, status int) {
 	t.Helper()
-	if answer.Status != status {
-		t.Errorf("answered %d %s, want %d", answer.Status, answer.Raw, status)
+	if response.Status != status {
+		t.Errorf("got %d %s, want %d", response.Status, response.Raw, status)
 	}
 }
 
-func expectThrottled(t *testing.T, answer servertest.Answer, retryAfter string) {
+func expectThrottled(t *testing.T, response servertest.Answer, retryAfter string) {
 	t.Helper()
-	if got := answer.Header.Get("Retry-After"); answer.Status != http.StatusTooManyRequests || answer.Code() != "too_many_requests" || got != retryAfter {
-		t.Errorf("answered %d %s, Retry-After %q, want %q", answer.Status, answer.Raw, got, retryAfter)
+	if response.Status != http.StatusTooManyRequests || response.Code() != "too_many_requests" {
+		t.Errorf("got %d %s, want 429", response.Status, response.Raw)
+	}
+	if got := response.Header.Get("Retry-After"); got != retryAfter {
+		t.Errorf("Retry-After is %q, want %q", got, retryAfter)
 	}
 }
 
-func statuses(answers []servertest.Answer) map[int]int {
+func countStatuses(responses []servertest.Answer) map[int]int {
 	count := make(map[int]int)
-	for _, answer := range answers {
-		count[answer.Status]++
+	for _, response := range responses {
+		count[response.Status]++
 	}
 	return count
 }
 
-// Guesses at once do not outrun the limit: each 401 is a hash, each other answer is none. On a slow machine, and
-// with the race detector, some wait for their turn as long as an operation may take, and are answered 503.
-func TestGuessesAtOnce(t *testing.T) {
+// Parallel guesses cannot exceed the limit: only a 401 had its password hashed. On a slow machine
+// or with the race detector, some guesses wait longer than an operation may take, and return 503.
+func TestParallelGuesses(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
-		address := s.NewUser(t)
-		answers := atOnce(1000, func() servertest.Answer { return loginFrom(t, s, "192.0.2.1", address, wrong) })
-		count := statuses(answers)
+		email := s.NewUser(t)
+		responses := atOnce(1000, func() servertest.Answer { return loginFrom(t, s, "192.0.2.1", email, wrong) })
+		count := countStatuses(responses)
 		if count[401] == 0 || count[401] > 10 || count[401]+count[429]+count[503] != 1000 {
-			t.Errorf("answers: %v", count)
+			t.Errorf("statuses: %v", count)
 		}
 		restarted := s.Beside(t, engine, servertest.Options{Throttle: true, BehindProxy: true})
-		for left := 10 - count[401]; ; left-- { // what was answered 503 may have been paid for
-			answer := loginFrom(t, restarted, "192.0.2.1", address, wrong)
-			if answer.Status == http.StatusTooManyRequests {
+		for left := 10 - count[401]; ; left-- { // a guess that returned 503 may have counted
+			response := loginFrom(t, restarted, "192.0.2.1", email, wrong)
+			if response.Status == http.StatusTooManyRequests {
 				break
 			}
-			if answer.Status != http.StatusUnauthorized || left == 0 {
-				t.Fatalf("answered %d after %v", answer.Status, count)
+			if response.Status != http.StatusUnauthorized || left == 0 {
+				t.Fatalf("got %d after %v", response.Status, count)
 			}
 		}
-		expectStatus(t, loginFrom(t, restarted, "192.0.2.1", address, servertest.Password), 429)
+		expectStatus(t, loginFrom(t, restarted, "192.0.2.1", email, servertest.Password), 429)
 	})
 }
 
-func TestHonestLoginsCostNothing(t *testing.T) {
+func TestSuccessfulLoginsAreNotLimited(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
-		address := s.NewUser(t)
-		answers := atOnce(50, func() (answer servertest.Answer) {
-			for range 5 { // a machine that is busy enough lets some wait too long, which costs nothing either
-				if answer = loginFrom(t, s, "192.0.2.1", address, servertest.Password); answer.Status != http.StatusServiceUnavailable {
+		email := s.NewUser(t)
+		responses := atOnce(50, func() (response servertest.Answer) {
+			for range 5 { // on a busy machine some wait too long for their hash; this does not count either
+				response = loginFrom(t, s, "192.0.2.1", email, servertest.Password)
+				if response.Status != http.StatusServiceUnavailable {
 					break
 				}
 			}
-			return answer
+			return response
 		})
-		if count := statuses(answers); count[200] != 50 {
-			t.Errorf("answers: %v", count)
+		if count := countStatuses(responses); count[200] != 50 {
+			t.Errorf("statuses: %v", count)
 		}
 	})
 }
 
-// Being throttled tells nothing, and the limit of address and network ends when it says.
-func TestLimitOfAddressAndNetwork(t *testing.T) {
+// A throttled response does not reveal whether the account exists, and its Retry-After is exact.
+func TestLimitPerEmailAndNetwork(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
 		known, disabled, throttled := s.NewUser(t), s.NewUser(t), make(map[string]bool)
-		if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("email = ?", disabled).UpdateColumn("disabled_at", s.Clock.Now()).Error; err != nil {
+		users := s.DB.WithContext(t.Context()).Model(&auth.User{})
+		if err := users.Where("email = ?", disabled).UpdateColumn("disabled_at", s.Clock.Now()).Error; err != nil {
 			t.Fatal(err)
 		}
-		for i, address := range []string{known, disabled, "nobody@example.com", "no address"} {
+		for i, email := range []string{known, disabled, "nobody@example.com", "not an email"} {
 			client := fmt.Sprintf("192.0.2.%d", i)
 			for range 10 {
-				expectStatus(t, loginFrom(t, s, client, address, wrong), 401)
+				expectStatus(t, loginFrom(t, s, client, email, wrong), 401)
 			}
-			answer := loginFrom(t, s, client, address, wrong)
-			expectThrottled(t, answer, "90")
-			throttled[withoutID(answer)] = true
+			response := loginFrom(t, s, client, email, wrong)
+			expectThrottled(t, response, "90")
+			throttled[withoutID(response)] = true
 			s.Clock.Advance(89*time.Second + time.Millisecond)
-			expectThrottled(t, loginFrom(t, s, client, strings.ToUpper(address), wrong), "1")
+			expectThrottled(t, loginFrom(t, s, client, strings.ToUpper(email), wrong), "1")
 			s.Clock.Advance(999 * time.Millisecond)
-			expectStatus(t, loginFrom(t, s, client, address, wrong), 401)
-			expectStatus(t, loginFrom(t, s, client, address, wrong), 429)
+			expectStatus(t, loginFrom(t, s, client, email, wrong), 401)
+			expectStatus(t, loginFrom(t, s, client, email, wrong), 429)
 		}
 		if len(throttled) != 1 {
-			t.Errorf("told apart: %v", throttled)
+			t.Errorf("the responses differ: %v", throttled)
 		}
 		expectStatus(t, loginFrom(t, s, "192.0.2.200", known, servertest.Password), 200)
 	})
 }
 
-// No spelling of the address, no address of a network and no header buys another try.
-func TestOneBudget(t *testing.T) {
+// Other spellings of the email, other IP addresses of an IPv6 /64 and untrusted headers allow no
+// more attempts.
+func TestSpellingsShareABudget(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for _, behindProxy := range []bool{true, false} {
 			s := servertest.Start(t, engine, servertest.Options{Throttle: true, BehindProxy: behindProxy})
 			s.Clock.Stop()
-			address := s.NewUser(t)
-			spellings := []string{address, strings.ToUpper(address), strings.Replace(address, "example", "EXAMPLE", 1), strings.Replace(address, "user", "uSeR", 1)}
-			var answers []servertest.Answer
+			email := s.NewUser(t)
+			spellings := []string{
+				email,
+				strings.ToUpper(email),
+				strings.Replace(email, "example", "EXAMPLE", 1),
+				strings.Replace(email, "user", "uSeR", 1),
+			}
+			var responses []servertest.Answer
 			for i := range 200 {
 				client := fmt.Sprintf("2001:db8:1:2::%x", i)
 				if !behindProxy {
 					client = fmt.Sprintf("192.0.2.%d", i)
 				}
-				answers = append(answers, loginFrom(t, s, client, spellings[i%len(spellings)], wrong))
+				responses = append(responses, loginFrom(t, s, client, spellings[i%len(spellings)], wrong))
 			}
-			if count := statuses(answers); count[401] != 10 || count[429] != 190 {
+			if count := countStatuses(responses); count[401] != 10 || count[429] != 190 {
 				t.Errorf("behind a proxy %v: %v", behindProxy, count)
 			}
 		}
 	})
 }
 
-// Guesses from anywhere use up what a stranger may try, not what the owner may; a reset forgives.
-func TestLimitOfAddress(t *testing.T) {
+// Guesses from other networks do not lock out the user on a network that they have logged in from.
+// A password reset resets the limit.
+func TestLimitPerEmail(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
-		address := s.NewUser(t)
+		email := s.NewUser(t)
 		const home = "198.51.100.1"
-		expectStatus(t, loginFrom(t, s, home, address, servertest.Password), 200)
-		var answers []servertest.Answer
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
+		var responses []servertest.Answer
 		for i := range 150 {
-			answers = append(answers, loginFrom(t, s, fmt.Sprintf("192.0.2.%d", i), address, wrong))
+			responses = append(responses, loginFrom(t, s, fmt.Sprintf("192.0.2.%d", i), email, wrong))
 		}
-		if count := statuses(answers); count[401] != 100 || count[429] != 50 {
-			t.Errorf("answers: %v", count)
+		if count := countStatuses(responses); count[401] != 100 || count[429] != 50 {
+			t.Errorf("statuses: %v", count)
 		}
-		expectThrottled(t, loginFrom(t, s, "203.0.113.1", address, servertest.Password), "3600")
-		expectStatus(t, loginFrom(t, s, home, address, wrong), 401)
-		expectStatus(t, loginFrom(t, s, home, address, servertest.Password), 200)
+		expectThrottled(t, loginFrom(t, s, "203.0.113.1", email, servertest.Password), "3600")
+		expectStatus(t, loginFrom(t, s, home, email, wrong), 401)
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
 
-		s.Forgot(t, address)
+		s.Forgot(t, email)
 		expectStatus(t, s.Reset(t, s.ResetToken(t, s.NextEmail(t)), servertest.Password), 200)
-		expectStatus(t, loginFrom(t, s, "203.0.113.2", address, wrong), 401)
+		expectStatus(t, loginFrom(t, s, "203.0.113.2", email, wrong), 401)
 		s.Clock.Advance(180*24*time.Hour - time.Second)
 		for i := range 100 {
-			expectStatus(t, loginFrom(t, s, fmt.Sprintf("192.0.2.%d", i), address, wrong), 401)
+			expectStatus(t, loginFrom(t, s, fmt.Sprintf("192.0.2.%d", i), email, wrong), 401)
 		}
-		expectStatus(t, loginFrom(t, s, home, address, wrong), 401)
+		expectStatus(t, loginFrom(t, s, home, email, wrong), 401)
 		s.Clock.Advance(time.Second)
-		expectStatus(t, loginFrom(t, s, home, address, servertest.Password), 429) // not seen for long
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 429) // no longer known
 	})
 }
 
-// One password tried on many addresses: the 21st address is refused, another try on the first is not.
-func TestLimitOfAddressesOfANetwork(t *testing.T) {
+// A network can try 20 emails. The 21st is refused, but another attempt with the first is not.
+func TestLimitOfEmailsPerNetwork(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
 		for i := range 20 {
@@ -190,21 +203,21 @@ func TestLimitOfAddressesOfANetwork(t *testing.T) {
 	})
 }
 
-// The doors that check or hash a password share a budget: used up at one, it is used up at the others.
-func TestLimitOfANetwork(t *testing.T) {
+// The operations that hash a password share one limit for each network.
+func TestLimitPerNetwork(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
-		address := s.NewUser(t)
-		s.Forgot(t, address)
+		email := s.NewUser(t)
+		s.Forgot(t, email)
 		token := s.ResetToken(t, s.NextEmail(t))
-		for range 29 { // and the registration
+		for range 29 { // the 30th is the registration of the user
 			expectStatus(t, s.Reset(t, "x", wrong), 401)
 		}
 		throttled := []func() servertest.Answer{
 			func() servertest.Answer { return s.Reset(t, token, servertest.Password) },
 			func() servertest.Answer { return s.Register(t, "new@example.com") },
 			func() servertest.Answer {
-				return s.Post(t, "/auth/login", "email", address, "password", servertest.Password)
+				return s.Post(t, "/auth/login", "email", email, "password", servertest.Password)
 			},
 		}
 		for _, call := range throttled {
@@ -212,44 +225,47 @@ func TestLimitOfANetwork(t *testing.T) {
 		}
 		s.Clock.Advance(2 * time.Second)
 		expectStatus(t, s.Reset(t, token, servertest.Password), 200) // refunded
-		expectStatus(t, s.Register(t, "new@example.com"), 201)       // not
+		expectStatus(t, s.Register(t, "new@example.com"), 201)       // not refunded
 		expectStatus(t, s.Register(t, "newer@example.com"), 429)
-		expectStatus(t, loginFrom(t, s, "192.0.2.1", address, servertest.Password), 200) // another network
+		expectStatus(t, loginFrom(t, s, "192.0.2.1", email, servertest.Password), 200) // another network
 	})
 }
 
-// A network is told that it asks too often; an address gets its mails at most so often, and nobody is told.
-func TestLimitsOfResetMails(t *testing.T) {
+// A network that requests too many emails gets 429. An email that received too many gets no more,
+// and the response does not show it.
+func TestResetEmailLimits(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
-		address, other, minutely := s.NewUser(t), s.NewUser(t), s.NewUser(t)
-		forgot := func(client int, address string) servertest.Answer {
-			return s.Do(t, http.MethodPost, "/auth/forgot-password", fmt.Sprintf(`{"email":%q}`, address), "Content-Type", asJSON, "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", client))
+		email, other, minutely := s.NewUser(t), s.NewUser(t), s.NewUser(t)
+		forgot := func(client int, email string) servertest.Answer {
+			return s.Do(t, http.MethodPost, "/auth/forgot-password", fmt.Sprintf(`{"email":%q}`, email),
+				"Content-Type", asJSON, "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", client))
 		}
 		for i := range 100 {
 			expectStatus(t, forgot(200+i/10, minutely), 202)
 		}
-		expectStatus(t, forgot(250, address), 202)
-		if to := []string{s.NextEmail(t).To, s.NextEmail(t).To}; to[0] != minutely || to[1] != address { // letters leave in order
-			t.Errorf("100 requests at once: letters to %v", to)
+		expectStatus(t, forgot(250, email), 202)
+		to := []string{s.NextEmail(t).To, s.NextEmail(t).To} // messages are sent in order
+		if to[0] != minutely || to[1] != email {
+			t.Errorf("100 requests in a minute: messages to %v", to)
 		}
 		s.Clock.Advance(24 * time.Hour)
 		for day := range 2 {
-			for minute := range 8 { // five mails a day
+			for minute := range 8 { // five messages a day are sent
 				for i := range 20 {
-					expectStatus(t, forgot(day*100+minute*10+i/2, address), 202)
+					expectStatus(t, forgot(day*100+minute*10+i/2, email), 202)
 				}
 				s.Clock.Advance(time.Minute)
 			}
 			s.Clock.Advance(24 * time.Hour)
 		}
 		expectStatus(t, forgot(250, other), 202)
-		mails := 0
-		for s.NextEmail(t).To == address {
-			mails++
+		messages := 0
+		for s.NextEmail(t).To == email {
+			messages++
 		}
-		if mails != 10 {
-			t.Errorf("%d mails in two days", mails)
+		if messages != 10 {
+			t.Errorf("%d messages in two days", messages)
 		}
 		for range 9 {
 			expectStatus(t, forgot(250, "nobody@example.com"), 202)

@@ -23,8 +23,9 @@ const (
 	backlogTimeout = time.Second
 )
 
-// Metrics are the server's Prometheus metrics. Clients cannot choose the values of labels, so the number of time
-// series is bounded, and no label contains an email, an IP address, a path or a token.
+// Metrics are the server's Prometheus metrics. Clients cannot choose the values of labels, so the
+// number of time series is bounded, and no label contains an email, an IP address, a path or a
+// token.
 type Metrics struct {
 	registry *prometheus.Registry
 	duration *prometheus.HistogramVec // also counts the requests
@@ -33,8 +34,8 @@ type Metrics struct {
 	refused  prometheus.Counter // because hashing was busy
 }
 
-// NewMetrics returns the metrics of one server. It counts requests itself, and reads the hasher, the outbox and the
-// database pools, by name, at each scrape.
+// NewMetrics returns the metrics of one server. It counts requests itself, and reads the hasher,
+// the outbox and the database pools, by name, at each scrape.
 func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*sql.DB) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
@@ -44,11 +45,17 @@ func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*
 			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2},
 		}, []string{"operation", "status"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "sesame_http_requests_in_flight", Help: "Requests in flight."}),
+			Name: "sesame_http_requests_in_flight",
+			Help: "Requests in flight.",
+		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sesame_http_panics_total", Help: "Requests that panicked and returned 500."}),
+			Name: "sesame_http_panics_total",
+			Help: "Requests that panicked and returned 500.",
+		}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sesame_hashing_refused_total", Help: "Requests that returned 503 because the password could not be hashed in time."}),
+			Name: "sesame_hashing_refused_total",
+			Help: "Requests that returned 503 because the password could not be hashed in time.",
+		}),
 	}
 	hashing := func(name, help string, value func(running, waiting int) int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
@@ -56,8 +63,10 @@ func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*
 		})
 	}
 	m.registry.MustRegister(m.duration, m.inFlight, m.panics, m.refused,
-		hashing("sesame_hashing_running", "Passwords being hashed.", func(running, _ int) int { return running }),
-		hashing("sesame_hashing_waiting", "Passwords waiting to be hashed.", func(_, waiting int) int { return waiting }),
+		hashing("sesame_hashing_running", "Passwords being hashed.",
+			func(running, _ int) int { return running }),
+		hashing("sesame_hashing_waiting", "Passwords waiting to be hashed.",
+			func(_, waiting int) int { return waiting }),
 		backlog{outbox},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -74,7 +83,8 @@ func (m *Metrics) observe(operation string, status int, took time.Duration) {
 	m.duration.WithLabelValues(operation, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-// handler serves the metrics in Prometheus' format. It logs metrics that cannot be read, and leaves them out.
+// handler serves the metrics in Prometheus' format. It logs metrics that cannot be read, and leaves
+// them out.
 func (m *Metrics) handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -86,9 +96,12 @@ func (m *Metrics) handler(log *slog.Logger) http.Handler {
 type backlog struct{ outbox *mail.Outbox }
 
 var (
-	unsentMessages = prometheus.NewDesc("sesame_outbox_messages", "Emails not sent yet, including those that failed and will be retried.", nil, nil)
-	dueMessages    = prometheus.NewDesc("sesame_outbox_due_messages", "Emails that are due to be sent now.", nil, nil)
-	oldestMessage  = prometheus.NewDesc("sesame_outbox_oldest_seconds", "Age of the oldest email that is not sent yet.", nil, nil)
+	unsentMessages = prometheus.NewDesc("sesame_outbox_messages",
+		"Emails not sent yet, including those that failed and will be retried.", nil, nil)
+	dueMessages = prometheus.NewDesc("sesame_outbox_due_messages",
+		"Emails that are due to be sent now.", nil, nil)
+	oldestMessage = prometheus.NewDesc("sesame_outbox_oldest_seconds",
+		"Age of the oldest email that is not sent yet.", nil, nil)
 )
 
 func (backlog) Describe(descriptions chan<- *prometheus.Desc) {
@@ -100,13 +113,15 @@ func (backlog) Describe(descriptions chan<- *prometheus.Desc) {
 func (b backlog) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), backlogTimeout)
 	defer cancel()
-	held, err := b.outbox.Backlog(ctx)
+	unsent, err := b.outbox.Backlog(ctx)
 	if err != nil {
 		metrics <- prometheus.NewInvalidMetric(unsentMessages, err)
 		return
 	}
 	for description, value := range map[*prometheus.Desc]float64{
-		unsentMessages: float64(held.Messages), dueMessages: float64(held.Due), oldestMessage: held.Oldest.Seconds(),
+		unsentMessages: float64(unsent.Messages),
+		dueMessages:    float64(unsent.Due),
+		oldestMessage:  unsent.Oldest.Seconds(),
 	} {
 		metrics <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, value)
 	}

@@ -16,13 +16,13 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// answered is how many requests the metrics have, by "operation status".
-func answered(t *testing.T, s *servertest.Server) map[string]int {
+// requestCounts returns the number of requests in the metrics, by "operation status".
+func requestCounts(t *testing.T, s *servertest.Server) map[string]int {
 	t.Helper()
 	counted := make(map[string]int)
 	for line := range strings.Lines(s.Metrics(t)) {
-		labels, is := strings.CutPrefix(line, `sesame_http_request_duration_seconds_count{operation="`)
-		if !is {
+		labels, found := strings.CutPrefix(line, `sesame_http_request_duration_seconds_count{operation="`)
+		if !found {
 			continue
 		}
 		operation, rest, _ := strings.Cut(labels, `",status="`)
@@ -43,12 +43,13 @@ func expectMetric(t *testing.T, s *servertest.Server, series string, want float6
 	}
 }
 
-// The metrics count what was answered, by operation and status, and what was not one of the contract as one.
-func TestMetricsOfKnownTraffic(t *testing.T) {
+// The metrics count requests by operation and status. Requests to anything that is not an operation
+// count as "other".
+func TestRequestMetrics(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{Throttle: true, CORSOrigins: listed})
-		address := s.NewUser(t)
-		tokens := s.Login(t, address)
+		email := s.NewUser(t)
+		tokens := s.Login(t, email)
 		for range 3 {
 			s.Authenticate(t, tokens.Access)
 		}
@@ -56,7 +57,7 @@ func TestMetricsOfKnownTraffic(t *testing.T) {
 		tokens = s.Refresh(t, tokens.Refresh)
 		s.Logout(t, tokens.Refresh)
 		for range 12 {
-			s.Post(t, "/auth/login", "email", address, "password", "a wrong password")
+			s.Post(t, "/auth/login", "email", email, "password", "a wrong password")
 		}
 		for _, path := range []string{"/nothing", "/auth/nothing", "/auth/login?token=canary", "/%22%7d%20canary"} {
 			s.Do(t, http.MethodGet, path, "")
@@ -66,58 +67,76 @@ func TestMetricsOfKnownTraffic(t *testing.T) {
 		s.Do(t, http.MethodOptions, "/auth", "", "Origin", listed, "Access-Control-Request-Method", "POST")
 		s.Do(t, "BREW", "/auth", "")
 		want := map[string]int{
-			"register 201": 1, "login 200": 1, "authenticate 200": 3, "authenticate 401": 1, "refreshTokens 200": 1, "logout 200": 1,
-			"login 401": 10, "login 429": 2, "getJWKS 200": 1, "other 404": 3, "other 405": 2, "other 200": 1, "other 204": 1,
+			"register 201":      1,
+			"login 200":         1,
+			"login 401":         10,
+			"login 429":         2,
+			"authenticate 200":  3,
+			"authenticate 401":  1,
+			"refreshTokens 200": 1,
+			"logout 200":        1,
+			"getJWKS 200":       1,
+			"other 200":         1,
+			"other 204":         1,
+			"other 404":         3,
+			"other 405":         2,
 		}
-		if got := answered(t, s); !maps.Equal(got, want) {
+		if got := requestCounts(t, s); !maps.Equal(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
 		expectMetric(t, s, `sesame_http_request_duration_seconds_bucket{operation="authenticate",status="200",le="+Inf"}`, 3)
-		if took, _ := s.Metric(t, `sesame_http_request_duration_seconds_sum{operation="login",status="200"}`); took <= 0 || took > 60 {
+		took, _ := s.Metric(t, `sesame_http_request_duration_seconds_sum{operation="login",status="200"}`)
+		if took <= 0 || took > 60 {
 			t.Errorf("a login took %v seconds", took)
 		}
 		metrics := s.Metrics(t)
-		for _, series := range []string{"go_goroutines ", "go_build_info{", "process_cpu_seconds_total ", "go_sql_open_connections{db_name="} {
+		for _, series := range []string{
+			"go_goroutines ", "go_build_info{", "process_cpu_seconds_total ", "go_sql_open_connections{db_name=",
+		} {
 			if !strings.Contains(metrics, "\n"+series) {
 				t.Errorf("there is no %s", series)
 			}
 		}
-		for _, private := range []string{"canary", address, "127.0.0.1"} {
+		for _, private := range []string{"canary", email, "127.0.0.1"} {
 			if strings.Contains(metrics, private) {
-				t.Errorf("the metrics tell %s", private)
+				t.Errorf("the metrics contain %s", private)
 			}
 		}
-		for _, series := range []string{"sesame_http_requests_in_flight", "sesame_http_panics_total", "sesame_hashing_refused_total", "sesame_hashing_running", "sesame_hashing_waiting"} {
+		for _, series := range []string{
+			"sesame_http_requests_in_flight", "sesame_http_panics_total",
+			"sesame_hashing_refused_total", "sesame_hashing_running", "sesame_hashing_waiting",
+		} {
 			expectMetric(t, s, series, 0)
 		}
 	})
 }
 
-// The operator's page names every metric of ours, and no other.
-func TestMetricsOfThePage(t *testing.T) {
+// docs/operations.md lists exactly the metrics that the server has.
+func TestMetricsAreDocumented(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := make(map[string]bool)
+	documented := make(map[string]bool)
 	for _, name := range regexp.MustCompile(`sesame_\w+`).FindAllString(string(page), -1) {
-		named[strings.TrimSuffix(name, "_count")] = true
+		documented[strings.TrimSuffix(name, "_count")] = true
 	}
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		s.NewUser(t) // a histogram without a request is not told
-		told := make(map[string]bool)
+		s.NewUser(t) // a histogram appears with the first request
+		served := make(map[string]bool)
 		for _, match := range regexp.MustCompile(`(?m)^# TYPE (sesame_\w+) `).FindAllStringSubmatch(s.Metrics(t), -1) {
-			told[match[1]] = true
+			served[match[1]] = true
 		}
-		if !maps.Equal(told, named) {
-			t.Errorf("the page names %v, the server %v", slices.Sorted(maps.Keys(named)), slices.Sorted(maps.Keys(told)))
+		if !maps.Equal(served, documented) {
+			t.Errorf("documented: %v\nserved: %v", slices.Sorted(maps.Keys(documented)), slices.Sorted(maps.Keys(served)))
 		}
 	})
 }
 
-// What fails is counted by its cause: a panic, a hash that did not get its turn, a database that is gone.
-func TestMetricsOfFailures(t *testing.T) {
+// Failures are counted by cause: panics, passwords that could not be hashed in time, and an
+// unavailable database.
+func TestFailureMetrics(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true, NoHashing: true})
 		for range 2 {
@@ -127,38 +146,45 @@ func TestMetricsOfFailures(t *testing.T) {
 		s.CloseDatabase(t)
 		s.Forgot(t, "nobody@example.com")
 		want := map[string]int{"getJWKS 500": 2, "register 503": 1, "forgotPassword 503": 1}
-		if got := answered(t, s); !maps.Equal(got, want) {
+		if got := requestCounts(t, s); !maps.Equal(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
 		expectMetric(t, s, "sesame_http_panics_total", 2)
 		expectMetric(t, s, "sesame_hashing_refused_total", 1)
 		expectMetric(t, s, "sesame_http_requests_in_flight", 0)
-		if _, found := s.Metric(t, "sesame_outbox_messages"); found || !strings.Contains(s.Log.String(), "sesame_outbox_messages") {
-			t.Error("letters are told, or why they are not is not")
+		if _, found := s.Metric(t, "sesame_outbox_messages"); found {
+			t.Error("the metrics of the outbox are there without a database")
+		}
+		if !strings.Contains(s.Log.String(), "sesame_outbox_messages") {
+			t.Error("the log does not say why the metrics of the outbox are missing")
 		}
 	})
 }
 
-func TestMetricsOfTheOutbox(t *testing.T) {
+func TestOutboxMetrics(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		for _, series := range []string{"sesame_outbox_messages", "sesame_outbox_due_messages", "sesame_outbox_oldest_seconds"} {
+		for _, series := range []string{
+			"sesame_outbox_messages", "sesame_outbox_due_messages", "sesame_outbox_oldest_seconds",
+		} {
 			expectMetric(t, s, series, 0)
 		}
 		now := time.Now().UTC()
-		insert := "INSERT INTO outbox (id, kind, email, attempts, due_at, created_at) VALUES (?, 'x', 'ada@example.com', 3, ?, ?)"
-		if err := s.DB.WithContext(t.Context()).Exec(insert, "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77", now.Add(time.Hour), now.Add(-time.Hour)).Error; err != nil {
+		const insert = "INSERT INTO outbox (id, kind, email, attempts, due_at, created_at) " +
+			"VALUES ('01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77', 'x', 'ada@example.com', 3, ?, ?)"
+		err := s.DB.WithContext(t.Context()).Exec(insert, now.Add(time.Hour), now.Add(-time.Hour)).Error
+		if err != nil {
 			t.Fatal(err)
 		}
 		expectMetric(t, s, "sesame_outbox_messages", 1)
 		expectMetric(t, s, "sesame_outbox_due_messages", 0)
 		if age, _ := s.Metric(t, "sesame_outbox_oldest_seconds"); age < 3599 || age > 3660 {
-			t.Errorf("the oldest letter is %v seconds old", age)
+			t.Errorf("the oldest message is %v seconds old, want 3600", age)
 		}
 	})
 }
 
-func TestRequestInHandIsCounted(t *testing.T) {
+func TestRequestsInFlight(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		body, rest := io.Pipe()
@@ -167,34 +193,37 @@ func TestRequestInHandIsCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("Content-Type", asJSON)
-		ended := make(chan servertest.Answer)
-		go func() { ended <- s.Send(t, request) }()
+		done := make(chan servertest.Answer)
+		go func() { done <- s.Send(t, request) }()
 		if _, err := rest.Write([]byte("{")); err != nil {
 			t.Fatal(err)
 		}
 		deadline := time.Now().Add(10 * time.Second)
-		for inHand := 0.0; inHand != 1; inHand, _ = s.Metric(t, "sesame_http_requests_in_flight") {
+		for inFlight := 0.0; inFlight != 1; inFlight, _ = s.Metric(t, "sesame_http_requests_in_flight") {
 			if time.Now().After(deadline) {
-				t.Fatal("the request in hand is not counted")
+				t.Fatal("the request in flight is not counted")
 			}
 		}
 		if err := rest.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if answer := <-ended; answer.Status != http.StatusBadRequest {
-			t.Errorf("%d %s", answer.Status, answer.Raw)
+		if response := <-done; response.Status != http.StatusBadRequest {
+			t.Errorf("%d %s", response.Status, response.Raw)
 		}
 		expectMetric(t, s, "sesame_http_requests_in_flight", 0)
 	})
 }
 
-// What the admin listener has is nowhere on the API's.
-func TestAPIHasNothingOfTheAdmin(t *testing.T) {
+// The API's listener does not serve the admin endpoints.
+func TestAdminEndpointsAreNotOnTheAPI(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		for _, path := range []string{"/metrics", "/livez", "/readyz", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
-			if answer := s.Do(t, http.MethodGet, path, ""); answer.Status != http.StatusNotFound || answer.Code() != "not_found" {
-				t.Errorf("%s: %d %s", path, answer.Status, answer.Raw)
+		for _, path := range []string{
+			"/metrics", "/livez", "/readyz", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars",
+		} {
+			response := s.Do(t, http.MethodGet, path, "")
+			if response.Status != http.StatusNotFound || response.Code() != "not_found" {
+				t.Errorf("%s: %d %s", path, response.Status, response.Raw)
 			}
 		}
 	})

@@ -17,8 +17,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/web"
 )
 
-// The security headers of a response. An API response may load and embed nothing; the pages set policies of
-// their own.
+// The security headers of a response. An API response may load and embed nothing; the pages set
+// policies of their own.
 const (
 	contentSecurityPolicy   = "default-src 'none'; frame-ancestors 'none'"
 	strictTransportSecurity = "max-age=63072000; includeSubDomains"
@@ -36,12 +36,12 @@ type middleware struct {
 	log       *slog.Logger
 	https     bool // the public URL is https
 	proxies   Proxies
-	warned    sync.Once // about a proxy that is not trusted
+	warned    sync.Once // about an untrusted proxy
 }
 
-// handle is the outermost middleware. It gives the request an id, sets the headers that every response has,
-// limits the body and the time, recovers from panics, and counts and logs the request. It never logs the query,
-// which may contain a reset token.
+// handle is the outermost middleware. It gives the request an id, sets the headers that every
+// response has, limits the body and the time, recovers from panics, and counts and logs the
+// request. It never logs the query, which may contain a reset token.
 func (m *middleware) handle(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
@@ -49,7 +49,7 @@ func (m *middleware) handle(next echo.HandlerFunc) echo.HandlerFunc {
 		defer m.metrics.inFlight.Dec()
 		r, header := c.Request(), c.Response().Header()
 		state := &requestState{client: m.client(r, uuid.Must(uuid.NewV7()).String())}
-		m.warnOfProxy(r)
+		m.warnUntrustedProxy(r)
 		header.Set("X-Request-Id", state.client.RequestID)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-store")
@@ -86,7 +86,7 @@ func (m *middleware) client(r *http.Request, id string) auth.Client {
 	return auth.Client{RequestID: id, IP: m.proxies.clientIP(r.RemoteAddr, r.Header), UserAgent: storable(r.UserAgent())}
 }
 
-// recover turns a panic into an error. It leaves out the panic's value, which may contain what was submitted.
+// recover turns a panic into an error. It omits the panic's value, which may contain user input.
 func (m *middleware) recover(next echo.HandlerFunc, c echo.Context) (err error) {
 	defer func() {
 		switch cause := recover(); cause {
@@ -101,8 +101,8 @@ func (m *middleware) recover(next echo.HandlerFunc, c echo.Context) (err error) 
 	return next(c)
 }
 
-// storable returns the text of a header in a form that both databases can store: valid UTF-8 without NUL, and
-// not too long.
+// storable returns the text of a header in a form that both databases can store: valid UTF-8
+// without NUL, and not too long.
 func storable(text string) string {
 	if len(text) > maxUserAgent {
 		text = text[:maxUserAgent]

@@ -14,8 +14,9 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// model is what accounts and sessions should be, kept beside the real ones. Steps of time are chosen so that no
-// sum of them comes within a second of a limit: the real clock runs on meanwhile.
+// model predicts the state of the server's accounts and sessions. The server's clock runs in real
+// time between the steps. The "wait" steps are chosen so that no sum of them is within a second of
+// a limit.
 type model struct {
 	t        testing.TB
 	s        *servertest.Server
@@ -24,34 +25,36 @@ type model struct {
 }
 
 type account struct {
-	address, password string
-	resets            int
-	generation        int // goes up whenever all sessions end
-	disabled          bool
+	email, password string
+	resets          int
+	generation      int // incremented when all sessions are revoked
+	disabled        bool
 }
 
 type session struct {
 	owner           *account
-	generation      int      // the owner's when it was opened
-	tokens          []string // every refresh token so far; the last one is live
+	generation      int      // the owner's at login
+	tokens          []string // every refresh token so far; the last one is current
 	access          string
 	issued, rotated time.Time
-	ends, idles     time.Time
+	expires, idles  time.Time // the ends of the lifetime and the idle time
 	revoked         bool
 }
 
 func (m *model) now() time.Time { return m.s.Clock.Now() }
 
-func (m *model) valid(one *session) bool {
+func (m *model) isValid(one *session) bool {
 	now := m.now()
-	return !one.revoked && now.Before(one.ends) && now.Before(one.idles) && one.generation == one.owner.generation && !one.owner.disabled
+	return !one.revoked && now.Before(one.expires) && now.Before(one.idles) &&
+		one.generation == one.owner.generation && !one.owner.disabled
 }
 
-// refresh is what presenting a token must lead to: whether it is granted, and the state after it.
-func (m *model) refresh(one *session, at int) bool {
+// predictRefresh reports whether a refresh with a token of a session must succeed, and revokes the
+// session in the model if the token is reused.
+func (m *model) predictRefresh(one *session, at int) bool {
 	now, last := m.now(), len(one.tokens)-1
 	switch {
-	case !m.valid(one):
+	case !m.isValid(one):
 		return false
 	case at == last, at == last-1 && now.Before(one.rotated.Add(30*time.Second)):
 		return true
@@ -61,37 +64,37 @@ func (m *model) refresh(one *session, at int) bool {
 	}
 }
 
-// granted takes in what a refresh that was granted answered.
-func (m *model) granted(rt *rapid.T, one *session, at int, answer servertest.Answer) {
-	successor := answer.Text("refreshToken")
+// addTokens updates the model with the response of a successful refresh.
+func (m *model) addTokens(rt *rapid.T, one *session, at int, response servertest.Answer) {
+	successor := response.Text("refreshToken")
 	if at == len(one.tokens)-1 {
 		one.tokens = append(one.tokens, successor)
 		one.rotated, one.idles = m.now(), m.now().Add(336*time.Hour)
 	} else if successor != one.tokens[at+1] {
-		rt.Fatalf("a second successor of one token")
+		rt.Fatalf("a token has two different successors")
 	}
-	one.access, one.issued = answer.Text("accessToken"), m.now()
+	one.access, one.issued = response.Text("accessToken"), m.now()
 }
 
-// recent draws one of the last two sessions, so that enough happens to each.
-func (m *model) recent(rt *rapid.T) *session {
+// recentSession draws one of the last two sessions, so that each goes through several steps.
+func (m *model) recentSession(rt *rapid.T) *session {
 	if len(m.sessions) == 0 {
 		rt.Skip("nobody has logged in")
 	}
 	return rapid.SampledFrom(m.sessions[max(0, len(m.sessions)-2):]).Draw(rt, "session")
 }
 
-// token draws one of the session's: the live one, its parent, its grandparent or any older.
-func (m *model) token(rt *rapid.T, one *session) int {
+// tokenOf draws one of the last four refresh tokens of a session, by its index.
+func (m *model) tokenOf(rt *rapid.T, one *session) int {
 	return len(one.tokens) - 1 - rapid.IntRange(0, min(3, len(one.tokens)-1)).Draw(rt, "how old a token")
 }
 
-// present presents a token, which must lead to what the model says.
-func (m *model) present(rt *rapid.T, one *session, at int) {
-	want := m.refresh(one, at)
-	answer := m.s.TryRefresh(m.t, one.tokens[at])
-	if expect(rt, answer, want); want {
-		m.granted(rt, one, at, answer)
+// refresh sends a refresh token, and checks the response against the model.
+func (m *model) refresh(rt *rapid.T, one *session, at int) {
+	want := m.predictRefresh(one, at)
+	response := m.s.TryRefresh(m.t, one.tokens[at])
+	if expect(rt, response, want); want {
+		m.addTokens(rt, one, at, response)
 	}
 }
 
@@ -100,76 +103,85 @@ func (m *model) steps() map[string]func(*rapid.T) {
 		"login": func(rt *rapid.T) {
 			owner := rapid.SampledFrom(m.accounts).Draw(rt, "account")
 			password := rapid.SampledFrom([]string{owner.password, "not the password"}).Draw(rt, "password")
-			answer := m.s.Post(m.t, "/auth/login", "email", owner.address, "password", password)
-			expect(rt, answer, password == owner.password && !owner.disabled)
-			if answer.Status == http.StatusOK {
+			response := m.s.Post(m.t, "/auth/login", "email", owner.email, "password", password)
+			expect(rt, response, password == owner.password && !owner.disabled)
+			if response.Status == http.StatusOK {
 				now := m.now()
-				m.sessions = append(m.sessions, &session{owner: owner, generation: owner.generation, tokens: []string{answer.Text("refreshToken")}, access: answer.Text("accessToken"),
-					issued: now, rotated: now, ends: now.Add(720 * time.Hour), idles: now.Add(336 * time.Hour)})
+				m.sessions = append(m.sessions, &session{
+					owner:      owner,
+					generation: owner.generation,
+					tokens:     []string{response.Text("refreshToken")},
+					access:     response.Text("accessToken"),
+					issued:     now,
+					rotated:    now,
+					expires:    now.Add(720 * time.Hour),
+					idles:      now.Add(336 * time.Hour),
+				})
 			}
 		},
 		"refresh": func(rt *rapid.T) {
-			one := m.recent(rt)
-			m.present(rt, one, m.token(rt, one))
+			one := m.recentSession(rt)
+			m.refresh(rt, one, m.tokenOf(rt, one))
 		},
-		"refresh on and on": func(rt *rapid.T) {
-			one := m.recent(rt)
+		"refresh repeatedly": func(rt *rapid.T) {
+			one := m.recentSession(rt)
 			for range rapid.IntRange(2, 3).Draw(rt, "times") {
-				m.present(rt, one, len(one.tokens)-1)
+				m.refresh(rt, one, len(one.tokens)-1)
 			}
-			m.present(rt, one, m.token(rt, one))
+			m.refresh(rt, one, m.tokenOf(rt, one))
 		},
-		"refresh at once": func(rt *rapid.T) {
-			one := m.recent(rt)
-			at := m.token(rt, one)
-			want := m.refresh(one, at)
-			for _, answer := range atOnce(3, func() servertest.Answer { return m.s.TryRefresh(m.t, one.tokens[at]) }) {
-				if expect(rt, answer, want); want {
-					m.granted(rt, one, min(at, len(one.tokens)-1), answer)
+		"refresh in parallel": func(rt *rapid.T) {
+			one := m.recentSession(rt)
+			at := m.tokenOf(rt, one)
+			want := m.predictRefresh(one, at)
+			for _, response := range atOnce(3, func() servertest.Answer { return m.s.TryRefresh(m.t, one.tokens[at]) }) {
+				if expect(rt, response, want); want {
+					m.addTokens(rt, one, min(at, len(one.tokens)-1), response)
 				}
 			}
 		},
-		"refresh with a foreign token": func(rt *rapid.T) {
-			one := m.recent(rt)
+		"refresh with a forged token": func(rt *rapid.T) {
+			one := m.recentSession(rt)
 			text := []byte(one.tokens[len(one.tokens)-1])
 			at := rapid.IntRange(0, len(text)-1).Draw(rt, "character")
 			text[at] ^= 1
 			expect(rt, m.s.TryRefresh(m.t, string(text)), false)
 		},
 		"logout": func(rt *rapid.T) {
-			one := m.recent(rt)
-			expect(rt, m.s.Logout(m.t, one.tokens[m.token(rt, one)]), true)
+			one := m.recentSession(rt)
+			expect(rt, m.s.Logout(m.t, one.tokens[m.tokenOf(rt, one)]), true)
 			one.revoked = true
 		},
-		"logout and refresh at once": func(rt *rapid.T) {
-			one := m.recent(rt)
+		"logout and refresh in parallel": func(rt *rapid.T) {
+			one := m.recentSession(rt)
 			var refreshed servertest.Answer
 			var both sync.WaitGroup
 			both.Go(func() { refreshed = m.s.TryRefresh(m.t, one.tokens[len(one.tokens)-1]) })
 			both.Go(func() { expect(rt, m.s.Logout(m.t, one.tokens[0]), true) })
 			both.Wait()
 			one.revoked = true
-			if refreshed.Status == http.StatusOK { // it came first, and what it got is dead all the same
-				one.tokens, one.access = append(one.tokens, refreshed.Text("refreshToken")), refreshed.Text("accessToken")
+			if refreshed.Status == http.StatusOK { // the refresh came first; the logout revoked its tokens too
+				one.tokens = append(one.tokens, refreshed.Text("refreshToken"))
+				one.access = refreshed.Text("accessToken")
 			}
 		},
 		"reset": func(rt *rapid.T) {
 			owner := rapid.SampledFrom(m.accounts).Draw(rt, "account")
 			if owner.disabled {
-				rt.Skip("no letter would come")
+				rt.Skip("a disabled user gets no message")
 			}
-			m.s.Forgot(m.t, owner.address)
+			m.s.Forgot(m.t, owner.email)
 			owner.resets++
 			owner.generation++
 			owner.password = fmt.Sprintf("password number %d", owner.resets)
 			expect(rt, m.s.Reset(m.t, m.s.ResetToken(m.t, m.s.NextEmail(m.t)), owner.password), true)
-			m.s.NextEmail(m.t) // tells the owner
-			one := m.recent(rt)
-			m.present(rt, one, m.token(rt, one))
+			m.s.NextEmail(m.t) // the notification of the changed password
+			one := m.recentSession(rt)
+			m.refresh(rt, one, m.tokenOf(rt, one))
 		},
 		"disable or enable": func(rt *rapid.T) {
 			owner := rapid.SampledFrom(m.accounts).Draw(rt, "account")
-			user, err := m.s.Auth.FindUser(m.t.Context(), owner.address)
+			user, err := m.s.Auth.FindUser(m.t.Context(), owner.email)
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -184,7 +196,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 		},
 		"revoke sessions": func(rt *rapid.T) {
 			owner := rapid.SampledFrom(m.accounts).Draw(rt, "account")
-			user, err := m.s.Auth.FindUser(m.t.Context(), owner.address)
+			user, err := m.s.Auth.FindUser(m.t.Context(), owner.email)
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -194,35 +206,42 @@ func (m *model) steps() map[string]func(*rapid.T) {
 			owner.generation++
 		},
 		"wait": func(rt *rapid.T) {
-			m.s.Clock.Advance(rapid.SampledFrom([]time.Duration{7 * time.Second, 31 * time.Second, 20 * time.Minute, 121 * time.Hour}).Draw(rt, "how long"))
+			steps := []time.Duration{7 * time.Second, 31 * time.Second, 20 * time.Minute, 121 * time.Hour}
+			m.s.Clock.Advance(rapid.SampledFrom(steps).Draw(rt, "how long"))
 		},
-		// After every step: an access token opens what it should, and nothing else.
+		// After every step: an access token is accepted exactly if the model says so.
 		"": func(rt *rapid.T) {
 			if len(m.sessions) == 0 {
 				return
 			}
 			one := rapid.SampledFrom(m.sessions).Draw(rt, "whose access token")
-			expect(rt, m.s.Authenticate(m.t, one.access), m.valid(one) && m.now().Before(one.issued.Add(15*time.Minute)))
+			expired := !m.now().Before(one.issued.Add(15 * time.Minute))
+			expect(rt, m.s.Authenticate(m.t, one.access), m.isValid(one) && !expired)
 		},
 	}
 }
 
-func expect(rt *rapid.T, answer servertest.Answer, granted bool) {
-	if (answer.Status == http.StatusOK) != granted || !granted && answer.Status != http.StatusUnauthorized {
-		rt.Fatalf("answered %d %s, want granted: %v", answer.Status, answer.Raw, granted)
+func expect(rt *rapid.T, response servertest.Answer, success bool) {
+	want := http.StatusUnauthorized
+	if success {
+		want = http.StatusOK
+	}
+	if response.Status != want {
+		rt.Fatalf("got %d %s, want %d", response.Status, response.Raw, want)
 	}
 }
 
-// Whatever happens in whatever order, accounts and sessions are what the model says: at most one live refresh
-// token a session, none after a logout, a reset or while disabled, and nobody logged out within the grace.
+// After any sequence of steps the server's accounts and sessions match the model: a session has at
+// most one current refresh token, and none after a logout, after a reset or while the user is
+// disabled. A retry within the grace period never ends a session.
 func TestModelOfSessions(t *testing.T) {
-	seeds := map[databasetest.Engine]string{databasetest.SQLite: "200", databasetest.Postgres: "20"}
-	asked := false
-	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
+	checks := map[databasetest.Engine]string{databasetest.SQLite: "200", databasetest.Postgres: "20"}
+	isSet := false
+	flag.Visit(func(f *flag.Flag) { isSet = isSet || f.Name == "rapid.checks" })
 	for _, engine := range databasetest.Engines {
 		t.Run(string(engine), func(t *testing.T) {
-			if !asked {
-				if err := flag.Set("rapid.checks", seeds[engine]); err != nil {
+			if !isSet {
+				if err := flag.Set("rapid.checks", checks[engine]); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -230,7 +249,7 @@ func TestModelOfSessions(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
 				m := &model{t: t, s: s}
 				for range 2 {
-					m.accounts = append(m.accounts, &account{address: s.NewUser(t), password: servertest.Password})
+					m.accounts = append(m.accounts, &account{email: s.NewUser(t), password: servertest.Password})
 				}
 				rt.Repeat(m.steps())
 			})

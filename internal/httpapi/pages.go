@@ -19,8 +19,8 @@ import (
 // returns their routes.
 func mountPages(router *echo.Echo, site *web.Site) map[route]bool {
 	handlers := map[string]echo.HandlerFunc{
-		"/openapi.yaml": contractIn("application/yaml", sesame.OpenAPI),
-		"/openapi.json": contractIn("application/json", sesame.OpenAPIJSON),
+		"/openapi.yaml": openAPIHandler("application/yaml", sesame.OpenAPI),
+		"/openapi.json": openAPIHandler("application/json", sesame.OpenAPIJSON),
 	}
 	for path, page := range site.Pages() {
 		handlers[path] = func(c echo.Context) error {
@@ -64,9 +64,10 @@ func (m *middleware) writeErrorPage(c echo.Context, problem api.Problem) bool {
 	return true
 }
 
-// contractIn serves the OpenAPI document. Pages of every origin may read it, for tools that show
-// it. Browsers may cache it, but must revalidate it by its ETag (RFC 9110, section 13.1.2).
-func contractIn(mediaType string, content []byte) echo.HandlerFunc {
+// openAPIHandler returns a handler of the OpenAPI document. Pages of every origin may read it, for
+// tools that show it. Browsers may cache it, but must revalidate it by its ETag (RFC 9110, section
+// 13.1.2).
+func openAPIHandler(mediaType string, content []byte) echo.HandlerFunc {
 	digest := sha256.Sum256(content)
 	tag := `"` + hex.EncodeToString(digest[:16]) + `"`
 	return func(c echo.Context) error {

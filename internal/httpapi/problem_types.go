@@ -20,15 +20,22 @@ type problemType struct {
 var problemTypes = []problemType{
 	{code: api.ProblemCodeValidationFailed, title: "Invalid request",
 		detail: "The request is invalid. The member `errors` lists every error.",
-		causes: "A value is missing, has the wrong type, is too short or too long, is not a valid email address, was given twice, or differs from a value that it must repeat.",
-		remedy: "Read the errors. Each has a code for programs, a sentence for people, and the place in the request: a JSON pointer into the body, or the name of a parameter."},
+		causes: "A value is missing, has the wrong type, is too short or too long, " +
+			"is not a valid email address, was given twice, or differs from a value that it must repeat.",
+		remedy: "Read the errors. Each has a code for programs, a sentence for people, " +
+			"and the place in the request: a JSON pointer into the body, or the name of a parameter."},
 	{code: api.ProblemCodeMalformedBody, title: "Malformed request body",
 		detail: "The request body is not valid JSON.",
-		causes: "The body did not arrive completely, or JSON parsers may disagree about it: a name occurs twice, the text is not UTF-8 or contains NUL, a number is too large for a double, something follows the value, or it is nested too deeply.",
-		remedy: "Send one JSON object in UTF-8, with every name once, without NUL, and with nothing after the closing brace."},
+		causes: "The body did not arrive completely, or JSON parsers may disagree about it: " +
+			"a name occurs twice, the text is not UTF-8 or contains NUL, a number is too large for a double, " +
+			"something follows the value, or it is nested too deeply.",
+		remedy: "Send one JSON object in UTF-8, with every name once, without NUL, " +
+			"and with nothing after the closing brace."},
 	{code: api.ProblemCodeWeakPassword, title: "Weak password",
 		detail: "This password is not allowed. Choose another one.",
-		causes: "The password is one of the most common ones or a simple variation of one, is known from a data breach, is made from the name, the email or the name of this service, or contains a character that is not supported.",
+		causes: "The password is one of the most common ones or a simple variation of one, " +
+			"is known from a data breach, is made from the name, the email or the name of this service, " +
+			"or contains a character that is not supported.",
 		remedy: "Choose another password. The member `reason` of the problem says what is wrong with this one."},
 	{code: api.ProblemCodeEmailTaken, title: "Email already registered",
 		detail: "An account with this email already exists. Log in, or reset the password.",
@@ -36,16 +43,21 @@ var problemTypes = []problemType{
 		remedy: "Log in with the email, or request a password reset for it."},
 	{code: api.ProblemCodeInvalidCredentials, title: "Invalid credentials",
 		detail: "The email or password is incorrect.",
-		causes: "There is no account with this email, the password is wrong, or the account is disabled. The response deliberately does not say which.",
+		causes: "There is no account with this email, the password is wrong, or the account is disabled. " +
+			"The response deliberately does not say which.",
 		remedy: "Check the spelling of both, or request a password reset."},
 	{code: api.ProblemCodeInvalidAccessToken, title: "Invalid access token",
 		detail: "The access token is missing, malformed or expired, or its session has ended.",
-		causes: "An access token is valid for a few minutes. It ends earlier with its session: by a logout, a new password, or when the account is disabled.",
-		remedy: "Send the access token in one Authorization header: the word Bearer, a space, the token. If it has expired, refresh it; if that fails too, log in again."},
+		causes: "An access token is valid for a few minutes. It ends earlier with its session: " +
+			"by a logout, a new password, or when the account is disabled.",
+		remedy: "Send the access token in one Authorization header: the word Bearer, a space, the token. " +
+			"If it has expired, refresh it; if that fails too, log in again."},
 	{code: api.ProblemCodeInvalidRefreshToken, title: "Invalid refresh token",
 		detail: "The session has expired or ended. Log in again.",
-		causes: "The session ended by a logout, a new password or its age. Or the token was used before: an old token that is used again may have been stolen, so the session is revoked.",
-		remedy: "Log in again. If your client did nothing unusual, check where its refresh token may have leaked. To log out, send any refresh token that this server issued for the session."},
+		causes: "The session ended by a logout, a new password or its age. " +
+			"Or the token was used before: an old token that is used again may have been stolen, so the session is revoked.",
+		remedy: "Log in again. If your client did nothing unusual, check where its refresh token may have leaked. " +
+			"To log out, send any refresh token that this server issued for the session."},
 	{code: api.ProblemCodeInvalidResetToken, title: "Invalid reset link",
 		detail: "The reset link has expired, was already used, or was replaced by a newer one.",
 		causes: "A link works once and for a short time. A newer link, and every change of the password, replaces it.",
@@ -64,20 +76,25 @@ var problemTypes = []problemType{
 		remedy: "Send a smaller body. No valid request comes close to this size."},
 	{code: api.ProblemCodeUnsupportedMediaType, title: "Unsupported media type",
 		detail: "The request body must be sent with the header Content-Type: application/json.",
-		causes: "The Content-Type is missing or a different one, names a charset other than UTF-8, or the body is compressed.",
+		causes: "The Content-Type is missing or a different one, names a charset other than UTF-8, " +
+			"or the body is compressed.",
 		remedy: "Send JSON in UTF-8 with the header Content-Type: application/json, and do not compress it."},
 	{code: api.ProblemCodeTooManyRequests, title: "Too many requests",
 		detail: "Too many attempts. Try again in the number of seconds given by the Retry-After header.",
-		causes: "Attempts to use a password and requests for emails are limited for each account and each network, to stop guessing. Somebody else in the same network may have used up its limit.",
-		remedy: "Wait for the number of seconds in the Retry-After header. Attempts before that are refused without being checked."},
+		causes: "Attempts to use a password and requests for emails are limited for each account and each network, " +
+			"to stop guessing. Somebody else in the same network may have used up its limit.",
+		remedy: "Wait for the number of seconds in the Retry-After header. " +
+			"Attempts before that are refused without being checked."},
 	{code: api.ProblemCodeInternalError, title: "Internal server error",
 		detail: "Something went wrong on the server. The operator can find the cause in its log.",
 		causes: "This is an error of the server, not of the request.",
-		remedy: "Send the member `instance` of the problem to the operator of the server. The log has the cause under this id."},
+		remedy: "Send the member `instance` of the problem to the operator of the server. " +
+			"The log has the cause under this id."},
 	{code: api.ProblemCodeUnavailable, title: "Service unavailable",
 		detail: "The service is temporarily unavailable. Try again shortly.",
 		causes: "The database is unreachable or slow, or too many passwords are waiting to be hashed.",
-		remedy: "Try again after the number of seconds in the Retry-After header. Nothing was changed, so trying again is safe."},
+		remedy: "Try again after the number of seconds in the Retry-After header. " +
+			"Nothing was changed, so trying again is safe."},
 }
 
 // problemTypeOf returns the type with this code. Every code has one.

@@ -35,7 +35,8 @@ const (
 	invalidToken = realm + `, error="invalid_token"`
 )
 
-// errorTable maps errors to responses. The first row that matches counts; the last one matches everything.
+// errorTable maps errors to responses. The first row that matches counts; the last one matches
+// everything.
 var errorTable = []errorRow{
 	{as[*invalidRequestError], http.StatusBadRequest, api.ProblemCodeValidationFailed, ""},
 	{is(auth.ErrInvalidEmail), http.StatusBadRequest, api.ProblemCodeValidationFailed, ""},
@@ -78,8 +79,12 @@ func (p problems) of(err error, id string) (errorRow, api.Problem) {
 	row := errorTable[slices.IndexFunc(errorTable, func(r errorRow) bool { return r.matches(err) })]
 	problemType := problemTypeOf(row.code)
 	document := api.Problem{
-		Type: p.publicURL + "/problems/" + row.code, Title: problemType.title, Status: int32(row.status), //nolint:gosec // a status
-		Detail: problemType.detail, Code: row.code, Instance: "urn:uuid:" + id,
+		Type:     p.publicURL + "/problems/" + row.code,
+		Title:    problemType.title,
+		Status:   int32(row.status), //nolint:gosec // a status
+		Detail:   problemType.detail,
+		Code:     row.code,
+		Instance: "urn:uuid:" + id,
 	}
 	if invalid, ok := errors.AsType[*invalidRequestError](err); ok {
 		document.Errors = &invalid.errors
@@ -94,8 +99,9 @@ func (p problems) of(err error, id string) (errorRow, api.Problem) {
 	return row, document
 }
 
-// lengthError turns a password that is too short or too long into a validation error. The OpenAPI document limits the
-// length of what was typed; the form that is hashed may be shorter or longer.
+// lengthError turns password.ErrTooShort and password.ErrTooLong into a validation error. The
+// OpenAPI document limits the length of the password as submitted; its normalized form may be
+// shorter or longer.
 func lengthError(err error) error {
 	invalid := &invalidRequestError{}
 	switch {
@@ -121,10 +127,12 @@ type weakPassword struct {
 var weakPasswords = []weakPassword{
 	{password.ErrCharacters, api.WeakPasswordReasonUnsupportedCharacters,
 		"This password contains a character that is not supported, such as a control character."},
-	{password.ErrCommon, api.WeakPasswordReasonCommon, "This password is too common. Choose another one."},
+	{password.ErrCommon, api.WeakPasswordReasonCommon,
+		"This password is too common. Choose another one."},
 	{password.ErrCommonVariant, api.WeakPasswordReasonCommon,
 		"This password is a simple variation of a common one. Choose another one."},
-	{password.ErrBreached, api.WeakPasswordReasonBreached, "This password is known from a data breach. Choose another one."},
+	{password.ErrBreached, api.WeakPasswordReasonBreached,
+		"This password is known from a data breach. Choose another one."},
 	{password.ErrPersonal, api.WeakPasswordReasonPersonal,
 		"This password is too similar to your name, your email or the name of this service. Choose another one."},
 }
@@ -151,7 +159,8 @@ func (m *middleware) writeError(err error, c echo.Context) {
 		header.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	if throttled, ok := errors.AsType[*auth.ThrottledError](err); ok {
-		header.Set("Retry-After", strconv.FormatInt(int64((throttled.RetryAfter+time.Second-1)/time.Second), 10)) // rounded up
+		roundedUp := (throttled.RetryAfter + time.Second - 1) / time.Second
+		header.Set("Retry-After", strconv.FormatInt(int64(roundedUp), 10))
 	}
 	if m.writeErrorPage(c, document) {
 		return

@@ -9,10 +9,10 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// racedPairs is how often each pair of operations meets. Run with -count for more.
+// racedPairs is the number of times that each pair of operations races. Run with -count for more.
 const racedPairs = 25
 
-// race makes two calls at once and returns the tokens the first one brought, if any.
+// race makes two calls in parallel. It returns the tokens of the first one, if it succeeded.
 func race(t *testing.T, first, second func() servertest.Answer) (servertest.Tokens, bool) {
 	t.Helper()
 	var one, other servertest.Answer
@@ -21,7 +21,7 @@ func race(t *testing.T, first, second func() servertest.Answer) (servertest.Toke
 	both.Go(func() { other = second() })
 	both.Wait()
 	if other.Status != http.StatusOK {
-		t.Fatalf("the second answered %d %s", other.Status, other.Raw)
+		t.Fatalf("the second call returned %d %s", other.Status, other.Raw)
 	}
 	switch one.Status {
 	case http.StatusOK:
@@ -29,17 +29,18 @@ func race(t *testing.T, first, second func() servertest.Answer) (servertest.Toke
 	case http.StatusUnauthorized:
 		return servertest.Tokens{}, false
 	}
-	t.Fatalf("the first answered %d %s", one.Status, one.Raw)
+	t.Fatalf("the first call returned %d %s", one.Status, one.Raw)
 	return servertest.Tokens{}, false
 }
 
-// No refresh survives a logout that was acknowledged, however close the race.
+// After a successful logout no tokens of the session are valid, not even those of a concurrent
+// refresh.
 func TestLogoutRacesRefresh(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
+		email := s.NewUser(t)
 		for range racedPairs {
-			tokens := s.Login(t, address)
+			tokens := s.Login(t, email)
 			refreshed, granted := race(t,
 				func() servertest.Answer { return s.TryRefresh(t, tokens.Refresh) },
 				func() servertest.Answer { return s.Logout(t, tokens.Refresh) })
@@ -51,33 +52,33 @@ func TestLogoutRacesRefresh(t *testing.T) {
 	})
 }
 
-// Nor does a refresh, or a login with the old password, that meets a reset.
+// The tokens of a refresh, or of a login with the old password, do not survive a concurrent reset.
 func TestResetRacesRefreshAndLogin(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
+		email := s.NewUser(t)
 		passwords := [2]string{servertest.Password, "an even better horse"}
 		for i := range racedPairs {
 			old, fresh := passwords[i%2], passwords[(i+1)%2]
 			login := func() servertest.Answer {
-				return s.Post(t, "/auth/login", "email", address, "password", old)
+				return s.Post(t, "/auth/login", "email", email, "password", old)
 			}
 			opened := login()
 			tokens := servertest.Tokens{Access: opened.Text("accessToken"), Refresh: opened.Text("refreshToken")}
-			s.Forgot(t, address)
+			s.Forgot(t, email)
 			resetToken := s.ResetToken(t, s.NextEmail(t))
 			attempt := login
 			if i%4 < 2 {
 				attempt = func() servertest.Answer { return s.TryRefresh(t, tokens.Refresh) }
 			}
 			gained, granted := race(t, attempt, func() servertest.Answer { return s.Reset(t, resetToken, fresh) })
-			s.NextEmail(t) // of the changed password
+			s.NextEmail(t) // the notification of the changed password
 			s.ExpectDead(t, tokens)
 			if granted {
 				s.ExpectDead(t, gained)
 			}
-			if answer := login(); answer.Status != http.StatusUnauthorized {
-				t.Errorf("the old password: %d", answer.Status)
+			if response := login(); response.Status != http.StatusUnauthorized {
+				t.Errorf("the old password: %d", response.Status)
 			}
 		}
 	})

@@ -18,13 +18,15 @@ const documentWithParameter = `{
 	"components": {"securitySchemes": {"BearerAuth": {"type": "http", "scheme": "bearer"}}},
 	"paths": {"/things/{thingId}": {"delete": {
 		"operationId": "deleteThing", "security": [{"BearerAuth": []}],
-		"parameters": [{"name": "thingId", "in": "path", "required": true, "schema": {"type": "string", "maxLength": 3}}],
+		"parameters": [
+			{"name": "thingId", "in": "path", "required": true, "schema": {"type": "string", "maxLength": 3}}
+		],
 		"responses": {"200": {"description": "OK"}}
 	}}}
 }`
 
-// serveDocument returns a handler whose one route deletes a thing. A request is authenticated if its Authorization
-// header is "Bearer good".
+// serveDocument returns a handler whose one route deletes a thing. A request is authenticated if
+// its Authorization header is "Bearer good".
 func serveDocument(t *testing.T) http.Handler {
 	t.Helper()
 	document, err := openapi3.NewLoader().LoadFromData([]byte(documentWithParameter))
@@ -79,7 +81,8 @@ func TestPathWithParameter(t *testing.T) {
 	}
 }
 
-// The server does not start with an operation that has no route, or a route that would be served unchecked.
+// The server does not start if an operation has no route, or if a route is neither an operation nor
+// a page.
 func TestRoutesMatchTheDocument(t *testing.T) {
 	document, err := loadDocument()
 	if err != nil {
@@ -96,7 +99,8 @@ func TestRoutesMatchTheDocument(t *testing.T) {
 		t.Errorf("matching routes: %v", err)
 	}
 	extra := &echo.Route{Method: http.MethodPost, Path: "/auth/backdoor"}
-	if err := v.checkRoutes(append(routes, extra), pages); err == nil || !strings.Contains(err.Error(), "POST /auth/backdoor is neither") {
+	err = v.checkRoutes(append(routes, extra), pages)
+	if err == nil || !strings.Contains(err.Error(), "POST /auth/backdoor is neither") {
 		t.Errorf("an extra route: %v", err)
 	}
 	if err := v.checkRoutes(routes[1:], pages); err == nil || !strings.Contains(err.Error(), "has no route") {

@@ -11,8 +11,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/signing"
 )
 
-// Server implements the interface generated from the OpenAPI document. Its requests are validated. It returns the
-// errors of package auth, which middleware.writeError turns into problem documents.
+// Server implements the interface generated from the OpenAPI document. It gets validated requests
+// and returns the errors of package auth, which middleware.writeError turns into problem documents.
 type Server struct {
 	auth      *auth.Service
 	keys      *signing.Keyring
@@ -28,7 +28,9 @@ var _ api.StrictServerInterface = (*Server)(nil)
 var jwksCaching = fmt.Sprintf("public, max-age=%d", int(signing.JWKSMaxAge.Seconds()))
 
 // Authenticate returns the user that bearerAuth found.
-func (s *Server) Authenticate(ctx context.Context, _ api.AuthenticateRequestObject) (api.AuthenticateResponseObject, error) {
+func (s *Server) Authenticate(
+	ctx context.Context, _ api.AuthenticateRequestObject,
+) (api.AuthenticateResponseObject, error) {
 	user := stateOf(ctx).user
 	message := "Welcome, " + user.Name
 	return api.Authenticate200JSONResponse{Message: &message, User: new(toAPIUser(user))}, nil
@@ -37,7 +39,10 @@ func (s *Server) Authenticate(ctx context.Context, _ api.AuthenticateRequestObje
 // Register creates an account.
 func (s *Server) Register(ctx context.Context, request api.RegisterRequestObject) (api.RegisterResponseObject, error) {
 	user, err := s.auth.Register(ctx, auth.Registration{
-		Name: request.Body.Name, Bio: optional(request.Body.Bio), Email: request.Body.Email, Password: request.Body.Password,
+		Name:     request.Body.Name,
+		Bio:      optional(request.Body.Bio),
+		Email:    request.Body.Email,
+		Password: request.Body.Password,
 	}, stateOf(ctx).client)
 	if err != nil {
 		return nil, err
@@ -55,7 +60,9 @@ func (s *Server) Login(ctx context.Context, request api.LoginRequestObject) (api
 }
 
 // RefreshTokens exchanges a refresh token.
-func (s *Server) RefreshTokens(ctx context.Context, request api.RefreshTokensRequestObject) (api.RefreshTokensResponseObject, error) {
+func (s *Server) RefreshTokens(
+	ctx context.Context, request api.RefreshTokensRequestObject,
+) (api.RefreshTokensResponseObject, error) {
 	tokens, err := s.auth.RefreshTokens(ctx, request.Body.RefreshToken, stateOf(ctx).client)
 	if err != nil {
 		return nil, err
@@ -72,15 +79,21 @@ func (s *Server) Logout(ctx context.Context, request api.LogoutRequestObject) (a
 }
 
 // ForgotPassword sends a reset link by email.
-func (s *Server) ForgotPassword(ctx context.Context, request api.ForgotPasswordRequestObject) (api.ForgotPasswordResponseObject, error) {
+func (s *Server) ForgotPassword(
+	ctx context.Context, request api.ForgotPasswordRequestObject,
+) (api.ForgotPasswordResponseObject, error) {
 	if err := s.auth.ForgotPassword(ctx, request.Body.Email, stateOf(ctx).client); err != nil {
 		return nil, err
 	}
-	return api.ForgotPassword202JSONResponse{Message: "If the email has an account, we have sent it a link to reset the password"}, nil
+	return api.ForgotPassword202JSONResponse{
+		Message: "If the email has an account, we have sent it a link to reset the password",
+	}, nil
 }
 
 // ResetPassword sets a new password.
-func (s *Server) ResetPassword(ctx context.Context, request api.ResetPasswordRequestObject) (api.ResetPasswordResponseObject, error) {
+func (s *Server) ResetPassword(
+	ctx context.Context, request api.ResetPasswordRequestObject,
+) (api.ResetPasswordResponseObject, error) {
 	if err := s.auth.ResetPassword(ctx, request.Params.Token, request.Body.Password, stateOf(ctx).client); err != nil {
 		return nil, err
 	}
@@ -98,17 +111,22 @@ func (s *Server) GetJWKS(context.Context, api.GetJWKSRequestObject) (api.GetJWKS
 }
 
 // GetAuthorizationServerMetadata returns the issuer and the URL of the keys.
-func (s *Server) GetAuthorizationServerMetadata(context.Context, api.GetAuthorizationServerMetadataRequestObject) (api.GetAuthorizationServerMetadataResponseObject, error) {
+func (s *Server) GetAuthorizationServerMetadata(
+	context.Context, api.GetAuthorizationServerMetadataRequestObject,
+) (api.GetAuthorizationServerMetadataResponseObject, error) {
 	return api.GetAuthorizationServerMetadata200JSONResponse{MetadataJSONResponse: s.metadata()}, nil
 }
 
 // GetOpenIDConfiguration returns the same at the path of OpenID Connect.
-func (s *Server) GetOpenIDConfiguration(context.Context, api.GetOpenIDConfigurationRequestObject) (api.GetOpenIDConfigurationResponseObject, error) {
+func (s *Server) GetOpenIDConfiguration(
+	context.Context, api.GetOpenIDConfigurationRequestObject,
+) (api.GetOpenIDConfigurationResponseObject, error) {
 	return api.GetOpenIDConfiguration200JSONResponse{MetadataJSONResponse: s.metadata()}, nil
 }
 
-// metadata returns what is true of this server (RFC 8414, section 2). Section 3.2 says to omit empty lists, but one of
-// these is required, and the absence of the other means that two grant types are supported.
+// metadata returns the metadata of this server (RFC 8414, section 2). Section 3.2 says to omit
+// empty lists, but one of these two is required, and omitting the other would mean that two grant
+// types are supported.
 func (s *Server) metadata() api.MetadataJSONResponse {
 	return api.MetadataJSONResponse{
 		Body: api.ServerMetadata{

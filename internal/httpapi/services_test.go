@@ -15,21 +15,21 @@ import (
 	"github.com/sesame-auth/sesame/verify"
 )
 
-// network is where the public URL leads to in a test; it counts requests.
+// network sends requests for the public URL to the test's server, and counts them.
 type network struct {
-	server *url.URL
-	asked  atomic.Int64
+	server   *url.URL
+	requests atomic.Int64
 }
 
 // RoundTrip sends a request to the server.
 func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
-	n.asked.Add(1)
+	n.requests.Add(1)
 	r = r.Clone(r.Context())
 	r.URL.Scheme, r.URL.Host = n.server.Scheme, n.server.Host
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// service verifies the server's tokens by its published keys.
+// service returns a verifier of the server's tokens that fetches the published keys.
 func service(t *testing.T, s *servertest.Server) (*verify.Verifier, *network) {
 	t.Helper()
 	server, err := url.Parse(s.URL)
@@ -37,16 +37,17 @@ func service(t *testing.T, s *servertest.Server) (*verify.Verifier, *network) {
 		t.Fatal(err)
 	}
 	wire := &network{server: server}
-	verifier, err := verify.New(servertest.PublicURL, servertest.PublicURL, verify.WithTransport(wire), verify.WithClock(s.Clock.Now))
+	verifier, err := verify.New(servertest.PublicURL, servertest.PublicURL,
+		verify.WithTransport(wire), verify.WithClock(s.Clock.Now))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return verifier, wire
 }
 
-// A service that keeps the keys as long as it may refuses no good token while they rotate, and fetches them no more
-// often than it must: a hundred at once at start, once.
-func TestRotationIsNotNoticedByServices(t *testing.T) {
+// A service that caches the keys as long as allowed accepts all valid tokens while the keys rotate.
+// A hundred parallel verifications at its start fetch the keys once.
+func TestServicesDuringKeyRotation(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		s.Clock.Stop()
@@ -61,49 +62,52 @@ func TestRotationIsNotNoticedByServices(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if got := wire.asked.Load(); got != 1 {
-			t.Errorf("a hundred at start asked %d times", got)
+		if got := wire.requests.Load(); got != 1 {
+			t.Errorf("a hundred verifications fetched the keys %d times", got)
 		}
 		if _, err := s.Keys.Rotate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		var alive []string
+		var accessTokens []string
 		for minute := range 30 {
 			if err := s.Keys.Reload(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			tokens = s.Refresh(t, tokens.Refresh)
-			alive = append(alive, tokens.Access)
-			for _, access := range alive[max(0, len(alive)-15):] {
+			accessTokens = append(accessTokens, tokens.Access)
+			for _, access := range accessTokens[max(0, len(accessTokens)-15):] { // not yet expired
 				if _, err := verifier.Verify(t.Context(), access); err != nil {
 					t.Fatalf("after %d minutes: %v", minute, err)
 				}
 			}
 			s.Clock.Advance(time.Minute)
 		}
-		if first, last := strings.Split(alive[0], ".")[0], strings.Split(alive[29], ".")[0]; first == last {
+		firstHeader, _, _ := strings.Cut(accessTokens[0], ".")
+		lastHeader, _, _ := strings.Cut(accessTokens[29], ".")
+		if firstHeader == lastHeader {
 			t.Error("the keys did not rotate")
 		}
-		if got := wire.asked.Load(); got != 6 {
-			t.Errorf("half an hour asked %d times", got)
+		if got := wire.requests.Load(); got != 6 {
+			t.Errorf("the keys were fetched %d times in half an hour, want 6", got)
 		}
 	})
 }
 
-// What verification elsewhere cannot know: a session that was logged out goes on there until its token expires. A
-// revoked key does not: its tokens are refused once those of the next key are met, or the keys are old.
-func TestServicesAfterALogoutAndARevocation(t *testing.T) {
+// A service does not notice a logout: it accepts the access token until it expires. It does refuse
+// tokens of a revoked key, as soon as it fetches the keys again: when it sees a token of the next
+// key, or when they expire.
+func TestServicesAfterLogoutAndRevocation(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		s.Clock.Stop()
 		verifier, _ := service(t, s)
-		address := s.NewUser(t)
-		gone, tokens := s.Login(t, address), s.Login(t, address)
-		if answer := s.Logout(t, gone.Refresh); answer.Status != http.StatusOK {
-			t.Fatal(answer.Raw)
+		email := s.NewUser(t)
+		loggedOut, tokens := s.Login(t, email), s.Login(t, email)
+		if response := s.Logout(t, loggedOut.Refresh); response.Status != http.StatusOK {
+			t.Fatal(response.Raw)
 		}
-		if _, err := verifier.Verify(t.Context(), gone.Access); err != nil {
-			t.Errorf("after the logout: %v", err)
+		if _, err := verifier.Verify(t.Context(), loggedOut.Access); err != nil {
+			t.Errorf("a token after the logout: %v", err)
 		}
 		if err := s.Keys.Revoke(t.Context(), s.Keys.JWKs()[0].Kid); err != nil {
 			t.Fatal(err)
@@ -111,17 +115,17 @@ func TestServicesAfterALogoutAndARevocation(t *testing.T) {
 		s.Clock.Advance(time.Second)
 		next := s.Refresh(t, tokens.Refresh)
 		if _, err := verifier.Verify(t.Context(), tokens.Access); err != nil {
-			t.Errorf("while the keys are kept: %v", err)
+			t.Errorf("a token of the revoked key, with cached keys: %v", err)
 		}
 		if _, err := verifier.Verify(t.Context(), next.Access); err != nil {
-			t.Errorf("of the next key: %v", err)
+			t.Errorf("a token of the next key: %v", err)
 		}
 		if _, err := verifier.Verify(t.Context(), tokens.Access); !errors.Is(err, verify.ErrToken) {
-			t.Errorf("of the revoked key: %v", err)
+			t.Errorf("a token of the revoked key, with new keys: %v", err)
 		}
 		s.Clock.Advance(16 * time.Minute)
 		if _, err := verifier.Verify(t.Context(), next.Access); !errors.Is(err, verify.ErrToken) {
-			t.Errorf("expired: %v", err)
+			t.Errorf("an expired token: %v", err)
 		}
 	})
 }

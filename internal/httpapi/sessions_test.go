@@ -15,64 +15,64 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// A client that races itself stays logged in, with one live token; a token older than that ends the session.
+// A client that sends the same refresh token in parallel stays logged in and gets one new token. A
+// token older than the previous one revokes the session.
 func TestRefreshRacesItself(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
-		first, sibling := s.Login(t, address), s.Login(t, address)
+		email := s.NewUser(t)
+		first, sibling := s.Login(t, email), s.Login(t, email)
 
-		const racers = 100
-		answers := atOnce(racers, func() servertest.Answer { return s.TryRefresh(t, first.Refresh) })
+		responses := atOnce(100, func() servertest.Answer { return s.TryRefresh(t, first.Refresh) })
 		successors := make(map[string]bool)
 		var last servertest.Tokens
-		for _, answer := range answers {
-			if answer.Status != http.StatusOK {
-				t.Fatalf("a racer was refused: %d %s", answer.Status, answer.Raw)
+		for _, response := range responses {
+			if response.Status != http.StatusOK {
+				t.Fatalf("a parallel refresh failed: %d %s", response.Status, response.Raw)
 			}
-			last = servertest.Tokens{Access: answer.Text("accessToken"), Refresh: answer.Text("refreshToken")}
+			last = servertest.Tokens{Access: response.Text("accessToken"), Refresh: response.Text("refreshToken")}
 			successors[last.Refresh] = true
 		}
 		if len(successors) != 1 {
-			t.Fatalf("%d successors of one token", len(successors))
+			t.Fatalf("a token has %d different successors", len(successors))
 		}
 
 		third := s.Refresh(t, last.Refresh)
-		if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
-			t.Errorf("the grandparent answers %d", answer.Status)
+		if response := s.TryRefresh(t, first.Refresh); response.Status != http.StatusUnauthorized {
+			t.Errorf("a refresh with the grandparent: %d", response.Status)
 		}
 		s.ExpectDead(t, third)
 		s.ExpectDead(t, last)
 		s.ExpectLive(t, sibling)
-		s.Logout(t, third.Refresh) // tells nothing new: the first reason stays
+		s.Logout(t, third.Refresh) // keeps the first reason
 		if reason := sessionReason(t, s, third); reason == nil || *reason != auth.RevokedByReuse {
 			t.Errorf("the session was revoked because of %v", reason)
 		}
 	})
 }
 
-// atOnce runs n calls that start together.
+// atOnce makes n calls in parallel and returns their responses.
 func atOnce(n int, call func() servertest.Answer) []servertest.Answer {
-	answers, start := make([]servertest.Answer, n), make(chan struct{})
+	responses, start := make([]servertest.Answer, n), make(chan struct{})
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
 			<-start
-			answers[i] = call()
+			responses[i] = call()
 		})
 	}
 	close(start)
 	all.Wait()
-	return answers
+	return responses
 }
 
-func TestGraceOfRefresh(t *testing.T) {
+func TestRefreshGrace(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
+		email := s.NewUser(t)
 
-		t.Run("the parent answers the same successor", func(t *testing.T) {
-			first := s.Login(t, address)
+		t.Run("the parent returns the same successor", func(t *testing.T) {
+			first := s.Login(t, email)
 			second := s.Refresh(t, first.Refresh)
 			s.Clock.Advance(29 * time.Second)
 			if again := s.Refresh(t, first.Refresh); again.Refresh != second.Refresh {
@@ -80,57 +80,50 @@ func TestGraceOfRefresh(t *testing.T) {
 			}
 			s.ExpectLive(t, second)
 		})
-		t.Run("the parent is retired when the grace is over", func(t *testing.T) {
-			first := s.Login(t, address)
+		t.Run("the parent is refused after the grace period", func(t *testing.T) {
+			first := s.Login(t, email)
 			second := s.Refresh(t, first.Refresh)
 			s.Clock.Advance(30 * time.Second)
-			if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
-				t.Errorf("answered %d", answer.Status)
-			}
+			expectStatus(t, s.TryRefresh(t, first.Refresh), http.StatusUnauthorized)
 			s.ExpectDead(t, second)
 		})
-		t.Run("the parent is retired when its successor was used", func(t *testing.T) {
-			first := s.Login(t, address)
+		t.Run("the parent is refused when its successor was used", func(t *testing.T) {
+			first := s.Login(t, email)
 			third := s.Refresh(t, s.Refresh(t, first.Refresh).Refresh)
-			if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
-				t.Errorf("answered %d", answer.Status)
-			}
+			expectStatus(t, s.TryRefresh(t, first.Refresh), http.StatusUnauthorized)
 			s.ExpectDead(t, third)
 		})
-		t.Run("revoked is not rotated", func(t *testing.T) {
-			first := s.Login(t, address)
+		t.Run("a retry after a logout is not reuse", func(t *testing.T) {
+			first := s.Login(t, email)
 			second := s.Refresh(t, first.Refresh)
 			s.Logout(t, second.Refresh)
 			s.Clock.Advance(time.Second)
 			s.ExpectDead(t, first)
 			s.ExpectDead(t, second)
 			if reason := sessionReason(t, s, first); reason == nil || *reason != auth.RevokedByLogout {
-				t.Errorf("the session was revoked because of %v: a benign retry is no reuse", reason)
+				t.Errorf("the session was revoked because of %v", reason)
 			}
 		})
-		t.Run("a token from the future opens nothing", func(t *testing.T) {
-			first := s.Login(t, address)
-			said, err := token.NewRefreshCodec([]secret.Secret{servertest.Secret}).Decode(first.Refresh)
+		t.Run("a token from the future is refused", func(t *testing.T) {
+			first := s.Login(t, email)
+			codec := token.NewRefreshCodec([]secret.Secret{servertest.Secret})
+			decoded, err := codec.Decode(first.Refresh)
 			if err != nil {
 				t.Fatal(err)
 			}
-			said.Counter += 2 // as after the restore of an older backup
-			if answer := s.TryRefresh(t, token.NewRefreshCodec([]secret.Secret{servertest.Secret}).Encode(said)); answer.Status != http.StatusUnauthorized {
-				t.Errorf("answered %d", answer.Status)
-			}
+			decoded.Counter += 2 // as after restoring an older backup
+			expectStatus(t, s.TryRefresh(t, codec.Encode(decoded)), http.StatusUnauthorized)
 			s.ExpectDead(t, first)
 		})
 	})
 }
 
-func TestGraceCanBeSwitchedOff(t *testing.T) {
+func TestRefreshGraceOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{RefreshGrace: -1})
 		first := s.Login(t, s.NewUser(t))
 		second := s.Refresh(t, first.Refresh)
-		if answer := s.TryRefresh(t, first.Refresh); answer.Status != http.StatusUnauthorized {
-			t.Errorf("answered %d", answer.Status)
-		}
+		expectStatus(t, s.TryRefresh(t, first.Refresh), http.StatusUnauthorized)
 		s.ExpectDead(t, second)
 	})
 }
@@ -138,15 +131,15 @@ func TestGraceCanBeSwitchedOff(t *testing.T) {
 func TestSessionsExpire(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
+		email := s.NewUser(t)
 
-		idle := s.Login(t, address)
+		idle := s.Login(t, email)
 		s.Clock.Advance(336*time.Hour - time.Second)
 		idle = s.Refresh(t, idle.Refresh)
 		s.Clock.Advance(336 * time.Hour)
 		s.ExpectDead(t, idle)
 
-		busy := s.Login(t, address)
+		busy := s.Login(t, email)
 		for range 29 {
 			s.Clock.Advance(24 * time.Hour)
 			busy = s.Refresh(t, busy.Refresh)
@@ -155,7 +148,7 @@ func TestSessionsExpire(t *testing.T) {
 		parent := busy
 		busy = s.Refresh(t, busy.Refresh)
 		s.Clock.Advance(time.Second)
-		s.ExpectDead(t, parent) // no grace beyond the end
+		s.ExpectDead(t, parent) // no grace period after the session has expired
 		s.ExpectDead(t, busy)
 		if reason := sessionReason(t, s, busy); reason != nil {
 			t.Errorf("an expired session was revoked because of %s", *reason)
@@ -168,99 +161,108 @@ func TestAccessTokenExpires(t *testing.T) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		tokens := s.Login(t, s.NewUser(t))
 		s.Clock.Advance(15 * time.Minute)
-		if answer := s.Authenticate(t, tokens.Access); answer.Status != http.StatusOK {
-			t.Errorf("within the skew: %d", answer.Status)
+		if response := s.Authenticate(t, tokens.Access); response.Status != http.StatusOK {
+			t.Errorf("within the skew: %d", response.Status)
 		}
 		s.Clock.Advance(11 * time.Second)
-		if answer := s.Authenticate(t, tokens.Access); answer.Status != http.StatusUnauthorized {
-			t.Errorf("after the skew: %d", answer.Status)
+		if response := s.Authenticate(t, tokens.Access); response.Status != http.StatusUnauthorized {
+			t.Errorf("after the skew: %d", response.Status)
 		}
 		s.ExpectLive(t, s.Refresh(t, tokens.Refresh))
 	})
 }
 
-// A session that nobody refreshed is over for its access token too, should that live longer.
-func TestIdleSessionEndsItsAccessToken(t *testing.T) {
+// The access token of a session that has been idle for too long is refused, even if it has not
+// expired.
+func TestAccessTokenOfIdleSession(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		tokens := s.Login(t, s.NewUser(t))
-		if err := s.DB.WithContext(t.Context()).Model(&auth.Session{}).Where("counter = 1").Update("idle_expires_at", time.Now().UTC()).Error; err != nil {
+		session := s.DB.WithContext(t.Context()).Model(&auth.Session{}).Where("counter = 1")
+		if err := session.Update("idle_expires_at", time.Now().UTC()).Error; err != nil {
 			t.Fatal(err)
 		}
 		s.ExpectDead(t, tokens)
 	})
 }
 
-// Any token of the session ends it: the live one, a retired one, an expired one.
+// Any refresh token of a session revokes it: the current one, a retired one or an expired one.
 func TestLogout(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
-		sibling := s.Login(t, address)
+		email := s.NewUser(t)
+		sibling := s.Login(t, email)
 
-		retired := s.Login(t, address)
+		retired := s.Login(t, email)
 		live := s.Refresh(t, s.Refresh(t, retired.Refresh).Refresh)
 		for range 2 {
-			if answer := s.Logout(t, retired.Refresh); answer.Status != http.StatusOK {
-				t.Errorf("a retired token: %d %s", answer.Status, answer.Raw)
+			if response := s.Logout(t, retired.Refresh); response.Status != http.StatusOK {
+				t.Errorf("a retired token: %d %s", response.Status, response.Raw)
 			}
 		}
 		s.ExpectDead(t, live)
 		sibling = s.ExpectLive(t, sibling)
 
-		for _, foreign := range []string{"", "x", sibling.Access, sibling.Refresh + "A", sibling.Refresh[1:],
-			token.NewRefreshCodec([]secret.Secret{secret.Secret("another secret of thirty-two bytes")}).Encode(token.Refresh{Session: uuid.New(), Counter: 1})} {
-			if answer := s.Logout(t, foreign); answer.Status != http.StatusBadRequest || answer.Code() != "invalid_refresh_token" {
-				t.Errorf("%q: %d %s", foreign, answer.Status, answer.Raw)
+		otherServer := token.NewRefreshCodec([]secret.Secret{secret.Secret("another secret of thirty-two bytes")})
+		foreign := otherServer.Encode(token.Refresh{Session: uuid.New(), Counter: 1})
+		for _, invalid := range []string{
+			"", "x", sibling.Access, sibling.Refresh + "A", sibling.Refresh[1:], foreign,
+		} {
+			response := s.Logout(t, invalid)
+			if response.Status != http.StatusBadRequest || response.Code() != "invalid_refresh_token" {
+				t.Errorf("%q: %d %s", invalid, response.Status, response.Raw)
 			}
 		}
 		s.Clock.Advance(1000 * time.Hour)
-		if answer := s.Logout(t, sibling.Refresh); answer.Status != http.StatusOK {
-			t.Errorf("an expired token: %d %s", answer.Status, answer.Raw)
+		if response := s.Logout(t, sibling.Refresh); response.Status != http.StatusOK {
+			t.Errorf("an expired token: %d %s", response.Status, response.Raw)
 		}
 	})
 }
 
-// Disabling is felt on the next call, and undone by enabling: it ends no session by itself.
+// A user whose disabled_at is set is refused from the next request on. When it is cleared, the
+// sessions work again.
 func TestDisabledUser(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		address := s.NewUser(t)
-		parent := s.Login(t, address)
+		email := s.NewUser(t)
+		parent := s.Login(t, email)
 		tokens := s.Refresh(t, parent.Refresh)
 		disable := func(at any) {
 			t.Helper()
-			if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("email = ?", address).Update("disabled_at", at).Error; err != nil {
+			user := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("email = ?", email)
+			if err := user.Update("disabled_at", at).Error; err != nil {
 				t.Fatal(err)
 			}
 		}
 		disable(time.Now().UTC())
 		s.ExpectDead(t, tokens)
-		s.ExpectDead(t, parent) // no grace
-		s.Forgot(t, address)
+		s.ExpectDead(t, parent) // no grace period
+		s.Forgot(t, email)
 		known := s.NewUser(t)
-		s.Forgot(t, known) // rows are worked on in order
-		if letter := s.NextEmail(t); letter.To != known {
-			t.Errorf("a letter to the disabled user")
+		s.Forgot(t, known) // messages are sent in order
+		if message := s.NextEmail(t); message.To != known {
+			t.Errorf("a message to %s", message.To)
 		}
-		wrong := s.Post(t, "/auth/login", "email", "nobody@example.com", "password", servertest.Password)
-		if answer := s.Post(t, "/auth/login", "email", address, "password", servertest.Password); withoutID(answer) != withoutID(wrong) {
-			t.Errorf("a disabled user is told apart: %s", answer.Raw)
+		unknown := s.Post(t, "/auth/login", "email", "nobody@example.com", "password", servertest.Password)
+		disabled := s.Post(t, "/auth/login", "email", email, "password", servertest.Password)
+		if withoutID(disabled) != withoutID(unknown) {
+			t.Errorf("a disabled user gets another response: %s", disabled.Raw)
 		}
 		disable(nil)
 		s.ExpectLive(t, tokens)
 	})
 }
 
-// sessionReason is why the session of a refresh token was revoked, nil if it was not.
+// sessionReason returns why the session of a refresh token was revoked, or nil.
 func sessionReason(t *testing.T, s *servertest.Server, tokens servertest.Tokens) *auth.RevokedReason {
 	t.Helper()
-	said, err := token.NewRefreshCodec([]secret.Secret{servertest.Secret}).Decode(tokens.Refresh)
+	decoded, err := token.NewRefreshCodec([]secret.Secret{servertest.Secret}).Decode(tokens.Refresh)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var session auth.Session
-	if err := s.DB.WithContext(t.Context()).Where("id = ?", said.Session).Take(&session).Error; err != nil {
+	if err := s.DB.WithContext(t.Context()).Where("id = ?", decoded.Session).Take(&session).Error; err != nil {
 		t.Fatal(err)
 	}
 	return session.RevokedReason

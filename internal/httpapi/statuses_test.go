@@ -13,9 +13,10 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// operations are the ones with a body, each with a body that is valid.
+// operations are the operations that have a request body, with a valid one.
 var operations = map[string]string{
-	"/auth/register":               `{"name":"Ada","email":"new@example.com","password":"correct horse","confirm":"correct horse"}`,
+	"/auth/register": `{"name":"Ada","email":"new@example.com",` +
+		`"password":"correct horse","confirm":"correct horse"}`,
 	"/auth/login":                  `{"email":"new@example.com","password":"correct horse"}`,
 	"/auth/logout":                 `{"refreshToken":"REFRESH"}`,
 	"/auth/refresh-tokens":         `{"refreshToken":"REFRESH"}`,
@@ -25,9 +26,11 @@ var operations = map[string]string{
 
 const asJSON = "application/json"
 
-func TestBodiesThatAreRefused(t *testing.T) {
+func TestRefusedBodies(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
+		deep := strings.Repeat("[", 40) + strings.Repeat("]", 40)
+		long := strings.Repeat("a", 16<<10)
 		for path, body := range operations {
 			for name, test := range map[string]struct {
 				body, media string
@@ -46,23 +49,23 @@ func TestBodiesThatAreRefused(t *testing.T) {
 				"not UTF-8":                       {`{"x":"` + "\xff" + `",` + body[1:], asJSON, 400, "malformed_body"},
 				"half a surrogate":                {`{"x":"\ud800",` + body[1:], asJSON, 400, "malformed_body"},
 				"NUL":                             {`{"x":"a\u0000b",` + body[1:], asJSON, 400, "malformed_body"},
-				"a number no double holds":        {`{"x":1e700,` + body[1:], asJSON, 400, "malformed_body"},
-				"too deep":                        {`{"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `,` + body[1:], asJSON, 400, "malformed_body"},
-				"too large":                       {`{"x":"` + strings.Repeat("a", 16<<10) + `",` + body[1:], asJSON, 413, "content_too_large"},
+				"a number too large for a double": {`{"x":1e700,` + body[1:], asJSON, 400, "malformed_body"},
+				"too deep":                        {`{"x":` + deep + `,` + body[1:], asJSON, 400, "malformed_body"},
+				"too large":                       {`{"x":"` + long + `",` + body[1:], asJSON, 413, "content_too_large"},
 				"a form":                          {"email=a", "application/x-www-form-urlencoded", 415, "unsupported_media_type"},
 				"text":                            {body, "text/plain", 415, "unsupported_media_type"},
 				"another charset":                 {body, "application/json; charset=utf-16", 415, "unsupported_media_type"},
 			} {
-				answer := s.Do(t, http.MethodPost, path, test.body, "Content-Type", test.media)
-				if answer.Status != test.status || answer.Code() != test.code {
-					t.Errorf("%s, %s: %d %s, want %d %s", path, name, answer.Status, answer.Raw, test.status, test.code)
+				response := s.Do(t, http.MethodPost, path, test.body, "Content-Type", test.media)
+				if response.Status != test.status || response.Code() != test.code {
+					t.Errorf("%s, %s: %d %s, want %d %s", path, name, response.Status, response.Raw, test.status, test.code)
 				}
 			}
 		}
 	})
 }
 
-// A chunked body has no length to refuse beforehand. What is read of it is bounded all the same.
+// A chunked body has no Content-Length, but the server still stops reading at the limit.
 func TestEndlessBodyIsCutOff(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -72,16 +75,17 @@ func TestEndlessBodyIsCutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("Content-Type", asJSON)
-		if answer := s.Send(t, request); answer.Status != http.StatusRequestEntityTooLarge {
-			t.Errorf("answered %d", answer.Status)
+		if response := s.Send(t, request); response.Status != http.StatusRequestEntityTooLarge {
+			t.Errorf("got %d", response.Status)
 		}
-		if taken := endless.read.Load(); taken > 10<<20 {
-			t.Errorf("the server took %d bytes", taken)
+		if read := endless.read.Load(); read > 10<<20 {
+			t.Errorf("the server read %d bytes", read)
 		}
 	})
 }
 
-// endlessReader counts what was taken of it. The client may still be writing when the answer is there.
+// endlessReader counts the bytes read from it. The client may still read when the response has
+// arrived.
 type endlessReader struct {
 	read  atomic.Int64
 	limit int64
@@ -97,8 +101,9 @@ func (r *endlessReader) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A statement that the database refuses is a fault of the server; nothing of it is told.
-func TestFaultsOfTheServer(t *testing.T) {
+// A failing SQL statement and a panic return 500. Their cause is in the log, but not in the
+// response.
+func TestServerErrors(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true})
 		tokens := s.Login(t, s.NewUser(t))
@@ -108,46 +113,56 @@ func TestFaultsOfTheServer(t *testing.T) {
 			}
 		}
 		expectEverywhere(t, s, tokens, http.StatusInternalServerError, "internal_error")
-		// Its cause is a panic: the server has no keyring to read.
-		answer := s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
-		if answer.Status != http.StatusInternalServerError || answer.Code() != "internal_error" {
-			t.Errorf("keys: %d %s", answer.Status, answer.Raw)
+		// This panics, because the server has no keyring.
+		response := s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
+		if response.Status != http.StatusInternalServerError || response.Code() != "internal_error" {
+			t.Errorf("keys: %d %s", response.Status, response.Raw)
 		}
-		if strings.Contains(answer.Raw, "nil pointer") || !strings.Contains(s.Log.String(), "nil pointer") && !strings.Contains(s.Log.String(), "panic") {
-			t.Error("the cause of a panic belongs into the log, and only there")
+		log := s.Log.String()
+		if strings.Contains(response.Raw, "nil pointer") {
+			t.Errorf("the response contains the cause: %s", response.Raw)
 		}
-		if id := strings.TrimPrefix(answer.Text("instance"), "urn:uuid:"); id != answer.Header.Get("X-Request-Id") || !strings.Contains(s.Log.String(), id) {
-			t.Errorf("the instance %q does not lead to the log", id)
+		if !strings.Contains(log, "nil pointer") && !strings.Contains(log, "panic") {
+			t.Errorf("the log does not contain the cause:\n%s", log)
+		}
+		id := strings.TrimPrefix(response.Text("instance"), "urn:uuid:")
+		if id != response.Header.Get("X-Request-Id") || !strings.Contains(log, id) {
+			t.Errorf("the instance %q is not in the log", id)
 		}
 	})
 }
 
-// Without its database the server says so and acknowledges nothing.
-func TestDatabaseIsGone(t *testing.T) {
+// Without its database every operation returns 503 with Retry-After.
+func TestDatabaseUnavailable(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		tokens := s.Login(t, s.NewUser(t))
 		s.CloseDatabase(t)
-		for _, answer := range expectEverywhere(t, s, tokens, http.StatusServiceUnavailable, "unavailable") {
-			if answer.Header.Get("Retry-After") != "2" {
-				t.Errorf("Retry-After is %q", answer.Header.Get("Retry-After"))
+		for _, response := range expectEverywhere(t, s, tokens, http.StatusServiceUnavailable, "unavailable") {
+			if response.Header.Get("Retry-After") != "2" {
+				t.Errorf("Retry-After is %q", response.Header.Get("Retry-After"))
 			}
 		}
 	})
 }
 
-func expectEverywhere(t *testing.T, s *servertest.Server, tokens servertest.Tokens, status int, code string) []servertest.Answer {
+// expectEverywhere calls the operations and expects each to return this problem. It returns the
+// responses.
+func expectEverywhere(
+	t *testing.T, s *servertest.Server, tokens servertest.Tokens, status int, code string,
+) []servertest.Answer {
 	t.Helper()
-	answers := []servertest.Answer{s.Authenticate(t, tokens.Access)}
+	responses := []servertest.Answer{s.Authenticate(t, tokens.Access)}
 	for path, body := range operations {
-		answers = append(answers, s.Do(t, http.MethodPost, path, strings.ReplaceAll(body, "REFRESH", tokens.Refresh), "Content-Type", asJSON))
+		body = strings.ReplaceAll(body, "REFRESH", tokens.Refresh)
+		responses = append(responses, s.Do(t, http.MethodPost, path, body, "Content-Type", asJSON))
 	}
-	for _, answer := range answers {
-		if answer.Status != status || answer.Code() != code {
-			t.Errorf("answered %d %s, want %d %s", answer.Status, answer.Raw, status, code)
+	for _, response := range responses {
+		if response.Status != status || response.Code() != code {
+			t.Errorf("got %d %s, want %d %s", response.Status, response.Raw, status, code)
 		}
 	}
-	return answers
+	return responses
 }
 
 func TestMethodsAndPaths(t *testing.T) {
@@ -159,29 +174,32 @@ func TestMethodsAndPaths(t *testing.T) {
 				if other == method {
 					continue
 				}
-				answer := s.Do(t, other, path, "")
-				if answer.Status != http.StatusMethodNotAllowed || answer.Code() != "method_not_allowed" || !strings.Contains(answer.Header.Get("Allow"), method) {
-					t.Errorf("%s %s: %d %s, Allow %q", other, path, answer.Status, answer.Raw, answer.Header.Get("Allow"))
+				response := s.Do(t, other, path, "")
+				allow := response.Header.Get("Allow")
+				if response.Status != http.StatusMethodNotAllowed || response.Code() != "method_not_allowed" ||
+					!strings.Contains(allow, method) {
+					t.Errorf("%s %s: %d %s, Allow %q", other, path, response.Status, response.Raw, allow)
 				}
 			}
 		}
 		for _, path := range []string{"/auth/", "/auth/nothing", "/auth/login/", "/problems/nothing", "/assets/nothing"} {
-			if answer := s.Do(t, http.MethodGet, path, ""); answer.Status != http.StatusNotFound {
-				t.Errorf("GET %s: %d %s", path, answer.Status, answer.Raw)
+			if response := s.Do(t, http.MethodGet, path, ""); response.Status != http.StatusNotFound {
+				t.Errorf("GET %s: %d %s", path, response.Status, response.Raw)
 			}
 		}
-		if answer := s.Do(t, http.MethodHead, "/.well-known/jwks.json", ""); answer.Status != http.StatusOK || answer.Raw != "" {
-			t.Errorf("HEAD of the keys: %d %q", answer.Status, answer.Raw)
+		response := s.Do(t, http.MethodHead, "/.well-known/jwks.json", "")
+		if response.Status != http.StatusOK || response.Raw != "" {
+			t.Errorf("HEAD of the keys: %d %q", response.Status, response.Raw)
 		}
 	})
 }
 
-// Every answer, of every route and status, has the headers that keep browsers from mischief.
-func TestHeadersOfEveryAnswer(t *testing.T) {
+// Responses of all routes and statuses have the security headers.
+func TestSecurityHeaders(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true})
 		s.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		answers := map[string]servertest.Answer{
+		responses := map[string]servertest.Answer{
 			"201":  s.Register(t, "headers@example.com"),
 			"400":  s.Register(t, "headers@example.com"),
 			"401":  s.Authenticate(t, "x"),
@@ -198,34 +216,42 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 			"json": s.Do(t, http.MethodGet, "/openapi.json", ""),
 			"303":  s.Do(t, http.MethodGet, "/.well-known/change-password", ""),
 		}
-		caching := map[string]string{"file": "public, max-age=31536000, immutable", "spec": "no-cache", "json": "no-cache"}
-		shared := map[string]string{"spec": "*", "json": "*"}
-		for name, answer := range answers {
+		caching := map[string]string{
+			"file": "public, max-age=31536000, immutable",
+			"spec": "no-cache",
+			"json": "no-cache",
+		}
+		allowedOrigin := map[string]string{"spec": "*", "json": "*"}
+		for name, response := range responses {
 			for header, want := range map[string]string{
 				"X-Content-Type-Options":    "nosniff",
 				"Referrer-Policy":           "no-referrer",
 				"Cache-Control":             cmp.Or(caching[name], "no-store"),
 				"Strict-Transport-Security": "max-age=63072000; includeSubDomains", // the public URL is https
 			} {
-				if got := answer.Header.Get(header); got != want {
+				if got := response.Header.Get(header); got != want {
 					t.Errorf("%s: %s is %q, want %q", name, header, got, want)
 				}
 			}
-			policy := answer.Header.Get("Content-Security-Policy")
-			if !strings.HasPrefix(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
+			policy := response.Header.Get("Content-Security-Policy")
+			if !strings.HasPrefix(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") ||
+				!strings.Contains(policy, "frame-ancestors 'none'") {
 				t.Errorf("%s: Content-Security-Policy is %q", name, policy)
 			}
-			if len(answer.Header.Get("X-Request-Id")) != 36 {
+			if len(response.Header.Get("X-Request-Id")) != 36 {
 				t.Errorf("%s: no X-Request-Id", name)
 			}
-			if answer.Header.Get("Access-Control-Allow-Origin") != shared[name] || answer.Header.Get("Server") != "" {
-				t.Errorf("%s: headers nobody asked for: %v", name, answer.Header)
+			if response.Header.Get("Access-Control-Allow-Origin") != allowedOrigin[name] {
+				t.Errorf("%s: wrong Access-Control-Allow-Origin: %v", name, response.Header)
+			}
+			if response.Header.Get("Server") != "" {
+				t.Errorf("%s: the server reveals its software: %v", name, response.Header)
 			}
 		}
 	})
 }
 
-// stylesheet is the path of an asset.
+// stylesheet returns the path of a page's style sheet.
 func stylesheet(t *testing.T, s *servertest.Server) string {
 	t.Helper()
 	path := regexp.MustCompile(`/?assets/page[^"]+`).FindString(s.Do(t, http.MethodGet, "/reset-password", "").Raw)

@@ -49,7 +49,7 @@ func newValidator(document *openapi3.T, authenticate openapi3filter.Authenticati
 	}
 	v.options = openapi3filter.Options{
 		MultiError:         true,
-		KeepValidatedValue: true, // the operation gets what was validated, not a second reading of it
+		KeepValidatedValue: true, // the operation gets the validated values, not values parsed again
 		AuthenticationFunc: authenticate,
 		SchemaValidationOptions: []openapi3.SchemaValidationOption{
 			openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
@@ -63,8 +63,9 @@ func newValidator(document *openapi3.T, authenticate openapi3filter.Authenticati
 	return v
 }
 
-// checkRoutes returns an error unless every operation of the document has a route, and every other route is one
-// of pages. A route that is neither would be served without validation and authentication.
+// checkRoutes returns an error unless every operation of the document has a route, and every other
+// route is one of pages. A route that is neither would be served without validation and
+// authentication.
 func (v *validator) checkRoutes(routes []*echo.Route, pages map[route]bool) error {
 	served := make(map[route]bool)
 	var errs []error
@@ -72,12 +73,14 @@ func (v *validator) checkRoutes(routes []*echo.Route, pages map[route]bool) erro
 		key := route{r.Method, r.Path}
 		served[key] = true
 		if v.operations[key] == nil && !pages[key] {
-			errs = append(errs, fmt.Errorf("the route %s %s is neither an operation of the OpenAPI document nor a page", r.Method, r.Path))
+			errs = append(errs, fmt.Errorf("the route %s %s is neither an operation of the OpenAPI document nor a page",
+				r.Method, r.Path))
 		}
 	}
 	for key, operation := range v.operations {
 		if !served[key] {
-			errs = append(errs, fmt.Errorf("the operation %s (%s %s) has no route", operation.Operation.OperationID, key.method, key.path))
+			errs = append(errs, fmt.Errorf("the operation %s (%s %s) has no route",
+				operation.Operation.OperationID, key.method, key.path))
 		}
 	}
 	return errors.Join(errs...)
@@ -95,7 +98,8 @@ func (v *validator) operationID(method, path string) string {
 	return otherOperation
 }
 
-// validate is a middleware that lets valid requests through. Requests for pages, which take no input, pass.
+// validate is a middleware that lets valid requests through. Requests for pages, which take no
+// input, pass.
 func (v *validator) validate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -110,10 +114,11 @@ func (v *validator) validate(next echo.HandlerFunc) echo.HandlerFunc {
 				return err
 			}
 		}
-		input := &openapi3filter.RequestValidationInput{Request: r, Route: operation, PathParams: pathParams(c), Options: &v.options}
-		err := openapi3filter.ValidateRequest(r.Context(), input)
-		if security, ok := errors.AsType[*openapi3filter.SecurityRequirementsError](err); ok { // an unauthenticated caller learns nothing else
-			return errors.Join(security.Errors...)
+		err := openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+			Request: r, Route: operation, PathParams: pathParams(c), Options: &v.options,
+		})
+		if security, ok := errors.AsType[*openapi3filter.SecurityRequirementsError](err); ok {
+			return errors.Join(security.Errors...) // an unauthenticated caller learns nothing else
 		}
 		invalid := &invalidRequestError{}
 		invalid.addValidation(err)
@@ -126,13 +131,13 @@ func (v *validator) validate(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// pathParams returns the parameters in the path as the operation will get them: unescaped, although Echo matched the
-// escaped path.
+// pathParams returns the parameters in the path as the operation will get them: unescaped, although
+// Echo matched the escaped path.
 func pathParams(c echo.Context) map[string]string {
 	params := make(map[string]string)
 	for _, name := range c.ParamNames() {
 		value, err := url.PathUnescape(c.Param(name))
-		if err != nil { // net/http has refused such a path
+		if err != nil { // net/http rejects such a path
 			value = c.Param(name)
 		}
 		params[name] = value

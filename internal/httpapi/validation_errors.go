@@ -14,15 +14,16 @@ import (
 	"github.com/sesame-auth/sesame/gen/api"
 )
 
-// invalidRequestError is returned for a request that the OpenAPI document does not allow. It lists every error.
+// invalidRequestError is returned for a request that the OpenAPI document does not allow. It lists
+// every error.
 type invalidRequestError struct{ errors []api.ValidationError }
 
 func (e *invalidRequestError) Error() string {
 	return fmt.Sprintf("the request is invalid (%d errors)", len(e.errors))
 }
 
-// add adds an error in the body, at a JSON pointer. The texts are our own, made from the OpenAPI document only:
-// those of the validator would quote what was submitted, even a password.
+// add adds an error in the body, at a JSON pointer. It does not use the validator's texts: they
+// quote what was submitted, even a password.
 func (e *invalidRequestError) add(pointer string, code api.ValidationCode, detail string) {
 	e.errors = append(e.errors, api.ValidationError{Pointer: &pointer, Code: code, Detail: detail})
 }
@@ -65,7 +66,8 @@ func (e *invalidRequestError) addValidation(err error) {
 
 func (e *invalidRequestError) addInvalidParameter(request *openapi3filter.RequestError) {
 	name := request.Parameter.Name
-	if errors.Is(request.Err, openapi3filter.ErrInvalidRequired) || errors.Is(request.Err, openapi3filter.ErrInvalidEmptyValue) {
+	if errors.Is(request.Err, openapi3filter.ErrInvalidRequired) ||
+		errors.Is(request.Err, openapi3filter.ErrInvalidEmptyValue) {
 		e.addParameter(name, api.ValidationCodeRequired, isRequired)
 		return
 	}
@@ -137,7 +139,7 @@ func withArticle(types []string) string {
 	return "a " + words
 }
 
-// addUnequal adds properties that differ from the one that the document's extension x-equal-to names.
+// addUnequal adds properties that differ from the property named by the extension x-equal-to.
 func (e *invalidRequestError) addUnequal(operation *openapi3.Operation, body []byte) {
 	if operation.RequestBody == nil {
 		return
@@ -158,7 +160,8 @@ func (e *invalidRequestError) addUnequal(operation *openapi3.Operation, body []b
 	}
 }
 
-// addDuplicates adds query parameters that were given more than once: readers disagree about which one counts.
+// addDuplicates adds query parameters that were given more than once: readers disagree about which
+// one counts.
 func (e *invalidRequestError) addDuplicates(operation *openapi3.Operation, query url.Values) {
 	for _, parameter := range operation.Parameters {
 		if name := parameter.Value.Name; parameter.Value.In == openapi3.ParameterInQuery && len(query[name]) > 1 {

@@ -16,8 +16,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/brand"
 )
 
-// foreignAssets are the files of Swagger UI that the documentation needs. They are compressed.
-var foreignAssets = []string{"swagger-ui.css.gz", "swagger-ui-bundle.js.gz"}
+// swaggerAssets are the files of Swagger UI that the documentation needs, compressed with gzip.
+var swaggerAssets = []string{"swagger-ui.css.gz", "swagger-ui-bundle.js.gz"}
 
 var mediaTypes = map[string]string{
 	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
@@ -45,15 +45,15 @@ func loadAssets(color string) (map[string]asset, error) {
 		}
 		assets[entry.Name()] = newAsset(entry.Name(), bytes.ReplaceAll(content, []byte(brand.DefaultColor), []byte(color)))
 	}
-	for _, name := range foreignAssets {
+	for _, name := range swaggerAssets {
 		content, err := swaggerui.FS.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("swagger ui: %w", err)
 		}
 		name, _ = strings.CutSuffix(name, ".gz")
-		foreign := newAsset(name, content)
-		foreign.compressed = true
-		assets[name] = foreign
+		swagger := newAsset(name, content)
+		swagger.compressed = true
+		assets[name] = swagger
 	}
 	return assets, nil
 }
@@ -72,8 +72,8 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) error {
 	return a.write(w, r, "public, max-age=31536000, immutable")
 }
 
-// favicon is the icon at the path where browsers look for it if no page has named one. Its path
-// does not depend on its content.
+// favicon serves the icon at /favicon.ico, where browsers look for it if a page names none. This
+// path does not contain a digest, so browsers cache it for a day only.
 func (s *Site) favicon(w http.ResponseWriter, r *http.Request) error {
 	return s.assets["icon.svg"].write(w, r, "public, max-age=86400")
 }

@@ -85,7 +85,7 @@ func TestMailbox(t *testing.T) {
 	if strings.Index(list, newerID) > strings.Index(list, olderID) || !strings.Contains(list, "Bücher") ||
 		strings.Contains(list, invalid) || strings.Contains(list, "not from the server") ||
 		strings.Contains(list, "<script>alert") {
-		t.Errorf("the list:\n%s", list)
+		t.Errorf("the list of emails:\n%s", list)
 	}
 	for path, want := range map[string]string{
 		"/dev/mail/" + olderID:           "plain &lt;b&gt;<a href=\"https://h/#t=1\">https://h/#t=1</a>&lt;/b&gt;",
@@ -182,7 +182,7 @@ func TestMailboxRefusesOtherAddresses(t *testing.T) {
 		}
 	}
 	if isLocal(httptest.NewRequest(http.MethodGet, "http://127.0.0.1:8081/dev/mail", nil)) {
-		t.Error("a request over no connection is local")
+		t.Error("a request without a connection is local")
 	}
 }
 
