@@ -21,8 +21,8 @@
 //	api := &http.Client{Transport: session}
 //	response, err := api.Get("https://api.example.com/orders")
 //
-// The token is sent only to the server and to the origins in [Config]. A request that another origin
-// redirects to one of these does not get the token either.
+// The token is sent only to the server and to the origins in [Config]. A request that another
+// origin redirects to one of these does not get the token either.
 //
 // # Refreshing
 //
@@ -43,8 +43,8 @@
 //
 // # Errors
 //
-// An error response of the server is returned as a *[Problem]. Switch on its Code, and always have a
-// default case: new codes may be added at any time.
+// An error response of the server is returned as a *[Problem]. Switch on its Code, and always have
+// a default case: new codes may be added at any time.
 package client
 
 import (
@@ -96,8 +96,8 @@ type Client struct {
 	notBefore  time.Time   // after a failed refresh: no early refresh before this time
 }
 
-// New returns a Client that resumes the session in Config.Store, or starts logged out. It returns an
-// error if a URL is not http or https.
+// New returns a Client that resumes the session in Config.Store, or starts logged out. It returns
+// an error if a URL is not http or https.
 func New(config Config) (*Client, error) {
 	c := &Client{origins: make(map[string]bool), store: config.Store, base: config.Transport, now: time.Now}
 	if c.store == nil {
@@ -137,8 +137,8 @@ func (c *Client) Register(ctx context.Context, input RegisterInput) (User, error
 	return registered.User, err
 }
 
-// Login starts a session and stores its tokens. If there is a session already, Login replaces it but
-// does not revoke it; call Logout first to do that.
+// Login starts a session and stores its tokens. If there is a session already, Login replaces it
+// but does not revoke it; call Logout first to do that.
 func (c *Client) Login(ctx context.Context, email, password string) error {
 	return c.store.Update(ctx, func(Tokens) (Tokens, error) {
 		return c.requestTokens(func() (*http.Response, error) {
@@ -147,8 +147,8 @@ func (c *Client) Login(ctx context.Context, email, password string) error {
 	})
 }
 
-// Logout revokes the session and deletes the tokens. Without a session it does nothing. If it returns
-// an error, the tokens are kept, so Logout can be called again.
+// Logout revokes the session and deletes the tokens. Without a session it does nothing. If it
+// returns an error, the tokens are kept, so Logout can be called again.
 func (c *Client) Logout(ctx context.Context) error {
 	return c.store.Update(ctx, func(tokens Tokens) (Tokens, error) {
 		if tokens.RefreshToken == "" {
@@ -163,8 +163,8 @@ func (c *Client) Logout(ctx context.Context) error {
 	})
 }
 
-// Authenticate asks the server for the user of the session. If there is no session, or it has ended,
-// Authenticate returns a *Problem with the code invalid_access_token.
+// Authenticate asks the server for the user of the session. If there is no session, or it has
+// ended, Authenticate returns a *Problem with the code invalid_access_token.
 func (c *Client) Authenticate(ctx context.Context) (User, error) {
 	welcome, err := decode[gen.Welcome](c.authorized.Authenticate(ctx))
 	if err == nil && welcome.User == nil {
@@ -176,15 +176,15 @@ func (c *Client) Authenticate(ctx context.Context) (User, error) {
 	return *welcome.User, nil
 }
 
-// ForgotPassword requests an email with a link to reset the password. It also succeeds if no account
-// has this email, so that it does not reveal who has one.
+// ForgotPassword requests an email with a link to reset the password. It also succeeds if no
+// account has this email, so that it does not reveal who has one.
 func (c *Client) ForgotPassword(ctx context.Context, email string) error {
 	_, err := decode[gen.Confirmation](c.anonymous.ForgotPassword(ctx, gen.ForgotPasswordInput{Email: email}))
 	return err
 }
 
-// ResetPassword sets a new password with the token from the emailed link. It revokes all sessions of
-// the account.
+// ResetPassword sets a new password with the token from the emailed link. It revokes all sessions
+// of the account.
 func (c *Client) ResetPassword(ctx context.Context, token, password string) error {
 	params, input := &gen.ResetPasswordParams{Token: token}, gen.ResetPasswordInput{Password: password}
 	_, err := decode[gen.Confirmation](c.anonymous.ResetPassword(ctx, params, input))

@@ -61,8 +61,8 @@ func ExampleProblem() {
 	// Something new.
 }
 
-// A fileStore keeps the session of a command-line program in a file. Only one process may use it at a
-// time.
+// A fileStore keeps the session of a command-line program in a file. Only one process may use it at
+// a time.
 type fileStore struct {
 	path string
 	mu   sync.Mutex
@@ -100,7 +100,8 @@ func (s *fileStore) Update(ctx context.Context, change func(client.Tokens) (clie
 	return os.Rename(s.path+".new", s.path)
 }
 
-// This Store keeps the tokens in a file, so that the user stays logged in when the program is restarted.
+// This Store keeps the tokens in a file, so that the user stays logged in when the program is
+// restarted.
 func ExampleStore() {
 	folder, err := os.MkdirTemp("", "session-")
 	if err != nil {

@@ -12,20 +12,20 @@ import (
 	gen "github.com/sesame-auth/sesame/gen/client"
 )
 
-// ProblemCode is the type of a problem: one of the constants, or a code that was added to the server
-// later. Handle unknown codes by the status of the problem. Each code is explained on a page of the
-// server, such as https://auth.example.com/problems/email_taken.
+// ProblemCode is the type of a problem: one of the constants, or a code that was added to the
+// server later. Handle unknown codes by the status of the problem. Each code is explained on a page
+// of the server, such as https://auth.example.com/problems/email_taken.
 type ProblemCode = gen.ProblemCode
 
 // ValidationError describes one error in a request. Its Detail can be shown to the user.
 type ValidationError = gen.ValidationError
 
-// ValidationCode is the type of a ValidationError: one of the constants, or a code that was added to
-// the server later.
+// ValidationCode is the type of a ValidationError: one of the constants, or a code that was added
+// to the server later.
 type ValidationCode = gen.ValidationCode
 
-// WeakPasswordReason is the reason why a password was rejected: one of the constants, or a reason that
-// was added to the server later.
+// WeakPasswordReason is the reason why a password was rejected: one of the constants, or a reason
+// that was added to the server later.
 type WeakPasswordReason = gen.WeakPasswordReason
 
 // Problem is an error response of the server (RFC 9457).

@@ -26,8 +26,8 @@ const (
 // 3.1).
 var invalidToken = regexp.MustCompile(`(?i)\bbearer\b.*\berror="?invalid_token\b`)
 
-// RoundTrip sends a request. It adds the access token if the request goes to the server or to one of
-// Config.Origins, and has no Authorization header.
+// RoundTrip sends a request. It adds the access token if the request goes to the server or to one
+// of Config.Origins, and has no Authorization header.
 func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Authorization") != "" || !c.mayHaveToken(r) {
 		return c.base.RoundTrip(r)
@@ -67,8 +67,8 @@ func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.send(r, fresh)
 }
 
-// mayHaveToken reports whether a request goes to an origin that gets the token. A request that another
-// origin redirected there must not get it: the caller did not intend to send that request.
+// mayHaveToken reports whether a request goes to an origin that gets the token. A request that
+// another origin redirected there must not get it: the caller did not intend to send that request.
 func (c *Client) mayHaveToken(r *http.Request) bool {
 	for r != nil {
 		if !c.origins[origin(r.URL)] {
@@ -125,8 +125,8 @@ func giveUp(r *http.Request, err error) error {
 	return errors.Join(err, r.Body.Close())
 }
 
-// current returns the tokens to send, refreshed if they are due. If the refresh fails, it returns the
-// old tokens, which may still work, and refreshErr.
+// current returns the tokens to send, refreshed if they are due. If the refresh fails, it returns
+// the old tokens, which may still work, and refreshErr.
 func (c *Client) current(ctx context.Context) (tokens Tokens, refreshErr, err error) {
 	tokens, err = c.store.Load(ctx)
 	c.mu.Lock()
@@ -200,7 +200,8 @@ func (c *Client) refreshStored(ctx context.Context, stale Tokens) (Tokens, error
 }
 
 // exchange exchanges a refresh token for new tokens. It retries once if the server is unavailable.
-// Repeating the request is safe: within the grace period, the server returns the same new tokens again.
+// Repeating the request is safe: within the grace period, the server returns the same new tokens
+// again.
 func (c *Client) exchange(ctx context.Context, refreshToken string) (Tokens, error) {
 	for last := false; ; last = true {
 		tokens, err := c.requestTokens(func() (*http.Response, error) {

@@ -91,7 +91,8 @@ func (s *keySet) find(ctx context.Context, kid string) (crypto.PublicKey, error)
 	return nil, refused("kid")
 }
 
-// age returns how long ago the keys were fetched. It is not negative, even if the clock was set back.
+// age returns how long ago the keys were fetched. It is not negative, even if the clock was set
+// back.
 func (s *keySet) age() time.Duration { return s.now().Sub(s.fetched).Abs() }
 
 // fetch fetches the keys. If that fails, the cached keys stay.
@@ -131,7 +132,8 @@ func (s *keySet) request(ctx context.Context) (map[string]crypto.PublicKey, time
 	return keys, maxAgeOf(response.Header), err
 }
 
-// parseKeySet parses a JWK Set (RFC 7517, section 5). It ignores keys of other types, as the RFC requires.
+// parseKeySet parses a JWK Set (RFC 7517, section 5). It ignores keys of other types, as the RFC
+// requires.
 func parseKeySet(body []byte) (map[string]crypto.PublicKey, error) {
 	var set struct {
 		Keys []struct{ Kty, Crv, X, Y, Kid, Alg, Use string }
@@ -184,7 +186,8 @@ func maxAgeOf(header http.Header) time.Duration {
 	return maxAge
 }
 
-// checkIssuer checks that a URL can be the iss of a token, and that its keys can be fetched securely.
+// checkIssuer checks that a URL can be the iss of a token, and that its keys can be fetched
+// securely.
 func checkIssuer(issuer string) error {
 	parsed, err := url.Parse(issuer)
 	switch {

@@ -143,7 +143,8 @@ func TestKeysAreFetchedOnce(t *testing.T) {
 	from.expectRequests(t, "at start", 1)
 }
 
-// However many tokens have unknown keys, the keys are fetched only once a second. A new key is found.
+// However many tokens have unknown keys, the keys are fetched only once a second. A new key is
+// found.
 func TestForgedKids(t *testing.T) {
 	k, next := newKey(t, "ES256", "kid"), newKey(t, "EdDSA", "next")
 	from := newIssuer(t, k)
@@ -210,9 +211,9 @@ func TestKeysAreKeptAsTheHeadersSay(t *testing.T) {
 	}
 }
 
-// While the issuer is down, cached keys are used for an hour. Only tokens with unknown keys wait for a
-// response, and they get ErrKeys, not ErrToken, because the key may exist. When the issuer is up again,
-// so is the Verifier.
+// While the issuer is down, cached keys are used for an hour. Only tokens with unknown keys wait
+// for a response, and they get ErrKeys, not ErrToken, because the key may exist. When the issuer is
+// up again, so is the Verifier.
 func TestIssuerIsDown(t *testing.T) {
 	k := newKey(t, "ES256", "kid")
 	from := newIssuer(t, k)

@@ -15,8 +15,8 @@ var base64url = base64.RawURLEncoding.Strict()
 // header is the header of a token (RFC 7515, section 4.1).
 type header struct{ algorithm, kid string }
 
-// readHeader decodes the header. It allows only the members that Sesame writes. Thus crit, jku, x5u, jwk
-// and all others are refused.
+// readHeader decodes the header. It allows only the members that Sesame writes. Thus crit, jku,
+// x5u, jwk and all others are refused.
 func readHeader(part string) (header, error) {
 	members, err := decode(part)
 	if err != nil {
@@ -65,8 +65,9 @@ func readClaims(part string) (claims, error) {
 	return content, nil
 }
 
-// decode decodes a part of a token, which must be the canonical base64url encoding of one JSON object
-// without duplicate names. Otherwise parsers could disagree: encoding/json uses the last duplicate.
+// decode decodes a part of a token, which must be the canonical base64url encoding of one JSON
+// object without duplicate names. Otherwise parsers could disagree: encoding/json uses the last
+// duplicate.
 func decode(part string) (map[string]json.RawMessage, error) {
 	raw, err := base64url.DecodeString(part)
 	if err != nil {

@@ -1,14 +1,14 @@
 // Package verify verifies Sesame's access tokens in a service.
 //
-// It fetches the public keys of the server and checks each token with them, so a token can be verified
-// without a request to the server. It depends only on the standard library.
+// It fetches the public keys of the server and checks each token with them, so a token can be
+// verified without a request to the server. It depends only on the standard library.
 //
 //	verifier, err := verify.New("https://auth.example.com", "https://api.example.com")
 //	// ...
 //	mux.Handle("GET /orders", verifier.Middleware(orders))
 //
-// The arguments of [New] are the server's SESAME_PUBLIC_URL and SESAME_AUDIENCE. They must be exactly
-// equal to these settings.
+// The arguments of [New] are the server's SESAME_PUBLIC_URL and SESAME_AUDIENCE. They must be
+// exactly equal to these settings.
 //
 // [Verifier.Middleware] wraps a net/http handler, which gets the claims of the token from
 // [FromContext]. Echo accepts the middleware through echo.WrapMiddleware. To check a token without
@@ -16,18 +16,19 @@
 //
 // # Revoked sessions
 //
-// A valid token was issued to a user who had logged in. The session may have been revoked since, by a
-// logout, a password reset or an operator: its tokens are accepted until they expire, after 15 minutes
-// by default. If that is too long, call POST /auth of the server instead.
+// A valid token was issued to a user who had logged in. The session may have been revoked since, by
+// a logout, a password reset or an operator: its tokens are accepted until they expire, after 15
+// minutes by default. If that is too long, call POST /auth of the server instead.
 //
 // # Keys
 //
-// Keys are cached for as long as the server allows, which is five minutes. If a token has an unknown
-// key, they are fetched earlier, but at most once a second, whatever tokens arrive.
+// Keys are cached for as long as the server allows, which is five minutes. If a token has an
+// unknown key, they are fetched earlier, but at most once a second, whatever tokens arrive.
 //
-// If the server cannot be reached, cached keys are used for up to an hour after they were fetched. This
-// helps a service that cannot reach the server while its clients can; if the server is down, the tokens
-// expire first. The time is limited because the service does not notice that a key was revoked.
+// If the server cannot be reached, cached keys are used for up to an hour after they were fetched.
+// This helps a service that cannot reach the server while its clients can; if the server is down,
+// the tokens expire first. The time is limited because the service does not notice that a key was
+// revoked.
 package verify
 
 import (
@@ -64,8 +65,8 @@ var (
 	ErrKeys = errors.New("the keys of the issuer cannot be fetched")
 )
 
-// Claims are the claims of a verified access token. The ids are UUIDs. There is no personal data, such
-// as the email.
+// Claims are the claims of a verified access token. The ids are UUIDs. There is no personal data,
+// such as the email.
 type Claims struct {
 	Subject   string    // sub: the id of the user
 	Session   string    // sid: the id of the session
@@ -76,8 +77,8 @@ type Claims struct {
 }
 
 // KeyFunc returns the public key with the id kid, an *ecdsa.PublicKey on P-256 or an
-// ed25519.PublicKey. It returns ErrToken if there is no such key, and any other error if the key could
-// not be looked up.
+// ed25519.PublicKey. It returns ErrToken if there is no such key, and any other error if the key
+// could not be looked up.
 type KeyFunc func(ctx context.Context, kid string) (crypto.PublicKey, error)
 
 // Verifier verifies access tokens. It is safe for concurrent use.
@@ -91,8 +92,8 @@ type Verifier struct {
 // Option configures a Verifier.
 type Option func(*Verifier)
 
-// WithTransport fetches the keys with transport instead of http.DefaultTransport, for example to use a
-// proxy or to trust another certificate authority.
+// WithTransport fetches the keys with transport instead of http.DefaultTransport, for example to
+// use a proxy or to trust another certificate authority.
 func WithTransport(transport http.RoundTripper) Option {
 	return func(v *Verifier) { v.transport = transport }
 }
@@ -102,8 +103,8 @@ func WithClock(now func() time.Time) Option {
 	return func(v *Verifier) { v.now = now }
 }
 
-// New returns a Verifier of tokens that issuer issued for audience. It does not send a request: the keys
-// are fetched from /.well-known/jwks.json of the issuer when the first token is verified.
+// New returns a Verifier of tokens that issuer issued for audience. It does not send a request: the
+// keys are fetched from /.well-known/jwks.json of the issuer when the first token is verified.
 //
 // The issuer must be an https URL without a trailing slash. For development, http is allowed with
 // localhost or a loopback address.
@@ -180,8 +181,8 @@ func (v *Verifier) check(content claims) (Claims, error) {
 	return content.Claims, nil
 }
 
-// isSigned verifies a signature with the only algorithm that the key allows (RFC 7518, section 3.4; RFC
-// 8037, section 3.1).
+// isSigned verifies a signature with the only algorithm that the key allows (RFC 7518, section 3.4;
+// RFC 8037, section 3.1).
 func isSigned(signed, signature []byte, key crypto.PublicKey, algorithm string) bool {
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:

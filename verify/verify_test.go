@@ -104,7 +104,8 @@ func encode(t testing.TB, members, changes map[string]any) string {
 // base64urlAlphabet is the alphabet of RFC 4648, section 5.
 const base64urlAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// nonCanonical changes an unused bit of the last digit, which encodes only two bits of a 64-byte signature.
+// nonCanonical changes an unused bit of the last digit, which encodes only two bits of a 64-byte
+// signature.
 func nonCanonical(token string) string {
 	last := len(token) - 1
 	return token[:last] + string(base64urlAlphabet[strings.IndexByte(base64urlAlphabet, token[last])^1])
@@ -270,7 +271,8 @@ func TestIssuersAndAudiences(t *testing.T) {
 	}
 }
 
-// If a token is accepted, encoding/json reads the same values from it, although it ignores duplicate names.
+// If a token is accepted, encoding/json reads the same values from it, although it ignores
+// duplicate names.
 func FuzzVerify(f *testing.F) {
 	k := newKey(f, "EdDSA", "kid")
 	const issuer = "https://issuer.example"

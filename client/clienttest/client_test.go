@@ -1,7 +1,7 @@
 // Package clienttest tests package client with a real server.
 //
-// These tests are not in package client because go mod tidy also resolves the imports of the tests of
-// imported packages: every user of the client would get the dependencies of the server.
+// These tests are not in package client because go mod tidy also resolves the imports of the tests
+// of imported packages: every user of the client would get the dependencies of the server.
 package clienttest
 
 import (
@@ -86,8 +86,8 @@ func TestAllOperations(t *testing.T) {
 	})
 }
 
-// If the server is unavailable, Logout keeps the tokens, so that it can be called again. A refresh token
-// that the server does not know is deleted.
+// If the server is unavailable, Logout keeps the tokens, so that it can be called again. A refresh
+// token that the server does not know is deleted.
 func TestFailedLogout(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)
@@ -165,8 +165,8 @@ func TestServerProblems(t *testing.T) {
 	})
 }
 
-// A Problem has the code of the response, even if this client does not know it. If the response is not a
-// problem document, the Problem has no code.
+// A Problem has the code of the response, even if this client does not know it. If the response is
+// not a problem document, the Problem has no code.
 func TestProblemCodes(t *testing.T) {
 	type response struct{ media, body, code string }
 	const unknown = `{"code":"added_tomorrow","status":200,"detail":"D.","reason":"new",` +

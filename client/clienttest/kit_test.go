@@ -53,7 +53,8 @@ func (w *wire) refreshes() int {
 	return w.sent["/auth/refresh-tokens"]
 }
 
-// interceptRefreshes responds to refreshes with respond from now on. If it is nil, the server does again.
+// interceptRefreshes responds to refreshes with respond from now on. If it is nil, the server does
+// again.
 func (w *wire) interceptRefreshes(respond func(r *http.Request) (*http.Response, error)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

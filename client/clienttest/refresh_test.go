@@ -106,8 +106,8 @@ func TestRefreshIsRetried(t *testing.T) {
 	}
 }
 
-// If a refresh fails but the token was not rejected, the caller gets the error, and the session can be
-// used again when the server is back.
+// If a refresh fails but the token was not rejected, the caller gets the error, and the session can
+// be used again when the server is back.
 func TestFailedRefreshKeepsTheSession(t *testing.T) {
 	networkError := errors.New("network is unreachable")
 	for name, test := range map[string]struct {
@@ -177,7 +177,8 @@ func TestFailedRefreshKeepsTheSession(t *testing.T) {
 	}
 }
 
-// Concurrent requests share the error of one refresh, so that they do not overload a server that is down.
+// Concurrent requests share the error of one refresh, so that they do not overload a server that is
+// down.
 func TestConcurrentRequestsShareARefreshError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		proceed := make(chan struct{})
@@ -221,8 +222,8 @@ func TestConcurrentRequestsShareARefreshError(t *testing.T) {
 	})
 }
 
-// If a refresh before expiry fails, requests use the old access token, and the next ones do not refresh
-// again for a while.
+// If a refresh before expiry fails, requests use the old access token, and the next ones do not
+// refresh again for a while.
 func TestFailedRefreshBeforeExpiry(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)
@@ -277,8 +278,8 @@ func TestRejectedRefreshEndsTheSession(t *testing.T) {
 	})
 }
 
-// A refresh continues when the request that started it is canceled: other requests wait for it, and the
-// new tokens are stored.
+// A refresh continues when the request that started it is canceled: other requests wait for it, and
+// the new tokens are stored.
 func TestRefreshContinuesAfterCancel(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)

@@ -88,8 +88,8 @@ func TestTokenIsSentOnlyToOrigins(t *testing.T) {
 	})
 }
 
-// The client does not follow redirects of the server, which could send a password or a refresh token to
-// another server.
+// The client does not follow redirects of the server, which could send a password or a refresh
+// token to another server.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	other, received := redirector(t, func(r *http.Request) string { return "http://" + r.Host })
 	server, _ := redirector(t, func(*http.Request) string { return other })
@@ -150,8 +150,8 @@ func TestBodiesAreSentAgain(t *testing.T) {
 	}
 }
 
-// The Client does not replace an Authorization header, and does not refresh after a 401 with another
-// error.
+// The Client does not replace an Authorization header, and does not refresh after a 401 with
+// another error.
 func TestNoRefreshForOtherErrors(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)

@@ -26,7 +26,8 @@ func login(email, password string) call {
 	return post("/auth/login", "email", email, "password", password)
 }
 
-// checkRegister requires that a registration ignores unknown members and returns the email in lower case.
+// checkRegister requires that a registration ignores unknown members and returns the email in lower
+// case.
 func checkRegister(s *suite) {
 	s.account = s.newAccount()
 	email := strings.ToUpper(s.account.email)
@@ -39,8 +40,8 @@ func checkRegister(s *suite) {
 	s.require(!strings.Contains(string(r.raw), s.account.password), "the response must not contain the password")
 }
 
-// checkRegisterRefuses requires that an invalid registration returns all validation errors, without the
-// submitted values, and creates no account.
+// checkRegisterRefuses requires that an invalid registration returns all validation errors, without
+// the submitted values, and creates no account.
 func checkRegisterRefuses(s *suite) {
 	other := s.newAccount()
 	invalid := post("/auth/register", "bio", 1, "email", "nobody", "password", "tiny7x", "confirm", "tiny7y")
@@ -58,8 +59,8 @@ func checkRegisterRefuses(s *suite) {
 	s.logIn() // the account is unchanged
 }
 
-// checkLogin requires that a failed login does not reveal whether the account exists, and that the case
-// of the email is ignored.
+// checkLogin requires that a failed login does not reveal whether the account exists, and that the
+// case of the email is ignored.
 func checkLogin(s *suite) {
 	unknown := s.newAccount()
 	wrongPassword := s.refuse(http.StatusUnauthorized, "invalid_credentials", login(s.account.email, unknown.password))
@@ -70,8 +71,8 @@ func checkLogin(s *suite) {
 	s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/login", "email", s.account.email, "password", nil))
 }
 
-// alike reports whether two responses have the same status, body and names of headers. It ignores the
-// request id, and headers that may differ.
+// alike reports whether two responses have the same status, body and names of headers. It ignores
+// the request id, and headers that may differ.
 func alike(a, b response) bool {
 	var texts [2]string
 	for i, r := range []response{a, b} {
@@ -99,8 +100,8 @@ func alike(a, b response) bool {
 	return a.status == b.status && texts[0] == texts[1]
 }
 
-// checkResetPassword requires that a reset link can be used once, also after a refused password, and that
-// a reset revokes all sessions.
+// checkResetPassword requires that a reset link can be used once, also after a refused password,
+// and that a reset revokes all sessions.
 func checkResetPassword(s *suite) {
 	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(rand.Text(), rand.Text()))
 	noToken := post("/auth/reset-password", "password", rand.Text())
@@ -141,8 +142,8 @@ func checkForgotPassword(s *suite) {
 	s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/forgot-password", "email", "nobody"))
 }
 
-// maxGuesses is how many wrong passwords are allowed per email and network. Earlier checks have used some
-// of them.
+// maxGuesses is how many wrong passwords are allowed per email and network. Earlier checks have
+// used some of them.
 const maxGuesses = 10
 
 // checkLimits requires that after too many wrong passwords, the correct one is refused too.

@@ -349,8 +349,8 @@ func refuseAfter(after, call string) func(*exchange) {
 	}
 }
 
-// revive accepts the latest refresh token of every session after a call has returned a status. It returns
-// the same tokens again.
+// revive accepts the latest refresh token of every session after a call has returned a status. It
+// returns the same tokens again.
 func revive(after string, status int) func(*exchange) {
 	latest, active := make(map[string]exchange), false
 	return func(e *exchange) {
@@ -400,7 +400,8 @@ var successes = map[string]struct {
 	reset:        {200, `{"message":"M"}`},
 }
 
-// invert replaces an error with a success and a success with an error. Both match the OpenAPI document.
+// invert replaces an error with a success and a success with an error. Both match the OpenAPI
+// document.
 func invert(e *exchange) {
 	e.header.Set("Content-Type", "application/json")
 	success, ok := successes[e.call]

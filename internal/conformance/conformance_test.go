@@ -33,8 +33,8 @@ func target(s *servertest.Server, url string) conformance.Target {
 	return conformance.Target{URL: url, Domain: "Conformance.example", ResetLink: resetLink}
 }
 
-// The server conforms with and without rate limits and a grace period. The report has every documented
-// response, except errors of the server.
+// The server conforms with and without rate limits and a grace period. The report has every
+// documented response, except errors of the server.
 func TestServerConforms(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for name, options := range map[string]servertest.Options{
@@ -126,7 +126,8 @@ func TestEveryResponseIsChecked(t *testing.T) {
 	}
 	tried := map[string]bool{openAPI: true} // the document need not be served
 	for inverted, e := range exchanges {
-		// Some lines of the suite send the same invalid request to every operation. One of them is enough.
+		// Some lines of the suite send the same invalid request to every operation. One of them is
+		// enough.
 		key := fmt.Sprint(e.status, e.query, e.bearer, e.requestBody)
 		if tried[key] || tried[e.call] {
 			continue

@@ -18,8 +18,8 @@ import (
 	sesame "github.com/sesame-auth/sesame"
 )
 
-// Contract is the OpenAPI document in a strict form, which allows only documented fields and codes. The
-// document itself allows others too, so that clients expect additions.
+// Contract is the OpenAPI document in a strict form, which allows only documented fields and codes.
+// The document itself allows others too, so that clients expect additions.
 type Contract struct {
 	document *openapi3.T
 	routes   map[string]*routers.Route // by method and path
@@ -109,9 +109,9 @@ func (c *Contract) OperationAt(method, path string) string {
 	return ""
 }
 
-// Check checks the response to a request for path. Its status must be documented, and its headers and body
-// must match the schemas. On undocumented paths, errors must be problem documents. The error of Check has
-// one line for each difference.
+// Check checks the response to a request for path. Its status must be documented, and its headers
+// and body must match the schemas. On undocumented paths, errors must be problem documents. The
+// error of Check has one line for each difference.
 func (c *Contract) Check(path string, response *http.Response, body []byte) error {
 	route, documented := c.routes[response.Request.Method+path]
 	if !documented {

@@ -41,8 +41,8 @@ func (r *Report) Took(operation string, status int) []time.Duration {
 	return r.took[result{operation, status}]
 }
 
-// Table returns a table of operations and statuses. Cells contain the median duration in milliseconds, or
-// a dash for a documented status that was not returned.
+// Table returns a table of operations and statuses. Cells contain the median duration in
+// milliseconds, or a dash for a documented status that was not returned.
 func (r *Report) Table() string {
 	var statuses []int
 	for _, operation := range r.operations {

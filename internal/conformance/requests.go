@@ -15,8 +15,8 @@ func checkServed(s *suite) {
 		"the deployment has another OpenAPI document: use the sesame binary of its version")
 }
 
-// checkKeys requires a key, and metadata that links to it. The schema of a key does not allow private
-// keys.
+// checkKeys requires a key, and metadata that links to it. The schema of a key does not allow
+// private keys.
 func checkKeys(s *suite) {
 	keys := s.expect(http.StatusOK, get("/.well-known/jwks.json"))
 	list, _ := keys.body["keys"].([]any)
@@ -47,7 +47,8 @@ func checkMethods(s *suite) {
 // tooLongBody is the maximum size of a body, plus 1.
 const tooLongBody = 16<<10 + 1
 
-// checkBodies requires that a body is refused if it is not JSON, ambiguous, of another type or too long.
+// checkBodies requires that a body is refused if it is not JSON, ambiguous, of another type or too
+// long.
 func checkBodies(s *suite) {
 	for _, operation := range s.contract.Operations() {
 		if !operation.HasBody {

@@ -13,7 +13,8 @@ import (
 type Target struct {
 	URL    string // the public URL, without a trailing slash
 	Domain string // the domain of the email that is registered
-	// ResetLink returns a reset link for the user with this email. If it is nil, a successful reset is not tested.
+	// ResetLink returns a reset link for the user with this email. If it is nil, a successful reset is
+	// not tested.
 	ResetLink func(ctx context.Context, email string) (string, error)
 	Transport http.RoundTripper // nil: http.DefaultTransport
 	Now       func() time.Time  // nil: time.Now
@@ -66,9 +67,9 @@ var checks = []struct {
 
 // Run checks a deployment. It calls passed with the name of each check that passes.
 //
-// It returns a *Breach at the first difference, a *ThrottledError if it would have to wait too long for a
-// rate limit, the error of ResetLink, or the error of a request that got no response. The report contains
-// all responses so far, also after an error.
+// It returns a *Breach at the first difference, a *ThrottledError if it would have to wait too long
+// for a rate limit, the error of ResetLink, or the error of a request that got no response. The
+// report contains all responses so far, also after an error.
 func Run(ctx context.Context, target Target, passed func(check string)) (*Report, error) {
 	contract, err := Load()
 	if err != nil {
@@ -95,7 +96,8 @@ func Run(ctx context.Context, target Target, passed func(check string)) (*Report
 	return s.report, nil
 }
 
-// ThrottledError is returned if a rate limit of the deployment is exceeded and the wait is too long.
+// ThrottledError is returned if a rate limit of the deployment is exceeded and the wait is too
+// long.
 type ThrottledError struct {
 	Check string
 	Wait  time.Duration

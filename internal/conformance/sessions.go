@@ -12,8 +12,8 @@ import (
 // tokens are the tokens of a session.
 type tokens struct{ access, refresh string }
 
-// logIn starts a session and uses it once, so that a cache in front of the server could store the response.
-// A later check would notice that.
+// logIn starts a session and uses it once, so that a cache in front of the server could store the
+// response. A later check would notice that.
 func (s *suite) logIn() tokens {
 	t := s.tokensOf(s.expect(http.StatusOK, login(s.account.email, s.account.password)))
 	s.expect(http.StatusOK, authenticate(t.access))
@@ -46,8 +46,8 @@ func (s *suite) requireEnded(t tokens, what string) {
 	s.require(r.status == http.StatusUnauthorized, "the refresh token must be refused: %s", what)
 }
 
-// checkAccessTokens requires that an access token is accepted only if it is unchanged and in the header,
-// and that services can verify it.
+// checkAccessTokens requires that an access token is accepted only if it is unchanged and in the
+// header, and that services can verify it.
 func checkAccessTokens(s *suite) {
 	t := s.logIn()
 	r := s.expect(http.StatusOK, authenticate(t.access))
@@ -68,7 +68,8 @@ func checkAccessTokens(s *suite) {
 	s.requireVerifiable(t.access)
 }
 
-// requireVerifiable requires that a service can verify a token with the published metadata and keys.
+// requireVerifiable requires that a service can verify a token with the published metadata and
+// keys.
 func (s *suite) requireVerifiable(access string) {
 	issuer := s.expect(http.StatusOK, get("/.well-known/oauth-authorization-server")).text("issuer")
 	var claims struct {
@@ -93,7 +94,8 @@ func (s *suite) requireVerifiable(access string) {
 	}
 }
 
-// keysOf is a transport that fetches the keys of the deployment from url, whatever the URL of the issuer.
+// keysOf is a transport that fetches the keys of the deployment from url, whatever the URL of the
+// issuer.
 type keysOf struct {
 	url  string
 	base http.RoundTripper
@@ -110,8 +112,9 @@ func (k keysOf) RoundTrip(r *http.Request) (*http.Response, error) {
 	return k.base.RoundTrip(request)
 }
 
-// checkRefresh requires that only the latest refresh token of a session is valid. During the grace period,
-// the previous one returns the same new tokens. Otherwise, using an old token revokes the session.
+// checkRefresh requires that only the latest refresh token of a session is valid. During the grace
+// period, the previous one returns the same new tokens. Otherwise, using an old token revokes the
+// session.
 func checkRefresh(s *suite) {
 	first := s.logIn()
 	second := s.tokensOf(s.expect(http.StatusOK, refresh(first.refresh)))
@@ -131,8 +134,8 @@ func checkRefresh(s *suite) {
 	s.refuse(http.StatusUnauthorized, "invalid_refresh_token", refresh(second.access))
 }
 
-// checkLogout requires that a logout takes effect immediately, does not affect other sessions, and can be
-// repeated.
+// checkLogout requires that a logout takes effect immediately, does not affect other sessions, and
+// can be repeated.
 func checkLogout(s *suite) {
 	ended, other := s.logIn(), s.logIn()
 	s.refuse(http.StatusBadRequest, "invalid_refresh_token", logout("x"))

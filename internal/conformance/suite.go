@@ -22,8 +22,8 @@ const (
 	maxResponse     = 1 << 20          // bytes
 )
 
-// suite is one run. It keeps the first error. After it, no requests are sent, responses are empty and
-// require does nothing, so that checks need no error handling.
+// suite is one run. It keeps the first error. After it, no requests are sent, responses are empty
+// and require does nothing, so that checks need no error handling.
 type suite struct {
 	ctx      context.Context
 	target   Target
@@ -105,8 +105,8 @@ func (r response) places() []string {
 	return slices.Compact(places)
 }
 
-// expect sends a request and requires a response with this status that matches the OpenAPI document. If a
-// rate limit is exceeded, it waits and tries again.
+// expect sends a request and requires a response with this status that matches the OpenAPI
+// document. If a rate limit is exceeded, it waits and tries again.
 func (s *suite) expect(status int, c call) response {
 	r := s.send(c)
 	for tries := 1; r.status == http.StatusTooManyRequests && status != r.status; tries++ {

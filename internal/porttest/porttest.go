@@ -1,5 +1,5 @@
-// Package porttest finds free ports for servers that cannot choose a port themselves: other programs,
-// and servers that are restarted on the same port.
+// Package porttest finds free ports for servers that cannot choose a port themselves: other
+// programs, and servers that are restarted on the same port.
 package porttest
 
 import (

@@ -9,8 +9,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// Anyone can register an account with someone else's email. The name could be a scam, so emails must not
-// contain it.
+// Anyone can register an account with someone else's email. The name could be a scam, so emails
+// must not contain it.
 func TestEmailsContainNoName(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

@@ -16,8 +16,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// get requests a URL. If host is empty, it is the host of the URL. With the Accept header text/html, the
-// server responds as to a browser.
+// get requests a URL. If host is empty, it is the host of the URL. With the Accept header
+// text/html, the server responds as to a browser.
 func get(t *testing.T, url, host, accept string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -52,8 +52,8 @@ var (
 	mailLinks = regexp.MustCompile(`href="mail/([^"]+)"`)
 )
 
-// crawl requests start, and every page and asset that is linked from it on the same host. It returns
-// their paths.
+// crawl requests start, and every page and asset that is linked from it on the same host. It
+// returns their paths.
 func crawl(t *testing.T, server, host, start string) map[string]bool {
 	t.Helper()
 	seen, todo := map[string]bool{start: true}, []string{start}

@@ -46,8 +46,8 @@ func loadSecretFile(path string) (secret.Secret, error) {
 	return loaded, nil
 }
 
-// createSecretFile writes a new secret to path, completely and synced, or not at all. It does not replace
-// an existing file.
+// createSecretFile writes a new secret to path, completely and synced, or not at all. It does not
+// replace an existing file.
 func createSecretFile(path string) error {
 	random := make([]byte, secret.MinBytes)
 	_, _ = rand.Read(random)                                                     // never fails (crypto/rand)

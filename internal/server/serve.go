@@ -38,8 +38,8 @@ func (s *Server) Addr() string { return s.apiListener.Addr().String() }
 // AdminAddr returns the address that the admin endpoints listen on, after Listen.
 func (s *Server) AdminAddr() string { return s.adminListener.Addr().String() }
 
-// Serve runs the API, the admin endpoints and the background work until ctx is done. Then it waits for
-// in-flight requests and emails. Call Listen first.
+// Serve runs the API, the admin endpoints and the background work until ctx is done. Then it waits
+// for in-flight requests and emails. Call Listen first.
 func (s *Server) Serve(ctx context.Context) error {
 	api := httpapi.NewServer(s.handler, s.config.Log)
 	admin := httpapi.NewServer(s.admin, s.config.Log)

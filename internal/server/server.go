@@ -26,8 +26,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/web"
 )
 
-// Config configures a Server. Fields without a comment are required. docs/configuration.md describes the
-// settings of the same names.
+// Config configures a Server. Fields without a comment are required. docs/configuration.md
+// describes the settings of the same names.
 type Config struct {
 	Addr, AdminAddr string // host:port
 	PublicURL       string // without a trailing slash

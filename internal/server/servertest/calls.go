@@ -35,8 +35,8 @@ func (a Answer) Text(name string) string {
 // Code returns the code of a problem.
 func (a Answer) Code() string { return a.Text("code") }
 
-// Errors returns the validation errors of a problem, each as "place code: detail". The place is a JSON
-// pointer, or "?" and the name of a parameter.
+// Errors returns the validation errors of a problem, each as "place code: detail". The place is a
+// JSON pointer, or "?" and the name of a parameter.
 func (a Answer) Errors() []string {
 	var errors []string
 	list, _ := a.Body["errors"].([]any)
@@ -70,7 +70,8 @@ func (s *Server) Metrics(t testing.TB) string {
 	return string(text)
 }
 
-// Metric returns the value of a series, given as in the text format. found is false if there is none.
+// Metric returns the value of a series, given as in the text format. found is false if there is
+// none.
 func (s *Server) Metric(t testing.TB, series string) (value float64, found bool) {
 	t.Helper()
 	for line := range strings.Lines(s.Metrics(t)) {

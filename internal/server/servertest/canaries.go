@@ -16,8 +16,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 )
 
-// canaries are the secrets that were sent over the network. None of them may appear in the database, the
-// log, the metrics or the body of an error.
+// canaries are the secrets that were sent over the network. None of them may appear in the
+// database, the log, the metrics or the body of an error.
 type canaries struct {
 	mu      sync.Mutex
 	secrets map[string]bool

@@ -25,8 +25,8 @@ func Load() (*Contract, error) {
 	return &Contract{Contract: contract, seen: make(map[string]bool)}, err
 }
 
-// Transport returns an http.RoundTripper that checks every response against the OpenAPI document, reports
-// errors to t, and records the responses for engine.
+// Transport returns an http.RoundTripper that checks every response against the OpenAPI document,
+// reports errors to t, and records the responses for engine.
 func (c *Contract) Transport(t testing.TB, engine string) http.RoundTripper {
 	t.Helper()
 	return &transport{contract: c, t: t, engine: engine, base: &http.Transport{MaxIdleConnsPerHost: 128}}

@@ -1,8 +1,8 @@
-// Package servertest runs Sesame in the process of a test, exactly as `sesame serve` does: with a real
-// database, real listeners and a real SMTP server.
+// Package servertest runs Sesame in the process of a test, exactly as `sesame serve` does: with a
+// real database, real listeners and a real SMTP server.
 //
-// Its HTTP client checks every response against the OpenAPI document. At the end of the test, no secret
-// that was sent over the network may appear in the database, the log or the metrics.
+// Its HTTP client checks every response against the OpenAPI document. At the end of the test, no
+// secret that was sent over the network may appear in the database, the log or the metrics.
 package servertest
 
 import (
@@ -27,11 +27,12 @@ import (
 	"github.com/sesame-auth/sesame/internal/signing"
 )
 
-// PublicURL is the configured public URL. Links in emails begin with it, although the server listens
-// elsewhere.
+// PublicURL is the configured public URL. Links in emails begin with it, although the server
+// listens elsewhere.
 const PublicURL = "https://auth.example.test"
 
-// Secret is the SESAME_SECRET of every test. It is exported so that tests can create tokens themselves.
+// Secret is the SESAME_SECRET of every test. It is exported so that tests can create tokens
+// themselves.
 var Secret = secret.Secret("a secret of thirty-two bytes, and more")
 
 // Document returns the OpenAPI document that every response is checked against.
