@@ -1,14 +1,14 @@
-// Package sesame carries the contract of the Sesame authentication server.
+// Package sesame embeds the OpenAPI document of the Sesame authentication server.
 package sesame
 
 import _ "embed"
 
-// OpenAPI is the contract, openapi.yaml, byte for byte: an OpenAPI 3.0.3 document.
+// OpenAPI is the content of openapi.yaml, an OpenAPI 3.0.3 document.
 //
 //go:embed openapi.yaml
 var OpenAPI []byte
 
-// OpenAPIJSON is the same document in JSON, which a start parses sooner.
+// OpenAPIJSON is the same document in JSON, which is faster to parse.
 //
 //go:embed gen/openapi.json
 var OpenAPIJSON []byte

@@ -2,5 +2,5 @@
 
 package sesame
 
-// The generator is pinned by go.mod through this import; `make generate` runs it.
+// This import pins the version of the generator in go.mod. `make generate` runs it.
 import _ "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen"

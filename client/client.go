@@ -1,33 +1,50 @@
-// Package client keeps one user's session with a Sesame server.
+// Package client keeps a user logged in to a Sesame server. It stores the tokens of the session,
+// refreshes them, and adds the access token to requests.
 //
 // # Sessions
 //
-// A [Client] registers, logs in and out, and resets passwords. It stores the tokens in a [Store], in memory by default,
-// and refreshes them:
+// A [Client] registers users, logs in and out, and resets passwords:
 //
-//	session, err := client.New(client.Config{Server: "https://auth.example.com", Origins: []string{"https://api.example.com"}})
+//	session, err := client.New(client.Config{
+//		Server:  "https://auth.example.com",
+//		Origins: []string{"https://api.example.com"},
+//	})
+//	// ...
 //	err = session.Login(ctx, "ada@example.com", "correct horse battery staple")
+//
+// It keeps the tokens in a [Store]. The default one is in memory.
 //
 // # Calling services
 //
-// A Client is an http.RoundTripper that adds the access token to requests:
+// A Client is an [http.RoundTripper] that adds the access token to requests:
 //
 //	api := &http.Client{Transport: session}
 //	response, err := api.Get("https://api.example.com/orders")
 //
-// The token is sent to the server and to the listed origins only, also after redirects. The Client refreshes the tokens
-// when nine tenths of the access token's lifetime are over, or when a response is a 401 with error="invalid_token" (RFC
-// 6750, section 3.1). It does so once for all requests that wait for it. Then it sends the request again, if it can: a
-// request body without GetBody is buffered up to 1 MiB, and a larger one is sent only once.
+// The token is sent only to the server and to the origins in [Config]. A request that another
+// origin redirects to one of these does not get the token either.
 //
-// If the server rejects the refresh token, the session has ended: the Client deletes the tokens, and the caller gets the
-// 401. If a refresh fails because of the network or a 503, the Client retries once, after up to five seconds of
-// Retry-After. If that fails too, the caller gets the error, and the session stays as it was.
+// # Refreshing
+//
+// The Client refreshes the tokens when nine tenths of the access token's lifetime have passed, and
+// when a response is a 401 with error="invalid_token" (RFC 6750, section 3.1). Concurrent requests
+// share one refresh.
+//
+// After a 401, the request is sent again with the new token. To make this possible, a request body
+// without GetBody is buffered, up to 1 MiB. A request with a larger one is not repeated: the caller
+// gets the 401.
+//
+// If the server rejects the refresh token, the session has ended. The Client deletes the tokens and
+// the caller gets the 401.
+//
+// If a refresh fails because of a network error or a 503, it is retried once, unless Retry-After is
+// longer than five seconds. If it fails for good, the tokens are kept. Requests use the old access
+// token while the server accepts it, and return the error of the refresh afterwards.
 //
 // # Errors
 //
-// An error response of the server is a *[Problem]. Switch on its Code, and always have a default: new codes may be added
-// at any time.
+// An error response of the server is returned as a *[Problem]. Switch on its Code, and always have
+// a default case: new codes may be added at any time.
 package client
 
 import (
@@ -45,24 +62,28 @@ import (
 	gen "github.com/sesame-auth/sesame/gen/client"
 )
 
-// RegisterInput is the input of Register. Bio may be left out.
+// RegisterInput is the input of [Client.Register]. Bio is optional.
 type RegisterInput = gen.RegisterInput
 
-// User is an account, as its owner sees it.
+// User is a registered user: name, email and bio.
 type User = gen.User
 
-// maxResponse is how much of a response is read, in bytes.
+// maxResponse is the maximum size of a response, in bytes. The rest is ignored.
 const maxResponse = 1 << 20
 
 // Config configures a Client.
 type Config struct {
-	Server    string            // the URL of the server, such as https://auth.example.com
-	Origins   []string          // of services that also get the access token, such as https://api.example.com
-	Store     Store             // stores the tokens; default: a Memory
-	Transport http.RoundTripper // sends the requests; default: http.DefaultTransport
+	// Server is the URL of the server, such as https://auth.example.com.
+	Server string
+	// Origins are the services that also get the access token, such as https://api.example.com.
+	Origins []string
+	// Store stores the tokens. The default is a new Memory.
+	Store Store
+	// Transport sends the requests. The default is http.DefaultTransport.
+	Transport http.RoundTripper
 }
 
-// Client is one user's session. It is safe for concurrent use.
+// Client is the session of one user, who may be logged in or not. It is safe for concurrent use.
 type Client struct {
 	anonymous, authorized *gen.Client
 	origins               map[string]bool
@@ -72,11 +93,11 @@ type Client struct {
 
 	mu         sync.Mutex
 	refreshing *refreshing // nil: no refresh is running
-	notBefore  time.Time   // of the next refresh before the token expires
+	notBefore  time.Time   // after a failed refresh: no early refresh before this time
 }
 
-// New returns a Client that resumes the session in Config.Store, or starts logged out. It returns an error if a URL is not
-// http or https.
+// New returns a Client that resumes the session in Config.Store, or starts logged out. It returns
+// an error if a URL is not http or https.
 func New(config Config) (*Client, error) {
 	c := &Client{origins: make(map[string]bool), store: config.Store, base: config.Transport, now: time.Now}
 	if c.store == nil {
@@ -85,10 +106,10 @@ func New(config Config) (*Client, error) {
 	if c.base == nil {
 		c.base = http.DefaultTransport
 	}
-	for _, text := range append([]string{config.Server}, config.Origins...) {
-		parsed, err := url.Parse(text)
+	for _, rawURL := range append([]string{config.Server}, config.Origins...) {
+		parsed, err := url.Parse(rawURL)
 		if err == nil && (parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Hostname() == "") {
-			err = fmt.Errorf("%q is not an http or https URL", text)
+			err = fmt.Errorf("%q is not an http or https URL", rawURL)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("sesame: %w", err)
@@ -96,23 +117,28 @@ func New(config Config) (*Client, error) {
 		c.origins[origin(parsed)] = true
 	}
 	var err, err2 error
-	c.anonymous, err = gen.NewClient(config.Server, gen.WithHTTPClient(toServerOnly(c.base)))
-	c.authorized, err2 = gen.NewClient(config.Server, gen.WithHTTPClient(toServerOnly(c)))
+	c.anonymous, err = gen.NewClient(config.Server, gen.WithHTTPClient(withoutRedirects(c.base)))
+	c.authorized, err2 = gen.NewClient(config.Server, gen.WithHTTPClient(withoutRedirects(c)))
 	return c, errors.Join(err, err2)
 }
 
-// toServerOnly follows no redirects: the server sends none, and they would pass on passwords and refresh tokens.
-func toServerOnly(transport http.RoundTripper) *http.Client {
-	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+// withoutRedirects returns an HTTP client that does not follow redirects. Sesame sends none, and
+// following one could send a password or a refresh token to another server.
+func withoutRedirects(transport http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
-// Register creates an account. It does not log in.
+// Register creates an account and returns its user. It does not log in.
 func (c *Client) Register(ctx context.Context, input RegisterInput) (User, error) {
 	registered, err := decode[gen.Registered](c.anonymous.Register(ctx, input))
 	return registered.User, err
 }
 
-// Login starts a session. It replaces the stored one, but does not end it on the server.
+// Login starts a session and stores its tokens. If there is a session already, Login replaces it
+// but does not revoke it; call Logout first to do that.
 func (c *Client) Login(ctx context.Context, email, password string) error {
 	return c.store.Update(ctx, func(Tokens) (Tokens, error) {
 		return c.requestTokens(func() (*http.Response, error) {
@@ -121,14 +147,15 @@ func (c *Client) Login(ctx context.Context, email, password string) error {
 	})
 }
 
-// Logout ends the session and deletes the tokens. After an error the session is as it was, and Logout can be called again.
-// Without a session it does nothing.
+// Logout revokes the session and deletes the tokens. Without a session it does nothing. If it
+// returns an error, the tokens are kept, so Logout can be called again.
 func (c *Client) Logout(ctx context.Context) error {
 	return c.store.Update(ctx, func(tokens Tokens) (Tokens, error) {
 		if tokens.RefreshToken == "" {
 			return Tokens{}, nil
 		}
-		_, err := decode[gen.Confirmation](c.anonymous.Logout(ctx, gen.RefreshTokenInput{RefreshToken: tokens.RefreshToken}))
+		input := gen.RefreshTokenInput{RefreshToken: tokens.RefreshToken}
+		_, err := decode[gen.Confirmation](c.anonymous.Logout(ctx, input))
 		if isRefused(err) { // not a session of this server
 			return Tokens{}, nil
 		}
@@ -136,8 +163,8 @@ func (c *Client) Logout(ctx context.Context) error {
 	})
 }
 
-// Authenticate returns the user of the session, as the server knows it now. If the session was ended elsewhere, it returns
-// a *Problem with the code invalid_access_token.
+// Authenticate asks the server for the user of the session. If there is no session, or it has
+// ended, Authenticate returns a *Problem with the code invalid_access_token.
 func (c *Client) Authenticate(ctx context.Context) (User, error) {
 	welcome, err := decode[gen.Welcome](c.authorized.Authenticate(ctx))
 	if err == nil && welcome.User == nil {
@@ -149,21 +176,22 @@ func (c *Client) Authenticate(ctx context.Context) (User, error) {
 	return *welcome.User, nil
 }
 
-// ForgotPassword requests an email with a link that resets the password. It succeeds whether or not the email has an
-// account.
+// ForgotPassword requests an email with a link to reset the password. It also succeeds if no
+// account has this email, so that it does not reveal who has one.
 func (c *Client) ForgotPassword(ctx context.Context, email string) error {
 	_, err := decode[gen.Confirmation](c.anonymous.ForgotPassword(ctx, gen.ForgotPasswordInput{Email: email}))
 	return err
 }
 
-// ResetPassword sets a new password with the token from the emailed link. It ends every session of the account, also this
-// one if it is of the same user.
+// ResetPassword sets a new password with the token from the emailed link. It revokes all sessions
+// of the account.
 func (c *Client) ResetPassword(ctx context.Context, token, password string) error {
-	_, err := decode[gen.Confirmation](c.anonymous.ResetPassword(ctx, &gen.ResetPasswordParams{Token: token}, gen.ResetPasswordInput{Password: password}))
+	params, input := &gen.ResetPasswordParams{Token: token}, gen.ResetPasswordInput{Password: password}
+	_, err := decode[gen.Confirmation](c.anonymous.ResetPassword(ctx, params, input))
 	return err
 }
 
-// requestTokens calls an operation that returns tokens.
+// requestTokens calls an operation that returns tokens, and schedules their refresh.
 func (c *Client) requestTokens(operation func() (*http.Response, error)) (Tokens, error) {
 	started := c.now()
 	tokens, err := decode[gen.Tokens](operation())
@@ -174,6 +202,7 @@ func (c *Client) requestTokens(operation func() (*http.Response, error)) (Tokens
 	return Tokens{AccessToken: tokens.AccessToken, RefreshToken: tokens.RefreshToken, RefreshAt: refreshAt}, nil
 }
 
+// decode decodes a response. It returns a *Problem if the response is not a success.
 func decode[T any](response *http.Response, err error) (T, error) {
 	var value T
 	if err != nil {

@@ -27,7 +27,7 @@ func Example() {
 	if err := session.Login(ctx, "ada@example.com", "correct horse battery staple"); err != nil {
 		log.Fatal(err)
 	}
-	api := &http.Client{Transport: session} // sends the access token, and refreshes it
+	api := &http.Client{Transport: session} // adds the access token, and refreshes it
 	response, err := api.Get("https://api.example.com/orders")
 	if err != nil {
 		log.Fatal(err)
@@ -36,7 +36,7 @@ func Example() {
 	fmt.Println(response.Status)
 }
 
-// Switch on the code of a problem, and have a default: new codes may be added at any time.
+// Switch on the code of a problem, and have a default case: new codes may be added at any time.
 func ExampleProblem() {
 	message := func(err error) string {
 		problem, ok := errors.AsType[*client.Problem](err)
@@ -61,7 +61,8 @@ func ExampleProblem() {
 	// Something new.
 }
 
-// A fileStore keeps the session of a command-line program in a file. It serves one process at a time.
+// A fileStore keeps the session of a command-line program in a file. Only one process may use it at
+// a time.
 type fileStore struct {
 	path string
 	mu   sync.Mutex
@@ -92,14 +93,15 @@ func (s *fileStore) Update(ctx context.Context, change func(client.Tokens) (clie
 	if err != nil {
 		return err
 	}
-	// A file that is renamed is complete, or not there.
+	// Write a new file and rename it, so that a crash does not leave an incomplete one.
 	if err := os.WriteFile(s.path+".new", content, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(s.path+".new", s.path)
 }
 
-// This store keeps the session in a file, so that it outlives the process.
+// This Store keeps the tokens in a file, so that the user stays logged in when the program is
+// restarted.
 func ExampleStore() {
 	folder, err := os.MkdirTemp("", "session-")
 	if err != nil {

@@ -12,29 +12,39 @@ import (
 	gen "github.com/sesame-auth/sesame/gen/client"
 )
 
-// ProblemCode is the type of a problem, for programs: one of the constants, or one that was added to the server later.
-// Handle a code that you do not know like any other problem with the same status. The pages below /problems of a server
-// explain the codes.
+// ProblemCode is the type of a problem: one of the constants, or a code that was added to the
+// server later. Handle unknown codes by the status of the problem. Each code is explained on a page
+// of the server, such as https://auth.example.com/problems/email_taken.
 type ProblemCode = gen.ProblemCode
 
-// ValidationError is one error of an invalid request. Its Detail is a sentence for people.
+// ValidationError describes one error in a request. Its Detail can be shown to the user.
 type ValidationError = gen.ValidationError
 
-// ValidationCode is the type of a ValidationError: one of the constants, or a later one.
+// ValidationCode is the type of a ValidationError: one of the constants, or a code that was added
+// to the server later.
 type ValidationCode = gen.ValidationCode
 
-// WeakPasswordReason is why a password was rejected: one of the constants, or a later one.
+// WeakPasswordReason is the reason why a password was rejected: one of the constants, or a reason
+// that was added to the server later.
 type WeakPasswordReason = gen.WeakPasswordReason
 
 // Problem is an error response of the server (RFC 9457).
 type Problem struct {
-	Status     int
-	Code       ProblemCode        // empty if the response is not from Sesame, but for example from a proxy
-	Detail     string             // a sentence for people
-	Errors     []ValidationError  // with ProblemCodeValidationFailed, every error of the request
-	Reason     WeakPasswordReason // with ProblemCodeWeakPassword
-	Instance   string             // the id of the request in the log of the server
-	RetryAfter time.Duration      // how long to wait before the next attempt; 0: not given
+	// Status is the HTTP status code.
+	Status int
+	// Code is the type of the problem. It is empty if the response is not a problem document, for
+	// example because it is from a proxy.
+	Code ProblemCode
+	// Detail is a sentence that can be shown to the user.
+	Detail string
+	// Errors are all errors in the request if Code is ProblemCodeValidationFailed.
+	Errors []ValidationError
+	// Reason is why the password was rejected if Code is ProblemCodeWeakPassword.
+	Reason WeakPasswordReason
+	// Instance is the id of the request, as in the server's log.
+	Instance string
+	// RetryAfter is how long to wait before the next attempt, or 0 if the server did not say.
+	RetryAfter time.Duration
 }
 
 // Error returns the code and the detail.
@@ -50,8 +60,11 @@ func newProblem(response *http.Response, body []byte) *Problem {
 	if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 31); err == nil {
 		p.RetryAfter = time.Duration(seconds) * time.Second
 	}
+	if !strings.HasPrefix(response.Header.Get("Content-Type"), "application/problem+json") {
+		return p
+	}
 	var document gen.Problem
-	if !strings.HasPrefix(response.Header.Get("Content-Type"), "application/problem+json") || json.Unmarshal(body, &document) != nil {
+	if json.Unmarshal(body, &document) != nil {
 		return p
 	}
 	p.Code, p.Detail, p.Instance = document.Code, document.Detail, document.Instance
@@ -64,7 +77,7 @@ func newProblem(response *http.Response, body []byte) *Problem {
 	return p
 }
 
-// isRefused reports whether the server rejected a refresh token.
+// isRefused reports whether err means that the server rejected a refresh token.
 func isRefused(err error) bool {
 	problem, ok := errors.AsType[*Problem](err)
 	return ok && problem.Code == ProblemCodeInvalidRefreshToken

@@ -6,30 +6,37 @@ import (
 	"time"
 )
 
-// Tokens are the tokens of a session. The zero value means that there is no session. Protect them like a password.
+// Tokens are the tokens of a session. The zero value means that there is no session.
+//
+// Store them as securely as a password: anyone with the refresh token can use the session.
 type Tokens struct {
-	AccessToken  string    `json:"accessToken"`
-	RefreshToken string    `json:"refreshToken"`
-	RefreshAt    time.Time `json:"refreshAt"` // when to refresh, shortly before the access token expires
+	AccessToken  string `json:"accessToken"`
+	RefreshToken string `json:"refreshToken"`
+	// RefreshAt is when to refresh the tokens, shortly before the access token expires.
+	RefreshAt time.Time `json:"refreshAt"`
 }
 
-// Store stores the tokens of one session for everything that shares it: clients, processes, machines. It must be safe for
-// concurrent use.
+// Store stores the tokens of one session. Several Clients can share a session if they share its
+// tokens, also in different processes. A Store must be safe for concurrent use.
 //
-// A refresh token works once. So a Client refreshes inside Update, where it sees the tokens that another one has stored in
-// the meantime.
+// A refresh token can be used only once. Therefore a Client refreshes inside Update, where it sees
+// whether another Client has already stored new tokens.
 type Store interface {
-	// Load returns the tokens. It is called for every request, and need not wait for an Update.
+	// Load returns the tokens. It is called for every request and does not have to wait for a
+	// running Update.
 	Load(ctx context.Context) (Tokens, error)
-	// Update calls change with the stored tokens and stores its result. If change returns an error, Update stores nothing
-	// and returns that error. Only one Update may run at a time, in all processes that share the tokens. change may take as
-	// long as a few requests.
+
+	// Update calls change with the stored tokens and stores the result. If change returns an error,
+	// Update stores nothing and returns that error.
+	//
+	// Only one Update may run at a time, across all processes that share the tokens. It can take as
+	// long as a few requests to the server, which change sends.
 	Update(ctx context.Context, change func(Tokens) (Tokens, error)) error
 }
 
-// Memory is a Store that lasts as long as the process. The zero value is ready to use.
+// Memory is a Store that keeps the tokens in memory. The zero value is ready to use.
 type Memory struct {
-	updating sync.Mutex
+	updating sync.Mutex // held during an Update
 	mu       sync.Mutex
 	tokens   Tokens
 }

@@ -14,24 +14,25 @@ import (
 )
 
 const (
-	// maxReplayed is the size up to which a request body is buffered to be sent again, in bytes.
+	// maxReplayed is the maximum size of a request body that is buffered to be sent again, in bytes.
 	maxReplayed = 1 << 20
-	// refreshTimeout bounds a refresh, including its second attempt.
+	// refreshTimeout is the timeout of a refresh, including a retry.
 	refreshTimeout = 30 * time.Second
-	// maxRetryAfter is the longest wait before the second attempt.
+	// maxRetryAfter is the maximum wait before a retry.
 	maxRetryAfter = 5 * time.Second
 )
 
-// invalidToken matches the challenge for a token that has expired or whose session has ended (RFC 6750, section 3.1).
+// invalidToken matches the challenge for a token that has expired or was revoked (RFC 6750, section
+// 3.1).
 var invalidToken = regexp.MustCompile(`(?i)\bbearer\b.*\berror="?invalid_token\b`)
 
-// RoundTrip sends a request. It adds the access token if the request goes to the server or a listed origin and has no
-// Authorization header.
+// RoundTrip sends a request. It adds the access token if the request goes to the server or to one
+// of Config.Origins, and has no Authorization header.
 func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Authorization") != "" || !c.mayHaveToken(r) {
 		return c.base.RoundTrip(r)
 	}
-	tokens, ahead, err := c.current(r.Context())
+	tokens, refreshErr, err := c.current(r.Context())
 	if err != nil {
 		return nil, giveUp(r, err)
 	}
@@ -42,8 +43,8 @@ func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || response.StatusCode != http.StatusUnauthorized || !challenges(response) {
 		return response, err
 	}
-	fresh, err := Tokens{}, ahead
-	if ahead == nil {
+	fresh, err := Tokens{}, refreshErr
+	if refreshErr == nil {
 		fresh, err = c.refresh(r.Context(), tokens) //nolint:contextcheck // a refresh outlives its caller
 	}
 	switch {
@@ -51,14 +52,14 @@ func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errors.Join(err, response.Body.Close())
 	case fresh.AccessToken == "": // the session has ended
 		return response, nil
-	case r.GetBody == nil && r.Body != nil && r.Body != http.NoBody:
+	case r.GetBody == nil && r.Body != nil && r.Body != http.NoBody: // cannot be sent again
 		return response, nil
 	}
 	if err := response.Body.Close(); err != nil {
 		return nil, err
 	}
 	if r.GetBody != nil {
-		r = r.Clone(r.Context()) //nolint:contextcheck // it is the request's own
+		r = r.Clone(r.Context()) //nolint:contextcheck // it is the context of the request
 		if r.Body, err = r.GetBody(); err != nil {
 			return nil, err
 		}
@@ -66,8 +67,8 @@ func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.send(r, fresh)
 }
 
-// mayHaveToken reports whether a request goes to an origin that gets the token, and was not redirected by another origin:
-// the caller did not ask for such a request.
+// mayHaveToken reports whether a request goes to an origin that gets the token. A request that
+// another origin redirected there must not get it: the caller did not intend to send that request.
 func (c *Client) mayHaveToken(r *http.Request) bool {
 	for r != nil {
 		if !c.origins[origin(r.URL)] {
@@ -93,7 +94,7 @@ func challenges(response *http.Response) bool {
 	return slices.ContainsFunc(response.Header.Values("WWW-Authenticate"), invalidToken.MatchString)
 }
 
-// replayable returns the request with a body that can be sent again, if it is small enough.
+// replayable returns the request with a GetBody, unless its body is larger than maxReplayed.
 func replayable(r *http.Request) (*http.Request, error) {
 	if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil || r.ContentLength > maxReplayed {
 		return r, nil
@@ -124,9 +125,9 @@ func giveUp(r *http.Request, err error) error {
 	return errors.Join(err, r.Body.Close())
 }
 
-// current returns the tokens to send, refreshed if it is time. If the refresh fails, failed says why, and the tokens may
-// still work: the access token has a tenth of its lifetime left.
-func (c *Client) current(ctx context.Context) (tokens Tokens, failed, err error) {
+// current returns the tokens to send, refreshed if they are due. If the refresh fails, it returns
+// the old tokens, which may still work, and refreshErr.
+func (c *Client) current(ctx context.Context) (tokens Tokens, refreshErr, err error) {
 	tokens, err = c.store.Load(ctx)
 	c.mu.Lock()
 	due := tokens.RefreshToken != "" && !c.now().Before(tokens.RefreshAt) && !c.now().Before(c.notBefore)
@@ -134,9 +135,9 @@ func (c *Client) current(ctx context.Context) (tokens Tokens, failed, err error)
 	if err != nil || !due {
 		return tokens, nil, err
 	}
-	fresh, failed := c.refresh(ctx, tokens)
-	if failed != nil {
-		return tokens, failed, ctx.Err()
+	fresh, refreshErr := c.refresh(ctx, tokens)
+	if refreshErr != nil {
+		return tokens, refreshErr, ctx.Err()
 	}
 	return fresh, nil, nil
 }
@@ -148,8 +149,10 @@ type refreshing struct {
 	err    error
 }
 
-// refresh returns the next tokens after stale, or none if the session has ended. It continues after the caller's context
-// is done: others wait for it too, and the response must be stored.
+// refresh returns the tokens that replace stale, or no tokens if the session has ended.
+//
+// The refresh continues after ctx is done, because others may wait for it too, and the new tokens
+// must be stored: the old refresh token cannot be used again.
 func (c *Client) refresh(ctx context.Context, stale Tokens) (Tokens, error) {
 	c.mu.Lock()
 	r := c.refreshing
@@ -163,7 +166,7 @@ func (c *Client) refresh(ctx context.Context, stale Tokens) (Tokens, error) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.refreshing = nil
-			if r.err != nil { // until then, requests use the tokens they have
+			if r.err != nil { // until notBefore, requests use the old tokens
 				c.notBefore = c.now().Add(maxRetryAfter)
 			}
 			close(r.done)
@@ -178,7 +181,7 @@ func (c *Client) refresh(ctx context.Context, stale Tokens) (Tokens, error) {
 	}
 }
 
-// refreshStored refreshes the stored tokens, unless they are not stale any more because another client was faster.
+// refreshStored refreshes the stored tokens, unless another Client has already done so.
 func (c *Client) refreshStored(ctx context.Context, stale Tokens) (Tokens, error) {
 	var fresh Tokens
 	err := c.store.Update(ctx, func(stored Tokens) (Tokens, error) {
@@ -196,8 +199,9 @@ func (c *Client) refreshStored(ctx context.Context, stale Tokens) (Tokens, error
 	return fresh, err
 }
 
-// exchange exchanges a refresh token. It tries twice if the server is unreachable: for a while, the server returns the
-// same new tokens again.
+// exchange exchanges a refresh token for new tokens. It retries once if the server is unavailable.
+// Repeating the request is safe: within the grace period, the server returns the same new tokens
+// again.
 func (c *Client) exchange(ctx context.Context, refreshToken string) (Tokens, error) {
 	for last := false; ; last = true {
 		tokens, err := c.requestTokens(func() (*http.Response, error) {
@@ -208,7 +212,8 @@ func (c *Client) exchange(ctx context.Context, refreshToken string) (Tokens, err
 		if problem != nil {
 			wait = problem.RetryAfter
 		}
-		if err == nil || last || wait > maxRetryAfter || problem != nil && problem.Status != http.StatusServiceUnavailable {
+		temporary := problem == nil || problem.Status == http.StatusServiceUnavailable
+		if err == nil || last || !temporary || wait > maxRetryAfter {
 			return tokens, err
 		}
 		select {

@@ -9,7 +9,7 @@ import (
 )
 
 func Example() {
-	// SESAME_PUBLIC_URL and SESAME_AUDIENCE of the server
+	// The server's SESAME_PUBLIC_URL and SESAME_AUDIENCE.
 	verifier, err := verify.New("https://auth.example.com", "https://api.example.com")
 	if err != nil {
 		log.Fatal(err)

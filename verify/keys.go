@@ -20,13 +20,15 @@ import (
 )
 
 const (
-	// fetchEvery limits how often the keys are fetched, whatever tokens arrive.
-	fetchEvery = time.Second
-	// fetchTimeout bounds a fetch.
+	// fetchInterval is the minimum time between two fetches, whatever tokens arrive.
+	fetchInterval = time.Second
+	// fetchTimeout is the timeout of a fetch.
 	fetchTimeout = 5 * time.Second
-	// defaultMaxAge is how long keys are cached if the response does not say, maxMaxAge the most it may say.
-	defaultMaxAge, maxMaxAge = 5 * time.Minute, time.Hour
-	// maxStale is how long keys are used that cannot be fetched again; see the package comment.
+	// defaultMaxAge is how long keys are cached if the response does not specify it.
+	defaultMaxAge = 5 * time.Minute
+	// maxMaxAge limits what the response can specify.
+	maxMaxAge = time.Hour
+	// maxStale is how long cached keys are used if they cannot be fetched (see the package comment).
 	maxStale = time.Hour
 	// maxKeySet is the maximum size of a response, in bytes.
 	maxKeySet = 64 << 10
@@ -41,18 +43,23 @@ type keySet struct {
 	mu      sync.Mutex
 	keys    map[string]crypto.PublicKey // by kid
 	fetched time.Time                   // when keys were fetched
-	maxAge  time.Duration
-	started time.Time     // when the last request started
-	running chan struct{} // closed when the running request ends; nil: none is running
-	failed  error         // of the last request
+	maxAge  time.Duration               // how long they may be cached
+	started time.Time                   // when the last request started
+	running chan struct{}               // closed when the running request ends; nil: none is running
+	failed  error                       // of the last request
 }
 
 func newKeySet(url string, transport http.RoundTripper, now func() time.Time) *keySet {
-	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // keys come from the issuer itself
-	return &keySet{url: url, client: http.Client{Transport: transport, Timeout: fetchTimeout, CheckRedirect: refuse}, now: now}
+	client := http.Client{
+		Transport: transport,
+		Timeout:   fetchTimeout,
+		// Redirects are not followed: keys must come from the issuer itself.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &keySet{url: url, client: client, now: now}
 }
 
-// find is the KeyFunc of New.
+// find returns a key, and fetches the keys first if necessary. It is the KeyFunc of New.
 func (s *keySet) find(ctx context.Context, kid string) (crypto.PublicKey, error) {
 	s.mu.Lock()
 	key, known := s.keys[kid]
@@ -60,13 +67,13 @@ func (s *keySet) find(ctx context.Context, kid string) (crypto.PublicKey, error)
 		s.mu.Unlock()
 		return key, nil
 	}
-	if s.running == nil && s.now().Sub(s.started).Abs() >= fetchEvery {
+	if s.running == nil && s.now().Sub(s.started).Abs() >= fetchInterval {
 		s.started, s.running = s.now(), make(chan struct{})
-		go s.fetch(context.WithoutCancel(ctx)) // for all tokens that wait
+		go s.fetch(context.WithoutCancel(ctx)) // other callers wait for it too
 	}
 	running, usable := s.running, known && s.failed != nil && s.age() < maxStale
 	s.mu.Unlock()
-	if running != nil && !usable { // in an outage, a known key does not have to wait
+	if running != nil && !usable { // a known key need not wait during an outage
 		select {
 		case <-running:
 		case <-ctx.Done():
@@ -84,10 +91,11 @@ func (s *keySet) find(ctx context.Context, kid string) (crypto.PublicKey, error)
 	return nil, refused("kid")
 }
 
-// age returns how long ago the keys were fetched. Setting the clock back does not make them younger.
+// age returns how long ago the keys were fetched. It is not negative, even if the clock was set
+// back.
 func (s *keySet) age() time.Duration { return s.now().Sub(s.fetched).Abs() }
 
-// fetch fetches the keys. On an error the cached ones stay.
+// fetch fetches the keys. If that fails, the cached keys stay.
 func (s *keySet) fetch(ctx context.Context) {
 	keys, maxAge, err := s.request(ctx)
 	s.mu.Lock()
@@ -124,7 +132,8 @@ func (s *keySet) request(ctx context.Context) (map[string]crypto.PublicKey, time
 	return keys, maxAgeOf(response.Header), err
 }
 
-// parseKeySet parses a JWK Set (RFC 7517, section 5). It ignores keys of other types, as the RFC requires.
+// parseKeySet parses a JWK Set (RFC 7517, section 5). It ignores keys of other types, as the RFC
+// requires.
 func parseKeySet(body []byte) (map[string]crypto.PublicKey, error) {
 	var set struct {
 		Keys []struct{ Kty, Crv, X, Y, Kid, Alg, Use string }
@@ -177,7 +186,8 @@ func maxAgeOf(header http.Header) time.Duration {
 	return maxAge
 }
 
-// checkIssuer refuses a URL that cannot be the iss of a token, or from which keys would be fetched without TLS.
+// checkIssuer checks that a URL can be the iss of a token, and that its keys can be fetched
+// securely.
 func checkIssuer(issuer string) error {
 	parsed, err := url.Parse(issuer)
 	switch {

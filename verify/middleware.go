@@ -9,24 +9,30 @@ import (
 	"strings"
 )
 
-// The challenges of RFC 6750, section 3. Without a token there is no error code (section 3.1).
+// The challenges of RFC 6750, section 3. A request without a token gets no error code (section
+// 3.1).
 const (
 	realm        = `Bearer realm="sesame"`
 	invalidToken = realm + `, error="invalid_token"`
-	retryAfter   = 2 // seconds: by then the keys are fetched again
+	retryAfter   = 2 // seconds, until the keys may be fetched again
 )
 
 type claimsKey struct{}
 
-// FromContext returns the claims of the token that Middleware verified, and whether it did.
+// FromContext returns the claims that Middleware added to the context of a request. It returns
+// false if there are none.
 func FromContext(ctx context.Context) (Claims, bool) {
-	claims, is := ctx.Value(claimsKey{}).(Claims)
-	return claims, is
+	claims, ok := ctx.Value(claimsKey{}).(Claims)
+	return claims, ok
 }
 
-// Middleware passes requests with a valid token to next, which finds the claims with FromContext. The token must be in the
-// one Authorization header (RFC 6750, section 2.1). Other requests get a problem document (RFC 9457): 401 with a challenge,
-// or 503 with Retry-After if the token cannot be verified at the moment.
+// Middleware passes requests with a valid access token to next, which gets the claims from
+// FromContext.
+//
+// The token must be in the Authorization header, and there must be only one such header (RFC 6750,
+// section 2.1). A request without a valid token gets a 401 with a challenge. If the token cannot be
+// verified at the moment, because the keys cannot be fetched, the request gets a 503 with
+// Retry-After. Both responses have a problem document (RFC 9457).
 func (v *Verifier) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		authorization := r.Header.Values("Authorization")
@@ -51,8 +57,8 @@ func (v *Verifier) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// problem is a problem document as Sesame itself returns it, with a link to the issuer's page about it. It has no instance:
-// only the service knows its request ids.
+// problem is a problem document like that of the server, with a link to the server's page about it.
+// It has no instance, because the middleware does not know the request ids of the service.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`

@@ -9,54 +9,62 @@ import (
 	"github.com/sesame-auth/sesame/verify"
 )
 
-// A request with a token reaches the handler, which finds the user. Others get the responses of the RFCs.
+// A request with a valid token reaches the handler with its claims. Others get an error.
 func TestMiddleware(t *testing.T) {
 	k := newKey(t, "ES256", "kid")
 	from := newIssuer(t, k)
 	verifier := from.verifier(t)
-	plain := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		claims, _ := verify.FromContext(r.Context())
 		_, _ = w.Write([]byte(claims.Subject))
 	})
-	token := k.token(t, from.URL, from.clock.now())
-	expired := k.sign(t, encode(t, k.header(), nil), encode(t, claims(from.URL, from.clock.now()), map[string]any{"exp": 1}))
+	now := from.clock.now()
+	token := k.token(t, from.URL, now)
+	expired := k.sign(t, encode(t, k.header(), nil), encode(t, claims(from.URL, now), map[string]any{"exp": 1}))
 	const noToken, invalid = `Bearer realm="sesame"`, `Bearer realm="sesame", error="invalid_token"`
 	tests := map[string]struct {
 		authorization []string
-		challenge     string // none: let in
+		challenge     string // empty: the token is valid
 	}{
-		"a token":                     {[]string{"Bearer " + token}, ""},
-		"the scheme in other letters": {[]string{"bEARER " + token}, ""},
-		"nothing":                     {nil, noToken},
-		"nothing in it":               {[]string{""}, invalid},
-		"no token":                    {[]string{"Bearer"}, invalid},
-		"another scheme":              {[]string{"Basic " + token}, invalid},
-		"two headers":                 {[]string{"Bearer " + token, "Bearer " + token}, invalid},
-		"two tokens":                  {[]string{"Bearer " + token + ", Bearer " + token}, invalid},
-		"expired":                     {[]string{"Bearer " + expired}, invalid},
+		"valid":              {[]string{"Bearer " + token}, ""},
+		"scheme in any case": {[]string{"bEARER " + token}, ""},
+		"no header":          {nil, noToken},
+		"empty header":       {[]string{""}, invalid},
+		"no token":           {[]string{"Bearer"}, invalid},
+		"other scheme":       {[]string{"Basic " + token}, invalid},
+		"two headers":        {[]string{"Bearer " + token, "Bearer " + token}, invalid},
+		"two tokens":         {[]string{"Bearer " + token + ", Bearer " + token}, invalid},
+		"expired":            {[]string{"Bearer " + expired}, invalid},
 	}
 	for name, test := range tests {
-		answer := get(t, verifier.Middleware(plain), "/?access_token="+token, test.authorization) // never read from there
+		// A token in the query must be ignored.
+		response := get(t, verifier.Middleware(handler), "/?access_token="+token, test.authorization)
 		if test.challenge == "" {
-			if answer.Code != http.StatusOK || answer.Body.String() != user {
-				t.Errorf("%s: %d %s", name, answer.Code, answer.Body)
+			if response.Code != http.StatusOK || response.Body.String() != user {
+				t.Errorf("%s: %d %s", name, response.Code, response.Body)
 			}
 			continue
 		}
-		if answer.Code != http.StatusUnauthorized || answer.Header().Get("WWW-Authenticate") != test.challenge {
-			t.Errorf("%s: %d %q", name, answer.Code, answer.Header().Get("WWW-Authenticate"))
+		challenge := response.Header().Get("WWW-Authenticate")
+		if response.Code != http.StatusUnauthorized || challenge != test.challenge {
+			t.Errorf("%s: %d %q", name, response.Code, challenge)
 		}
-		expectProblem(t, answer, from.URL+"/problems/invalid_access_token", "invalid_access_token")
+		expectProblem(t, response, from.URL+"/problems/invalid_access_token", "invalid_access_token")
 	}
 	down := newIssuer(t)
 	down.fail()
-	answer := get(t, down.verifier(t).Middleware(plain), "/", []string{"Bearer " + k.token(t, down.URL, down.clock.now())})
-	if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") != "2" || answer.Header().Get("WWW-Authenticate") != "" {
-		t.Errorf("the issuer is down: %d %v", answer.Code, answer.Header())
+	token = k.token(t, down.URL, down.clock.now())
+	response := get(t, down.verifier(t).Middleware(handler), "/", []string{"Bearer " + token})
+	header := response.Header()
+	if response.Code != http.StatusServiceUnavailable || header.Get("Retry-After") != "2" {
+		t.Errorf("the issuer is down: %d %v", response.Code, header)
 	}
-	expectProblem(t, answer, "about:blank", "unavailable")
-	if _, is := verify.FromContext(t.Context()); is {
-		t.Error("claims out of nothing")
+	if header.Get("WWW-Authenticate") != "" {
+		t.Error("the issuer is down: there is a challenge")
+	}
+	expectProblem(t, response, "about:blank", "unavailable")
+	if _, ok := verify.FromContext(t.Context()); ok {
+		t.Error("FromContext returns claims of a context without any")
 	}
 }
 
@@ -71,18 +79,23 @@ func get(t *testing.T, handler http.Handler, path string, authorization []string
 	return recorder
 }
 
-func expectProblem(t *testing.T, answer *httptest.ResponseRecorder, kind, code string) {
+func expectProblem(t *testing.T, response *httptest.ResponseRecorder, problemType, code string) {
 	t.Helper()
 	var document struct {
 		Type, Title, Detail, Code string
 		Status                    int
 	}
-	if err := json.Unmarshal(answer.Body.Bytes(), &document); err != nil {
+	if err := json.Unmarshal(response.Body.Bytes(), &document); err != nil {
 		t.Fatal(err)
 	}
-	header := answer.Header()
-	if document.Type != kind || document.Code != code || document.Status != answer.Code || document.Title == "" || document.Detail == "" ||
-		header.Get("Content-Type") != "application/problem+json" || header.Get("Cache-Control") != "no-store" {
-		t.Errorf("%s %v", answer.Body, header)
+	if document.Type != problemType || document.Code != code || document.Status != response.Code {
+		t.Errorf("%+v, want type %s and code %s", document, problemType, code)
+	}
+	if document.Title == "" || document.Detail == "" {
+		t.Errorf("%+v has no title or detail", document)
+	}
+	header := response.Header()
+	if header.Get("Content-Type") != "application/problem+json" || header.Get("Cache-Control") != "no-store" {
+		t.Errorf("header: %v", header)
 	}
 }

@@ -9,11 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// base64url accepts only one encoding of each value.
+// base64url accepts only the canonical encoding of each value.
 var base64url = base64.RawURLEncoding.Strict()
 
+// header is the header of a token (RFC 7515, section 4.1).
 type header struct{ algorithm, kid string }
 
+// readHeader decodes the header. It allows only the members that Sesame writes. Thus crit, jku,
+// x5u, jwk and all others are refused.
 func readHeader(part string) (header, error) {
 	members, err := decode(part)
 	if err != nil {
@@ -21,14 +24,14 @@ func readHeader(part string) (header, error) {
 	}
 	algorithm, hasAlgorithm := member[string](members, "alg")
 	kid, hasKid := member[string](members, "kid")
-	kind, hasType := member[string](members, "typ")
-	if !hasAlgorithm || !hasKid || !hasType || len(members) != 3 || kind != tokenType {
+	typ, hasType := member[string](members, "typ")
+	if !hasAlgorithm || !hasKid || !hasType || len(members) != 3 || typ != tokenType {
 		return header{}, refused("kid, alg or typ, or more than these")
 	}
 	return header{algorithm: algorithm, kid: kid}, nil
 }
 
-// claims are those of RFC 9068, section 2.2, and the id of the session.
+// claims are the claims of RFC 9068, section 2.2, and the id of the session.
 type claims struct {
 	Claims
 	issuer, audience, client string
@@ -44,15 +47,17 @@ func readClaims(part string) (claims, error) {
 		"iss": &content.issuer, "aud": &content.audience, "client_id": &content.client,
 		"sub": &content.Subject, "sid": &content.Session, "jti": &content.ID,
 	} {
-		text, is := member[string](members, name)
-		if !is {
+		text, ok := member[string](members, name)
+		if !ok {
 			return claims{}, refused("a claim is missing, or not a string")
 		}
 		*into = text
 	}
-	for name, into := range map[string]*time.Time{"iat": &content.IssuedAt, "exp": &content.ExpiresAt, "auth_time": &content.AuthTime} {
-		seconds, is := member[int64](members, name)
-		if !is {
+	for name, into := range map[string]*time.Time{
+		"iat": &content.IssuedAt, "exp": &content.ExpiresAt, "auth_time": &content.AuthTime,
+	} {
+		seconds, ok := member[int64](members, name)
+		if !ok {
 			return claims{}, refused("a claim is missing, or not a time")
 		}
 		*into = time.Unix(seconds, 0)
@@ -60,8 +65,9 @@ func readClaims(part string) (claims, error) {
 	return content, nil
 }
 
-// decode decodes one part of a token: canonical base64url of one JSON object in which every name occurs once, so that all
-// parsers agree. encoding/json alone would use the last of several.
+// decode decodes a part of a token, which must be the canonical base64url encoding of one JSON
+// object without duplicate names. Otherwise parsers could disagree: encoding/json uses the last
+// duplicate.
 func decode(part string) (map[string]json.RawMessage, error) {
 	raw, err := base64url.DecodeString(part)
 	if err != nil {
@@ -93,7 +99,7 @@ func decode(part string) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
-// member returns a member, and whether it exists and has the type T. null does not.
+// member returns a member of an object. ok is false if it is missing, null or not a T.
 func member[T string | int64](members map[string]json.RawMessage, name string) (value T, ok bool) {
 	var pointer *T
 	if err := json.Unmarshal(members[name], &pointer); err != nil || pointer == nil {
@@ -102,9 +108,9 @@ func member[T string | int64](members map[string]json.RawMessage, name string) (
 	return *pointer, true
 }
 
-// isUUID reports whether text is a UUID as RFC 9562, section 4, writes it, in lower case, and not the nil UUID.
+// isUUID reports whether text is a UUID (RFC 9562, section 4) in lower case, and not the nil UUID.
 func isUUID(text string) bool {
-	some := false
+	notNil := false
 	for i, c := range []byte(text) {
 		switch {
 		case i == 8 || i == 13 || i == 18 || i == 23:
@@ -112,10 +118,10 @@ func isUUID(text string) bool {
 				return false
 			}
 		case '1' <= c && c <= '9', 'a' <= c && c <= 'f':
-			some = true
+			notNil = true
 		case c != '0':
 			return false
 		}
 	}
-	return some && len(text) == 36
+	return notNil && len(text) == 36
 }

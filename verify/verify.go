@@ -1,28 +1,34 @@
-// Package verify verifies Sesame's access tokens in a service. It fetches the public keys of the server and checks each
-// token with them, without a request for each token. It needs only the standard library.
+// Package verify verifies Sesame's access tokens in a service.
+//
+// It fetches the public keys of the server and checks each token with them, so a token can be
+// verified without a request to the server. It depends only on the standard library.
 //
 //	verifier, err := verify.New("https://auth.example.com", "https://api.example.com")
-//	…
+//	// ...
 //	mux.Handle("GET /orders", verifier.Middleware(orders))
 //
-// The handler finds the user in [FromContext]. The first argument of [New] is the server's SESAME_PUBLIC_URL, the second
-// its SESAME_AUDIENCE; both must be exactly equal. The middleware is for net/http. Echo accepts it through
-// echo.WrapMiddleware.
+// The arguments of [New] are the server's SESAME_PUBLIC_URL and SESAME_AUDIENCE. They must be
+// exactly equal to these settings.
 //
-// # What a token does not say
+// [Verifier.Middleware] wraps a net/http handler, which gets the claims of the token from
+// [FromContext]. Echo accepts the middleware through echo.WrapMiddleware. To check a token without
+// HTTP, call [Verifier.Verify].
 //
-// A verified token was issued to a user who had logged in. It does not say whether the session has ended since, by a
-// logout, a password reset or an operator: the token is accepted until it expires, after 15 minutes by default. If that is
-// too long, call POST /auth.
+// # Revoked sessions
+//
+// A valid token was issued to a user who had logged in. The session may have been revoked since, by
+// a logout, a password reset or an operator: its tokens are accepted until they expire, after 15
+// minutes by default. If that is too long, call POST /auth of the server instead.
 //
 // # Keys
 //
-// Keys are cached for as long as the server says: five minutes. A token with an unknown key causes an earlier fetch, at
-// most once a second, however many such tokens there are, and only one request runs at a time.
+// Keys are cached for as long as the server allows, which is five minutes. If a token has an
+// unknown key, they are fetched earlier, but at most once a second, whatever tokens arrive.
 //
-// While the server is unreachable, known keys are used for up to an hour after they were last fetched. Tokens expire sooner
-// than that in an outage; the hour is for a service that cannot reach the server while its clients can. It is limited
-// because a service that cannot fetch the keys does not notice a revoked one either.
+// If the server cannot be reached, cached keys are used for up to an hour after they were fetched.
+// This helps a service that cannot reach the server while its clients can; if the server is down,
+// the tokens expire first. The time is limited because the service does not notice that a key was
+// revoked.
 package verify
 
 import (
@@ -43,34 +49,36 @@ import (
 const (
 	// MaxToken is the maximum length of a token, in bytes.
 	MaxToken = 8 << 10
-	// skew is how much the clocks of the server and the service may differ.
+	// skew is the maximum difference between the clocks of the server and the service.
 	skew = 10 * time.Second
-	// tokenType is the type of an access token (RFC 9068, section 2.1), so that no other JWT is accepted as one.
+	// tokenType is the typ of an access token (RFC 9068, section 2.1). Other JWTs have another one.
 	tokenType = "at+jwt"
-	// clientID is the claim client_id: users log in to Sesame itself, there are no other clients.
+	// clientID is the claim client_id. It is constant, because users log in to Sesame itself.
 	clientID = "sesame"
 )
 
 var (
-	// ErrToken is returned for a text that is not an access token of the issuer for the audience, or not valid now. The
-	// wrapped cause is for the log; the client must not learn it.
+	// ErrToken is returned if a token is malformed, expired, not signed by the issuer or not for the
+	// audience. Errors that wrap it contain the reason. Log it, but do not return it to the client.
 	ErrToken = errors.New("access token is not valid")
-	// ErrKeys is returned if a token could not be verified because its key could not be fetched.
+	// ErrKeys is returned if a token could not be verified because the keys could not be fetched.
 	ErrKeys = errors.New("the keys of the issuer cannot be fetched")
 )
 
-// Claims are the content of a valid access token. They contain nothing about the person.
+// Claims are the claims of a verified access token. The ids are UUIDs. There is no personal data,
+// such as the email.
 type Claims struct {
-	Subject   string    // the user's id, a UUID
-	Session   string    // the session's id, a UUID: sid
-	ID        string    // the token's id, a UUID: jti
+	Subject   string    // sub: the id of the user
+	Session   string    // sid: the id of the session
+	ID        string    // jti: the id of the token
 	IssuedAt  time.Time // iat
 	ExpiresAt time.Time // exp
-	AuthTime  time.Time // auth_time: when the password was checked
+	AuthTime  time.Time // auth_time: when the user logged in
 }
 
-// KeyFunc returns the public key with a kid: an *ecdsa.PublicKey on P-256 or an ed25519.PublicKey. It returns ErrToken if
-// there is no such key. Any other error means that it is not known whether there is one.
+// KeyFunc returns the public key with the id kid, an *ecdsa.PublicKey on P-256 or an
+// ed25519.PublicKey. It returns ErrToken if there is no such key, and any other error if the key
+// could not be looked up.
 type KeyFunc func(ctx context.Context, kid string) (crypto.PublicKey, error)
 
 // Verifier verifies access tokens. It is safe for concurrent use.
@@ -84,20 +92,22 @@ type Verifier struct {
 // Option configures a Verifier.
 type Option func(*Verifier)
 
-// WithTransport fetches the keys through transport instead of http.DefaultTransport, for example to use a proxy or to trust
-// another certificate authority.
+// WithTransport fetches the keys with transport instead of http.DefaultTransport, for example to
+// use a proxy or to trust another certificate authority.
 func WithTransport(transport http.RoundTripper) Option {
 	return func(v *Verifier) { v.transport = transport }
 }
 
-// WithClock uses now instead of time.Now.
+// WithClock uses now instead of time.Now, for example in tests.
 func WithClock(now func() time.Time) Option {
 	return func(v *Verifier) { v.now = now }
 }
 
-// New returns a Verifier for tokens that issuer made for audience. It fetches the keys from /.well-known/jwks.json of the
-// issuer when it gets the first token. It returns an error unless issuer is an https URL, or an http URL with a loopback
-// address, without a trailing slash.
+// New returns a Verifier of tokens that issuer issued for audience. It does not send a request: the
+// keys are fetched from /.well-known/jwks.json of the issuer when the first token is verified.
+//
+// The issuer must be an https URL without a trailing slash. For development, http is allowed with
+// localhost or a loopback address.
 func New(issuer, audience string, options ...Option) (*Verifier, error) {
 	if err := checkIssuer(issuer); err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
@@ -110,7 +120,7 @@ func New(issuer, audience string, options ...Option) (*Verifier, error) {
 	return v, nil
 }
 
-// NewWithKeys returns a Verifier that gets its keys from a function.
+// NewWithKeys returns a Verifier that gets the keys from keys instead of fetching them.
 func NewWithKeys(issuer, audience string, keys KeyFunc, options ...Option) *Verifier {
 	v := &Verifier{issuer: issuer, audience: audience, keys: keys, now: time.Now, transport: http.DefaultTransport}
 	for _, option := range options {
@@ -119,19 +129,18 @@ func NewWithKeys(issuer, audience string, keys KeyFunc, options ...Option) *Veri
 	return v
 }
 
-// Verify returns the claims of a token that is valid now (RFC 8725; RFC 9068, section 4). It returns ErrToken or ErrKeys.
-//
-// The header is read before the signature is checked, because it names the key. It may contain only what Sesame writes:
-// crit, jku, x5u, jwk and everything else are refused. The algorithm is determined by the key; the token must name the same
-// one.
-func (v *Verifier) Verify(ctx context.Context, text string) (Claims, error) {
-	if len(text) > MaxToken || strings.ContainsAny(text, "\r\n") { // base64 decoding ignores line breaks
+// Verify verifies a token and returns its claims (RFC 8725; RFC 9068, section 4). The error wraps
+// ErrToken if the token is not valid, or ErrKeys if it could not be verified.
+func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
+	if len(token) > MaxToken || strings.ContainsAny(token, "\r\n") { // base64 decoding ignores line breaks
 		return Claims{}, refused("too long, or broken into lines")
 	}
-	parts := strings.Split(text, ".")
+	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return Claims{}, refused("not in compact form")
 	}
+	// The header is not authenticated yet, but it names the key. Nothing else of it is used: the key
+	// determines the algorithm.
 	head, err := readHeader(parts[0])
 	if err != nil {
 		return Claims{}, err
@@ -147,7 +156,8 @@ func (v *Verifier) Verify(ctx context.Context, text string) (Claims, error) {
 	if err != nil {
 		return Claims{}, refused("signature encoding")
 	}
-	if !isSigned([]byte(text[:len(parts[0])+1+len(parts[1])]), signature, key, head.algorithm) {
+	signed := token[:strings.LastIndexByte(token, '.')]
+	if !isSigned([]byte(signed), signature, key, head.algorithm) {
 		return Claims{}, refused("alg or signature")
 	}
 	content, err := readClaims(parts[1])
@@ -171,7 +181,8 @@ func (v *Verifier) check(content claims) (Claims, error) {
 	return content.Claims, nil
 }
 
-// isSigned verifies a signature with the one algorithm of the key (RFC 7518, section 3.4; RFC 8037, section 3.1).
+// isSigned verifies a signature with the only algorithm that the key allows (RFC 7518, section 3.4;
+// RFC 8037, section 3.1).
 func isSigned(signed, signature []byte, key crypto.PublicKey, algorithm string) bool {
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:
@@ -179,7 +190,8 @@ func isSigned(signed, signature []byte, key crypto.PublicKey, algorithm string) 
 			return false
 		}
 		digest := sha256.Sum256(signed)
-		return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
+		r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+		return ecdsa.Verify(key, digest[:], r, s)
 	case ed25519.PublicKey:
 		return algorithm == "EdDSA" && len(key) == ed25519.PublicKeySize && ed25519.Verify(key, signed, signature)
 	default:
@@ -187,4 +199,5 @@ func isSigned(signed, signature []byte, key crypto.PublicKey, algorithm string) 
 	}
 }
 
+// refused returns an ErrToken with its cause.
 func refused(cause string) error { return fmt.Errorf("%w: %s", ErrToken, cause) }

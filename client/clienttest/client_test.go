@@ -1,7 +1,7 @@
 // Package clienttest tests package client with a real server.
 //
-// These tests are not in package client, because go mod tidy also resolves the tests of the packages
-// that a module imports: every user of the client would get the dependencies of the server.
+// These tests are not in package client because go mod tidy also resolves the imports of the tests
+// of imported packages: every user of the client would get the dependencies of the server.
 package clienttest
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-func TestTheWholeLife(t *testing.T) {
+func TestAllOperations(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := servertest.Start(t, engine, servertest.Options{})
 		store := &client.Memory{}
@@ -28,7 +28,13 @@ func TestTheWholeLife(t *testing.T) {
 		}
 		ctx := t.Context()
 		bio := "Wrote the first program"
-		user, err := session.Register(ctx, client.RegisterInput{Name: "Ada", Bio: nullable.NewNullableWithValue(bio), Email: "Ada@example.com", Password: servertest.Password, Confirm: servertest.Password})
+		user, err := session.Register(ctx, client.RegisterInput{
+			Name:     "Ada",
+			Bio:      nullable.NewNullableWithValue(bio),
+			Email:    "Ada@example.com",
+			Password: servertest.Password,
+			Confirm:  servertest.Password,
+		})
 		if err != nil || user.Email != "ada@example.com" || user.Bio.MustGet() != bio {
 			t.Fatalf("registered: %+v, %v", user, err)
 		}
@@ -38,51 +44,56 @@ func TestTheWholeLife(t *testing.T) {
 			t.Fatal(err)
 		}
 		if user, err := session.Authenticate(ctx); err != nil || user.Name != "Ada" {
-			t.Errorf("the session of %+v, %v", user, err)
+			t.Errorf("Authenticate: %+v, %v", user, err)
 		}
 
 		if err := session.ForgotPassword(ctx, "ada@example.com"); err != nil {
 			t.Fatal(err)
 		}
+		const newPassword = "an even better horse"
 		token := server.ResetToken(t, server.NextEmail(t))
-		if err := session.ResetPassword(ctx, token, "an even better horse"); err != nil {
+		if err := session.ResetPassword(ctx, token, newPassword); err != nil {
 			t.Fatal(err)
 		}
-		isProblem(t, session.ResetPassword(ctx, token, "an even better horse"), http.StatusUnauthorized, "invalid_reset_token")
+		err = session.ResetPassword(ctx, token, newPassword)
+		isProblem(t, err, http.StatusUnauthorized, "invalid_reset_token")
 		_, err = session.Authenticate(ctx)
 		isProblem(t, err, http.StatusUnauthorized, "invalid_access_token")
 		if tokens, _ := store.Load(ctx); tokens != (client.Tokens{}) {
-			t.Error("the tokens of a session that a reset ended are kept")
+			t.Error("the tokens are still stored after the reset revoked the session")
 		}
 
-		isProblem(t, session.Login(ctx, "ada@example.com", servertest.Password), http.StatusUnauthorized, "invalid_credentials")
-		if err := session.Login(ctx, "ada@example.com", "an even better horse"); err != nil {
+		err = session.Login(ctx, "ada@example.com", servertest.Password)
+		isProblem(t, err, http.StatusUnauthorized, "invalid_credentials")
+		if err := session.Login(ctx, "ada@example.com", newPassword); err != nil {
 			t.Fatal(err)
 		}
 		tokens, err := store.Load(ctx)
-		if left := time.Until(tokens.RefreshAt); err != nil || left > 15*time.Minute*9/10 || left < 13*time.Minute {
-			t.Errorf("the next refresh is in %v, %v", left, err)
+		left := time.Until(tokens.RefreshAt)
+		if err != nil || left > 15*time.Minute*9/10 || left < 13*time.Minute {
+			t.Errorf("the next refresh is in %v, want nine tenths of 15m; %v", left, err)
 		}
 		if err := session.Logout(ctx); err != nil {
 			t.Fatal(err)
 		}
 		server.ExpectDead(t, servertest.Tokens{Access: tokens.AccessToken, Refresh: tokens.RefreshToken})
 		if tokens, _ := store.Load(ctx); tokens != (client.Tokens{}) {
-			t.Error("the tokens are kept after the logout")
+			t.Error("the tokens are still stored after the logout")
 		}
 		if err := session.Logout(ctx); err != nil {
-			t.Errorf("a second logout: %v", err)
+			t.Errorf("second logout: %v", err)
 		}
 	})
 }
 
-// A logout that the server did not store can be tried again; a token that no server knows is given up.
-func TestLogoutThatFails(t *testing.T) {
+// If the server is unavailable, Logout keeps the tokens, so that it can be called again. A refresh
+// token that the server does not know is deleted.
+func TestFailedLogout(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)
 		s.change(t, func(tokens *client.Tokens) { tokens.RefreshToken = "of another server" })
 		if err := s.Logout(t.Context()); err != nil || s.tokens(t) != (client.Tokens{}) {
-			t.Errorf("%v, %v", err, s.tokens(t))
+			t.Errorf("logout with an unknown token: %v, left: %v", err, s.tokens(t))
 		}
 		if err := s.Login(t.Context(), s.email, servertest.Password); err != nil {
 			t.Fatal(err)
@@ -91,13 +102,13 @@ func TestLogoutThatFails(t *testing.T) {
 		s.server.CloseDatabase(t)
 		isProblem(t, s.Logout(t.Context()), http.StatusServiceUnavailable, "unavailable")
 		if s.tokens(t) != before {
-			t.Error("the tokens are forgotten, and the session lives on")
+			t.Error("the tokens were deleted, but the session is not revoked")
 		}
 	})
 }
 
-// What a client can be refused by a real server.
-func TestProblemsOfTheServer(t *testing.T) {
+// Each operation returns the problems of a real server.
+func TestServerProblems(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := servertest.Start(t, engine, servertest.Options{Throttle: true})
 		session, err := client.New(client.Config{Server: server.URL, Transport: server.Client.Transport})
@@ -105,18 +116,32 @@ func TestProblemsOfTheServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx := t.Context()
-		ada := client.RegisterInput{Name: "Ada", Email: "ada@example.com", Password: servertest.Password, Confirm: servertest.Password}
+		ada := client.RegisterInput{
+			Name:     "Ada",
+			Email:    "ada@example.com",
+			Password: servertest.Password,
+			Confirm:  servertest.Password,
+		}
 		if _, err := session.Register(ctx, ada); err != nil {
 			t.Fatal(err)
 		}
 		_, err = session.Register(ctx, ada)
 		isProblem(t, err, http.StatusBadRequest, "email_taken")
-		_, err = session.Register(ctx, client.RegisterInput{Name: "Ada", Email: "nobody", Password: servertest.Password})
-		if p := isProblem(t, err, http.StatusBadRequest, "validation_failed"); len(p.Errors) != 2 || p.Errors[0].Pointer == nil || p.Errors[0].Detail == "" || p.Errors[0].Code == "" || !strings.HasPrefix(p.Instance, "urn:uuid:") {
+		invalid := client.RegisterInput{Name: "Ada", Email: "nobody", Password: servertest.Password}
+		_, err = session.Register(ctx, invalid)
+		p := isProblem(t, err, http.StatusBadRequest, "validation_failed")
+		if len(p.Errors) != 2 || !strings.HasPrefix(p.Instance, "urn:uuid:") {
 			t.Errorf("%+v", p)
 		}
-		_, err = session.Register(ctx, client.RegisterInput{Name: "Eve", Email: "eve@example.com", Password: "password1", Confirm: "password1"})
-		if p := isProblem(t, err, http.StatusBadRequest, "weak_password"); !strings.Contains(p.Error(), p.Detail) || p.Detail == "" {
+		for _, e := range p.Errors {
+			if e.Pointer == nil || e.Detail == "" || e.Code == "" {
+				t.Errorf("validation error: %+v", e)
+			}
+		}
+		weak := client.RegisterInput{Name: "Eve", Email: "eve@example.com", Password: "password1", Confirm: "password1"}
+		_, err = session.Register(ctx, weak)
+		p = isProblem(t, err, http.StatusBadRequest, "weak_password")
+		if p.Detail == "" || !strings.Contains(p.Error(), p.Detail) {
 			t.Errorf("%v", p)
 		}
 		_, err = session.Register(ctx, client.RegisterInput{Name: "NUL\x00"})
@@ -124,52 +149,69 @@ func TestProblemsOfTheServer(t *testing.T) {
 		_, err = session.Register(ctx, client.RegisterInput{Name: strings.Repeat("a", 17<<10)})
 		isProblem(t, err, http.StatusRequestEntityTooLarge, "content_too_large")
 		for range 10 {
-			isProblem(t, session.Login(ctx, "ada@example.com", "wrong"), http.StatusUnauthorized, "invalid_credentials")
+			err := session.Login(ctx, "ada@example.com", "wrong")
+			isProblem(t, err, http.StatusUnauthorized, "invalid_credentials")
 		}
-		if p := isProblem(t, session.Login(ctx, "ada@example.com", "wrong"), http.StatusTooManyRequests, "too_many_requests"); p.RetryAfter < time.Second {
+		err = session.Login(ctx, "ada@example.com", "wrong")
+		p = isProblem(t, err, http.StatusTooManyRequests, "too_many_requests")
+		if p.RetryAfter < time.Second {
 			t.Errorf("retry after %v", p.RetryAfter)
 		}
-		lost, err := client.New(client.Config{Server: server.URL + "/nowhere", Transport: server.Client.Transport})
+		wrongURL, err := client.New(client.Config{Server: server.URL + "/nowhere", Transport: server.Client.Transport})
 		if err != nil {
 			t.Fatal(err)
 		}
-		isProblem(t, lost.ForgotPassword(ctx, "ada@example.com"), http.StatusNotFound, "not_found")
+		isProblem(t, wrongURL.ForgotPassword(ctx, "ada@example.com"), http.StatusNotFound, "not_found")
 	})
 }
 
-// Every code arrives as it was sent, also one that this client does not know, and a response that is not a problem document
-// arrives as a status.
-func TestProblemsOfEveryCode(t *testing.T) {
-	type answer struct{ media, body, code string }
-	answers := []answer{{"text/html", "<h1>Bad gateway</h1>", ""}, {"application/json", `{"code":"unavailable"}`, ""}, {"application/problem+json", `{`, ""},
-		{"application/problem+json", `{"code":"added_tomorrow","status":200,"detail":"D.","reason":"new","errors":[{"pointer":"/x","code":"new_too","detail":"D."}]}`, "added_tomorrow"}}
-	for _, code := range servertest.Document().ProblemCodes() {
-		answers = append(answers, answer{"application/problem+json; charset=utf-8", `{"code":"` + code + `","status":200,"detail":"D."}`, code})
+// A Problem has the code of the response, even if this client does not know it. If the response is
+// not a problem document, the Problem has no code.
+func TestProblemCodes(t *testing.T) {
+	type response struct{ media, body, code string }
+	const unknown = `{"code":"added_tomorrow","status":200,"detail":"D.","reason":"new",` +
+		`"errors":[{"pointer":"/x","code":"new_too","detail":"D."}]}`
+	responses := []response{
+		{"text/html", "<h1>Bad gateway</h1>", ""},
+		{"application/json", `{"code":"unavailable"}`, ""},
+		{"application/problem+json", `{`, ""},
+		{"application/problem+json", unknown, "added_tomorrow"},
 	}
-	for _, answer := range answers {
+	for _, code := range servertest.Document().ProblemCodes() {
+		document := `{"code":"` + code + `","status":200,"detail":"D."}`
+		responses = append(responses, response{"application/problem+json; charset=utf-8", document, code})
+	}
+	for _, response := range responses {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", answer.media)
+			w.Header().Set("Content-Type", response.media)
 			w.Header().Set("Retry-After", "7")
 			w.WriteHeader(http.StatusBadGateway)
-			_, _ = w.Write([]byte(answer.body))
+			_, _ = w.Write([]byte(response.body))
 		}))
 		session, err := client.New(client.Config{Server: server.URL})
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := isProblem(t, session.Login(t.Context(), "ada@example.com", "a"), http.StatusBadGateway, answer.code)
-		if p.RetryAfter != 7*time.Second || answer.code != "" && p.Detail != "D." || !strings.Contains(p.Error(), "sesame: ") {
+		p := isProblem(t, session.Login(t.Context(), "ada@example.com", "a"), http.StatusBadGateway, response.code)
+		isDetailed := response.code == "" || p.Detail == "D."
+		if p.RetryAfter != 7*time.Second || !isDetailed || !strings.Contains(p.Error(), "sesame: ") {
 			t.Errorf("%+v", p)
 		}
 		server.Close()
 	}
 }
 
-func TestServersThatAreNone(t *testing.T) {
-	for _, config := range []client.Config{{}, {Server: "auth.example.com"}, {Server: "ftp://auth.example.com"}, {Server: "https://"},
-		{Server: "https://auth.example.com", Origins: []string{"*"}}, {Server: "http://[::1"}} {
+func TestInvalidURLs(t *testing.T) {
+	for _, config := range []client.Config{
+		{},
+		{Server: "auth.example.com"},
+		{Server: "ftp://auth.example.com"},
+		{Server: "https://"},
+		{Server: "http://[::1"},
+		{Server: "https://auth.example.com", Origins: []string{"*"}},
+	} {
 		if _, err := client.New(config); err == nil {
-			t.Errorf("%+v is taken", config)
+			t.Errorf("%+v is accepted", config)
 		}
 	}
 }

@@ -17,22 +17,24 @@ import (
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
 
-// wire is the way to the server: it counts what goes over it, and can answer instead.
+// wire is a transport that counts requests, and can respond to them instead of the server.
 type wire struct {
-	server  string
-	base    http.RoundTripper // to the server: holds its answers against the contract
-	mu      sync.Mutex
-	sent    map[string]int                                      // by path
-	instead func(r *http.Request) (*http.Response, error, bool) // nil: nothing is answered here
+	server string
+	base   http.RoundTripper // for the server: checks responses against the OpenAPI document
+
+	mu   sync.Mutex
+	sent map[string]int // the number of requests by path
+	// intercept returns a response and true, or false to pass the request on. nil passes all on.
+	intercept func(r *http.Request) (*http.Response, error, bool)
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	w.sent[r.URL.Path]++
-	instead := w.instead
+	intercept := w.intercept
 	w.mu.Unlock()
-	if instead != nil {
-		if response, err, done := instead(r); done {
+	if intercept != nil {
+		if response, err, done := intercept(r); done {
 			if r.Body != nil {
 				err = errors.Join(err, r.Body.Close())
 			}
@@ -51,22 +53,24 @@ func (w *wire) refreshes() int {
 	return w.sent["/auth/refresh-tokens"]
 }
 
-// answerRefreshes has every refresh answered like this from now on; nil: by the server.
-func (w *wire) answerRefreshes(answer func(r *http.Request) (*http.Response, error)) {
+// interceptRefreshes responds to refreshes with respond from now on. If it is nil, the server does
+// again.
+func (w *wire) interceptRefreshes(respond func(r *http.Request) (*http.Response, error)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.instead = func(r *http.Request) (*http.Response, error, bool) {
-		if answer == nil || r.URL.Path != "/auth/refresh-tokens" {
+	w.intercept = func(r *http.Request) (*http.Response, error, bool) {
+		if respond == nil || r.URL.Path != "/auth/refresh-tokens" {
 			return nil, nil, false
 		}
-		response, err := answer(r)
+		response, err := respond(r)
 		return response, err, true
 	}
 }
 
-// problem is an answer with a problem document.
+// problem returns a response with a problem document.
 func problem(r *http.Request, status int, code, retryAfter string) *http.Response {
-	document := `{"type":"https://auth.example.test/problems/` + code + `","title":"T","status":500,"detail":"D","code":"` + code + `","instance":"urn:uuid:1"}`
+	document := `{"type":"https://auth.example.test/problems/` + code + `","title":"T","status":500,"detail":"D",` +
+		`"code":"` + code + `","instance":"urn:uuid:1"}`
 	header := http.Header{"Content-Type": {"application/problem+json"}}
 	if retryAfter != "" {
 		header.Set("Retry-After", retryAfter)
@@ -74,7 +78,7 @@ func problem(r *http.Request, status int, code, retryAfter string) *http.Respons
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(document)), Request: r}
 }
 
-// session is a client that is logged in to a server of its own.
+// session is a client that is logged in to its own server.
 type session struct {
 	*client.Client
 	server *servertest.Server
@@ -95,7 +99,7 @@ func login(t *testing.T, engine databasetest.Engine) *session {
 	return s
 }
 
-// another is another client that shares the store.
+// another returns another client with the same store.
 func (s *session) another(t *testing.T, origins ...string) *client.Client {
 	t.Helper()
 	c, err := client.New(client.Config{Server: s.server.URL, Origins: origins, Store: s.store, Transport: s.wire})
@@ -125,21 +129,23 @@ func (s *session) change(t *testing.T, change func(*client.Tokens)) {
 	}
 }
 
-// expire lets the access token expire for the server, which is then the first to notice.
+// expire lets the access token expire on the server, but not yet on the client.
 func (s *session) expire() { s.server.Clock.Advance(16 * time.Minute) }
 
-// rotations is how often the server has traded the session's refresh token.
+// rotations returns how often the server has exchanged the session's refresh token.
 func (s *session) rotations(t *testing.T) int64 {
 	t.Helper()
-	var counter int64 // that of a new session is 1
-	if err := s.server.DB.WithContext(t.Context()).Table("sessions").Select("counter").Take(&counter).Error; err != nil {
+	var counter int64 // 1 for a new session
+	db := s.server.DB.WithContext(t.Context())
+	if err := db.Table("sessions").Select("counter").Take(&counter).Error; err != nil {
 		t.Fatal(err)
 	}
 	return counter - 1
 }
 
-// service is another server that takes the access token, and tells what it was sent.
-func (s *session) service(t *testing.T) (url string, seen func() []*http.Request) {
+// service starts a service that accepts the access token and responds with the body of the request.
+// received returns the requests that it received.
+func (s *session) service(t *testing.T) (url string, received func() []*http.Request) {
 	t.Helper()
 	var mu sync.Mutex
 	var requests []*http.Request
@@ -152,7 +158,7 @@ func (s *session) service(t *testing.T) (url string, seen func() []*http.Request
 		switch {
 		case err != nil:
 			t.Error(err)
-		case s.server.Authenticate(t, token).Status != http.StatusOK: //nolint:contextcheck // t's is meant
+		case s.server.Authenticate(t, token).Status != http.StatusOK: //nolint:contextcheck // it uses t's context
 			w.Header().Set("WWW-Authenticate", `Bearer realm="service", error="invalid_token"`)
 			w.WriteHeader(http.StatusUnauthorized)
 		default:
@@ -167,11 +173,12 @@ func (s *session) service(t *testing.T) (url string, seen func() []*http.Request
 	}
 }
 
+// isProblem requires that err is a Problem with this status and code, and returns it.
 func isProblem(t *testing.T, err error, status int, code client.ProblemCode) client.Problem {
 	t.Helper()
 	problem, ok := errors.AsType[*client.Problem](err)
 	if !ok || problem.Status != status || problem.Code != code {
-		t.Fatalf("%#v, want %d %s", err, status, code)
+		t.Fatalf("%#v, want the problem %d %s", err, status, code)
 	}
 	return *problem
 }

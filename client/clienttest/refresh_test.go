@@ -15,8 +15,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// many calls authenticate at once, with each of the clients in turn.
-func many(t *testing.T, n int, clients ...*client.Client) {
+// authenticate makes n concurrent requests, with each of the clients in turn.
+func authenticate(t *testing.T, n int, clients ...*client.Client) {
 	t.Helper()
 	var wg sync.WaitGroup
 	for i := range n {
@@ -29,141 +29,163 @@ func many(t *testing.T, n int, clients ...*client.Client) {
 	wg.Wait()
 }
 
-// However many calls meet an access token that is over, one refresh reaches the server, and every call succeeds.
-func TestOneRefreshForAll(t *testing.T) {
-	for name, end := range map[string]func(*testing.T, *session){
-		"told by the server": func(_ *testing.T, s *session) { s.expire() },
-		"ahead of expiry": func(t *testing.T, s *session) {
+// Concurrent requests with an expired access token cause one refresh, and all of them succeed.
+func TestConcurrentRequestsShareARefresh(t *testing.T) {
+	for name, expire := range map[string]func(*testing.T, *session){
+		"rejected by the server": func(_ *testing.T, s *session) { s.expire() },
+		"before expiry": func(t *testing.T, s *session) {
 			s.change(t, func(tokens *client.Tokens) { tokens.RefreshAt = time.Now() })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 				s := login(t, engine)
-				end(t, s)
+				expire(t, s)
 				before := s.tokens(t)
-				many(t, 50, s.Client)
+				authenticate(t, 50, s.Client)
 				if s.wire.refreshes() != 1 || s.rotations(t) != 1 {
-					t.Errorf("%d refreshes were sent and %d made", s.wire.refreshes(), s.rotations(t))
+					t.Errorf("%d refreshes were sent, %d succeeded", s.wire.refreshes(), s.rotations(t))
 				}
-				if after := s.tokens(t); after.AccessToken == before.AccessToken || !after.RefreshAt.After(before.RefreshAt) {
+				after := s.tokens(t)
+				if after.AccessToken == before.AccessToken || !after.RefreshAt.After(before.RefreshAt) {
 					t.Error("the new tokens are not stored")
 				}
-				if name == "ahead of expiry" && s.wire.sent["/auth"] != 50 {
-					t.Errorf("%d calls were sent, 50 of them with a new token", s.wire.sent["/auth"])
+				if name == "before expiry" && s.wire.sent["/auth"] != 50 {
+					t.Errorf("%d requests were sent, want 50 with the new token", s.wire.sent["/auth"])
 				}
-				many(t, 5, s.Client)
+				authenticate(t, 5, s.Client)
 				if s.wire.refreshes() != 1 {
-					t.Error("new tokens are refreshed")
+					t.Error("the new tokens were refreshed too")
 				}
 			})
 		})
 	}
 }
 
-// Two that share what is stored refresh once between them, and each goes on with what the other got.
+// Two clients with the same store refresh once, and both use the new tokens.
 func TestTwoClientsShareAStore(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)
 		other := s.another(t)
 		for i := range 3 {
 			s.expire()
-			many(t, 50, s.Client, other)
+			authenticate(t, 50, s.Client, other)
 			if s.wire.refreshes() != i+1 || s.rotations(t) != int64(i+1) {
-				t.Errorf("after %d expiries %d refreshes were sent and %d made", i+1, s.wire.refreshes(), s.rotations(t))
+				t.Errorf("after %d expiries: %d refreshes were sent, %d succeeded", i+1, s.wire.refreshes(), s.rotations(t))
 			}
 		}
 	})
 }
 
-// A server that says when to come is asked again then, and the caller notices nothing.
-func TestRefreshIsTriedOnceMore(t *testing.T) {
+// A refresh is retried once, after the time in Retry-After.
+func TestRefreshIsRetried(t *testing.T) {
 	for name, failure := range map[string]func(r *http.Request) (*http.Response, error){
 		"unavailable": func(r *http.Request) (*http.Response, error) {
 			return problem(r, http.StatusServiceUnavailable, "unavailable", "1"), nil
 		},
-		"no answer": func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF },
+		"no response": func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF },
 	} {
 		t.Run(name, func(t *testing.T) {
 			databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 				s := login(t, engine)
 				s.expire()
-				began := time.Now()
-				s.wire.answerRefreshes(func(r *http.Request) (*http.Response, error) {
-					s.wire.answerRefreshes(nil)
+				start := time.Now()
+				s.wire.interceptRefreshes(func(r *http.Request) (*http.Response, error) {
+					s.wire.interceptRefreshes(nil)
 					return failure(r)
 				})
-				many(t, 10, s.Client)
+				authenticate(t, 10, s.Client)
 				if s.wire.refreshes() != 2 || s.rotations(t) != 1 {
-					t.Errorf("%d refreshes were sent and %d made", s.wire.refreshes(), s.rotations(t))
+					t.Errorf("%d refreshes were sent, %d succeeded", s.wire.refreshes(), s.rotations(t))
 				}
-				if name == "unavailable" && time.Since(began) < time.Second {
-					t.Error("Retry-After was not waited for")
+				if name == "unavailable" && time.Since(start) < time.Second {
+					t.Error("the client did not wait for Retry-After")
 				}
 			})
 		})
 	}
 }
 
-// A refresh that fails without being refused is the caller's error, and the session goes on when the server does.
+// If a refresh fails but the token was not rejected, the caller gets the error, and the session can
+// be used again when the server is back.
 func TestFailedRefreshKeepsTheSession(t *testing.T) {
-	gone := errors.New("the cable is cut")
+	networkError := errors.New("network is unreachable")
 	for name, test := range map[string]struct {
-		answer func(r *http.Request) (*http.Response, error)
-		sent   int
-		check  func(*testing.T, error)
+		respond func(r *http.Request) (*http.Response, error)
+		sent    int // the number of refreshes
+		check   func(*testing.T, error)
 	}{
-		"unavailable for long": {func(r *http.Request) (*http.Response, error) {
-			return problem(r, http.StatusServiceUnavailable, "unavailable", "60"), nil
-		}, 1, func(t *testing.T, err error) {
-			if p := isProblem(t, err, http.StatusServiceUnavailable, "unavailable"); p.RetryAfter != time.Minute {
-				t.Errorf("retry after %v", p.RetryAfter)
-			}
-		}},
-		"an internal error": {func(r *http.Request) (*http.Response, error) {
-			return problem(r, http.StatusInternalServerError, "internal_error", ""), nil
-		}, 1, func(t *testing.T, err error) { isProblem(t, err, http.StatusInternalServerError, "internal_error") }},
-		"a proxy's 401": {func(r *http.Request) (*http.Response, error) {
-			response := problem(r, http.StatusUnauthorized, "invalid_refresh_token", "")
-			response.Header.Set("Content-Type", "text/html")
-			return response, nil
-		}, 1, func(t *testing.T, err error) { isProblem(t, err, http.StatusUnauthorized, "") }},
-		"no answer": {func(*http.Request) (*http.Response, error) { return nil, gone }, 2, func(t *testing.T, err error) {
-			if !errors.Is(err, gone) {
-				t.Error(err)
-			}
-		}},
+		"unavailable for a minute": {
+			respond: func(r *http.Request) (*http.Response, error) {
+				return problem(r, http.StatusServiceUnavailable, "unavailable", "60"), nil
+			},
+			sent: 1,
+			check: func(t *testing.T, err error) {
+				p := isProblem(t, err, http.StatusServiceUnavailable, "unavailable")
+				if p.RetryAfter != time.Minute {
+					t.Errorf("retry after %v", p.RetryAfter)
+				}
+			},
+		},
+		"internal error": {
+			respond: func(r *http.Request) (*http.Response, error) {
+				return problem(r, http.StatusInternalServerError, "internal_error", ""), nil
+			},
+			sent: 1,
+			check: func(t *testing.T, err error) {
+				isProblem(t, err, http.StatusInternalServerError, "internal_error")
+			},
+		},
+		"401 of a proxy": {
+			respond: func(r *http.Request) (*http.Response, error) {
+				response := problem(r, http.StatusUnauthorized, "invalid_refresh_token", "")
+				response.Header.Set("Content-Type", "text/html")
+				return response, nil
+			},
+			sent:  1,
+			check: func(t *testing.T, err error) { isProblem(t, err, http.StatusUnauthorized, "") },
+		},
+		"no response": {
+			respond: func(*http.Request) (*http.Response, error) { return nil, networkError },
+			sent:    2,
+			check: func(t *testing.T, err error) {
+				if !errors.Is(err, networkError) {
+					t.Error(err)
+				}
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 				s := login(t, engine)
 				s.expire()
 				before := s.tokens(t)
-				s.wire.answerRefreshes(test.answer)
-				began := time.Now()
+				s.wire.interceptRefreshes(test.respond)
+				start := time.Now()
 				_, err := s.Authenticate(t.Context())
 				test.check(t, err)
-				if took := time.Since(began); took > 15*time.Second {
-					t.Errorf("the caller waited for %v", took)
+				if took := time.Since(start); took > 15*time.Second {
+					t.Errorf("the request took %v", took)
 				}
 				if s.wire.refreshes() != test.sent || s.tokens(t) != before {
-					t.Errorf("%d refreshes were sent; kept: %v", s.wire.refreshes(), s.tokens(t) == before)
+					t.Errorf("%d refreshes were sent; tokens kept: %v", s.wire.refreshes(), s.tokens(t) == before)
 				}
-				s.wire.answerRefreshes(nil)
-				many(t, 5, s.Client)
+				s.wire.interceptRefreshes(nil)
+				authenticate(t, 5, s.Client)
 			})
 		})
 	}
 }
 
-// All who wait for a refresh share its failure: a server that is down is not asked again by each.
-func TestFailureIsShared(t *testing.T) {
+// Concurrent requests share the error of one refresh, so that they do not overload a server that is
+// down.
+func TestConcurrentRequestsShareARefreshError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		goOn := make(chan struct{})
+		proceed := make(chan struct{})
 		w := &wire{sent: make(map[string]int)}
-		w.instead = func(r *http.Request) (*http.Response, error, bool) {
+		w.intercept = func(r *http.Request) (*http.Response, error, bool) {
 			if r.URL.Path == "/auth/refresh-tokens" {
-				<-goOn
+				<-proceed
 				return problem(r, http.StatusServiceUnavailable, "unavailable", "60"), nil, true
 			}
 			response := problem(r, http.StatusUnauthorized, "invalid_access_token", "")
@@ -191,8 +213,8 @@ func TestFailureIsShared(t *testing.T) {
 				}
 			})
 		}
-		synctest.Wait() // all are answered 401, and wait for the one refresh
-		close(goOn)
+		synctest.Wait() // all requests got a 401 and wait for the refresh
+		close(proceed)
 		wg.Wait()
 		if w.refreshes() != 1 {
 			t.Errorf("%d refreshes were sent", w.refreshes())
@@ -200,16 +222,17 @@ func TestFailureIsShared(t *testing.T) {
 	})
 }
 
-// Ahead of expiry there is still a token to go on with, and one failure is enough for a while.
-func TestFailedRefreshAheadDisturbsNobody(t *testing.T) {
+// If a refresh before expiry fails, requests use the old access token, and the next ones do not
+// refresh again for a while.
+func TestFailedRefreshBeforeExpiry(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)
 		s.change(t, func(tokens *client.Tokens) { tokens.RefreshAt = time.Now() })
-		s.wire.answerRefreshes(func(r *http.Request) (*http.Response, error) {
+		s.wire.interceptRefreshes(func(r *http.Request) (*http.Response, error) {
 			return problem(r, http.StatusServiceUnavailable, "unavailable", "60"), nil
 		})
 		for range 5 {
-			many(t, 1, s.Client)
+			authenticate(t, 1, s.Client)
 		}
 		if s.wire.refreshes() != 1 {
 			t.Errorf("%d refreshes were sent", s.wire.refreshes())
@@ -220,8 +243,8 @@ func TestFailedRefreshAheadDisturbsNobody(t *testing.T) {
 	})
 }
 
-// A session that the server ended is over here too: the caller gets the server's 401, and no token is left.
-func TestRefusedRefreshEndsTheSession(t *testing.T) {
+// If the server rejects the refresh token, the caller gets the 401, and the tokens are deleted.
+func TestRejectedRefreshEndsTheSession(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)
 		tokens := s.tokens(t)
@@ -238,30 +261,34 @@ func TestRefusedRefreshEndsTheSession(t *testing.T) {
 		if err := errors.Join(err, response.Body.Close()); err != nil {
 			t.Fatal(err)
 		}
-		if response.StatusCode != http.StatusUnauthorized || len(body) == 0 || request.Header.Get("Authorization") != "" {
-			t.Errorf("%d %s, and the caller's request has %v", response.StatusCode, body, request.Header)
+		if response.StatusCode != http.StatusUnauthorized || len(body) == 0 {
+			t.Errorf("%d %s", response.StatusCode, body)
+		}
+		if request.Header.Get("Authorization") != "" {
+			t.Error("the caller's request was changed")
 		}
 		if s.tokens(t) != (client.Tokens{}) || s.wire.refreshes() != 1 {
-			t.Errorf("after %d refreshes %v is left", s.wire.refreshes(), s.tokens(t))
+			t.Errorf("%d refreshes, stored: %v", s.wire.refreshes(), s.tokens(t))
 		}
 		_, err = s.Authenticate(t.Context())
 		isProblem(t, err, http.StatusUnauthorized, "invalid_access_token")
 		if s.wire.refreshes() != 1 {
-			t.Error("without a token there is nothing to refresh")
+			t.Error("a refresh was sent without a refresh token")
 		}
 	})
 }
 
-// Who gives up waiting does not end the refresh that others wait for, and its tokens are stored.
-func TestRefreshOutlivesItsFirstCaller(t *testing.T) {
+// A refresh continues when the request that started it is canceled: other requests wait for it, and
+// the new tokens are stored.
+func TestRefreshContinuesAfterCancel(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)
 		s.expire()
-		arrived, goOn := make(chan struct{}), make(chan struct{})
-		s.wire.answerRefreshes(func(r *http.Request) (*http.Response, error) {
-			s.wire.answerRefreshes(nil)
+		arrived, proceed := make(chan struct{}), make(chan struct{})
+		s.wire.interceptRefreshes(func(r *http.Request) (*http.Response, error) {
+			s.wire.interceptRefreshes(nil)
 			close(arrived)
-			<-goOn
+			<-proceed
 			return s.wire.base.RoundTrip(r)
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -271,15 +298,16 @@ func TestRefreshOutlivesItsFirstCaller(t *testing.T) {
 		go func() { _, err := s.Authenticate(t.Context()); second <- err }()
 		cancel()
 		if err := <-first; !errors.Is(err, context.Canceled) {
-			t.Errorf("the first: %v", err)
+			t.Errorf("first request: %v", err)
 		}
-		close(goOn)
+		close(proceed)
 		if err := <-second; err != nil {
-			t.Errorf("the second: %v", err)
+			t.Errorf("second request: %v", err)
 		}
 		if s.wire.refreshes() != 1 || s.rotations(t) != 1 {
-			t.Errorf("%d refreshes were sent and %d made", s.wire.refreshes(), s.rotations(t))
+			t.Errorf("%d refreshes were sent, %d succeeded", s.wire.refreshes(), s.rotations(t))
 		}
-		s.server.ExpectLive(t, servertest.Tokens{Access: s.tokens(t).AccessToken, Refresh: s.tokens(t).RefreshToken})
+		stored := s.tokens(t)
+		s.server.ExpectLive(t, servertest.Tokens{Access: stored.AccessToken, Refresh: stored.RefreshToken})
 	})
 }

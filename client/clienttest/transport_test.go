@@ -12,16 +12,16 @@ import (
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 )
 
-// redirector answers every request with a redirect, and keeps what it was sent.
-func redirector(t *testing.T, to func(r *http.Request) string) (url string, seen *[]*http.Request) {
+// redirector starts a server that redirects every request. received are the requests.
+func redirector(t *testing.T, to func(r *http.Request) string) (url string, received *[]*http.Request) {
 	t.Helper()
-	seen = &[]*http.Request{}
+	received = &[]*http.Request{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		*seen = append(*seen, r)
+		*received = append(*received, r)
 		http.Redirect(w, r, to(r), http.StatusTemporaryRedirect)
 	}))
 	t.Cleanup(server.Close)
-	return server.URL, seen
+	return server.URL, received
 }
 
 func (s *session) get(t *testing.T, url string) int {
@@ -50,90 +50,97 @@ func (s *session) post(t *testing.T, url string, body io.Reader, headers ...stri
 	return response.StatusCode, string(content)
 }
 
-// The access token goes to the origins that were named, and to no other by whatever way.
-func TestTokenGoesNowhereElse(t *testing.T) {
+// The access token is sent only to listed origins, also after redirects.
+func TestTokenIsSentOnlyToOrigins(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)
-		stranger, seen := s.service(t)
-		if status := s.get(t, stranger); status != http.StatusUnauthorized || seen()[0].Header.Get("Authorization") != "" {
-			t.Errorf("a stranger got %q", seen()[0].Header.Get("Authorization"))
+		unlisted, received := s.service(t)
+		status := s.get(t, unlisted)
+		if token := received()[0].Header.Get("Authorization"); status != http.StatusUnauthorized || token != "" {
+			t.Errorf("an unlisted origin: %d, got %q", status, token)
 		}
 		if s.wire.refreshes() != 0 {
-			t.Error("a stranger's 401 began a refresh")
+			t.Error("the 401 of an unlisted origin caused a refresh")
 		}
 
-		away, _ := redirector(t, func(*http.Request) string { return stranger })
+		away, _ := redirector(t, func(*http.Request) string { return unlisted })
 		s.Client = s.another(t, away)
-		if status := s.get(t, away); status != http.StatusUnauthorized || seen()[1].Header.Get("Authorization") != "" {
-			t.Errorf("by a redirect a stranger got %q", seen()[1].Header.Get("Authorization"))
+		status = s.get(t, away)
+		if token := received()[1].Header.Get("Authorization"); status != http.StatusUnauthorized || token != "" {
+			t.Errorf("a redirect to an unlisted origin: %d, got %q", status, token)
 		}
 
-		friend, friendSeen := s.service(t)
-		s.Client = s.another(t, friend)
-		if status := s.get(t, friend); status != http.StatusOK {
-			t.Errorf("the service answered %d", status)
+		listed, listedReceived := s.service(t)
+		s.Client = s.another(t, listed)
+		if status := s.get(t, listed); status != http.StatusOK {
+			t.Errorf("a listed origin: %d", status)
 		}
-		home, _ := redirector(t, func(*http.Request) string { return friend })
-		if status := s.get(t, home); status != http.StatusUnauthorized || friendSeen()[1].Header.Get("Authorization") != "" {
-			t.Errorf("a stranger made the session call the service: %d", status)
+		toListed, _ := redirector(t, func(*http.Request) string { return listed })
+		status = s.get(t, toListed)
+		if token := listedReceived()[1].Header.Get("Authorization"); status != http.StatusUnauthorized || token != "" {
+			t.Errorf("a redirect by an unlisted origin: %d, got %q", status, token)
 		}
 
-		s.Client = s.another(t, home, friend)
-		if status := s.get(t, home); status != http.StatusOK {
-			t.Errorf("from one named origin to another: %d", status)
+		s.Client = s.another(t, toListed, listed)
+		if status := s.get(t, toListed); status != http.StatusOK {
+			t.Errorf("a redirect from a listed origin to another: %d", status)
 		}
 	})
 }
 
-// A password or a refresh token in a body follows no redirect.
-func TestBodiesFollowNoRedirect(t *testing.T) {
-	stranger, seen := redirector(t, func(r *http.Request) string { return "http://" + r.Host })
-	moved, _ := redirector(t, func(*http.Request) string { return stranger })
-	session, err := client.New(client.Config{Server: moved})
+// The client does not follow redirects of the server, which could send a password or a refresh
+// token to another server.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	other, received := redirector(t, func(r *http.Request) string { return "http://" + r.Host })
+	server, _ := redirector(t, func(*http.Request) string { return other })
+	session, err := client.New(client.Config{Server: server})
 	if err != nil {
 		t.Fatal(err)
 	}
-	isProblem(t, session.Login(t.Context(), "ada@example.com", "correct horse battery"), http.StatusTemporaryRedirect, "")
+	err = session.Login(t.Context(), "ada@example.com", "correct horse battery")
+	isProblem(t, err, http.StatusTemporaryRedirect, "")
 	_, err = session.Authenticate(t.Context())
 	isProblem(t, err, http.StatusTemporaryRedirect, "")
-	if len(*seen) != 0 {
-		t.Error("a stranger got the password")
+	if len(*received) != 0 {
+		t.Error("a redirect was followed")
 	}
 }
 
-// noGetBody hides what http.NewRequest would look for.
+// noGetBody hides the type of a reader, for which http.NewRequest would set GetBody.
 type noGetBody struct{ io.Reader }
 
-// A request is sent again with the body it had, or not at all.
+// After a refresh, a request is sent again with the same body, or not at all.
 func TestBodiesAreSentAgain(t *testing.T) {
 	const limit = 1 << 20
+	reader := func(letter string, length int) io.Reader { return strings.NewReader(strings.Repeat(letter, length)) }
 	for name, test := range map[string]struct {
 		body   func() io.Reader
 		again  bool
 		length int
 	}{
-		"none":                   {func() io.Reader { return nil }, true, 0},
-		"one that can be had":    {func() io.Reader { return strings.NewReader(strings.Repeat("a", 2*limit)) }, true, 2 * limit},
-		"one that is kept":       {func() io.Reader { return noGetBody{strings.NewReader(strings.Repeat("b", limit))} }, true, limit},
-		"one too large for that": {func() io.Reader { return noGetBody{strings.NewReader(strings.Repeat("c", limit+1))} }, false, 0},
+		"none":      {func() io.Reader { return nil }, true, 0},
+		"GetBody":   {func() io.Reader { return reader("a", 2*limit) }, true, 2 * limit},
+		"buffered":  {func() io.Reader { return noGetBody{reader("b", limit)} }, true, limit},
+		"too large": {func() io.Reader { return noGetBody{reader("c", limit+1)} }, false, limit + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 				s := login(t, engine)
-				url, seen := s.service(t)
+				url, received := s.service(t)
 				s.Client = s.another(t, url)
 				s.expire()
-				length := test.length
 				status, body := s.post(t, url, test.body())
 				if !test.again {
-					if status != http.StatusUnauthorized || len(seen()) != 1 {
-						t.Errorf("%d after %d requests", status, len(seen()))
+					if status != http.StatusUnauthorized || len(received()) != 1 {
+						t.Errorf("%d after %d requests", status, len(received()))
 					}
-					status, body = s.post(t, url, test.body()) // by then there is a new token
-					length = limit + 1
+					status, body = s.post(t, url, test.body()) // with the new token
 				}
-				if status != http.StatusOK || len(body) != length || body != strings.Repeat(body[:min(1, len(body))], length) || len(seen()) != 2 {
-					t.Errorf("%d and %d bytes after %d requests", status, len(body), len(seen()))
+				if status != http.StatusOK || len(received()) != 2 {
+					t.Errorf("%d after %d requests", status, len(received()))
+				}
+				if len(body) != test.length || body != strings.Repeat(body[:min(1, len(body))], test.length) {
+					t.Errorf("the service received %d bytes, want %d", len(body), test.length)
 				}
 				if s.wire.refreshes() != 1 {
 					t.Errorf("%d refreshes", s.wire.refreshes())
@@ -143,11 +150,13 @@ func TestBodiesAreSentAgain(t *testing.T) {
 	}
 }
 
-// What has its own Authorization is another's business, and so is a 401 that is not about the token.
-func TestRequestsThatAreLeftAlone(t *testing.T) {
+// The Client does not replace an Authorization header, and does not refresh after a 401 with
+// another error.
+func TestNoRefreshForOtherErrors(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)
-		if status, _ := s.post(t, s.server.URL+"/auth", nil, "Authorization", "Bearer other"); status != http.StatusUnauthorized {
+		status, _ := s.post(t, s.server.URL+"/auth", nil, "Authorization", "Bearer other")
+		if status != http.StatusUnauthorized {
 			t.Errorf("another token: %d", status)
 		}
 		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -1,4 +1,5 @@
-// Service-go is a service of its own that accepts Sesame's access tokens: GET /whoami returns the user of the token.
+// Service-go is a service that accepts Sesame's access tokens: GET /whoami returns the user of the
+// token.
 //
 //	go run ./examples/service-go -issuer http://127.0.0.1:8080 -audience http://127.0.0.1:8080
 //	curl -sS http://127.0.0.1:8090/whoami -H "Authorization: Bearer $access"
@@ -39,7 +40,7 @@ func main() {
 }
 
 func whoami(w http.ResponseWriter, r *http.Request) {
-	claims, _ := verify.FromContext(r.Context()) // the middleware let it through, so they are there
+	claims, _ := verify.FromContext(r.Context()) // the middleware has added them
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(map[string]string{"user": claims.Subject}); err != nil {
 		log.Print(err)

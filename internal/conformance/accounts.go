@@ -3,13 +3,12 @@ package conformance
 import (
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 )
 
-// account is a user that the suite registers.
+// account is an account that the suite registers.
 type account struct{ email, password string }
 
 // newAccount returns a random email and password.
@@ -17,59 +16,68 @@ func (s *suite) newAccount() account {
 	return account{email: strings.ToLower("conformance-" + rand.Text() + "@" + s.target.Domain), password: rand.Text()}
 }
 
-// register returns the request that registers an account, with other members added or replaced.
+// register returns the request that registers an account. others are members to add or replace.
 func register(a account, others ...any) call {
-	return post("/auth/register", append([]any{"name", "Conformance", "email", a.email, "password", a.password, "confirm", a.password}, others...)...)
+	members := []any{"name", "Conformance", "email", a.email, "password", a.password, "confirm", a.password}
+	return post("/auth/register", append(members, others...)...)
 }
 
 func login(email, password string) call {
 	return post("/auth/login", "email", email, "password", password)
 }
 
-// checkRegister requires that unknown members are ignored, and that the email is returned in lower case.
+// checkRegister requires that a registration ignores unknown members and returns the email in lower
+// case.
 func checkRegister(s *suite) {
 	s.account = s.newAccount()
-	a := s.expect(http.StatusCreated, register(s.account, "email", strings.ToUpper(s.account.email), "id", "1", "role", "admin", "generation", 7))
+	email := strings.ToUpper(s.account.email)
+	r := s.expect(http.StatusCreated, register(s.account, "email", email, "id", "1", "role", "admin", "generation", 7))
 	if s.err == nil {
 		s.report.Account = s.account.email
 	}
-	s.require(a.text("user", "email") == s.account.email, "the email must be the submitted one in lower case")
-	s.require(a.text("user", "name") == "Conformance", "the name must be the submitted one")
-	s.require(!strings.Contains(string(a.raw), s.account.password), "the response must not contain the password")
+	s.require(r.text("user", "email") == s.account.email, "the email must be the submitted one in lower case")
+	s.require(r.text("user", "name") == "Conformance", "the name must be the submitted one")
+	s.require(!strings.Contains(string(r.raw), s.account.password), "the response must not contain the password")
 }
 
-// checkRegisterRefuses requires that an invalid registration returns all validation errors, without the submitted values,
-// and creates no account.
+// checkRegisterRefuses requires that an invalid registration returns all validation errors, without
+// the submitted values, and creates no account.
 func checkRegisterRefuses(s *suite) {
 	other := s.newAccount()
-	a := s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/register", "bio", 1, "email", "nobody", "password", "tiny7x", "confirm", "tiny7y"))
-	s.require(slices.Equal(a.places(), []string{"/bio", "/confirm", "/email", "/name", "/password"}), "all validation errors must be returned at once")
-	s.require(!strings.Contains(string(a.raw), "tiny7"), "the response must not contain submitted values")
+	invalid := post("/auth/register", "bio", 1, "email", "nobody", "password", "tiny7x", "confirm", "tiny7y")
+	r := s.refuse(http.StatusBadRequest, "validation_failed", invalid)
+	s.require(slices.Equal(r.places(), []string{"/bio", "/confirm", "/email", "/name", "/password"}),
+		"all validation errors must be returned at once")
+	s.require(!strings.Contains(string(r.raw), "tiny7"), "the response must not contain submitted values")
 	s.refuse(http.StatusBadRequest, "validation_failed", register(other, "confirm", other.password+"x"))
 	s.refuse(http.StatusBadRequest, "validation_failed", register(other, "password", nil, "confirm", nil))
-	s.refuse(http.StatusBadRequest, "weak_password", register(other, "password", "password123", "confirm", "password123"))
-	s.refuse(http.StatusUnauthorized, "invalid_credentials", login(other.email, other.password)) // it does not exist
-	s.refuse(http.StatusBadRequest, "email_taken", register(account{strings.ToUpper(s.account.email), other.password}))
+	weak := register(other, "password", "password123", "confirm", "password123")
+	s.refuse(http.StatusBadRequest, "weak_password", weak)
+	s.refuse(http.StatusUnauthorized, "invalid_credentials", login(other.email, other.password)) // was not created
+	taken := register(account{strings.ToUpper(s.account.email), other.password})
+	s.refuse(http.StatusBadRequest, "email_taken", taken)
 	s.logIn() // the account is unchanged
 }
 
-// checkLogin requires that refusals do not reveal whether an account exists, and that the case of an email is ignored.
+// checkLogin requires that a failed login does not reveal whether the account exists, and that the
+// case of the email is ignored.
 func checkLogin(s *suite) {
 	unknown := s.newAccount()
-	wrong := s.refuse(http.StatusUnauthorized, "invalid_credentials", login(s.account.email, unknown.password))
-	nobody := s.refuse(http.StatusUnauthorized, "invalid_credentials", login(unknown.email, unknown.password))
-	s.require(alike(wrong, nobody), "an unknown email and a wrong password must return the same response")
+	wrongPassword := s.refuse(http.StatusUnauthorized, "invalid_credentials", login(s.account.email, unknown.password))
+	unknownEmail := s.refuse(http.StatusUnauthorized, "invalid_credentials", login(unknown.email, unknown.password))
+	s.require(alike(wrongPassword, unknownEmail), "an unknown email and a wrong password must return the same response")
 	s.refuse(http.StatusUnauthorized, "invalid_credentials", login(s.account.email, s.account.password+" "))
 	s.expect(http.StatusOK, login(strings.ToUpper(s.account.email), s.account.password))
 	s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/login", "email", s.account.email, "password", nil))
 }
 
-// alike reports whether two responses have the same status, body and names of headers, apart from the request id.
+// alike reports whether two responses have the same status, body and names of headers. It ignores
+// the request id, and headers that may differ.
 func alike(a, b response) bool {
 	var texts [2]string
-	for i, one := range []response{a, b} {
+	for i, r := range []response{a, b} {
 		body := make(map[string]any)
-		for name, value := range one.body {
+		for name, value := range r.body {
 			if name != "instance" {
 				body[name] = value
 			}
@@ -78,9 +86,9 @@ func alike(a, b response) bool {
 		if err != nil {
 			return false
 		}
-		header := one.header.Clone()
-		for _, own := range []string{"X-Request-Id", "Date", "Retry-After"} {
-			header.Del(own)
+		header := r.header.Clone()
+		for _, ignored := range []string{"X-Request-Id", "Date", "Retry-After"} {
+			header.Del(ignored)
 		}
 		names := make([]string, 0, len(header))
 		for name := range header {
@@ -92,16 +100,18 @@ func alike(a, b response) bool {
 	return a.status == b.status && texts[0] == texts[1]
 }
 
-// checkResetPassword requires that a reset link works once, also after a refused password, and ends all sessions.
+// checkResetPassword requires that a reset link can be used once, also after a refused password,
+// and that a reset revokes all sessions.
 func checkResetPassword(s *suite) {
 	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(rand.Text(), rand.Text()))
-	a := s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/reset-password", "password", rand.Text()))
-	s.require(slices.Equal(a.places(), []string{"token"}), "the validation error must name the missing parameter")
+	noToken := post("/auth/reset-password", "password", rand.Text())
+	r := s.refuse(http.StatusBadRequest, "validation_failed", noToken)
+	s.require(slices.Equal(r.places(), []string{"token"}), "the validation error must name the missing parameter")
 	if s.err != nil {
 		return
 	}
 	if s.target.ResetLink == nil {
-		s.report.Notes = append(s.report.Notes, "resetPassword: a successful reset was not tested, because there is no reset link")
+		s.note("resetPassword: a successful reset was not tested, because there is no reset link")
 		return
 	}
 	link, err := s.target.ResetLink(s.ctx, s.account.email)
@@ -110,13 +120,13 @@ func checkResetPassword(s *suite) {
 		return
 	}
 	_, token, _ := strings.Cut(link, "#token=")
-	before, next := s.logIn(), rand.Text()
+	before, newPassword := s.logIn(), rand.Text()
 	s.refuse(http.StatusBadRequest, "weak_password", reset(token, "password123"))
-	s.expect(http.StatusOK, reset(token, next))
+	s.expect(http.StatusOK, reset(token, newPassword))
 	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(token, rand.Text()))
 	s.requireEnded(before, "a session created before the reset")
 	s.refuse(http.StatusUnauthorized, "invalid_credentials", login(s.account.email, s.account.password))
-	s.account.password = next
+	s.account.password = newPassword
 	s.live(s.logIn())
 }
 
@@ -132,20 +142,20 @@ func checkForgotPassword(s *suite) {
 	s.refuse(http.StatusBadRequest, "validation_failed", post("/auth/forgot-password", "email", "nobody"))
 }
 
-// mostGuesses is the number of wrong passwords per email and network before logins are refused. Earlier checks have used
-// some of them.
-const mostGuesses = 10
+// maxGuesses is how many wrong passwords are allowed per email and network. Earlier checks have
+// used some of them.
+const maxGuesses = 10
 
-// checkLimits requires that after too many wrong passwords the correct one is refused too.
+// checkLimits requires that after too many wrong passwords, the correct one is refused too.
 func checkLimits(s *suite) {
-	for range mostGuesses + 1 {
+	for range maxGuesses + 1 {
 		if s.err != nil {
 			return
 		}
-		if a := s.send(login(s.account.email, rand.Text())); a.status != http.StatusUnauthorized {
+		if r := s.send(login(s.account.email, rand.Text())); r.status != http.StatusUnauthorized {
 			s.refuse(http.StatusTooManyRequests, "too_many_requests", login(s.account.email, s.account.password))
 			return
 		}
 	}
-	s.report.Notes = append(s.report.Notes, fmt.Sprintf("rate limits: %d wrong passwords did not exceed one; SESAME_THROTTLE is off", mostGuesses+1))
+	s.note("rate limits: %d wrong passwords did not exceed one; SESAME_THROTTLE is off", maxGuesses+1)
 }

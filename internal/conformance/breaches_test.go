@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,40 +16,40 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// exchange is a request, and the answer to it as a proxy may change it.
+// exchange is a request and its response, which a proxy may change.
 type exchange struct {
-	call, query   string // METHOD path, and what is behind it
-	bearer, asked string // the access token, the body
-	status        int
-	header        http.Header
-	body          string
+	call, query         string // the method and path, and the query
+	bearer, requestBody string // the access token and the body
+	status              int
+	header              http.Header
+	body                string
 }
 
-// proxy stands before a server, lets every request through and changes what is answered.
+// proxy starts a proxy in front of a server, which calls change for each response.
 func proxy(t *testing.T, to string, change func(*exchange)) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked, err := io.ReadAll(r.Body)
+		requestBody, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
 		}
-		request, err := http.NewRequestWithContext(r.Context(), r.Method, to+r.RequestURI, strings.NewReader(string(asked)))
+		request, err := http.NewRequestWithContext(r.Context(), r.Method, to+r.RequestURI, bytes.NewReader(requestBody))
 		if err != nil {
 			t.Error(err)
 		}
 		request.Header = r.Header
 		response, err := http.DefaultTransport.RoundTrip(request)
 		if err != nil {
-			return // the client has gone, or is told so by what it does not get
+			return // the client has disconnected, or gets an empty response
 		}
-		answered, err := io.ReadAll(response.Body)
+		body, err := io.ReadAll(response.Body)
 		if err := errors.Join(err, response.Body.Close()); err != nil {
 			t.Error(err)
 		}
 		e := &exchange{
 			call: r.Method + " " + r.URL.Path, query: r.URL.RawQuery,
-			bearer: strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), asked: string(asked),
-			status: response.StatusCode, header: response.Header, body: string(answered),
+			bearer: strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), requestBody: string(requestBody),
+			status: response.StatusCode, header: response.Header, body: string(body),
 		}
 		change(e)
 		maps.Copy(w.Header(), e.header)
@@ -60,89 +61,171 @@ func proxy(t *testing.T, to string, change func(*exchange)) string {
 	return server.URL
 }
 
-// breach is what a proxy does to some of the answers, while checking what the suite finds it, and what it says.
+// breach is a change of responses, the check that must find it, and a part of the reason.
 type breach struct {
 	change        func(*exchange)
 	check, reason string
 }
 
-// breaches are of answers that are not the contract's, or not what must follow from the ones before.
-func breaches() map[string]breach {
+// The calls of the suite.
+const (
+	authenticate = "POST /auth"
+	register     = "POST /auth/register"
+	logIn        = "POST /auth/login"
+	logOut       = "POST /auth/logout"
+	refresh      = "POST /auth/refresh-tokens"
+	forgot       = "POST /auth/forgot-password"
+	reset        = "POST /auth/reset-password"
+	openAPI      = "GET /openapi.yaml"
+	jwks         = "GET /.well-known/jwks.json"
+	metadata     = "GET /.well-known/oauth-authorization-server"
+	openID       = "GET /.well-known/openid-configuration"
+	unknownPath  = "GET /auth/nothing"
+	anyCall      = ""
+)
+
+// documentBreaches are responses that differ from the OpenAPI document.
+func documentBreaches() map[string]breach {
+	const (
+		csp       = "Content-Security-Policy"
+		challenge = "WWW-Authenticate"
+		otherID   = "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
+	)
 	return map[string]breach{
-		"another status of the contract's":      {status("POST /auth/logout", 200, 400), "logout", "Content-Type"},
-		"a status that is not the contract's":   {status("POST /auth/register", 201, 200), "registration", "status"},
-		"an error of the server":                {status("POST /auth", 200, 500), "refused registrations", "Content-Type"},
-		"a page of the proxy":                   {body("GET /auth/nothing", "<h1>Not found</h1>"), "methods and paths", "invalid character"},
-		"another media type":                    {header("POST /auth/register", "Content-Type", "text/plain"), "invalid bodies", "Content-Type"},
-		"an error as plain JSON":                {header("GET /auth/nothing", "Content-Type", "application/json"), "methods and paths", "problem+json"},
-		"a field more":                          {swap("POST /auth/register", `{"message":"User`, `{"id":7,"message":"User`), "registration", `"id" is unsupported`},
-		"a field more, within":                  {swap("POST /auth", `"name":`, `"role":"admin","name":`), "refused registrations", `/user: property "role" is unsupported`},
-		"a field less":                          {swap("POST /auth/login", `,"tokenType":"Bearer"`, ``), "refused registrations", `"tokenType" is missing`},
-		"a field of another type":               {swap("POST /auth/login", `"expiresIn":900`, `"expiresIn":"900"`), "refused registrations", "/expiresIn: value must be an integer"},
-		"a code that clients do not know":       {swap("POST /auth/register", "weak_password", "bad_password"), "refused registrations", "/code: value is not one of"},
-		"another code that they know":           {swap("POST /auth/register", "weak_password", "email_taken"), "refused registrations", "code must be weak_password"},
-		"no challenge":                          {header("POST /auth", "WWW-Authenticate", ""), "access tokens", "WWW-Authenticate"},
-		"a challenge that leaves out the fault": {header("POST /auth", "WWW-Authenticate", `Bearer realm="sesame"`), "access tokens", "must contain error="},
-		"a challenge with a fault of nothing": {header("POST /auth", "WWW-Authenticate", `Bearer realm="sesame", error="invalid_token"`),
-			"access tokens", "must not contain an error"},
-		"no Retry-After":         {header("POST /auth/login", "Retry-After", ""), "rate limits", "Retry-After"},
-		"a Retry-After in words": {header("POST /auth/login", "Retry-After", "soon"), "rate limits", "Retry-After"},
-		"no Allow":               {header("", "Allow", ""), "methods and paths", "Allow must name"},
-		"another Allow":          {header("", "Allow", "OPTIONS"), "methods and paths", "Allow must name"},
-		"no request id":          {header("", "X-Request-Id", ""), "OpenAPI document", "X-Request-Id must be"},
-		"another request id": {header("", "X-Request-Id", "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"),
-			"methods and paths", "instance must be"},
-		"no nosniff":             {header("POST /auth/login", "X-Content-Type-Options", ""), "invalid bodies", "X-Content-Type-Options"},
-		"a referrer":             {header("POST /auth/login", "Referrer-Policy", "origin"), "invalid bodies", "Referrer-Policy"},
-		"no policy":              {header("POST /auth/login", "Content-Security-Policy", ""), "invalid bodies", "Content-Security-Policy"},
-		"frames":                 {header("POST /auth/login", "Content-Security-Policy", "default-src 'none'"), "invalid bodies", "Content-Security-Policy"},
-		"answers that are kept":  {header("POST /auth/login", "Cache-Control", "public, max-age=60"), "invalid bodies", "Cache-Control must"},
-		"errors that are kept":   {header("GET /auth/nothing", "Cache-Control", "public, max-age=60"), "methods and paths", "Cache-Control must"},
-		"keys that are not kept": {header("GET /.well-known/jwks.json", "Cache-Control", ""), "keys", "Cache-Control"},
-		"keys for no other page": {header("GET /.well-known/jwks.json", "Access-Control-Allow-Origin", ""), "keys", "Access-Control-Allow-Origin"},
+		"other documented status": {status(logOut, 200, 400), "logout", "Content-Type"},
+		"undocumented status":     {status(register, 201, 200), "registration", "status"},
+		"500 as JSON":             {status(authenticate, 200, 500), "refused registrations", "Content-Type"},
+		"HTML page of a proxy":    {body(unknownPath, "<h1>Not found</h1>"), "methods and paths", "invalid character"},
+		"response as text":        {header(register, "Content-Type", "text/plain"), "invalid bodies", "Content-Type"},
+		"error as JSON": {
+			header(unknownPath, "Content-Type", "application/json"),
+			"methods and paths", "problem+json",
+		},
 
-		"another contract":      {swap("GET /openapi.yaml", "1.0.0", "1.0.1"), "OpenAPI document", "of its version"},
-		"no key":                {body("GET /.well-known/jwks.json", `{"keys":[]}`), "keys", "there must be a key"},
-		"a private key":         {swap("GET /.well-known/jwks.json", `"kid":`, `"d":"x","kid":`), "keys", `"d" is unsupported`},
-		"another key":           {swap("GET /.well-known/jwks.json", `"kid":"`, `"kid":"x`), "access tokens", "a service must be able to verify"},
-		"keys elsewhere":        {swap("GET /.well-known/oauth-authorization-server", `/.well-known/jwks.json"`, `/jwks.json"`), "keys", "jwks_uri must be"},
-		"two kinds of metadata": {swap("GET /.well-known/openid-configuration", `"issuer":"https`, `"issuer":"http`), "keys", "must be the same"},
+		"undocumented field": {
+			swap(register, `{"message":"User`, `{"id":7,"message":"User`),
+			"registration", `"id" is unsupported`,
+		},
+		"undocumented nested field": {
+			swap(authenticate, `"name":`, `"role":"admin","name":`),
+			"refused registrations", `/user: property "role" is unsupported`,
+		},
+		"missing field": {
+			swap(logIn, `,"tokenType":"Bearer"`, ``),
+			"refused registrations", `"tokenType" is missing`,
+		},
+		"field of the wrong type": {
+			swap(logIn, `"expiresIn":900`, `"expiresIn":"900"`),
+			"refused registrations", "/expiresIn: value must be an integer",
+		},
+		"undocumented code": {
+			swap(register, "weak_password", "bad_password"),
+			"refused registrations", "/code: value is not one of",
+		},
+		"wrong code": {
+			swap(register, "weak_password", "email_taken"),
+			"refused registrations", "code must be weak_password",
+		},
 
-		"an address as it was typed":            {swap("POST /auth/register", `"email":"c`, `"email":"C`), "registration", "in lower case"},
-		"another name":                          {swap("POST /auth/register", `"name":"Conformance"`, `"name":"admin"`), "registration", "the name must be"},
-		"a password in a success":               {echo("POST /auth/register", 201, "User registered", "password", "% registered"), "registration", "must not contain the password"},
-		"a password in a refusal":               {swap("POST /auth/register", "is required", "is required, not tiny7x"), "refused registrations", "must not contain submitted"},
-		"one fault at a time":                   {oneFault, "refused registrations", "all validation errors"},
-		"an address in a refusal":               {echo("POST /auth/login", 401, "The email", "email", "%"), "login", "the same response"},
-		"who has an account":                    {telling("POST /auth/login", 401), "login", "the same response"},
-		"who has an account, by forgotPassword": {telling("POST /auth/forgot-password", 202), "forgot password", "the same response"},
-		"another user":                          {swap("POST /auth", "conformance-", "somebody-"), "access tokens", "who logged in"},
-		"a parameter that is not named":         {swap("POST /auth/reset-password", `"parameter":"token"`, `"parameter":"t"`), "password reset", "name the missing parameter"},
-		"POST /auth from a cache":               {cache("POST /auth"), "refresh", "access token must be refused"},
-		"refreshes from a cache":                {cache("POST /auth/refresh-tokens"), "refresh", "status must be 401"},
-		"a token that does not rotate":          {stuck, "refresh", "a new refresh token"},
-		"a second successor":                    {branch(), "refresh", "the same new one"},
-		"a session that outlives reuse":         {revive("POST /auth/refresh-tokens", 401), "refresh", "refresh token must be refused"},
-		"a session that outlives logout":        {revive("POST /auth/logout", 200), "logout", "refresh token must be refused"},
-		"a session that outlives a reset":       {revive("POST /auth/reset-password", 200), "password reset", "refresh token must be refused"},
-		"POST /auth after a logout":             {cacheAfter("POST /auth/logout", "POST /auth"), "logout", "access token must be refused"},
-		"POST /auth after a reset":              {cacheAfter("POST /auth/reset-password", "POST /auth"), "password reset", "access token must be refused"},
-		"a password that outlives a reset":      {cacheAfter("POST /auth/reset-password", "POST /auth/login"), "password reset", "status must be 401"},
-		"a password that the reset did not set": {refuseAfter("POST /auth/reset-password", "POST /auth/login"), "password reset", "status must be 200"},
-		"a link that works twice":               {again("POST /auth/reset-password"), "password reset", "status must be 401"},
-		"no limit, but a refusal of 400":        {status("POST /auth/login", 429, 400), "rate limits", ""},
+		"no challenge": {header(authenticate, challenge, ""), "access tokens", challenge},
+		"challenge without error": {
+			header(authenticate, challenge, `Bearer realm="sesame"`),
+			"access tokens", "must contain error=",
+		},
+		"no token, but challenge with error": {
+			header(authenticate, challenge, `Bearer realm="sesame", error="invalid_token"`),
+			"access tokens", "must not contain an error",
+		},
+		"no Retry-After":           {header(logIn, "Retry-After", ""), "rate limits", "Retry-After"},
+		"Retry-After not a number": {header(logIn, "Retry-After", "soon"), "rate limits", "Retry-After"},
+		"no Allow":                 {header(anyCall, "Allow", ""), "methods and paths", "Allow must name"},
+		"wrong Allow":              {header(anyCall, "Allow", "OPTIONS"), "methods and paths", "Allow must name"},
+		"no request id":            {header(anyCall, "X-Request-Id", ""), "OpenAPI document", "X-Request-Id must be"},
+		"wrong request id":         {header(anyCall, "X-Request-Id", otherID), "methods and paths", "instance must be"},
+
+		"no nosniff":        {header(logIn, "X-Content-Type-Options", ""), "invalid bodies", "X-Content-Type-Options"},
+		"referrers allowed": {header(logIn, "Referrer-Policy", "origin"), "invalid bodies", "Referrer-Policy"},
+		"no CSP":            {header(logIn, csp, ""), "invalid bodies", csp},
+		"frames allowed":    {header(logIn, csp, "default-src 'none'"), "invalid bodies", csp},
+		"cacheable response": {
+			header(logIn, "Cache-Control", "public, max-age=60"),
+			"invalid bodies", "Cache-Control must",
+		},
+		"cacheable error": {
+			header(unknownPath, "Cache-Control", "public, max-age=60"),
+			"methods and paths", "Cache-Control must",
+		},
+		"keys without Cache-Control": {header(jwks, "Cache-Control", ""), "keys", "Cache-Control"},
+		"keys without CORS": {
+			header(jwks, "Access-Control-Allow-Origin", ""),
+			"keys", "Access-Control-Allow-Origin",
+		},
+
+		"other OpenAPI document": {swap(openAPI, "1.0.0", "1.0.1"), "OpenAPI document", "of its version"},
+		"no key":                 {body(jwks, `{"keys":[]}`), "keys", "there must be a key"},
+		"private key":            {swap(jwks, `"kid":`, `"d":"x","kid":`), "keys", `"d" is unsupported`},
+		"wrong kid":              {swap(jwks, `"kid":"`, `"kid":"x`), "access tokens", "a service must be able to verify"},
+		"wrong jwks_uri":         {swap(metadata, `/.well-known/jwks.json"`, `/jwks.json"`), "keys", "jwks_uri must be"},
+		"metadata differ":        {swap(openID, `"issuer":"https`, `"issuer":"http`), "keys", "must be the same"},
 	}
 }
 
-// on calls change for the answers to one call, METHOD path, or to all.
+// behaviorBreaches are responses that the schemas allow, but that contradict the request or earlier
+// responses.
+func behaviorBreaches() map[string]breach {
+	return map[string]breach{
+		"email not in lower case": {swap(register, `"email":"c`, `"email":"C`), "registration", "in lower case"},
+		"wrong name": {
+			swap(register, `"name":"Conformance"`, `"name":"admin"`),
+			"registration", "the name must be",
+		},
+		"password in a response": {
+			echo(register, 201, "User registered", "password", "% registered"),
+			"registration", "must not contain the password",
+		},
+		"password in an error": {
+			swap(register, "is required", "is required, not tiny7x"),
+			"refused registrations", "must not contain submitted",
+		},
+		"only the first validation error": {firstError, "refused registrations", "all validation errors"},
+		"email in an error":               {echo(logIn, 401, "The email", "email", "%"), "login", "the same response"},
+		"login reveals accounts":          {reveal(logIn, 401), "login", "the same response"},
+		"forgot reveals accounts":         {reveal(forgot, 202), "forgot password", "the same response"},
+		"wrong user": {
+			swap(authenticate, "conformance-", "somebody-"),
+			"access tokens", "who logged in",
+		},
+		"wrong parameter": {
+			swap(reset, `"parameter":"token"`, `"parameter":"t"`),
+			"password reset", "name the missing parameter",
+		},
+
+		"cached POST /auth":            {cache(authenticate), "refresh", "access token must be refused"},
+		"cached refreshes":             {cache(refresh), "refresh", "status must be 401"},
+		"refresh token not rotated":    {keepRefreshToken, "refresh", "a new refresh token"},
+		"retry returns another token":  {branch(), "refresh", "the same new one"},
+		"reuse does not revoke":        {revive(refresh, 401), "refresh", "refresh token must be refused"},
+		"logout does not revoke":       {revive(logOut, 200), "logout", "refresh token must be refused"},
+		"reset does not revoke":        {revive(reset, 200), "password reset", "refresh token must be refused"},
+		"access token after a logout":  {cacheAfter(logOut, authenticate), "logout", "access token must be refused"},
+		"access token after a reset":   {cacheAfter(reset, authenticate), "password reset", "access token must be refused"},
+		"old password after a reset":   {cacheAfter(reset, logIn), "password reset", "status must be 401"},
+		"new password refused":         {refuseAfter(reset, logIn), "password reset", "status must be 200"},
+		"reset link can be used twice": {again(reset), "password reset", "status must be 401"},
+		"400 when a limit is exceeded": {status(logIn, 429, 400), "rate limits", ""},
+	}
+}
+
+// on calls change for the responses to a call, or to anyCall.
 func on(call string, change func(*exchange)) func(*exchange) {
 	return func(e *exchange) {
-		if call == "" || call == e.call {
+		if call == anyCall || call == e.call {
 			change(e)
 		}
 	}
 }
 
+// status replaces a status.
 func status(call string, from, to int) func(*exchange) {
 	return on(call, func(e *exchange) {
 		if e.status == from {
@@ -151,7 +234,7 @@ func status(call string, from, to int) func(*exchange) {
 	})
 }
 
-// header replaces a header where there is one; empty: there is none any more.
+// header replaces a header, or deletes it if value is empty.
 func header(call, name, value string) func(*exchange) {
 	return on(call, func(e *exchange) {
 		if e.header.Get(name) == "" {
@@ -163,51 +246,55 @@ func header(call, name, value string) func(*exchange) {
 	})
 }
 
+// body replaces the body.
 func body(call, content string) func(*exchange) {
 	return on(call, func(e *exchange) { e.body = content })
 }
 
+// swap replaces a part of the body.
 func swap(call, from, to string) func(*exchange) {
 	return on(call, func(e *exchange) { e.body = strings.Replace(e.body, from, to, 1) })
 }
 
-// member is a text of a JSON object.
+// member returns a string in a JSON object, or an empty one.
 func member(object, name string) string {
 	var members map[string]any
-	_ = json.Unmarshal([]byte(object), &members) // what is none has none
+	_ = json.Unmarshal([]byte(object), &members) // not all bodies are JSON
 	text, _ := members[name].(string)
 	return text
 }
 
-// echo puts what was asked, in place of %, where from stands in answers of a status.
-func echo(call string, status int, from, asked, to string) func(*exchange) {
+// echo replaces from with to in responses with a status. % in to is a member of the request.
+func echo(call string, status int, from, name, to string) func(*exchange) {
 	return on(call, func(e *exchange) {
 		if e.status == status {
-			e.body = strings.Replace(e.body, from, strings.Replace(to, "%", member(e.asked, asked), 1), 1)
+			to := strings.Replace(to, "%", member(e.requestBody, name), 1)
+			e.body = strings.Replace(e.body, from, to, 1)
 		}
 	})
 }
 
-// oneFault leaves out all faults but the first.
-func oneFault(e *exchange) {
-	if first, _, several := strings.Cut(e.body, "},{"); several && e.call == "POST /auth/register" {
-		_, faults, _ := strings.Cut(first, `"errors":`)
-		problem(e, http.StatusBadRequest, "validation_failed", `,"errors":`+faults+`}]`)
+// firstError removes all validation errors but the first.
+func firstError(e *exchange) {
+	if first, _, several := strings.Cut(e.body, "},{"); several && e.call == register {
+		_, list, _ := strings.Cut(first, `"errors":`)
+		problem(e, http.StatusBadRequest, "validation_failed", `,"errors":`+list+`}]`)
 	}
 }
 
-// problem makes a problem of an answer, with more members, each with a comma before it.
+// problem replaces a response with a problem. more are more members, each after a comma.
 func problem(e *exchange, status int, code, more string) {
+	const format = `{"type":"http://x.example","title":"T","status":%d,"detail":"D","code":%q,"instance":"urn:uuid:%s"%s}`
 	e.header.Set("Content-Type", "application/problem+json")
-	e.status, e.body = status, fmt.Sprintf(`{"type":"http://x.example","title":"T","status":%d,"detail":"D","code":%q,"instance":"urn:uuid:%s"%s}`,
-		status, code, e.header.Get("X-Request-Id"), more)
+	e.status = status
+	e.body = fmt.Sprintf(format, status, code, e.header.Get("X-Request-Id"), more)
 }
 
-// telling marks the answers to an address that has an account.
-func telling(call string, status int) func(*exchange) {
+// reveal adds a header to the response if the email has an account.
+func reveal(call string, status int) func(*exchange) {
 	known := make(map[string]bool)
 	return func(e *exchange) {
-		email := strings.ToLower(member(e.asked, "email"))
+		email := strings.ToLower(member(e.requestBody, "email"))
 		if e.status == http.StatusCreated {
 			known[email] = true
 		}
@@ -217,29 +304,29 @@ func telling(call string, status int) func(*exchange) {
 	}
 }
 
-// cache answers what was asked before as it was answered then.
+// cache returns the same response to the same request.
 func cache(call string) func(*exchange) { return cacheAfter("", call) }
 
-// cacheAfter does so once another call has succeeded.
+// cacheAfter is like cache, but only returns cached responses after another call has succeeded.
 func cacheAfter(after, call string) func(*exchange) {
-	kept, begun := make(map[string]exchange), after == ""
+	cached, active := make(map[string]exchange), after == ""
 	return func(e *exchange) {
 		if e.call == after && e.status == http.StatusOK {
-			begun = true
+			active = true
 		}
 		if e.call != call {
 			return
 		}
-		key := e.bearer + e.asked
-		if before, is := kept[key]; is && begun {
-			e.status, e.header, e.body = before.status, before.header, before.body
+		key := e.bearer + e.requestBody
+		if first, ok := cached[key]; ok && active {
+			e.status, e.header, e.body = first.status, first.header, first.body
 		} else if e.status == http.StatusOK {
-			kept[key] = *e
+			cached[key] = *e
 		}
 	}
 }
 
-// again answers a call that has succeeded once as if it always did.
+// again returns the first success of a call to all later ones.
 func again(call string) func(*exchange) {
 	var first *exchange
 	return on(call, func(e *exchange) {
@@ -251,83 +338,85 @@ func again(call string) func(*exchange) {
 	})
 }
 
-// refuseAfter refuses a call once another one has succeeded.
+// refuseAfter refuses a call after another call has succeeded.
 func refuseAfter(after, call string) func(*exchange) {
-	begun := false
+	active := false
 	return func(e *exchange) {
-		begun = begun || e.call == after && e.status == http.StatusOK
-		if begun && e.call == call && e.status == http.StatusOK {
-			turn(e)
+		active = active || e.call == after && e.status == http.StatusOK
+		if active && e.call == call && e.status == http.StatusOK {
+			invert(e)
 		}
 	}
 }
 
-// revive answers the live refresh token of a session with the tokens it has, once a call was answered with a status.
+// revive accepts the latest refresh token of every session after a call has returned a status. It
+// returns the same tokens again.
 func revive(after string, status int) func(*exchange) {
-	live, begun := make(map[string]exchange), false
+	latest, active := make(map[string]exchange), false
 	return func(e *exchange) {
-		token := member(e.asked, "refreshToken")
-		if before, is := live[token]; is && begun && e.call == "POST /auth/refresh-tokens" {
-			e.status, e.header, e.body = before.status, before.header, before.body
+		token := member(e.requestBody, "refreshToken")
+		if issued, ok := latest[token]; ok && active && e.call == refresh {
+			e.status, e.header, e.body = issued.status, issued.header, issued.body
 			return
 		}
-		begun = begun || e.call == after && e.status == status
+		active = active || e.call == after && e.status == status
 		if next := member(e.body, "refreshToken"); next != "" {
-			delete(live, token)
-			live[next] = *e
+			delete(latest, token)
+			latest[next] = *e
 		}
 	}
 }
 
-// stuck answers a refresh with the refresh token it was asked with.
-func stuck(e *exchange) {
-	if e.call == "POST /auth/refresh-tokens" && e.status == http.StatusOK {
-		e.body = strings.Replace(e.body, member(e.body, "refreshToken"), member(e.asked, "refreshToken"), 1)
+// keepRefreshToken returns the refresh token of the request instead of the new one.
+func keepRefreshToken(e *exchange) {
+	if e.call == refresh && e.status == http.StatusOK {
+		e.body = strings.Replace(e.body, member(e.body, "refreshToken"), member(e.requestBody, "refreshToken"), 1)
 	}
 }
 
-// branch answers a refresh token that comes again with another successor.
+// branch returns another new refresh token if a refresh token is used again.
 func branch() func(*exchange) {
-	seen := make(map[string]bool)
-	return on("POST /auth/refresh-tokens", func(e *exchange) {
-		if token := member(e.asked, "refreshToken"); e.status == http.StatusOK && seen[token] {
+	used := make(map[string]bool)
+	return on(refresh, func(e *exchange) {
+		if token := member(e.requestBody, "refreshToken"); e.status == http.StatusOK && used[token] {
 			e.body = strings.Replace(e.body, member(e.body, "refreshToken"), servertest.Password, 1)
 		} else {
-			seen[token] = true
+			used[token] = true
 		}
 	})
 }
 
-// successes are what the operations answer when all is well.
+// successes are valid responses of the operations.
 var successes = map[string]struct {
 	status int
 	body   string
 }{
-	"POST /auth":                 {200, `{"message":"M","user":{"name":"N","email":"n@example.com","bio":null}}`},
-	"POST /auth/register":        {201, `{"message":"M","user":{"name":"N","email":"n@example.com","bio":null}}`},
-	"POST /auth/login":           {200, `{"accessToken":"a.b.c","refreshToken":"r","tokenType":"Bearer","expiresIn":900}`},
-	"POST /auth/refresh-tokens":  {200, `{"accessToken":"a.b.c","refreshToken":"r","tokenType":"Bearer","expiresIn":900}`},
-	"POST /auth/logout":          {200, `{"message":"M"}`},
-	"POST /auth/forgot-password": {202, `{"message":"M"}`},
-	"POST /auth/reset-password":  {200, `{"message":"M"}`},
+	authenticate: {200, `{"message":"M","user":{"name":"N","email":"n@example.com","bio":null}}`},
+	register:     {201, `{"message":"M","user":{"name":"N","email":"n@example.com","bio":null}}`},
+	logIn:        {200, `{"accessToken":"a.b.c","refreshToken":"r","tokenType":"Bearer","expiresIn":900}`},
+	refresh:      {200, `{"accessToken":"a.b.c","refreshToken":"r","tokenType":"Bearer","expiresIn":900}`},
+	logOut:       {200, `{"message":"M"}`},
+	forgot:       {202, `{"message":"M"}`},
+	reset:        {200, `{"message":"M"}`},
 }
 
-// turn makes a refusal a success, and a success a refusal or an error, each as the contract has it.
-func turn(e *exchange) {
+// invert replaces an error with a success and a success with an error. Both match the OpenAPI
+// document.
+func invert(e *exchange) {
 	e.header.Set("Content-Type", "application/json")
-	success, is := successes[e.call]
+	success, ok := successes[e.call]
 	switch {
-	case e.status >= 400 && is:
+	case e.status >= 400 && ok:
 		e.status, e.body = success.status, success.body
 	case e.status >= 400:
 		e.status, e.body = http.StatusOK, `{}`
 	default:
 		status := http.StatusBadRequest
 		switch e.call {
-		case "POST /auth", "POST /auth/login", "POST /auth/refresh-tokens":
+		case authenticate, logIn, refresh:
 			status = http.StatusUnauthorized
 			e.header.Set("WWW-Authenticate", `Bearer realm="sesame", error="invalid_token"`)
-		case "GET /.well-known/jwks.json":
+		case jwks:
 			status = http.StatusInternalServerError
 		}
 		e.header.Del("Access-Control-Allow-Origin")

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,57 +21,65 @@ import (
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
 
-// target is a server, of which an operator makes the links.
+// target returns the server as a target. url may be that of a proxy in front of it.
 func target(s *servertest.Server, url string) conformance.Target {
-	return conformance.Target{URL: url, Domain: "Conformance.example", ResetLink: func(ctx context.Context, address string) (string, error) {
-		user, err := s.Auth.FindUser(ctx, address)
+	resetLink := func(ctx context.Context, email string) (string, error) {
+		user, err := s.Auth.FindUser(ctx, email)
 		if err != nil {
 			return "", err
 		}
 		return s.Auth.ResetLink(ctx, user.ID)
-	}}
+	}
+	return conformance.Target{URL: url, Domain: "Conformance.example", ResetLink: resetLink}
 }
 
-// The server is the contract's, with limits and without, with a grace and without one; the report has every answer
-// that does not take a fault of the server.
+// The server conforms with and without rate limits and a grace period. The report has every
+// documented response, except errors of the server.
 func TestServerConforms(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		for name, options := range map[string]servertest.Options{"as by default": {Throttle: true}, "without limits, without a grace": {RefreshGrace: -1}} {
+		for name, options := range map[string]servertest.Options{
+			"default":                            {Throttle: true},
+			"no rate limits and no grace period": {RefreshGrace: -1},
+		} {
 			s := servertest.Start(t, engine, options)
 			to := target(s, s.URL)
-			to.Transport = s.Client.Transport // which looks for its secrets in the database and the log
-			var held []string
-			report, err := conformance.Run(t.Context(), to, func(check string) { held = append(held, check) })
+			to.Transport = s.Client.Transport // collects the secrets, which the end of the test searches for
+			var passed []string
+			report, err := conformance.Run(t.Context(), to, func(check string) { passed = append(passed, check) })
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if len(held) != 13 || report.Account == "" || (len(report.Notes) == 0) != options.Throttle {
-				t.Errorf("%s: held %q, account %q, notes %q", name, held, report.Account, report.Notes)
+			if len(passed) != 13 || report.Account == "" || (len(report.Notes) == 0) != options.Throttle {
+				t.Errorf("%s: passed %q, account %q, notes %q", name, passed, report.Account, report.Notes)
 			}
 			table := report.Table()
 			for _, operation := range servertest.Document().Operations() {
 				for _, status := range operation.Statuses {
-					limited := status == http.StatusTooManyRequests
-					seen := len(report.Took(operation.ID, status)) > 0
-					if want := status < 500 && !limited || limited && options.Throttle && operation.ID == "login"; seen != want {
+					want := status < 500
+					if status == http.StatusTooManyRequests {
+						want = options.Throttle && operation.ID == "login"
+					}
+					if seen := len(report.Took(operation.ID, status)) > 0; seen != want {
 						t.Errorf("%s: %s %d: seen %v, want %v\n%s", name, operation.ID, status, seen, want, table)
 					}
 				}
 			}
 			if lines := strings.Count(table, "\n"); lines != 1+len(servertest.Document().Operations()) {
-				t.Errorf("the table:\n%s", table)
+				t.Errorf("%d lines in the table:\n%s", lines, table)
 			}
 		}
 	})
 }
 
-// Every breach is found, where it is, and told in words.
+// Every breach is found by the right check, with the right reason, and reported without secrets.
 func TestBreaches(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		open := servertest.Start(t, engine, servertest.Options{})
-		for name, breach := range breaches() {
-			s := open
-			if breach.check == "rate limits" { // which one run uses up
+		all := documentBreaches()
+		maps.Copy(all, behaviorBreaches())
+		unlimited := servertest.Start(t, engine, servertest.Options{})
+		for name, breach := range all {
+			s := unlimited
+			if breach.check == "rate limits" { // each run exceeds them
 				s = servertest.Start(t, engine, servertest.Options{Throttle: true})
 			}
 			var secrets []string
@@ -79,82 +87,84 @@ func TestBreaches(t *testing.T) {
 				for _, name := range []string{"accessToken", "refreshToken"} {
 					secrets = append(secrets, member(e.body, name))
 				}
-				secrets = append(secrets, member(e.asked, "password"), e.bearer)
+				secrets = append(secrets, member(e.requestBody, "password"), e.bearer)
 				breach.change(e)
 			}
 			_, err := conformance.Run(t.Context(), target(s, proxy(t, s.URL, change)), func(string) {})
 			found, ok := errors.AsType[*conformance.Breach](err)
 			if !ok {
-				t.Errorf("%s: no breach, but %v", name, err)
+				t.Errorf("%s: %v, want a breach", name, err)
 				continue
 			}
-			if !hasOne(found.Check, breach.check) || !hasOne(found.Reason, breach.reason) {
-				t.Errorf("%s: while checking %q, want %q: %s, want %q", name, found.Check, breach.check, found.Reason, breach.reason)
+			if !strings.Contains(found.Check, breach.check) || !strings.Contains(found.Reason, breach.reason) {
+				t.Errorf("%s: check %q: %s, want check %q: %s",
+					name, found.Check, found.Reason, breach.check, breach.reason)
+			}
+			if strings.Contains(breach.reason, "must not contain the password") {
+				continue // the response is shown, with the password
 			}
 			for _, secret := range secrets {
-				if len(secret) > len("password123") && !strings.Contains(breach.reason, "must not contain the password") && strings.Contains(err.Error(), secret) {
-					t.Errorf("%s: a secret is told: %v", name, err)
+				if len(secret) > len("password123") && strings.Contains(err.Error(), secret) {
+					t.Errorf("%s: the error contains a secret: %v", name, err)
 				}
 			}
 		}
 	})
 }
 
-// No answer of a whole run goes by unnoticed: turned into its opposite, each one is a breach.
-func TestEveryAnswerCounts(t *testing.T) {
+// Every response of a run is checked: if any one is inverted, the run finds a breach.
+func TestEveryResponseIsChecked(t *testing.T) {
 	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	run := func(url string) error {
 		_, err := conformance.Run(t.Context(), target(s, url), func(string) {})
 		return err
 	}
-	var answers []exchange
-	if err := run(proxy(t, s.URL, func(e *exchange) { answers = append(answers, *e) })); err != nil || len(answers) < 100 {
-		t.Fatalf("%d answers, %v", len(answers), err)
+	var exchanges []exchange
+	err := run(proxy(t, s.URL, func(e *exchange) { exchanges = append(exchanges, *e) }))
+	if err != nil || len(exchanges) < 100 {
+		t.Fatalf("%d exchanges, %v", len(exchanges), err)
 	}
-	tried := map[string]bool{"GET /openapi.yaml": true} // which need not be there
-	for turned, answer := range answers {
-		// What is asked of one operation after the other is one line of the suite.
-		key := fmt.Sprint(answer.status, answer.query, answer.bearer, answer.asked)
-		if tried[key] || tried[answer.call] {
+	tried := map[string]bool{openAPI: true} // the document need not be served
+	for inverted, e := range exchanges {
+		// Some lines of the suite send the same invalid request to every operation. One of them is
+		// enough.
+		key := fmt.Sprint(e.status, e.query, e.bearer, e.requestBody)
+		if tried[key] || tried[e.call] {
 			continue
 		}
-		tried[key] = answer.status >= 400
+		tried[key] = e.status >= 400
 		n := 0
 		err := run(proxy(t, s.URL, func(e *exchange) {
-			if n == turned {
-				turn(e)
+			if n == inverted {
+				invert(e)
 			}
 			n++
 		}))
-		_, ok := errors.AsType[*conformance.Breach](err)
-		if !ok {
-			t.Errorf("answer %d, to %s: %v", turned, answer.call, err)
+		if _, ok := errors.AsType[*conformance.Breach](err); !ok {
+			t.Errorf("response %d, to %s: %v, want a breach", inverted, e.call, err)
 		}
 	}
 }
 
-// hasOne tells whether a text has one of several in it, separated by bars.
-func hasOne(text, several string) bool {
-	return slices.ContainsFunc(strings.Split(several, "|"), func(one string) bool { return strings.Contains(text, one) })
-}
-
-// A limit that is met on the way is sat out, if that does not take long, and not for ever.
-func TestLimitsAreSatOut(t *testing.T) {
+// The suite waits for a rate limit if the wait is short, and gives up after a few attempts.
+func TestWaitsForRateLimits(t *testing.T) {
 	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	for name, test := range map[string]struct {
-		seconds string
-		times   int // the limit is met
-		seen    int
-		passes  bool
+		retryAfter string
+		times      int // how often the limit is exceeded
+		reported   int // the number of 429 responses in the report
+		passes     bool
 	}{
-		"once": {"1", 1, 1, true}, "for long": {"61", 1, 1, false}, "always": {"1", 1000, 3, false},
+		"once":      {"1", 1, 1, true},
+		"long wait": {"61", 1, 1, false},
+		"always":    {"1", 1000, 3, false},
 	} {
-		met := 0
-		change := on("POST /auth/forgot-password", func(e *exchange) {
-			if e.status == http.StatusAccepted && met < test.times {
-				met++
+		exceeded := 0
+		change := on(forgot, func(e *exchange) {
+			if e.status == http.StatusAccepted && exceeded < test.times {
+				exceeded++
 				problem(e, http.StatusTooManyRequests, "too_many_requests", "")
-				e.header.Set("Retry-After", test.seconds)
+				e.header.Set("Retry-After", test.retryAfter)
 			}
 		})
 		report, err := conformance.Run(t.Context(), target(s, proxy(t, s.URL, change)), func(string) {})
@@ -162,23 +172,23 @@ func TestLimitsAreSatOut(t *testing.T) {
 		if throttled == test.passes || test.passes && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if seen := len(report.Took("forgotPassword", 429)); seen != test.seen {
-			t.Errorf("%s: %d times 429 in the report", name, seen)
+		if got := len(report.Took("forgotPassword", http.StatusTooManyRequests)); got != test.reported {
+			t.Errorf("%s: the report has %d 429 responses, want %d", name, got, test.reported)
 		}
 	}
 }
 
-// What a server says does not steer the terminal it is shown on.
-func TestBreachOnATerminal(t *testing.T) {
+// The text of a breach contains no characters of the response that control a terminal.
+func TestBreachHasNoControlCharacters(t *testing.T) {
 	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	for name, change := range map[string]func(*exchange){
-		"a header": func(e *exchange) {
+		"header": func(e *exchange) {
 			e.header.Set("X-Odd", "\x1b[2J\u202e")
 			e.header.Del("X-Request-Id")
 		},
-		"a body":      body("GET /auth/nothing", "{\"code\":\"\u202e\u009b2J\"}"),
-		"a reason":    on("POST /auth/login", func(e *exchange) { e.header.Set("Content-Type", "\u202e") }),
-		"another one": body("GET /auth/nothing", "\x1b[2J"),
+		"JSON body":  body(unknownPath, "{\"code\":\"\u202e\u009b2J\"}"),
+		"other body": body(unknownPath, "\x1b[2J"),
+		"reason":     on(logIn, func(e *exchange) { e.header.Set("Content-Type", "\u202e") }),
 	} {
 		_, err := conformance.Run(t.Context(), target(s, proxy(t, s.URL, change)), func(string) {})
 		if err == nil || strings.ContainsAny(err.Error(), "\x1b\u009b\u202e\r") {
@@ -187,11 +197,12 @@ func TestBreachOnATerminal(t *testing.T) {
 	}
 }
 
-// What is no answer is no breach, and said without what the request held.
-func TestWhatIsNoBreach(t *testing.T) {
+// If there is no response, the error is not a breach, and contains no secret of the request.
+func TestErrorsWithoutResponse(t *testing.T) {
 	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
-	broken := errors.New("no mailbox")
-	ended, cancel := context.WithCancel(t.Context())
+	noMailbox := errors.New("no mailbox")
+	noLink := func(context.Context, string) (string, error) { return "", noMailbox }
+	canceled, cancel := context.WithCancel(t.Context())
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
 	for name, test := range map[string]struct {
@@ -199,15 +210,26 @@ func TestWhatIsNoBreach(t *testing.T) {
 		target conformance.Target
 		want   error
 	}{
-		"nobody there": {t.Context(), target(s, closed.URL), syscall.ECONNREFUSED},
-		"no link": {t.Context(), conformance.Target{URL: s.URL, Domain: "conformance.example",
-			ResetLink: func(context.Context, string) (string, error) { return "", broken }}, broken},
-		"interrupted": {ended, target(s, proxy(t, s.URL, on("POST /auth/logout", func(*exchange) { cancel() }))), context.Canceled},
-		"cut off": {t.Context(), target(s, proxy(t, s.URL, func(e *exchange) {
-			if strings.HasPrefix(e.asked, `{"password"`) {
-				panic(http.ErrAbortHandler)
-			}
-		})), io.EOF},
+		"no server": {t.Context(), target(s, closed.URL), syscall.ECONNREFUSED},
+		"no reset link": {
+			t.Context(),
+			conformance.Target{URL: s.URL, Domain: "conformance.example", ResetLink: noLink},
+			noMailbox,
+		},
+		"canceled": {
+			canceled,
+			target(s, proxy(t, s.URL, on(logOut, func(*exchange) { cancel() }))),
+			context.Canceled,
+		},
+		"connection closed": {
+			t.Context(),
+			target(s, proxy(t, s.URL, func(e *exchange) {
+				if strings.HasPrefix(e.requestBody, `{"password"`) {
+					panic(http.ErrAbortHandler)
+				}
+			})),
+			io.EOF,
+		},
 	} {
 		_, err := conformance.Run(test.ctx, test.target, func(string) {})
 		_, breach := errors.AsType[*conformance.Breach](err)
@@ -217,8 +239,8 @@ func TestWhatIsNoBreach(t *testing.T) {
 	}
 }
 
-// A deployment may be below a path of its host, and is then held to what an https one owes to browsers.
-func TestDeploymentBelowAPath(t *testing.T) {
+// A deployment can have a path and https. Then Strict-Transport-Security is required.
+func TestDeploymentWithPathAndHTTPS(t *testing.T) {
 	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	to, err := url.Parse(s.URL)
 	if err != nil {
@@ -236,7 +258,8 @@ func TestDeploymentBelowAPath(t *testing.T) {
 		response.Header.Del("Strict-Transport-Security")
 		return nil
 	}
-	if _, err := conformance.Run(t.Context(), deployed, func(string) {}); err == nil || !strings.Contains(err.Error(), "Strict-Transport-Security must") {
+	_, err = conformance.Run(t.Context(), deployed, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "Strict-Transport-Security must") {
 		t.Errorf("without HSTS: %v", err)
 	}
 }

@@ -18,8 +18,8 @@ import (
 	sesame "github.com/sesame-auth/sesame"
 )
 
-// Contract is the OpenAPI document with every object closed and every extensible list an enum. The document leaves
-// them open, so that a field or a code can be added without breaking a client; here nothing undocumented is allowed.
+// Contract is the OpenAPI document in a strict form, which allows only documented fields and codes.
+// The document itself allows others too, so that clients expect additions.
 type Contract struct {
 	document *openapi3.T
 	routes   map[string]*routers.Route // by method and path
@@ -32,7 +32,7 @@ type Operation struct {
 	Statuses         []int // documented, in order
 }
 
-// Load returns the document. It is shared: nothing changes it.
+// Load returns the document. It is shared and must not be changed.
 var Load = sync.OnceValues(load)
 
 func load() (*Contract, error) {
@@ -49,7 +49,9 @@ func load() (*Contract, error) {
 	c := &Contract{document: document, routes: make(map[string]*routers.Route)}
 	for path, item := range document.Paths.Map() {
 		for method, operation := range item.Operations() {
-			c.routes[method+path] = &routers.Route{Spec: document, Path: path, PathItem: item, Method: method, Operation: operation}
+			c.routes[method+path] = &routers.Route{
+				Spec: document, Path: path, PathItem: item, Method: method, Operation: operation,
+			}
 		}
 	}
 	return c, nil
@@ -66,11 +68,16 @@ func closeSchema(schema *openapi3.Schema) {
 	}
 }
 
-// Operations lists the operations, by path.
+// Operations returns the operations, sorted by path.
 func (c *Contract) Operations() []Operation {
 	var operations []Operation
 	for _, route := range c.routes {
-		operation := Operation{ID: route.Operation.OperationID, Method: route.Method, Path: route.Path, HasBody: route.Operation.RequestBody != nil}
+		operation := Operation{
+			ID:      route.Operation.OperationID,
+			Method:  route.Method,
+			Path:    route.Path,
+			HasBody: route.Operation.RequestBody != nil,
+		}
 		for status := range route.Operation.Responses.Map() {
 			number, err := strconv.Atoi(status)
 			if err != nil {
@@ -85,7 +92,7 @@ func (c *Contract) Operations() []Operation {
 	return operations
 }
 
-// ProblemCodes lists the known codes of problems.
+// ProblemCodes returns the known codes of problems.
 func (c *Contract) ProblemCodes() []string {
 	var codes []string
 	for _, code := range c.document.Components.Schemas["ProblemCode"].Value.Enum { // see closeSchema
@@ -102,8 +109,9 @@ func (c *Contract) OperationAt(method, path string) string {
 	return ""
 }
 
-// Check checks the response to a request for path: its status must be documented, and its headers and body must match
-// the schemas. Errors of other paths must be problem documents. Check returns one line for each difference.
+// Check checks the response to a request for path. Its status must be documented, and its headers
+// and body must match the schemas. On undocumented paths, errors must be problem documents. The
+// error of Check has one line for each difference.
 func (c *Contract) Check(path string, response *http.Response, body []byte) error {
 	route, documented := c.routes[response.Request.Method+path]
 	if !documented {
@@ -118,6 +126,7 @@ func (c *Contract) Check(path string, response *http.Response, body []byte) erro
 	return shorten(openapi3filter.ValidateResponse(context.Background(), input.SetBodyBytes(body)))
 }
 
+// checkOther checks the response of an undocumented path.
 func (c *Contract) checkOther(response *http.Response, body []byte) error {
 	if response.StatusCode < 400 || response.Request.Method == http.MethodHead {
 		return nil
@@ -125,19 +134,20 @@ func (c *Contract) checkOther(response *http.Response, body []byte) error {
 	if media := response.Header.Get("Content-Type"); media != "application/problem+json" {
 		return fmt.Errorf("an error is %q, not application/problem+json", media)
 	}
-	value, err := openapi3filter.RegisteredBodyDecoder("application/json")(bytes.NewReader(body), response.Header, nil, nil)
+	decode := openapi3filter.RegisteredBodyDecoder("application/json")
+	value, err := decode(bytes.NewReader(body), response.Header, nil, nil)
 	if err != nil {
 		return err
 	}
 	return shorten(c.document.Components.Schemas["Problem"].Value.VisitJSON(value, openapi3.MultiErrors()))
 }
 
-// shorten leaves out the schema and the value, which may be a token, from the validator's errors.
+// shorten removes the schema and the value, which may be a token, from an error of the validator.
 func shorten(err error) error {
 	if err == nil {
 		return nil
 	}
-	if several, are := err.(openapi3.MultiError); are { //nolint:errorlint // a wrapped one is handled with its wrapper
+	if several, ok := err.(openapi3.MultiError); ok { //nolint:errorlint // wrapped ones are handled below
 		var errs []error
 		for _, one := range several {
 			errs = append(errs, shorten(one))

@@ -1,10 +1,12 @@
-// Package conformance checks a running Sesame against the OpenAPI document, as a client. It checks the status, the
-// headers and the body of every response, and what must follow from it: for example, that a session has ended after a
-// logout.
+// Package conformance checks a running Sesame server against the OpenAPI document.
 //
-// [Contract.Check] checks one response; the HTTP clients of the tests use it too. [Run] checks a deployment. It needs
-// only a URL, and it does not delete the user that it registers. It stops at the first difference, because others may
-// follow from it.
+// [Run] checks a deployment, of which it needs only the URL. Like a client, it sends requests and
+// checks the status, the headers and the body of every response. It also checks that requests have
+// an effect: for example, that a session has ended after a logout.
 //
-// Run does not provoke errors of the server. It checks 500 and 503 only if they happen.
+// Run stops at the first difference, because it may cause others. It does not delete the account
+// that it registers. It does not provoke errors of the server, and checks 500 and 503 only if they
+// happen.
+//
+// [Contract.Check] checks one response. The HTTP clients of the tests use it too.
 package conformance

@@ -7,49 +7,49 @@ import (
 	"time"
 )
 
-// Report contains the responses of a deployment.
+// Report contains the responses of a run.
 type Report struct {
 	Account    string   // the registered email; empty: none
 	Notes      []string // what was not tested, and why
 	operations []Operation
-	took       map[seen][]time.Duration
+	took       map[result][]time.Duration
 }
 
-// seen is a response of an operation.
-type seen struct {
+// result is a status that an operation returned.
+type result struct {
 	operation string
 	status    int
 }
 
 func newReport(operations []Operation) *Report {
-	return &Report{operations: operations, took: make(map[seen][]time.Duration)}
+	return &Report{operations: operations, took: make(map[result][]time.Duration)}
 }
 
-// add records a response. It ignores those that are not of an operation.
+// add records a response. It ignores responses of undocumented paths.
 func (r *Report) add(operation string, status int, took time.Duration) {
 	if operation != "" {
-		at := seen{operation, status}
-		r.took[at] = append(r.took[at], took)
+		key := result{operation, status}
+		r.took[key] = append(r.took[key], took)
 	}
 }
 
-// Empty reports whether there was no response.
+// Empty reports whether there was no response at all.
 func (r *Report) Empty() bool { return len(r.took) == 0 }
 
 // Took returns the duration of each response of an operation with a status.
 func (r *Report) Took(operation string, status int) []time.Duration {
-	return r.took[seen{operation, status}]
+	return r.took[result{operation, status}]
 }
 
-// Table returns a table of operations and statuses: the median duration in milliseconds, or a dash for a documented
-// response that was not returned.
+// Table returns a table of operations and statuses. Cells contain the median duration in
+// milliseconds, or a dash for a documented status that was not returned.
 func (r *Report) Table() string {
 	var statuses []int
 	for _, operation := range r.operations {
 		statuses = append(statuses, operation.Statuses...)
 	}
-	for at := range r.took {
-		statuses = append(statuses, at.status) // undocumented ones too
+	for key := range r.took {
+		statuses = append(statuses, key.status) // undocumented ones too
 	}
 	slices.Sort(statuses)
 	statuses = slices.Compact(statuses)

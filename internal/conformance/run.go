@@ -11,26 +11,29 @@ import (
 
 // Target is a deployment to check.
 type Target struct {
-	URL    string // the public URL, without a slash at the end
-	Domain string // of the emails that are registered
-	// ResetLink returns a reset link for the user with this email. If it is nil, a successful reset is not tested.
+	URL    string // the public URL, without a trailing slash
+	Domain string // the domain of the email that is registered
+	// ResetLink returns a reset link for the user with this email. If it is nil, a successful reset is
+	// not tested.
 	ResetLink func(ctx context.Context, email string) (string, error)
 	Transport http.RoundTripper // nil: http.DefaultTransport
 	Now       func() time.Time  // nil: time.Now
 }
 
-// Breach is a response, or a later state, that differs from the OpenAPI document.
+// Breach is an error that describes how a deployment differs from the OpenAPI document.
 type Breach struct {
 	Check    string // the name of the check
-	Call     string // METHOD URL
-	Response string // status, headers and body, without tokens; empty: there was none
+	Call     string // the method and URL of the last request
+	Response string // its status, headers and body, without tokens; empty: there was none
 	Reason   string
 }
 
-// Error describes the breach. The response is untrusted, so characters that control a terminal are replaced.
+// Error returns a text with several lines. The response is untrusted, so characters that control a
+// terminal are replaced.
 func (b *Breach) Error() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "the deployment differs from the OpenAPI document: %s\nCheck: %s\nRequest: %s", b.Reason, b.Check, b.Call)
+	fmt.Fprintf(&text, "the deployment differs from the OpenAPI document: %s\nCheck: %s\nRequest: %s",
+		b.Reason, b.Check, b.Call)
 	if b.Response != "" {
 		fmt.Fprintf(&text, "\nResponse:\n\n%s", b.Response)
 	}
@@ -42,7 +45,7 @@ func (b *Breach) Error() string {
 	}, text.String())
 }
 
-// checks run in this order. Those after checkRegister use its account.
+// checks are the checks in the order in which they run. Those after checkRegister use its account.
 var checks = []struct {
 	name string
 	run  func(*suite)
@@ -64,8 +67,9 @@ var checks = []struct {
 
 // Run checks a deployment. It calls passed with the name of each check that passes.
 //
-// It returns *Breach for the first difference, *ThrottledError if a rate limit would take too long, the error of
-// ResetLink, or the error of a request that got no response. The report covers all responses, also after an error.
+// It returns a *Breach at the first difference, a *ThrottledError if it would have to wait too long
+// for a rate limit, the error of ResetLink, or the error of a request that got no response. The
+// report contains all responses so far, also after an error.
 func Run(ctx context.Context, target Target, passed func(check string)) (*Report, error) {
 	contract, err := Load()
 	if err != nil {
@@ -92,7 +96,8 @@ func Run(ctx context.Context, target Target, passed func(check string)) (*Report
 	return s.report, nil
 }
 
-// ThrottledError is returned if the deployment returns 429 for a request of the suite, and the wait is too long.
+// ThrottledError is returned if a rate limit of the deployment is exceeded and the wait is too
+// long.
 type ThrottledError struct {
 	Check string
 	Wait  time.Duration

@@ -17,13 +17,13 @@ import (
 
 const (
 	responseTimeout = 30 * time.Second // including the body
-	maxWait         = time.Minute      // for a rate limit
-	maxTries        = 3                // of a request that exceeds a rate limit
+	maxWait         = time.Minute      // the longest Retry-After that the suite waits for
+	maxTries        = 3                // the number of attempts if a rate limit is exceeded
 	maxResponse     = 1 << 20          // bytes
 )
 
-// suite is one run. Its first error is its last: after it, nothing is sent, every response is empty and every condition
-// counts as fulfilled. So checks need no error handling.
+// suite is one run. It keeps the first error. After it, no requests are sent, responses are empty
+// and require does nothing, so that checks need no error handling.
 type suite struct {
 	ctx      context.Context
 	target   Target
@@ -32,18 +32,18 @@ type suite struct {
 	now      func() time.Time
 	report   *Report
 
-	check   string // the name of the running check
-	last    call
-	answer  *response // to last
-	err     error
-	account account // registered by checkRegister
+	check        string // the name of the running check
+	last         call
+	lastResponse *response // to last; nil: there was none
+	err          error
+	account      account // registered by checkRegister
 }
 
 // call is a request.
 type call struct {
-	method, path string // path may have a query
+	method, path string // the path may have a query
 	media, body  string
-	bearer       string // empty: no Authorization
+	bearer       string // the access token; empty: no Authorization header
 }
 
 // get returns a GET request.
@@ -62,8 +62,8 @@ func post(path string, members ...any) call {
 	return call{method: http.MethodPost, path: path, media: mediaJSON, body: string(encoded)}
 }
 
-// where returns the path without the query, which may contain a token.
-func (c call) where() string {
+// pathOnly returns the path without the query, which may contain a token.
+func (c call) pathOnly() string {
 	path, _, _ := strings.Cut(c.path, "?")
 	return path
 }
@@ -78,9 +78,9 @@ type response struct {
 	body   map[string]any
 }
 
-// text returns a member of the body, or of an object in it.
-func (a response) text(names ...string) string {
-	var value any = a.body
+// text returns a string in the body, or an empty one. The names are its path.
+func (r response) text(names ...string) string {
+	var value any = r.body
 	for _, name := range names {
 		members, _ := value.(map[string]any)
 		value = members[name]
@@ -89,15 +89,15 @@ func (a response) text(names ...string) string {
 	return text
 }
 
-// places returns the sorted places of a problem's validation errors.
-func (a response) places() []string {
+// places returns the sorted pointers and parameters of a problem's validation errors.
+func (r response) places() []string {
 	var places []string
-	list, _ := a.body["errors"].([]any)
+	list, _ := r.body["errors"].([]any)
 	for _, entry := range list {
-		invalid, _ := entry.(map[string]any)
-		place, is := invalid["pointer"].(string)
-		if !is {
-			place, _ = invalid["parameter"].(string)
+		validationError, _ := entry.(map[string]any)
+		place, ok := validationError["pointer"].(string)
+		if !ok {
+			place, _ = validationError["parameter"].(string)
 		}
 		places = append(places, place)
 	}
@@ -105,24 +105,24 @@ func (a response) places() []string {
 	return slices.Compact(places)
 }
 
-// expect sends a request and requires a response with this status that matches the OpenAPI document. If a rate limit is
-// exceeded, it waits and tries again.
+// expect sends a request and requires a response with this status that matches the OpenAPI
+// document. If a rate limit is exceeded, it waits and tries again.
 func (s *suite) expect(status int, c call) response {
-	a := s.send(c)
-	for tries := 1; a.status == http.StatusTooManyRequests && status != a.status; tries++ {
-		s.waitForLimit(a, tries)
-		a = s.send(c)
+	r := s.send(c)
+	for tries := 1; r.status == http.StatusTooManyRequests && status != r.status; tries++ {
+		s.waitForLimit(r, tries)
+		r = s.send(c)
 	}
-	s.require(a.status == status, "the status must be %d", status)
-	return a
+	s.require(r.status == status, "the status must be %d", status)
+	return r
 }
 
-// waitForLimit waits as long as a 429 response says.
-func (s *suite) waitForLimit(a response, tries int) {
+// waitForLimit waits for the time in the Retry-After header of a 429 response.
+func (s *suite) waitForLimit(r response, tries int) {
 	if s.err != nil {
 		return
 	}
-	seconds, _ := strconv.Atoi(a.header.Get("Retry-After")) // send has checked it
+	seconds, _ := strconv.Atoi(r.header.Get("Retry-After")) // send has checked it
 	pause := time.Duration(seconds) * time.Second
 	if pause > maxWait || tries == maxTries {
 		s.err = &ThrottledError{Check: s.check, Wait: pause}
@@ -131,23 +131,32 @@ func (s *suite) waitForLimit(a response, tries int) {
 	s.err = wait(s.ctx, pause)
 }
 
-// refuse is expect for a problem with this code.
+// refuse is like expect, but requires a problem with this code.
 func (s *suite) refuse(status int, code string, c call) response {
-	a := s.expect(status, c)
-	s.require(a.text("code") == code, "the problem's code must be %s", code)
-	return a
+	r := s.expect(status, c)
+	s.require(r.text("code") == code, "the problem's code must be %s", code)
+	return r
 }
 
-// require records a breach of the last response if a condition is not fulfilled.
-func (s *suite) require(fulfilled bool, format string, args ...any) {
-	if fulfilled || s.err != nil {
+// require records a breach by the last response if condition is false.
+func (s *suite) require(condition bool, format string, args ...any) {
+	if condition || s.err != nil {
 		return
 	}
-	breach := &Breach{Check: s.check, Call: s.last.method + " " + s.target.URL + s.last.where(), Reason: fmt.Sprintf(format, args...)}
-	if s.answer != nil {
-		breach.Response = s.answer.redacted()
+	breach := &Breach{
+		Check:  s.check,
+		Call:   s.last.method + " " + s.target.URL + s.last.pathOnly(),
+		Reason: fmt.Sprintf(format, args...),
+	}
+	if s.lastResponse != nil {
+		breach.Response = s.lastResponse.redacted()
 	}
 	s.err = breach
+}
+
+// note adds a note to the report.
+func (s *suite) note(format string, args ...any) {
+	s.report.Notes = append(s.report.Notes, fmt.Sprintf(format, args...))
 }
 
 // send sends a request and checks what applies to every response.
@@ -155,7 +164,7 @@ func (s *suite) send(c call) response {
 	if s.err != nil {
 		return response{}
 	}
-	s.last, s.answer = c, nil
+	s.last, s.lastResponse = c, nil
 	request, err := http.NewRequestWithContext(s.ctx, c.method, s.target.URL+c.path, strings.NewReader(c.body))
 	if err != nil {
 		s.err = err
@@ -168,67 +177,69 @@ func (s *suite) send(c call) response {
 		request.Header.Set("Authorization", "Bearer "+c.bearer)
 	}
 	started := s.now()
-	r, err := s.client.Do(request)
+	httpResponse, err := s.client.Do(request)
 	if err != nil {
-		if withURL, ok := errors.AsType[*url.Error](err); ok { // it contains the whole URL
+		if withURL, ok := errors.AsType[*url.Error](err); ok { // it contains the query
 			err = withURL.Err
 		}
-		s.err = fmt.Errorf("%s %s: %w", c.method, s.target.URL+c.where(), err)
+		s.err = fmt.Errorf("%s %s: %w", c.method, s.target.URL+c.pathOnly(), err)
 		return response{}
 	}
-	raw, err := io.ReadAll(io.LimitReader(r.Body, maxResponse))
-	if err := errors.Join(err, r.Body.Close()); err != nil {
-		s.err = fmt.Errorf("%s %s: the response is incomplete: %w", c.method, s.target.URL+c.where(), err)
+	raw, err := io.ReadAll(io.LimitReader(httpResponse.Body, maxResponse))
+	if err := errors.Join(err, httpResponse.Body.Close()); err != nil {
+		s.err = fmt.Errorf("%s %s: the response is incomplete: %w", c.method, s.target.URL+c.pathOnly(), err)
 		return response{}
 	}
 	took := s.now().Sub(started)
-	a := response{status: r.StatusCode, header: r.Header, raw: raw}
-	_ = json.Unmarshal(raw, &a.body) // Check reports an invalid body
-	s.answer = &a
-	s.report.add(s.contract.OperationAt(c.method, c.where()), r.StatusCode, took)
-	if err := s.contract.Check(c.where(), r, raw); err != nil {
+	r := response{status: httpResponse.StatusCode, header: httpResponse.Header, raw: raw}
+	_ = json.Unmarshal(raw, &r.body) // Check reports an invalid body
+	s.lastResponse = &r
+	s.report.add(s.contract.OperationAt(c.method, c.pathOnly()), r.status, took)
+	if err := s.contract.Check(c.pathOnly(), httpResponse, raw); err != nil {
 		s.require(false, "%v", err)
 	}
-	s.requireHeaders(a)
-	return a
+	s.requireHeaders(r)
+	return r
 }
 
-// requireHeaders checks the headers of every response.
-func (s *suite) requireHeaders(a response) {
-	id := a.header.Get("X-Request-Id")
+// requireHeaders checks the headers that every response must have.
+func (s *suite) requireHeaders(r response) {
+	id := r.header.Get("X-Request-Id")
 	s.require(len(id) == 36, "X-Request-Id must be a UUID")
-	if a.status >= 400 {
-		s.require(a.text("instance") == "urn:uuid:"+id, "the problem's instance must be the X-Request-Id")
+	if r.status >= 400 {
+		s.require(r.text("instance") == "urn:uuid:"+id, "the problem's instance must be the X-Request-Id")
 	}
 	for _, header := range []struct{ name, want string }{
 		{"X-Content-Type-Options", "nosniff"},
 		{"Referrer-Policy", "no-referrer"},
 	} {
-		s.require(a.header.Get(header.name) == header.want, "%s must be %s", header.name, header.want)
+		s.require(r.header.Get(header.name) == header.want, "%s must be %s", header.name, header.want)
 	}
-	policy := a.header.Get("Content-Security-Policy")
+	policy := r.header.Get("Content-Security-Policy")
 	s.require(strings.HasPrefix(policy, "default-src 'none'") && strings.Contains(policy, "frame-ancestors 'none'"),
 		"Content-Security-Policy must allow nothing, including frames")
-	s.require(a.status < 400 && a.header.Get("Access-Control-Allow-Origin") == "*" || a.header.Get("Cache-Control") == "no-store",
+	public := r.status < 400 && r.header.Get("Access-Control-Allow-Origin") == "*"
+	s.require(public || r.header.Get("Cache-Control") == "no-store",
 		"Cache-Control must be no-store unless the response is public")
 	if strings.HasPrefix(s.target.URL, "https:") {
-		s.require(strings.HasPrefix(a.header.Get("Strict-Transport-Security"), "max-age="), "Strict-Transport-Security must be set")
+		hsts := r.header.Get("Strict-Transport-Security")
+		s.require(strings.HasPrefix(hsts, "max-age="), "Strict-Transport-Security must be set")
 	}
 }
 
 // redacted returns the response as text without tokens, so that it can be logged.
-func (a response) redacted() string {
+func (r response) redacted() string {
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "%d %s\n", a.status, http.StatusText(a.status))
-	_ = a.header.Write(&text) // to memory
+	fmt.Fprintf(&text, "%d %s\n", r.status, http.StatusText(r.status))
+	_ = r.header.Write(&text) // a Buffer returns no errors
 	text.WriteString("\n")
-	if a.body == nil {
-		fmt.Fprintf(&text, "%.1000q", a.raw)
+	if r.body == nil {
+		fmt.Fprintf(&text, "%.1000q", r.raw)
 	} else {
 		shown := make(map[string]any)
-		for name, value := range a.body {
+		for name, value := range r.body {
 			shown[name] = value
-			if secret, is := value.(string); is && slices.Contains([]string{"accessToken", "refreshToken"}, name) {
+			if secret, ok := value.(string); ok && slices.Contains([]string{"accessToken", "refreshToken"}, name) {
 				shown[name] = fmt.Sprintf("(%d characters)", len(secret))
 			}
 		}

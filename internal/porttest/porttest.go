@@ -1,5 +1,5 @@
-// Package porttest finds addresses for servers that listen on what they are told: other programs, and those that are
-// started again.
+// Package porttest finds free ports for servers that cannot choose a port themselves: other
+// programs, and servers that are restarted on the same port.
 package porttest
 
 import (
@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-// Systems give whoever connects a port above these: one of those may be taken between asking for it and listening, and
-// while a server is down.
+// The ports are below those that the operating system uses for outgoing connections. Otherwise a
+// connection could take a port before the server listens on it, or while the server is restarted.
 const lowest, ports = 20000, 10000
 
-var given sync.Map // ports that Address has returned
+var returned sync.Map // the ports that Address has returned
 
-// Address is one of the loopback interface that nobody listens on, and that it returns once only.
+// Address returns a free loopback address. It returns each address only once.
 func Address(t testing.TB) string {
 	t.Helper()
 	for range ports {
@@ -29,7 +29,7 @@ func Address(t testing.TB) string {
 		if err := listener.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if _, before := given.LoadOrStore(port, true); !before {
+		if _, before := returned.LoadOrStore(port, true); !before {
 			return address
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// Anyone can register an account with someone else's email. Its name could be a scam, so emails
+// Anyone can register an account with someone else's email. The name could be a scam, so emails
 // must not contain it.
 func TestEmailsContainNoName(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
@@ -22,8 +22,9 @@ func TestEmailsContainNoName(t *testing.T) {
 		}
 		s.Forgot(t, email)
 		reset := s.NextEmail(t)
-		if answer := s.Reset(t, s.ResetToken(t, reset), "an even better horse"); answer.Status != http.StatusOK {
-			t.Fatalf("reset: %d %s", answer.Status, answer.Raw)
+		response := s.Reset(t, s.ResetToken(t, reset), "an even better horse")
+		if response.Status != http.StatusOK {
+			t.Fatalf("reset: %d %s", response.Status, response.Raw)
 		}
 		changed := s.NextEmail(t)
 		for _, message := range []servertest.Email{reset, changed} {

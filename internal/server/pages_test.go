@@ -16,8 +16,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// get requests a URL, as a browser does if accept is text/html. An empty host means that of the
-// URL.
+// get requests a URL. If host is empty, it is the host of the URL. With the Accept header
+// text/html, the server responds as to a browser.
 func get(t *testing.T, url, host, accept string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -52,8 +52,8 @@ var (
 	mailLinks = regexp.MustCompile(`href="mail/([^"]+)"`)
 )
 
-// crawl requests start and every page and asset that it leads to with relative URLs. It returns
-// their paths.
+// crawl requests start, and every page and asset that is linked from it on the same host. It
+// returns their paths.
 func crawl(t *testing.T, server, host, start string) map[string]bool {
 	t.Helper()
 	seen, todo := map[string]bool{start: true}, []string{start}
@@ -93,7 +93,7 @@ func TestPagesUnderEveryHostName(t *testing.T) {
 		seen := crawl(t, s.URL, host, "/")
 		for _, path := range []string{"/docs", "/openapi.yaml", "/reset-password", "/problems", "/problems/not_found"} {
 			if !seen[path] {
-				t.Errorf("nothing on %s leads to %s: %v", host, path, seen)
+				t.Errorf("no page on %s links to %s: %v", host, path, seen)
 			}
 		}
 		if icon, _ := get(t, s.URL+"/favicon.ico", host, "image/*"); icon.Header.Get("Content-Type") != "image/svg+xml" {
@@ -107,8 +107,8 @@ func TestPagesUnderEveryHostName(t *testing.T) {
 		request.Host = host
 		request.Header.Set("Content-Type", "application/json")
 		request.Header.Set("Origin", "http://"+host)
-		if answer := s.Send(t, request); answer.Status != http.StatusAccepted {
-			t.Errorf("the page on %s cannot use the API: %d %s", host, answer.Status, answer.Raw)
+		if response := s.Send(t, request); response.Status != http.StatusAccepted {
+			t.Errorf("the page on %s cannot use the API: %d %s", host, response.Status, response.Raw)
 		}
 	}
 }
@@ -140,7 +140,7 @@ func TestMailboxIsOnTheAdminListener(t *testing.T) {
 			seen := crawl(t, s.AdminURL, net.JoinHostPort(name, port), "/dev/mail")
 			for _, path := range paths {
 				if !seen[path] {
-					t.Errorf("nothing on %s leads to %s: %v", name, path, seen)
+					t.Errorf("no page on %s links to %s: %v", name, path, seen)
 				}
 			}
 		}

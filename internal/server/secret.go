@@ -27,12 +27,12 @@ func loadSecrets(c Config) ([]secret.Secret, error) {
 	return []secret.Secret{current, c.PreviousSecret}, nil
 }
 
-// loadSecretFile reads the secret in a file, and makes the file if it does not exist. Of several instances that
-// start at the same time, one makes it.
+// loadSecretFile reads the secret from a file, and creates the file if it does not exist. Several
+// instances may start at the same time: one creates the file and all of them read it.
 func loadSecretFile(path string) (secret.Secret, error) {
 	content, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = makeSecretFile(path); err == nil || errors.Is(err, fs.ErrExist) {
+		if err = createSecretFile(path); err == nil || errors.Is(err, fs.ErrExist) {
 			content, err = os.ReadFile(path) //nolint:gosec // as above
 		}
 	}
@@ -46,8 +46,9 @@ func loadSecretFile(path string) (secret.Secret, error) {
 	return loaded, nil
 }
 
-// makeSecretFile writes a new secret to path, complete and synced, or not at all. It does not replace a file.
-func makeSecretFile(path string) error {
+// createSecretFile writes a new secret to path, completely and synced, or not at all. It does not
+// replace an existing file.
+func createSecretFile(path string) error {
 	random := make([]byte, secret.MinBytes)
 	_, _ = rand.Read(random)                                                     // never fails (crypto/rand)
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // 0600
@@ -57,7 +58,7 @@ func makeSecretFile(path string) error {
 	_, err = fmt.Fprintln(file, base64.StdEncoding.EncodeToString(random))
 	err = errors.Join(err, file.Sync(), file.Close())
 	if err == nil {
-		err = os.Link(file.Name(), path) // fails if the file exists by now, which a rename would not
+		err = os.Link(file.Name(), path) // unlike a rename, it fails if the file exists
 	}
 	return errors.Join(err, os.Remove(file.Name()))
 }

@@ -17,7 +17,7 @@ import (
 const (
 	// purgeInterval is how often expired rows are deleted.
 	purgeInterval = time.Hour
-	// drainTimeout is how long in-flight requests may take after the server was asked to stop.
+	// drainTimeout is how long Serve waits for in-flight requests when it shuts down.
 	drainTimeout = 25 * time.Second
 )
 
@@ -38,8 +38,8 @@ func (s *Server) Addr() string { return s.apiListener.Addr().String() }
 // AdminAddr returns the address that the admin endpoints listen on, after Listen.
 func (s *Server) AdminAddr() string { return s.adminListener.Addr().String() }
 
-// Serve runs the API, the admin endpoints and the background work until ctx is done. Then it waits for
-// in-flight requests and emails. Listen must have been called.
+// Serve runs the API, the admin endpoints and the background work until ctx is done. Then it waits
+// for in-flight requests and emails. Call Listen first.
 func (s *Server) Serve(ctx context.Context) error {
 	api := httpapi.NewServer(s.handler, s.config.Log)
 	admin := httpapi.NewServer(s.admin, s.config.Log)
@@ -68,6 +68,7 @@ func (s *Server) ready(ctx context.Context) error {
 	return s.DB.CheckSchema(ctx)
 }
 
+// untilClosed ignores the error that http.Server returns after Shutdown.
 func untilClosed(err error) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

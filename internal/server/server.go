@@ -1,5 +1,4 @@
-// Package server assembles Sesame. [New] is the only wiring: `sesame serve`, the other commands and
-// the tests use it.
+// Package server assembles Sesame. `sesame serve`, the other commands and the tests all use [New].
 package server
 
 import (
@@ -27,8 +26,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/web"
 )
 
-// Config configures a Server. Fields without a comment are required and mean what the setting of
-// the same name means (see docs/configuration.md).
+// Config configures a Server. Fields without a comment are required. docs/configuration.md
+// describes the settings of the same names.
 type Config struct {
 	Addr, AdminAddr string // host:port
 	PublicURL       string // without a trailing slash
@@ -135,7 +134,8 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		DB: s.DB, Secrets: secrets, Algorithm: c.SigningAlgorithm, TokenLifetime: c.AccessTokenTTL, Now: c.Now,
 	})
 	if errors.Is(err, signing.ErrSealed) {
-		return fmt.Errorf("%w: SESAME_SECRET, or the file secret in the data folder, is not the one this database was created with", err)
+		return fmt.Errorf("%w: SESAME_SECRET, or the file secret in the data folder, "+
+			"is not the one this database was created with", err)
 	}
 	if err != nil {
 		return err

@@ -1,10 +1,13 @@
 import type { Tokens, TokenStorage } from "@sesame-auth/client";
 
 /**
- * Keeps the tokens in the browser's localStorage: a session outlives the page and is shared by all tabs. The price: any
- * script that runs on the page, an injected one too, can carry the refresh token away and use it elsewhere, until the
- * session ends or the two of them meet, which ends it. In memory, such a script can act only while the page is open.
- * Use it with a Content-Security-Policy that lets no foreign script run, or not at all.
+ * Keeps the tokens in the browser's localStorage, so that a session lasts longer than the page and is shared by all
+ * tabs.
+ *
+ * The risk: any script on the page, also an injected one, can steal the refresh token and use it elsewhere, until the
+ * session expires or is revoked. (It is revoked when both the page and the thief have used the token.) With tokens in
+ * memory, such a script can only act while the page is open. Use localStorage only with a Content-Security-Policy that
+ * blocks foreign scripts.
  */
 export function localStorageTokens(key = "sesame"): TokenStorage {
   return {

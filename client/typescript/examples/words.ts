@@ -1,10 +1,10 @@
 import { Problem } from "@sesame-auth/client";
 
-/** Returns what to tell a person. New codes may be added at any time: the default case shows their detail. */
+/** Returns a message for the user. New codes may be added at any time: the default case shows their detail. */
 export function words(problem: Problem): string {
   switch (problem.code) {
     case "validation_failed":
-      return problem.errors.map((one) => `${one.pointer ?? one.parameter}: ${one.detail}`).join("\n");
+      return problem.errors.map((error) => `${error.pointer ?? error.parameter}: ${error.detail}`).join("\n");
     case "email_taken":
       return "There is an account with this email. Log in, or reset the password.";
     case "invalid_access_token":

@@ -1,24 +1,28 @@
 import type { ProblemCode, WeakPasswordReason } from "./codes.js";
 import type { components } from "./openapi.js";
 
+/** One error in a request. Its detail can be shown to the user. */
 export type ValidationError = components["schemas"]["ValidationError"];
 
-/** An error response (RFC 9457). */
+/** An error response of the server (RFC 9457). */
 export class Problem extends Error {
   override readonly name = "Problem";
+  /** The HTTP status code. */
   readonly status: number;
-  /** For programs. Handle codes that you do not know by `status`. Undefined if the response is not from Sesame, but for
-   * example from a proxy. */
+  /**
+   * The type of the problem. New codes may be added at any time: handle unknown ones by `status`. Undefined if the
+   * response is not a problem document, for example because it is from a proxy.
+   */
   readonly code: ProblemCode | undefined;
-  /** A sentence for people. */
+  /** A sentence that can be shown to the user. */
   readonly detail: string;
-  /** With the code `validation_failed`, every error of the request. */
+  /** All errors in the request if the code is `validation_failed`. */
   readonly errors: ValidationError[];
-  /** With the code `weak_password`, why the password was rejected. */
+  /** Why the password was rejected if the code is `weak_password`. */
   readonly reason: WeakPasswordReason | undefined;
-  /** The id of the request in the log of the server. */
+  /** The id of the request, as in the server's log. */
   readonly instance: string | undefined;
-  /** The number of seconds to wait before the next attempt. */
+  /** How many seconds to wait before the next attempt. Undefined if the server did not say. */
   readonly retryAfter: number | undefined;
 
   constructor(response: Response, body: unknown) {

@@ -6,25 +6,26 @@ import { memory, type Tokens, type TokenStorage } from "./tokens.js";
 type Schemas = components["schemas"];
 
 export interface SessionOptions {
-  /** The URL of the server, such as https://auth.example.com */
+  /** The URL of the server, such as https://auth.example.com. */
   server: string;
-  /** Origins of services that get the access token too, such as https://api.example.com */
+  /** The services that also get the access token, such as https://api.example.com. */
   origins?: string[];
-  /** Keeps the tokens; in memory, unless given */
+  /** Stores the tokens. The default is `memory()`. */
   storage?: TokenStorage;
 }
 
-/** How long a refresh may take with its second try, and how long that waits at most, in milliseconds */
+/** The timeout of a refresh, including a retry, in milliseconds. */
 const refreshTimeout = 30_000;
+/** The maximum wait before the retry, in milliseconds. */
 const maxRetryAfter = 5_000;
 
-/** The challenge to a token that is expired, or whose session is over (RFC 6750, section 3.1) */
+/** Matches the challenge for a token that has expired or was revoked (RFC 6750, section 3.1). */
 const invalidToken = /\bbearer\b.*\berror="?invalid_token\b/i;
 
 /**
- * One user's session. What the server refuses is thrown as a Problem, what does not reach it as fetch throws it.
+ * The session of one user, who may be logged in or not.
  *
- * `fetch` sends the access token along. Any client that takes a fetch can use it, openapi-fetch for one.
+ * Methods throw a Problem if the server returns an error. If there is no response, they throw the error of fetch.
  */
 export class Session {
   readonly #origins: Set<string>;
@@ -32,66 +33,80 @@ export class Session {
   readonly #lock: string;
   readonly #anonymous;
   readonly #authorized;
-  #last: Promise<unknown> = Promise.resolve(); // of those who change the tokens
+  #last: Promise<unknown> = Promise.resolve(); // the last change of the tokens
   #refreshing: Promise<Tokens | undefined> | undefined;
-  #notBefore = 0; // of the next refresh ahead of expiry
+  #notBefore = 0; // after a failed refresh: no early refresh before this time
 
   constructor({ server, origins = [], storage = memory() }: SessionOptions) {
     this.#origins = new Set([server, ...origins].map((url) => new URL(url).origin));
     this.#storage = storage;
     this.#lock = `sesame ${server}`;
-    // The server answers with no redirects; passwords and refresh tokens would go along.
-    this.#anonymous = createClient<paths>({ baseUrl: server, redirect: "error" });
-    this.#authorized = createClient<paths>({ baseUrl: server, redirect: "error", fetch: (request) => this.fetch(request) });
+    // Sesame sends no redirects. Following one could send a password or a refresh token to another server.
+    const options = { baseUrl: server, redirect: "error" } as const;
+    this.#anonymous = createClient<paths>(options);
+    this.#authorized = createClient<paths>({ ...options, fetch: (request) => this.fetch(request) });
   }
 
-  /** Makes an account. It logs nobody in. */
+  /** Creates an account and returns its user. It does not log in. */
   async register(input: Schemas["RegisterInput"]): Promise<Schemas["User"]> {
-    return (await answer(this.#anonymous.POST("/auth/register", { body: input }))).user;
+    const { user } = await unwrap(this.#anonymous.POST("/auth/register", { body: input }));
+    return user;
   }
 
-  /** Opens a session in place of the one there is, which it does not end. */
+  /**
+   * Starts a session and stores its tokens. A session that exists already is replaced but not revoked; call logout
+   * first to do that.
+   */
   async login(email: string, password: string): Promise<void> {
     await this.#exclusively(async () => {
-      await this.#storage.save(await ask(() => this.#anonymous.POST("/auth/login", { body: { email, password } })));
+      const body = { email, password };
+      await this.#storage.save(await requestTokens(() => this.#anonymous.POST("/auth/login", { body })));
     });
   }
 
-  /** Ends the session and forgets the tokens. After an error the session is as it was. */
+  /** Revokes the session and deletes the tokens. After an error the tokens are kept, so logout can be called again. */
   async logout(): Promise<void> {
     await this.#exclusively(async () => {
       const tokens = await this.#storage.load();
       if (!tokens) return;
       const body = { refreshToken: tokens.refreshToken };
-      await unlessRefused(() => answer(this.#anonymous.POST("/auth/logout", { body })));
+      await unlessRejected(() => unwrap(this.#anonymous.POST("/auth/logout", { body })));
       await this.#storage.save(undefined);
     });
   }
 
-  /** Whose session it is, as the server knows it now; a session that ended elsewhere is an invalid_access_token. */
+  /**
+   * Asks the server for the user of the session. If there is no session, or it has ended, it throws a Problem with the
+   * code `invalid_access_token`.
+   */
   async authenticate(): Promise<Schemas["User"]> {
-    const { user } = await answer(this.#authorized.POST("/auth"));
-    if (!user) throw new Error("the server names no user");
+    const { user } = await unwrap(this.#authorized.POST("/auth"));
+    if (!user) throw new Error("the response contains no user");
     return user;
   }
 
-  /** Has a link mailed that resets the password, if the address has an account. */
+  /** Requests an email with a link to reset the password. It also succeeds if no account has this email. */
   async forgotPassword(email: string): Promise<void> {
-    await answer(this.#anonymous.POST("/auth/forgot-password", { body: { email } }));
+    await unwrap(this.#anonymous.POST("/auth/forgot-password", { body: { email } }));
   }
 
-  /** Sets a new password with the token of the mailed link, and ends every session of the account. */
+  /** Sets a new password with the token from the emailed link. It revokes all sessions of the account. */
   async resetPassword(token: string, password: string): Promise<void> {
-    await answer(this.#anonymous.POST("/auth/reset-password", { params: { query: { token } }, body: { password } }));
+    const params = { query: { token } };
+    await unwrap(this.#anonymous.POST("/auth/reset-password", { params, body: { password } }));
   }
 
   /**
-   * fetch with the access token, if the request goes to the server or a listed origin. The browser takes the token
-   * away from a redirect to another origin (Fetch Standard, section 4.4).
+   * Like the global fetch, but adds the access token if the request goes to the server or a listed origin. Other
+   * clients can use it too, for example openapi-fetch. On a redirect to another origin, the browser removes the token
+   * (Fetch Standard, section 4.4).
    *
-   * Tokens are refreshed when nine tenths of the access token's life are over, or when the answer is a 401 with
-   * error="invalid_token"; then the request is sent again, so its body is kept in memory. A refusal of the
-   * refresh ends the session, and the 401 is the caller's; any other failure is thrown, and the session is as it was.
+   * The tokens are refreshed when nine tenths of the access token's lifetime have passed, and when the response is a
+   * 401 with error="invalid_token". After a 401, the request is sent again, so its body is kept in memory.
+   *
+   * If the server rejects the refresh token, the session has ended: the tokens are deleted, and the caller gets the
+   * 401. If a refresh fails for another reason, the tokens are kept. Requests use the old access token while the
+   * server accepts it, and throw the error of the refresh afterwards.
    */
   readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     const request = new Request(input, init);
@@ -101,9 +116,9 @@ export class Session {
     const { tokens, failure } = await this.#current();
     const again = request.clone();
     const response = await fetch(authorized(request, tokens));
-    const asked = this.#origins.has(new URL(response.url).origin); // and not who it was redirected to
+    const fromOrigin = this.#origins.has(new URL(response.url).origin); // not redirected to another one
     const challenged = invalidToken.test(response.headers.get("WWW-Authenticate") ?? "");
-    if (!tokens || !asked || response.status !== 401 || !challenged) return response;
+    if (!tokens || !fromOrigin || response.status !== 401 || !challenged) return response;
     if (failure) throw failure.reason;
     const fresh = await this.#refresh(tokens);
     if (!fresh) return response;
@@ -111,7 +126,10 @@ export class Session {
     return fetch(authorized(again, fresh));
   };
 
-  /** The tokens to send, refreshed if it is time. Where that fails, they may still do: a tenth of their life is left. */
+  /**
+   * Returns the tokens to send, refreshed if they are due. If the refresh fails, it returns the old tokens, which may
+   * still work, and the failure.
+   */
   async #current(): Promise<{ tokens: Tokens | undefined; failure?: { reason: unknown } }> {
     const tokens = await this.#storage.load();
     if (!tokens || Date.now() < Math.max(tokens.refreshAt, this.#notBefore)) return { tokens };
@@ -122,17 +140,17 @@ export class Session {
     }
   }
 
-  /** The successors of tokens found stale, undefined if the session is over. All who call meanwhile share one. */
+  /** Returns the tokens that replace stale, or undefined if the session has ended. Concurrent calls share a refresh. */
   #refresh(stale: Tokens): Promise<Tokens | undefined> {
     this.#refreshing ??= this.#exclusively(async () => {
       const stored = await this.#storage.load();
       if (stored?.accessToken !== stale.accessToken) return stored; // another tab was faster
-      const fresh = await unlessRefused(() => this.#trade(stored.refreshToken));
+      const fresh = await unlessRejected(() => this.#exchange(stored.refreshToken));
       await this.#storage.save(fresh);
       return fresh;
     })
       .catch((reason: unknown) => {
-        this.#notBefore = Date.now() + maxRetryAfter; // until then requests go out with what they have, without waiting
+        this.#notBefore = Date.now() + maxRetryAfter; // until then, requests use the old tokens
         throw reason;
       })
       .finally(() => {
@@ -141,21 +159,24 @@ export class Session {
     return this.#refreshing;
   }
 
-  /** Retries once if the server was unreachable: within the grace period it returns the same tokens again. */
-  async #trade(refreshToken: string): Promise<Tokens> {
-    const signal = AbortSignal.timeout(refreshTimeout);
-    const trade = () => ask(() => this.#anonymous.POST("/auth/refresh-tokens", { body: { refreshToken }, signal }));
+  /**
+   * Exchanges a refresh token for new tokens. It retries once if the server is unavailable. Repeating the request is
+   * safe: within the grace period, the server returns the same new tokens again.
+   */
+  async #exchange(refreshToken: string): Promise<Tokens> {
+    const options = { body: { refreshToken }, signal: AbortSignal.timeout(refreshTimeout) };
+    const exchange = () => requestTokens(() => this.#anonymous.POST("/auth/refresh-tokens", options));
     try {
-      return await trade();
+      return await exchange();
     } catch (reason) {
       const wait = reason instanceof Problem ? (reason.retryAfter ?? 0) * 1000 : 0;
       if (wait > maxRetryAfter || (reason instanceof Problem && reason.status !== 503)) throw reason;
       await new Promise((resolve) => setTimeout(resolve, wait));
-      return await trade();
+      return await exchange();
     }
   }
 
-  /** One at a time changes the tokens: of this session, and by Web Locks of all tabs, where there are such. */
+  /** Runs one change of the tokens at a time, across all tabs if the browser supports Web Locks. */
   #exclusively<T>(change: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(() => {
       const locks = (globalThis.navigator as Navigator | undefined)?.locks as LockManager | undefined;
@@ -171,27 +192,30 @@ function authorized(request: Request, tokens: Tokens | undefined): Request {
   return request;
 }
 
-/** What openapi-fetch makes of an answer */
-interface Answer<T> {
+/** The result of a call of openapi-fetch. */
+interface Result<T> {
   data?: T;
   error?: unknown;
   response: Response;
 }
 
-async function answer<T>(call: Promise<Answer<T>>): Promise<T> {
+/** Returns the body of a response. Throws a Problem if it is not a success. */
+async function unwrap<T>(call: Promise<Result<T>>): Promise<T> {
   const { data, error, response } = await call;
   if (!response.ok || data === undefined) throw new Problem(response, error);
   return data;
 }
 
-async function ask(operation: () => Promise<Answer<Schemas["Tokens"]>>): Promise<Tokens> {
-  const asked = Date.now();
-  const { accessToken, refreshToken, expiresIn } = await answer(operation());
-  return { accessToken, refreshToken, refreshAt: asked + expiresIn * 900 };
+/** Calls an operation that returns tokens, and schedules their refresh. */
+async function requestTokens(operation: () => Promise<Result<Schemas["Tokens"]>>): Promise<Tokens> {
+  const started = Date.now();
+  const { accessToken, refreshToken, expiresIn } = await unwrap(operation());
+  const delay = expiresIn * 900; // nine tenths of the lifetime, in milliseconds
+  return { accessToken, refreshToken, refreshAt: started + delay };
 }
 
-/** undefined: the server says that the refresh token is worth nothing. */
-async function unlessRefused<T>(call: () => Promise<T>): Promise<T | undefined> {
+/** Returns the result of a call, or undefined if the server rejected the refresh token. */
+async function unlessRejected<T>(call: () => Promise<T>): Promise<T | undefined> {
   try {
     return await call();
   } catch (reason) {

@@ -1,23 +1,23 @@
-/** What a session goes on with. It is as good as a password. */
+/** The tokens of a session. Store them as securely as a password. */
 export interface Tokens {
   accessToken: string;
   refreshToken: string;
-  /** When to refresh, shortly before the access token expires: milliseconds, as of Date.now() */
+  /** When to refresh the tokens, shortly before the access token expires. In milliseconds, like Date.now(). */
   refreshAt: number;
 }
 
 /**
- * Keeps the tokens of one session. Where several tabs share it, they take turns by Web Locks, and each looks at what
- * is stored before it refreshes: a refresh token works once.
+ * Stores the tokens of one session. Several tabs can share it: they coordinate with Web Locks, and each checks for new
+ * tokens before it refreshes, because a refresh token can be used only once.
  */
 export interface TokenStorage {
-  /** The tokens; undefined: there is no session */
+  /** Returns the tokens, or undefined if there is no session. */
   load(): Tokens | undefined | Promise<Tokens | undefined>;
-  /** Stores the tokens; undefined: forgets them */
+  /** Stores the tokens. Undefined deletes them. */
   save(tokens: Tokens | undefined): void | Promise<void>;
 }
 
-/** A storage that ends with the page or the process. */
+/** Returns a storage in memory. The session is lost when the page is closed or the process ends. */
 export function memory(): TokenStorage {
   let tokens: Tokens | undefined;
   return {

@@ -1,13 +1,13 @@
-import { createServer, request as forward, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, request, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** A way to the server that counts what goes over it, and can answer instead. */
+/** A proxy in front of the server. It counts requests and can respond to them itself. */
 export interface Proxy {
   url: string;
-  /** Requests so far, by path */
+  /** The number of requests by path. */
   sent: Map<string, number>;
-  /** Answers a request itself and says so */
-  instead: (request: IncomingMessage, response: ServerResponse) => boolean;
+  /** Responds to a request and returns true, or returns false to forward it. */
+  intercept: (request: IncomingMessage, response: ServerResponse) => boolean;
   refreshes(): number;
   close(): void;
 }
@@ -17,19 +17,20 @@ export async function proxy(server: string): Promise<Proxy> {
   const listener = createServer((incoming, outgoing) => {
     const path = incoming.url ?? "";
     sent.set(path, (sent.get(path) ?? 0) + 1);
-    if (p.instead(incoming, outgoing)) return;
-    const onward = forward(server + path, { method: incoming.method, headers: incoming.headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(outgoing);
+    if (p.intercept(incoming, outgoing)) return;
+    const { method, headers } = incoming;
+    const forwarded = request(server + path, { method, headers }, (response) => {
+      outgoing.writeHead(response.statusCode ?? 502, response.headers);
+      response.pipe(outgoing);
     });
-    onward.on("error", () => outgoing.destroy());
-    incoming.pipe(onward);
+    forwarded.on("error", () => outgoing.destroy());
+    incoming.pipe(forwarded);
   });
   await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
   const p: Proxy = {
     url: `http://127.0.0.1:${(listener.address() as AddressInfo).port}`,
     sent,
-    instead: () => false,
+    intercept: () => false,
     refreshes: () => sent.get("/auth/refresh-tokens") ?? 0,
     close: () => {
       listener.close();
@@ -39,7 +40,13 @@ export async function proxy(server: string): Promise<Proxy> {
   return p;
 }
 
-export function problem(response: ServerResponse, status: number, code: string, headers: Record<string, string> = {}): true {
+/** Responds with a problem document, and returns true for `intercept`. */
+export function problem(
+  response: ServerResponse,
+  status: number,
+  code: string,
+  headers: Record<string, string> = {},
+): true {
   response.writeHead(status, { "Content-Type": "application/problem+json", ...headers });
   response.end(JSON.stringify({ type: "about:blank", title: "T", status, detail: "D.", code, instance: "urn:uuid:1" }));
   return true;

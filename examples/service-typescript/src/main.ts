@@ -1,4 +1,4 @@
-// A service of its own that accepts Sesame's access tokens: GET /whoami returns the user of the token.
+// A service that accepts Sesame's access tokens: GET /whoami returns the user of the token.
 //
 //   npm ci && npm run build
 //   npm start -- --issuer http://127.0.0.1:8080 --audience http://127.0.0.1:8080
@@ -17,15 +17,15 @@ const { values } = parseArgs({
 });
 const { issuer, audience } = values;
 
-// The server allows its keys to be kept for five minutes. A token under an unknown key has them fetched before that,
-// once a second at most: jose's own 30 seconds would refuse good tokens after a key was revoked.
+// The server allows keys to be cached for five minutes. If a token has an unknown key, they are fetched again, at most
+// once a second. With jose's default of 30 seconds, valid tokens would be refused for a while after a key was revoked.
 const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`), {
   cacheMaxAge: 300_000,
   cooldownDuration: 1_000,
 });
 
-// Errors of the token. Any other error means that the keys could not be fetched, so the token could not be checked.
-const refusals = [
+// The errors of an invalid token. Any other error means that the keys could not be fetched.
+const tokenErrors = [
   errors.JWTInvalid, errors.JWTExpired, errors.JWTClaimValidationFailed, errors.JWSInvalid,
   errors.JWSSignatureVerificationFailed, errors.JOSEAlgNotAllowed, errors.JOSENotSupported, errors.JWKSNoMatchingKey,
 ];
@@ -44,23 +44,27 @@ async function userOf(authorization: string): Promise<string> {
 }
 
 const server = createServer((request, response) => {
-  const answer = (status: number, body: object, headers: Record<string, string> = {}): void => {
+  const respond = (status: number, body: object, headers: Record<string, string> = {}): void => {
     const type = status < 400 ? "application/json" : "application/problem+json";
     response.writeHead(status, { "Content-Type": type, ...headers }).end(JSON.stringify(body));
   };
   const { authorization } = request.headers;
   if (request.method !== "GET" || request.url !== "/whoami") {
-    return answer(404, { title: "Not Found", status: 404 });
+    return respond(404, { title: "Not Found", status: 404 });
   }
   if (authorization === undefined) {
-    return answer(401, { title: "Unauthorized", status: 401 }, { "WWW-Authenticate": 'Bearer realm="sesame"' });
+    return respond(401, { title: "Unauthorized", status: 401 }, { "WWW-Authenticate": 'Bearer realm="sesame"' });
   }
   userOf(authorization).then(
-    (user) => answer(200, { user }),
-    (error: unknown) =>
-      refusals.some((refusal) => error instanceof refusal)
-        ? answer(401, { title: "Unauthorized", status: 401 }, { "WWW-Authenticate": 'Bearer realm="sesame", error="invalid_token"' })
-        : answer(503, { title: "Service Unavailable", status: 503 }, { "Retry-After": "2" }),
+    (user) => respond(200, { user }),
+    (error: unknown) => {
+      if (tokenErrors.some((tokenError) => error instanceof tokenError)) {
+        const challenge = 'Bearer realm="sesame", error="invalid_token"';
+        respond(401, { title: "Unauthorized", status: 401 }, { "WWW-Authenticate": challenge });
+      } else {
+        respond(503, { title: "Service Unavailable", status: 503 }, { "Retry-After": "2" });
+      }
+    },
   );
 });
 server.listen(Number(values.port), "127.0.0.1", () => {

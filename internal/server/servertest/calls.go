@@ -15,10 +15,10 @@ import (
 	"testing"
 )
 
-// Password is the one of the users that NewUser makes.
+// Password is the password of the users that Register and NewUser register.
 const Password = "correct horse battery staple"
 
-// Answer is what the server answered.
+// Answer is a response.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -26,35 +26,36 @@ type Answer struct {
 	Body   map[string]any
 }
 
-// Text is a member of the body.
+// Text returns a string field of the JSON body, or an empty string.
 func (a Answer) Text(name string) string {
 	text, _ := a.Body[name].(string)
 	return text
 }
 
-// Code is the problem's code.
+// Code returns the code of a problem.
 func (a Answer) Code() string { return a.Text("code") }
 
-// Errors returns the validation errors of a problem, each as "place code: detail". The place is a JSON pointer, or ? and
-// the name of a parameter.
+// Errors returns the validation errors of a problem, each as "place code: detail". The place is a
+// JSON pointer, or "?" and the name of a parameter.
 func (a Answer) Errors() []string {
 	var errors []string
 	list, _ := a.Body["errors"].([]any)
 	for _, entry := range list {
-		one, _ := entry.(map[string]any)
-		place, ok := one["pointer"]
+		fields, _ := entry.(map[string]any)
+		place, ok := fields["pointer"]
 		if !ok {
-			place = fmt.Sprintf("?%v", one["parameter"])
+			place = fmt.Sprintf("?%v", fields["parameter"])
 		}
-		errors = append(errors, fmt.Sprintf("%v %v: %v", place, one["code"], one["detail"]))
+		errors = append(errors, fmt.Sprintf("%v %v: %v", place, fields["code"], fields["detail"]))
 	}
 	return errors
 }
 
-// Metrics is what Prometheus would get.
+// Metrics returns the metrics in the text format of Prometheus.
 func (s *Server) Metrics(t testing.TB) string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.AdminURL+"/metrics", nil) // t's has ended when the canaries are looked for
+	ctx := context.Background() // the context of t is done when the canaries are checked
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.AdminURL+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,11 +70,12 @@ func (s *Server) Metrics(t testing.TB) string {
 	return string(text)
 }
 
-// Metric is the value of one series, named as Prometheus writes it; false if there is none.
+// Metric returns the value of a series, given as in the text format. found is false if there is
+// none.
 func (s *Server) Metric(t testing.TB, series string) (value float64, found bool) {
 	t.Helper()
 	for line := range strings.Lines(s.Metrics(t)) {
-		if text, is := strings.CutPrefix(line, series+" "); is {
+		if text, ok := strings.CutPrefix(line, series+" "); ok {
 			value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 			if err != nil {
 				t.Fatal(err)
@@ -84,7 +86,7 @@ func (s *Server) Metric(t testing.TB, series string) (value float64, found bool)
 	return 0, false
 }
 
-// Do sends a request with a body as it is, and headers in pairs.
+// Do sends a request. headers are alternating names and values.
 func (s *Server) Do(t testing.TB, method, path, body string, headers ...string) Answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, bytes.NewBufferString(body))
@@ -112,9 +114,9 @@ func (s *Server) Send(t testing.TB, request *http.Request) Answer {
 	if err := response.Body.Close(); err != nil {
 		t.Error(err)
 	}
-	answer := Answer{Status: response.StatusCode, Header: response.Header, Raw: string(raw)}
-	_ = json.Unmarshal(raw, &answer.Body) // pages are not JSON
-	return answer
+	result := Answer{Status: response.StatusCode, Header: response.Header, Raw: string(raw)}
+	_ = json.Unmarshal(raw, &result.Body) // pages are not JSON
+	return result
 }
 
 // Post sends a JSON body, given as alternating names and values.
@@ -132,47 +134,47 @@ func (s *Server) Post(t testing.TB, path string, members ...any) Answer {
 }
 
 // Register registers a user with Password.
-func (s *Server) Register(t testing.TB, address string) Answer {
+func (s *Server) Register(t testing.TB, email string) Answer {
 	t.Helper()
-	return s.Post(t, "/auth/register", "name", "Ada", "email", address, "password", Password, "confirm", Password)
+	return s.Post(t, "/auth/register", "name", "Ada", "email", email, "password", Password, "confirm", Password)
 }
 
 var users atomic.Int64
 
-// NewUser registers a user and returns the address.
+// NewUser registers a user with Password and returns the email.
 func (s *Server) NewUser(t testing.TB) string {
 	t.Helper()
-	address := fmt.Sprintf("user%d@example.com", users.Add(1))
-	if answer := s.Register(t, address); answer.Status != http.StatusCreated {
-		t.Fatalf("register: %d %s", answer.Status, answer.Raw)
+	email := fmt.Sprintf("user%d@example.com", users.Add(1))
+	if response := s.Register(t, email); response.Status != http.StatusCreated {
+		t.Fatalf("register: %d %s", response.Status, response.Raw)
 	}
-	return address
+	return email
 }
 
-// Tokens are a session's.
+// Tokens are the tokens of a session.
 type Tokens struct{ Access, Refresh string }
 
-// Login logs in with Password.
-func (s *Server) Login(t testing.TB, address string) Tokens {
+// Login logs in with Password. It must succeed.
+func (s *Server) Login(t testing.TB, email string) Tokens {
 	t.Helper()
-	return s.tokens(t, s.Post(t, "/auth/login", "email", address, "password", Password))
+	return s.tokens(t, s.Post(t, "/auth/login", "email", email, "password", Password))
 }
 
-// Refresh trades a refresh token, which must succeed.
+// Refresh exchanges a refresh token. It must succeed.
 func (s *Server) Refresh(t testing.TB, refreshToken string) Tokens {
 	t.Helper()
 	return s.tokens(t, s.TryRefresh(t, refreshToken))
 }
 
-func (s *Server) tokens(t testing.TB, answer Answer) Tokens {
+func (s *Server) tokens(t testing.TB, response Answer) Tokens {
 	t.Helper()
-	if answer.Status != http.StatusOK {
-		t.Fatalf("no tokens: %d %s", answer.Status, answer.Raw)
+	if response.Status != http.StatusOK {
+		t.Fatalf("no tokens: %d %s", response.Status, response.Raw)
 	}
-	return Tokens{Access: answer.Text("accessToken"), Refresh: answer.Text("refreshToken")}
+	return Tokens{Access: response.Text("accessToken"), Refresh: response.Text("refreshToken")}
 }
 
-// TryRefresh presents a refresh token.
+// TryRefresh exchanges a refresh token and returns the response, which may be an error.
 func (s *Server) TryRefresh(t testing.TB, refreshToken string) Answer {
 	t.Helper()
 	return s.Post(t, "/auth/refresh-tokens", "refreshToken", refreshToken)
@@ -184,16 +186,16 @@ func (s *Server) Logout(t testing.TB, refreshToken string) Answer {
 	return s.Post(t, "/auth/logout", "refreshToken", refreshToken)
 }
 
-// Authenticate presents an access token.
+// Authenticate calls POST /auth with an access token.
 func (s *Server) Authenticate(t testing.TB, accessToken string) Answer {
 	t.Helper()
 	return s.Do(t, http.MethodPost, "/auth", "", "Authorization", "Bearer "+accessToken)
 }
 
 // Forgot requests a reset link.
-func (s *Server) Forgot(t testing.TB, address string) Answer {
+func (s *Server) Forgot(t testing.TB, email string) Answer {
 	t.Helper()
-	return s.Post(t, "/auth/forgot-password", "email", address)
+	return s.Post(t, "/auth/forgot-password", "email", email)
 }
 
 // Reset sets a new password.
@@ -202,22 +204,22 @@ func (s *Server) Reset(t testing.TB, resetToken, password string) Answer {
 	return s.Post(t, "/auth/reset-password?token="+url.QueryEscape(resetToken), "password", password)
 }
 
-// ExpectDead asserts that a session is over: neither of its tokens opens anything.
+// ExpectDead requires that a session has ended: both of its tokens are refused.
 func (s *Server) ExpectDead(t testing.TB, tokens Tokens) {
 	t.Helper()
-	if answer := s.Authenticate(t, tokens.Access); answer.Status != http.StatusUnauthorized {
-		t.Errorf("the access token of a dead session answers %d", answer.Status)
+	if response := s.Authenticate(t, tokens.Access); response.Status != http.StatusUnauthorized {
+		t.Errorf("the access token of an ended session returns %d", response.Status)
 	}
-	if answer := s.TryRefresh(t, tokens.Refresh); answer.Status != http.StatusUnauthorized {
-		t.Errorf("the refresh token of a dead session answers %d", answer.Status)
+	if response := s.TryRefresh(t, tokens.Refresh); response.Status != http.StatusUnauthorized {
+		t.Errorf("the refresh token of an ended session returns %d", response.Status)
 	}
 }
 
-// ExpectLive asserts that a session goes on, and returns its next tokens.
+// ExpectLive requires that a session is valid, and returns its next tokens.
 func (s *Server) ExpectLive(t testing.TB, tokens Tokens) Tokens {
 	t.Helper()
-	if answer := s.Authenticate(t, tokens.Access); answer.Status != http.StatusOK {
-		t.Errorf("the access token of a live session answers %d %s", answer.Status, answer.Raw)
+	if response := s.Authenticate(t, tokens.Access); response.Status != http.StatusOK {
+		t.Errorf("the access token of a valid session returns %d %s", response.Status, response.Raw)
 	}
 	return s.Refresh(t, tokens.Refresh)
 }

@@ -16,18 +16,19 @@ import (
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 )
 
-// canaries are the secrets that went over the wire. None may be at rest anywhere.
+// canaries are the secrets that were sent over the network. None of them may appear in the
+// database, the log, the metrics or the body of an error.
 type canaries struct {
 	mu      sync.Mutex
 	secrets map[string]bool
-	dumped  string
+	dumped  string // the content of the database, and the bodies of errors
 }
 
-// secretFields are the members of bodies that hold secrets.
+// secretFields are the fields of bodies that contain secrets.
 var secretFields = []string{"password", "confirm", "accessToken", "refreshToken"}
 
 func (c *canaries) add(secret string) {
-	if len(secret) < 8 { // shorter ones occur in ids and times by chance
+	if len(secret) < 8 { // shorter ones can occur in ids and times by chance
 		return
 	}
 	c.mu.Lock()
@@ -50,7 +51,7 @@ func (c *canaries) addBody(body []byte) {
 	}
 }
 
-// watch collects the secrets of requests and answers.
+// watch collects the secrets in requests and responses.
 func (c *canaries) watch(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(request *http.Request) (*http.Response, error) {
 		c.add(request.URL.Query().Get("token"))
@@ -73,7 +74,7 @@ func (c *canaries) watch(next http.RoundTripper) http.RoundTripper {
 		}
 		response.Body = io.NopCloser(bytes.NewReader(body))
 		if response.StatusCode >= http.StatusBadRequest {
-			c.refuseEcho(body)
+			c.addError(body)
 		}
 		c.addBody(body)
 		return response, nil
@@ -84,20 +85,20 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// refuseEcho notes an error's body, to be searched like the log.
-func (c *canaries) refuseEcho(body []byte) {
+// addError records the body of an error. An error must not repeat a secret of its request.
+func (c *canaries) addError(body []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dumped += string(body)
 }
 
-// dump reads every row of every table as text, and the SQLite file as bytes.
+// dump records every row of every table, and the files of a SQLite database.
 func (c *canaries) dump(t testing.TB, s *Server) {
 	t.Helper()
 	var dump strings.Builder
-	db := s.DB.WithContext(context.Background()) // the test's context has ended
+	db := s.DB.WithContext(context.Background()) // the context of t is done
 	if s.DB.Ping(context.Background()) != nil {
-		return // the test has closed the database, after a dump
+		return // CloseDatabase has dumped it
 	}
 	for _, table := range databasetest.Tables(t, s.DB) {
 		var rows []map[string]any
@@ -116,7 +117,7 @@ func (c *canaries) dump(t testing.TB, s *Server) {
 	var files []string
 	if err := db.Raw("SELECT file FROM pragma_database_list WHERE file <> ''").Scan(&files).Error; err == nil {
 		for _, file := range files {
-			parts, err := filepath.Glob(file + "*") // the write-ahead log beside it
+			parts, err := filepath.Glob(file + "*") // including the write-ahead log
 			if err != nil {
 				t.Error(err)
 			}
@@ -134,6 +135,7 @@ func (c *canaries) dump(t testing.TB, s *Server) {
 	c.dumped += dump.String()
 }
 
+// check requires that no secret appears where it must not.
 func (c *canaries) check(t testing.TB, s *Server) {
 	t.Helper()
 	c.dump(t, s)
@@ -142,13 +144,13 @@ func (c *canaries) check(t testing.TB, s *Server) {
 	defer c.mu.Unlock()
 	for secret := range c.secrets {
 		if strings.Contains(c.dumped, secret) {
-			t.Errorf("a secret of the test stands in the database or in an error's body: %q", secret)
+			t.Errorf("the database or the body of an error contains the secret %q", secret)
 		}
 		if strings.Contains(metrics, secret) {
-			t.Errorf("a secret of the test stands in the metrics: %q", secret)
+			t.Errorf("the metrics contain the secret %q", secret)
 		}
 		if strings.Contains(log, secret) {
-			t.Errorf("a secret of the test stands in the log: %q", secret)
+			t.Errorf("the log contains the secret %q", secret)
 		}
 	}
 }

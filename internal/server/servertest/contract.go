@@ -11,7 +11,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/conformance"
 )
 
-// Contract is the contract, and what was seen of it.
+// Contract is the OpenAPI document. It records which responses have been seen.
 type Contract struct {
 	*conformance.Contract
 
@@ -19,20 +19,21 @@ type Contract struct {
 	seen map[string]bool // "engine operationId status"
 }
 
-// Load reads the contract.
+// Load loads the OpenAPI document.
 func Load() (*Contract, error) {
 	contract, err := conformance.Load()
 	return &Contract{Contract: contract, seen: make(map[string]bool)}, err
 }
 
-// Transport is an http.RoundTripper that reports to t whatever the contract does not allow. engine is what
-// the answers are counted under.
+// Transport returns an http.RoundTripper that checks every response against the OpenAPI document,
+// reports errors to t, and records the responses for engine.
 func (c *Contract) Transport(t testing.TB, engine string) http.RoundTripper {
 	t.Helper()
 	return &transport{contract: c, t: t, engine: engine, base: &http.Transport{MaxIdleConnsPerHost: 128}}
 }
 
-// Unseen lists the documented answers that no Transport has seen for engine: "operationId status".
+// Unseen returns the documented responses that no Transport has recorded for engine, each as
+// "operationId status".
 func (c *Contract) Unseen(engine string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,7 +69,8 @@ func (tr *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	if err := tr.contract.Check(request.URL.Path, response, body); err != nil {
-		tr.t.Errorf("%s %s answered %d, against the contract: %v\n%s", request.Method, request.URL.Path, response.StatusCode, err, body)
+		tr.t.Errorf("%s %s: the response %d differs from the OpenAPI document: %v\n%s",
+			request.Method, request.URL.Path, response.StatusCode, err, body)
 	}
 	if operation := tr.contract.OperationAt(request.Method, request.URL.Path); operation != "" {
 		tr.contract.mu.Lock()

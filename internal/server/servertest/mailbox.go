@@ -29,7 +29,8 @@ type mailbox struct {
 func newMailbox(t testing.TB) *mailbox {
 	t.Helper()
 	box := &mailbox{emails: make(chan Email, 1000)}
-	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &delivery{box: box}, nil }))
+	newSession := func(*smtp.Conn) (smtp.Session, error) { return &delivery{box: box}, nil }
+	server := smtp.NewServer(smtp.BackendFunc(newSession))
 	server.Domain = "localhost"
 	var config net.ListenConfig
 	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -50,6 +51,7 @@ func newMailbox(t testing.TB) *mailbox {
 	return box
 }
 
+// delivery is the smtp.Session that receives an email.
 type delivery struct {
 	box *mailbox
 	to  string
@@ -84,7 +86,7 @@ func (s *Server) NextEmail(t testing.TB) Email {
 	}
 }
 
-// Emails returns the emails that have arrived.
+// Emails returns the emails that have arrived since the last call, without waiting.
 func (s *Server) Emails() []Email {
 	var emails []Email
 	for {

@@ -1,6 +1,8 @@
-// Package servertest runs Sesame in a test's process, exactly as `sesame serve` does: on a real database, with real
-// listeners, sending emails to a real SMTP server. Its client checks every response against the OpenAPI document.
-// When the test ends, no secret that was sent over the network may be in the database, the log or the metrics.
+// Package servertest runs Sesame in the process of a test, exactly as `sesame serve` does: with a
+// real database, real listeners and a real SMTP server.
+//
+// Its HTTP client checks every response against the OpenAPI document. At the end of the test, no
+// secret that was sent over the network may appear in the database, the log or the metrics.
 package servertest
 
 import (
@@ -25,13 +27,15 @@ import (
 	"github.com/sesame-auth/sesame/internal/signing"
 )
 
-// PublicURL is the configured public URL. Emailed links begin with it, wherever the server really listens.
+// PublicURL is the configured public URL. Links in emails begin with it, although the server
+// listens elsewhere.
 const PublicURL = "https://auth.example.test"
 
-// Secret is the installation's secret. It is the same in every test, so that tests can make tokens themselves.
+// Secret is the SESAME_SECRET of every test. It is exported so that tests can create tokens
+// themselves.
 var Secret = secret.Secret("a secret of thirty-two bytes, and more")
 
-// Document is the OpenAPI document that every response is checked against.
+// Document returns the OpenAPI document that every response is checked against.
 var Document = sync.OnceValue(func() *Contract {
 	contract, err := Load()
 	if err != nil {
@@ -45,8 +49,8 @@ type Server struct {
 	*server.Server
 
 	URL      string
-	AdminURL string       // of the admin listener
-	Client   *http.Client // checks responses
+	AdminURL string       // the URL of the admin listener
+	Client   *http.Client // checks every response
 	Clock    *clocktest.Clock
 	Log      *Log
 
@@ -58,30 +62,36 @@ type Server struct {
 // Options change the configuration of a test's server. The zero value is the default configuration.
 type Options struct {
 	RefreshGrace time.Duration // 0: 30 s; negative: none
-	WithoutKeys  bool          // the operations that need signing keys panic
+	WithoutKeys  bool          // there are no signing keys: operations that need them panic
 	NoHashing    bool          // no password can be hashed in time
-	Throttle     bool          // limits are on; most tests make more requests from one IP address than they allow
-	BehindProxy  bool          // the client is a trusted proxy: its X-Forwarded-For counts
-	CORSOrigins  string        // whose pages may call the API, separated by commas
+	Throttle     bool          // rate limits are on; most tests send too many requests for them
+	BehindProxy  bool          // the client is a trusted proxy: X-Forwarded-For is used
+	CORSOrigins  string        // SESAME_CORS_ORIGINS
 	Mailbox      bool          // there is no SMTP server: emails become files, which /dev/mail shows
 }
 
-// Start runs a server on an empty database until the test ends.
+// Start runs a server with an empty database until the test ends.
 func Start(t testing.TB, engine databasetest.Engine, options Options) *Server {
 	t.Helper()
 	return StartOn(t, engine, databasetest.URL(t, engine), options)
 }
 
-// Beside runs another instance on the same database.
+// Beside starts another instance with the same database.
 func (s *Server) Beside(t testing.TB, engine databasetest.Engine, options Options) *Server {
 	t.Helper()
 	return StartOn(t, engine, s.databaseURL, options)
 }
 
-// StartOn is Start on a given database.
+// StartOn is like Start, but with a given database.
 func StartOn(t testing.TB, engine databasetest.Engine, databaseURL string, options Options) *Server {
 	t.Helper()
-	s := &Server{Clock: &clocktest.Clock{}, Log: &Log{}, databaseURL: databaseURL, mailbox: newMailbox(t), canaries: &canaries{}}
+	s := &Server{
+		Clock:       &clocktest.Clock{},
+		Log:         &Log{},
+		databaseURL: databaseURL,
+		mailbox:     newMailbox(t),
+		canaries:    &canaries{},
+	}
 	var err error
 	if s.Server, err = server.New(t.Context(), s.config(t, options)); err != nil {
 		t.Fatal(err)
@@ -145,7 +155,7 @@ func (s *Server) config(t testing.TB, options Options) server.Config {
 	return config
 }
 
-// serve serves until the test ends.
+// serve runs the server until the test ends.
 func (s *Server) serve(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -180,7 +190,7 @@ func serveHandler(t testing.TB, server *http.Server) string {
 	return "http://" + listener.Addr().String()
 }
 
-// CloseDatabase closes the database, as an outage does.
+// CloseDatabase closes the database to simulate an outage.
 func (s *Server) CloseDatabase(t testing.TB) {
 	t.Helper()
 	s.canaries.dump(t, s)
@@ -189,20 +199,20 @@ func (s *Server) CloseDatabase(t testing.TB) {
 	}
 }
 
-// Log keeps what the server logs.
+// Log records the log of the server.
 type Log struct {
 	mu      sync.Mutex
 	content bytes.Buffer
 }
 
-// Write takes one line.
+// Write appends a line.
 func (l *Log) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.content.Write(line)
 }
 
-// String is everything so far.
+// String returns the log so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
