@@ -77,7 +77,7 @@ type Config struct {
 	Server string
 	// Origins are the services that also get the access token, such as https://api.example.com.
 	Origins []string
-	// Store stores the tokens. The default is a new Memory.
+	// Store stores the tokens. The default is a new MemoryStore.
 	Store Store
 	// Transport sends the requests. The default is http.DefaultTransport.
 	Transport http.RoundTripper
@@ -101,7 +101,7 @@ type Client struct {
 func New(config Config) (*Client, error) {
 	c := &Client{origins: make(map[string]bool), store: config.Store, base: config.Transport, now: time.Now}
 	if c.store == nil {
-		c.store = &Memory{}
+		c.store = &MemoryStore{}
 	}
 	if c.base == nil {
 		c.base = http.DefaultTransport

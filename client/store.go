@@ -34,22 +34,22 @@ type Store interface {
 	Update(ctx context.Context, change func(Tokens) (Tokens, error)) error
 }
 
-// Memory is a Store that keeps the tokens in memory. The zero value is ready to use.
-type Memory struct {
+// MemoryStore is a Store that keeps the tokens in memory. The zero value is ready to use.
+type MemoryStore struct {
 	updating sync.Mutex // held during an Update
 	mu       sync.Mutex
 	tokens   Tokens
 }
 
 // Load returns the tokens.
-func (m *Memory) Load(context.Context) (Tokens, error) {
+func (m *MemoryStore) Load(context.Context) (Tokens, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.tokens, nil
 }
 
 // Update replaces the tokens with the result of change.
-func (m *Memory) Update(_ context.Context, change func(Tokens) (Tokens, error)) error {
+func (m *MemoryStore) Update(_ context.Context, change func(Tokens) (Tokens, error)) error {
 	m.updating.Lock()
 	defer m.updating.Unlock()
 	tokens, err := change(m.tokens)

@@ -145,7 +145,7 @@ func TestKeysAreFetchedOnce(t *testing.T) {
 
 // However many tokens have unknown keys, the keys are fetched only once a second. A new key is
 // found.
-func TestForgedKids(t *testing.T) {
+func TestUnknownKeys(t *testing.T) {
 	k, next := newKey(t, "ES256", "kid"), newKey(t, "EdDSA", "next")
 	from := newIssuer(t, k)
 	verifier := from.verifier(t)
@@ -159,7 +159,7 @@ func TestForgedKids(t *testing.T) {
 		for range 20 {
 			all.Go(func() {
 				for range 50 {
-					expect(t, verifier, "forged", forged, verify.ErrToken)
+					expect(t, verifier, "forged", forged, verify.ErrInvalidToken)
 				}
 			})
 		}
@@ -173,7 +173,7 @@ func TestForgedKids(t *testing.T) {
 		from.expectRequests(t, "in a later second", 1)
 	}
 	from.publish(t, "public, max-age=300", next, k)
-	expect(t, verifier, "in the same second", later, verify.ErrToken)
+	expect(t, verifier, "in the same second", later, verify.ErrInvalidToken)
 	from.clock.advance(time.Second)
 	expect(t, verifier, "the new key", later, nil)
 	expect(t, verifier, "the old key", current, nil)
@@ -181,7 +181,7 @@ func TestForgedKids(t *testing.T) {
 }
 
 // Keys are cached for as long as the response specifies. After that, a revoked key is refused.
-func TestKeysAreKeptAsTheHeadersSay(t *testing.T) {
+func TestKeyCaching(t *testing.T) {
 	for caching, maxAge := range map[string]time.Duration{
 		"public, max-age=60":   time.Minute,
 		"Max-Age=2":            2 * time.Second,
@@ -205,14 +205,14 @@ func TestKeysAreKeptAsTheHeadersSay(t *testing.T) {
 			expect(t, verifier, "while cached", token(), nil)
 			from.expectRequests(t, "while cached", 1)
 			from.clock.advance(1)
-			expect(t, verifier, "after the key was revoked", token(), verify.ErrToken)
+			expect(t, verifier, "after the key was revoked", token(), verify.ErrInvalidToken)
 			from.expectRequests(t, "after the key was revoked", 1)
 		})
 	}
 }
 
 // While the issuer is down, cached keys are used for an hour. Only tokens with unknown keys wait
-// for a response, and they get ErrKeys, not ErrToken, because the key may exist. When the issuer is
+// for a response, and they get ErrKeysUnavailable, not ErrInvalidToken, because the key may exist. When the issuer is
 // up again, so is the Verifier.
 func TestIssuerIsDown(t *testing.T) {
 	k := newKey(t, "ES256", "kid")
@@ -220,7 +220,7 @@ func TestIssuerIsDown(t *testing.T) {
 	from.fail()
 	verifier := from.verifier(t)
 	token := func() string { return k.token(t, from.URL, from.clock.now()) }
-	expect(t, verifier, "the issuer is down at start", token(), verify.ErrKeys)
+	expect(t, verifier, "the issuer is down at start", token(), verify.ErrKeysUnavailable)
 	from.publish(t, "max-age=300", k)
 	from.clock.advance(time.Second)
 	expect(t, verifier, "the issuer is up", token(), nil)
@@ -245,11 +245,11 @@ func TestIssuerIsDown(t *testing.T) {
 	other := newKey(t, "ES256", "other").token(t, from.URL, from.clock.now())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := verifier.Verify(ctx, other); !errors.Is(err, verify.ErrKeys) || !errors.Is(err, context.Canceled) {
+	if _, err := verifier.Verify(ctx, other); !errors.Is(err, verify.ErrKeysUnavailable) || !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
 	close(hanging)
-	expect(t, verifier, "an unknown key", other, verify.ErrKeys)
+	expect(t, verifier, "an unknown key", other, verify.ErrKeysUnavailable)
 	from.expectRequests(t, "the issuer hangs", 1)
 
 	from.fail()
@@ -257,15 +257,15 @@ func TestIssuerIsDown(t *testing.T) {
 	expect(t, verifier, "within the hour", token(), nil)
 	expect(t, verifier, "within the hour", token(), nil)
 	from.clock.advance(time.Second)
-	expect(t, verifier, "after the hour", token(), verify.ErrKeys)
+	expect(t, verifier, "after the hour", token(), verify.ErrKeysUnavailable)
 	from.publish(t, "max-age=300", k)
 	from.clock.advance(time.Second)
 	expect(t, verifier, "the issuer is up again", token(), nil)
-	expect(t, verifier, "an unknown key", other, verify.ErrToken)
+	expect(t, verifier, "an unknown key", other, verify.ErrInvalidToken)
 }
 
 // A response that is not a valid JWK Set is an error, and redirects are not followed.
-func TestAnswersThatAreNoKeys(t *testing.T) {
+func TestInvalidKeySets(t *testing.T) {
 	k := newKey(t, "ES256", "kid")
 	from := newIssuer(t, k)
 	var redirected atomic.Int64
@@ -300,7 +300,7 @@ func TestAnswersThatAreNoKeys(t *testing.T) {
 		},
 	} {
 		from.respond(handler)
-		expect(t, from.verifier(t), name, k.token(t, from.URL, from.clock.now()), verify.ErrKeys)
+		expect(t, from.verifier(t), name, k.token(t, from.URL, from.clock.now()), verify.ErrKeysUnavailable)
 	}
 	from.respond(body(whole + strings.Repeat(" ", 64<<10-len(whole))))
 	expect(t, from.verifier(t), "maximum size", k.token(t, from.URL, from.clock.now()), nil)

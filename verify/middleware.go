@@ -47,7 +47,7 @@ func (v *Verifier) Middleware(next http.Handler) http.Handler {
 		}
 		claims, err := v.Verify(r.Context(), strings.Trim(token, " "))
 		switch {
-		case errors.Is(err, ErrKeys):
+		case errors.Is(err, ErrKeysUnavailable):
 			v.refuse(w, http.StatusServiceUnavailable, "Retry-After", strconv.Itoa(retryAfter))
 		case err != nil:
 			v.refuse(w, http.StatusUnauthorized, "WWW-Authenticate", invalidToken)

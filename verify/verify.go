@@ -47,8 +47,8 @@ import (
 )
 
 const (
-	// MaxToken is the maximum length of a token, in bytes.
-	MaxToken = 8 << 10
+	// MaxTokenSize is the maximum length of a token, in bytes.
+	MaxTokenSize = 8 << 10
 	// skew is the maximum difference between the clocks of the server and the service.
 	skew = 10 * time.Second
 	// tokenType is the typ of an access token (RFC 9068, section 2.1). Other JWTs have another one.
@@ -58,11 +58,11 @@ const (
 )
 
 var (
-	// ErrToken is returned if a token is malformed, expired, not signed by the issuer or not for the
+	// ErrInvalidToken is returned if a token is malformed, expired, not signed by the issuer or not for the
 	// audience. Errors that wrap it contain the reason. Log it, but do not return it to the client.
-	ErrToken = errors.New("access token is not valid")
-	// ErrKeys is returned if a token could not be verified because the keys could not be fetched.
-	ErrKeys = errors.New("the keys of the issuer cannot be fetched")
+	ErrInvalidToken = errors.New("access token is not valid")
+	// ErrKeysUnavailable is returned if a token could not be verified because the keys could not be fetched.
+	ErrKeysUnavailable = errors.New("the keys of the issuer cannot be fetched")
 )
 
 // Claims are the claims of a verified access token. The ids are UUIDs. There is no personal data,
@@ -77,7 +77,7 @@ type Claims struct {
 }
 
 // KeyFunc returns the public key with the id kid, an *ecdsa.PublicKey on P-256 or an
-// ed25519.PublicKey. It returns ErrToken if there is no such key, and any other error if the key
+// ed25519.PublicKey. It returns ErrInvalidToken if there is no such key, and any other error if the key
 // could not be looked up.
 type KeyFunc func(ctx context.Context, kid string) (crypto.PublicKey, error)
 
@@ -130,9 +130,9 @@ func NewWithKeys(issuer, audience string, keys KeyFunc, options ...Option) *Veri
 }
 
 // Verify verifies a token and returns its claims (RFC 8725; RFC 9068, section 4). The error wraps
-// ErrToken if the token is not valid, or ErrKeys if it could not be verified.
+// ErrInvalidToken if the token is not valid, or ErrKeysUnavailable if it could not be verified.
 func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
-	if len(token) > MaxToken || strings.ContainsAny(token, "\r\n") { // base64 decoding ignores line breaks
+	if len(token) > MaxTokenSize || strings.ContainsAny(token, "\r\n") { // base64 decoding ignores line breaks
 		return Claims{}, refused("too long, or broken into lines")
 	}
 	parts := strings.Split(token, ".")
@@ -147,10 +147,10 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 	}
 	key, err := v.keys(ctx, head.kid)
 	switch {
-	case errors.Is(err, ErrToken):
+	case errors.Is(err, ErrInvalidToken):
 		return Claims{}, err
 	case err != nil:
-		return Claims{}, fmt.Errorf("%w: %w", ErrKeys, err)
+		return Claims{}, fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
 	}
 	signature, err := base64url.DecodeString(parts[2])
 	if err != nil {
@@ -199,5 +199,5 @@ func isSigned(signed, signature []byte, key crypto.PublicKey, algorithm string) 
 	}
 }
 
-// refused returns an ErrToken with its cause.
-func refused(cause string) error { return fmt.Errorf("%w: %s", ErrToken, cause) }
+// refused returns an ErrInvalidToken with its cause.
+func refused(cause string) error { return fmt.Errorf("%w: %s", ErrInvalidToken, cause) }

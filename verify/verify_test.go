@@ -157,7 +157,7 @@ func TestVerifyRefuses(t *testing.T) {
 				"claims with trailing data":  k.sign(t, head, body+body),
 				"claims are not UTF-8":       k.sign(t, head, strings.Replace(body, "{", "{\"\xff\":1,", 1)),
 				"line break":                 valid + "\n",
-				"longer than 8 KiB":          with(nil, map[string]any{"pad": strings.Repeat("a", verify.MaxToken)}),
+				"longer than 8 KiB":          with(nil, map[string]any{"pad": strings.Repeat("a", verify.MaxTokenSize)}),
 				"empty":                      "",
 				"three empty parts":          "..",
 				"two parts":                  parts[0] + "." + parts[1],
@@ -193,7 +193,7 @@ func TestVerifyRefuses(t *testing.T) {
 				}
 			}
 			for name, token := range refused {
-				if _, err := verifier.Verify(t.Context(), token); !errors.Is(err, verify.ErrToken) {
+				if _, err := verifier.Verify(t.Context(), token); !errors.Is(err, verify.ErrInvalidToken) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
@@ -279,7 +279,7 @@ func FuzzVerify(f *testing.F) {
 	at := time.Unix(2_000_000_000, 0)
 	keys := func(kid string) (crypto.PublicKey, error) {
 		if kid != "kid" {
-			return nil, verify.ErrToken
+			return nil, verify.ErrInvalidToken
 		}
 		return k.private.Public(), nil
 	}
@@ -296,7 +296,7 @@ func FuzzVerify(f *testing.F) {
 		}
 		got, err := verifier.Verify(t.Context(), token)
 		if err != nil {
-			if !errors.Is(err, verify.ErrToken) || got != (verify.Claims{}) {
+			if !errors.Is(err, verify.ErrInvalidToken) || got != (verify.Claims{}) {
 				t.Errorf("%+v, %v", got, err)
 			}
 			return

@@ -21,7 +21,7 @@ import (
 func TestAllOperations(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := servertest.Start(t, engine, servertest.Options{})
-		store := &client.Memory{}
+		store := &client.MemoryStore{}
 		session, err := client.New(client.Config{Server: server.URL, Store: store, Transport: server.Client.Transport})
 		if err != nil {
 			t.Fatal(err)
@@ -76,7 +76,7 @@ func TestAllOperations(t *testing.T) {
 		if err := session.Logout(ctx); err != nil {
 			t.Fatal(err)
 		}
-		server.ExpectDead(t, servertest.Tokens{Access: tokens.AccessToken, Refresh: tokens.RefreshToken})
+		server.RequireEnded(t, servertest.Tokens{Access: tokens.AccessToken, Refresh: tokens.RefreshToken})
 		if tokens, _ := store.Load(ctx); tokens != (client.Tokens{}) {
 			t.Error("the tokens are still stored after the logout")
 		}

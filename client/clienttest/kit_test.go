@@ -83,13 +83,13 @@ type session struct {
 	*client.Client
 	server *servertest.Server
 	wire   *wire
-	store  *client.Memory
+	store  *client.MemoryStore
 	email  string
 }
 
 func login(t *testing.T, engine databasetest.Engine) *session {
 	t.Helper()
-	s := &session{server: servertest.Start(t, engine, servertest.Options{}), store: &client.Memory{}}
+	s := &session{server: servertest.Start(t, engine, servertest.Options{}), store: &client.MemoryStore{}}
 	s.email = s.server.NewUser(t)
 	s.wire = &wire{server: s.server.URL, base: s.server.Client.Transport, sent: make(map[string]int)}
 	s.Client = s.another(t)

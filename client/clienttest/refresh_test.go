@@ -192,7 +192,7 @@ func TestConcurrentRequestsShareARefreshError(t *testing.T) {
 			response.Header.Set("WWW-Authenticate", `Bearer realm="sesame", error="invalid_token"`)
 			return response, nil, true
 		}
-		store := &client.Memory{}
+		store := &client.MemoryStore{}
 		c, err := client.New(client.Config{Server: "https://auth.example.test", Store: store, Transport: w})
 		if err != nil {
 			t.Fatal(err)
@@ -308,6 +308,6 @@ func TestRefreshContinuesAfterCancel(t *testing.T) {
 			t.Errorf("%d refreshes were sent, %d succeeded", s.wire.refreshes(), s.rotations(t))
 		}
 		stored := s.tokens(t)
-		s.server.ExpectLive(t, servertest.Tokens{Access: stored.AccessToken, Refresh: stored.RefreshToken})
+		s.server.RequireActive(t, servertest.Tokens{Access: stored.AccessToken, Refresh: stored.RefreshToken})
 	})
 }

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { processtest.Main(m) }
 
-// The client lives through every operation, on a running server.
+// The client is used for every operation, on a running server.
 func TestClient(t *testing.T) {
 	folder := processtest.TypeScriptPackage(t, "../..")
 	processtest.Program(t, folder, nil, "node", "node_modules/typescript/bin/tsc", "--project", "test")
@@ -26,7 +26,7 @@ func TestClient(t *testing.T) {
 		}
 		output := processtest.Program(t, folder, environment,
 			"node", "--test", "--test-reporter=tap", "build/test/session.test.js")
-		if !strings.Contains(output, "\n# skipped 0\n") || !strings.Contains(output, "# Subtest: the whole life\n") {
+		if !strings.Contains(output, "\n# skipped 0\n") || !strings.Contains(output, "# Subtest: all operations\n") {
 			t.Errorf("not every test ran:\n%s", output)
 		}
 	})

@@ -36,7 +36,7 @@ func TestAuditEvents(t *testing.T) {
 		seen := 0
 		// next makes a call and expects it to record exactly these events, each as kind, outcome and
 		// detail.
-		next := func(call func() servertest.Answer, want ...string) []audit.Event {
+		next := func(call func() servertest.Response, want ...string) []audit.Event {
 			t.Helper()
 			response := call()
 			events := recorded(t, s)[seen:]
@@ -54,21 +54,21 @@ func TestAuditEvents(t *testing.T) {
 			}
 			return events
 		}
-		login := func(email, password string) func() servertest.Answer {
-			return func() servertest.Answer {
+		login := func(email, password string) func() servertest.Response {
+			return func() servertest.Response {
 				return s.Post(t, "/auth/login", "email", email, "password", password)
 			}
 		}
-		refresh := func(token string) func() servertest.Answer {
-			return func() servertest.Answer { return s.TryRefresh(t, token) }
+		refresh := func(token string) func() servertest.Response {
+			return func() servertest.Response { return s.TryRefresh(t, token) }
 		}
-		logout := func(token string) func() servertest.Answer {
-			return func() servertest.Answer { return s.Logout(t, token) }
+		logout := func(token string) func() servertest.Response {
+			return func() servertest.Response { return s.Logout(t, token) }
 		}
 
 		const ada = "ada@example.com"
-		registered := next(func() servertest.Answer { return s.Register(t, "Ada@Example.com") }, "register success ")
-		next(func() servertest.Answer { return s.Register(t, ada) }) // taken
+		registered := next(func() servertest.Response { return s.Register(t, "Ada@Example.com") }, "register success ")
+		next(func() servertest.Response { return s.Register(t, ada) }) // taken
 		user := registered[0].UserID
 		var stored auth.User
 		err := s.DB.WithContext(t.Context()).Take(&stored).Error
@@ -91,7 +91,7 @@ func TestAuditEvents(t *testing.T) {
 			}
 		}
 		var tokens servertest.Tokens
-		opened := next(func() servertest.Answer {
+		opened := next(func() servertest.Response {
 			response := s.Do(t, http.MethodPost, "/auth/login",
 				`{"email":"`+ada+`","password":"`+servertest.Password+`"}`,
 				"Content-Type", asJSON, "User-Agent", `a "browser" é`)
@@ -101,7 +101,7 @@ func TestAuditEvents(t *testing.T) {
 		if opened[0].UserAgent != `a "browser" é` || opened[0].UserID != user {
 			t.Errorf("%+v", opened[0])
 		}
-		next(func() servertest.Answer { return s.Authenticate(t, tokens.Access) })
+		next(func() servertest.Response { return s.Authenticate(t, tokens.Access) })
 		next(refresh("garbage"))
 		next(refresh(tokens.Refresh)) // an ordinary refresh is not recorded
 		replay := next(refresh(tokens.Refresh), "refresh-replay success ")
@@ -124,11 +124,11 @@ func TestAuditEvents(t *testing.T) {
 		}
 		next(logout(tokens.Refresh))
 
-		next(func() servertest.Answer { return s.Forgot(t, ada) }, "forgot-password success ")
-		next(func() servertest.Answer { return s.Forgot(t, "nobody@example.com") }, "forgot-password success ")
+		next(func() servertest.Response { return s.ForgotPassword(t, ada) }, "forgot-password success ")
+		next(func() servertest.Response { return s.ForgotPassword(t, "nobody@example.com") }, "forgot-password success ")
 		token := s.ResetToken(t, s.NextEmail(t))
-		reset := func(token, password string) func() servertest.Answer {
-			return func() servertest.Answer { return s.Reset(t, token, password) }
+		reset := func(token, password string) func() servertest.Response {
+			return func() servertest.Response { return s.ResetPassword(t, token, password) }
 		}
 		next(reset("garbage", servertest.Password), "reset-password failure the token is unknown, used, or expired")
 		for _, event := range next(reset(token, "another password"), "reset-password success ") {
@@ -153,7 +153,7 @@ func TestActionFailsIfItCannotBeRecorded(t *testing.T) {
 		live, retired := s.Login(t, email), s.Login(t, email)
 		successor := s.Refresh(t, retired.Refresh)
 		s.Clock.Advance(time.Minute)
-		s.Forgot(t, email)
+		s.ForgotPassword(t, email)
 		token := s.ResetToken(t, s.NextEmail(t))
 		rename := func(from, to string) {
 			if err := s.DB.WithContext(t.Context()).Exec("ALTER TABLE " + from + " RENAME TO " + to).Error; err != nil {
@@ -161,14 +161,14 @@ func TestActionFailsIfItCannotBeRecorded(t *testing.T) {
 			}
 		}
 		rename("audit_events", "audit_events_away")
-		for name, response := range map[string]servertest.Answer{
+		for name, response := range map[string]servertest.Response{
 			"register": s.Register(t, "new@example.com"),
 			"login":    s.Post(t, "/auth/login", "email", email, "password", servertest.Password),
 			"failure":  s.Post(t, "/auth/login", "email", email, "password", "not the password"),
 			"logout":   s.Logout(t, live.Refresh),
 			"reuse":    s.TryRefresh(t, retired.Refresh),
-			"forgot":   s.Forgot(t, email),
-			"reset":    s.Reset(t, token, "another password"),
+			"forgot":   s.ForgotPassword(t, email),
+			"reset":    s.ResetPassword(t, token, "another password"),
 		} {
 			if response.Status != http.StatusInternalServerError {
 				t.Errorf("%s: %d %s", name, response.Status, response.Raw)
@@ -182,9 +182,9 @@ func TestActionFailsIfItCannotBeRecorded(t *testing.T) {
 		if err := s.DB.WithContext(t.Context()).Model(&auth.Session{}).Count(&sessions).Error; err != nil || sessions != 2 {
 			t.Errorf("%d sessions, %v", sessions, err)
 		}
-		s.ExpectLive(t, live)
-		s.ExpectLive(t, successor)
-		if response := s.Reset(t, token, "another password"); response.Status != http.StatusOK {
+		s.RequireActive(t, live)
+		s.RequireActive(t, successor)
+		if response := s.ResetPassword(t, token, "another password"); response.Status != http.StatusOK {
 			t.Errorf("the reset token was used up: %d %s", response.Status, response.Raw)
 		}
 	})
@@ -202,7 +202,7 @@ func TestFloodCreatesFewEvents(t *testing.T) {
 			calls = append(calls,
 				func() { loginFrom(t, s, "192.0.2.1", email, wrong) },
 				func() { s.TryRefresh(t, tokens.Refresh) },
-				func() { s.Forgot(t, email) })
+				func() { s.ForgotPassword(t, email) })
 		}
 		for _, call := range calls {
 			call()
@@ -246,9 +246,9 @@ func TestSessionLimit(t *testing.T) {
 		sessions[0] = s.Refresh(t, sessions[0].Refresh)
 		s.Clock.Advance(time.Second)
 		last := s.Login(t, email)
-		s.ExpectDead(t, sessions[1])
+		s.RequireEnded(t, sessions[1])
 		for _, tokens := range []servertest.Tokens{last, sessions[0], sessions[2], sessions[99], otherUser} {
-			s.ExpectLive(t, tokens)
+			s.RequireActive(t, tokens)
 		}
 		events := recorded(t, s)
 		var evictions []audit.Event

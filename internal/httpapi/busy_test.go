@@ -16,15 +16,15 @@ func TestBusyHashing(t *testing.T) {
 		idle := servertest.Start(t, engine, servertest.Options{})
 		email := idle.NewUser(t)
 		session := idle.Login(t, email)
-		idle.Forgot(t, email)
+		idle.ForgotPassword(t, email)
 		resetToken := idle.ResetToken(t, idle.NextEmail(t))
 		// Not started earlier: its worker might have sent the email.
-		busy := idle.Beside(t, engine, servertest.Options{NoHashing: true})
-		for name, response := range map[string]servertest.Answer{
+		busy := idle.StartAnother(t, engine, servertest.Options{NoHashing: true})
+		for name, response := range map[string]servertest.Response{
 			"register":      busy.Register(t, "busy@example.com"),
 			"login":         busy.Post(t, "/auth/login", "email", email, "password", servertest.Password),
 			"unknown email": busy.Post(t, "/auth/login", "email", "nobody@example.com", "password", servertest.Password),
-			"reset":         busy.Reset(t, resetToken, "an even better horse"),
+			"reset":         busy.ResetPassword(t, resetToken, "an even better horse"),
 		} {
 			if response.Status != http.StatusServiceUnavailable || response.Code() != "unavailable" ||
 				response.Header.Get("Retry-After") != "2" {
@@ -34,8 +34,8 @@ func TestBusyHashing(t *testing.T) {
 		if strings.Contains(busy.Log.String(), "request failed") {
 			t.Error("a 503 was logged: a flood of logins would flood the log")
 		}
-		busy.ExpectLive(t, session)
-		if response := idle.Reset(t, resetToken, "an even better horse"); response.Status != http.StatusOK {
+		busy.RequireActive(t, session)
+		if response := idle.ResetPassword(t, resetToken, "an even better horse"); response.Status != http.StatusOK {
 			t.Errorf("the reset token afterwards: %d %s", response.Status, response.Raw)
 		}
 	})
@@ -46,21 +46,21 @@ func TestBusyHashingIsRefunded(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		idle := servertest.Start(t, engine, servertest.Options{Throttle: true})
 		email := idle.NewUser(t)
-		idle.Forgot(t, email)
+		idle.ForgotPassword(t, email)
 		resetToken := idle.ResetToken(t, idle.NextEmail(t))
-		busy := idle.Beside(t, engine, servertest.Options{Throttle: true, NoHashing: true})
+		busy := idle.StartAnother(t, engine, servertest.Options{Throttle: true, NoHashing: true})
 		for range 20 {
-			for name, response := range map[string]servertest.Answer{
+			for name, response := range map[string]servertest.Response{
 				"register": busy.Register(t, "busy@example.com"),
 				"login":    busy.Post(t, "/auth/login", "email", email, "password", servertest.Password),
-				"reset":    busy.Reset(t, resetToken, "an even better horse"),
+				"reset":    busy.ResetPassword(t, resetToken, "an even better horse"),
 			} {
 				if response.Status != http.StatusServiceUnavailable {
 					t.Fatalf("%s: %d %s", name, response.Status, response.Raw)
 				}
 			}
 		}
-		guess := func() servertest.Answer {
+		guess := func() servertest.Response {
 			return idle.Post(t, "/auth/login", "email", email, "password", "not the password")
 		}
 		for range 10 {

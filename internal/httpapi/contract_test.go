@@ -101,7 +101,7 @@ func TestGeneratedClient(t *testing.T) {
 		if err != nil || reset.JSON200 == nil {
 			t.Fatalf("reset: %v %s", err, reset.Body)
 		}
-		s.ExpectDead(t, servertest.Tokens{
+		s.RequireEnded(t, servertest.Tokens{
 			Access:  refreshed.JSON200.AccessToken,
 			Refresh: refreshed.JSON200.RefreshToken,
 		})
@@ -117,7 +117,7 @@ func TestGeneratedClient(t *testing.T) {
 				t.Fatalf("logout: %v %s", err, logout.Body)
 			}
 		}
-		s.ExpectDead(t, servertest.Tokens{Access: second.AccessToken, Refresh: second.RefreshToken})
+		s.RequireEnded(t, servertest.Tokens{Access: second.AccessToken, Refresh: second.RefreshToken})
 	})
 }
 

@@ -41,7 +41,7 @@ var origins = map[string]struct {
 }
 
 // expectCORS checks that a page can read the response if and only if its origin is listed.
-func expectCORS(t *testing.T, name string, response servertest.Answer, headers []string, listed bool) {
+func expectCORS(t *testing.T, name string, response servertest.Response, headers []string, listed bool) {
 	t.Helper()
 	want := map[string]string{"Access-Control-Allow-Origin": "", "Access-Control-Expose-Headers": ""}
 	if listed {
@@ -73,10 +73,10 @@ func TestCORSOrigins(t *testing.T) {
 		options := servertest.Options{CORSOrigins: listed + ",http://localhost:3000"}
 		s := servertest.Start(t, engine, options)
 		tokens := s.Login(t, s.NewUser(t))
-		broken := s.Beside(t, engine, servertest.Options{
+		broken := s.StartAnother(t, engine, servertest.Options{
 			CORSOrigins: options.CORSOrigins, WithoutKeys: true, NoHashing: true,
 		})
-		limited := s.Beside(t, engine, servertest.Options{CORSOrigins: options.CORSOrigins, Throttle: true})
+		limited := s.StartAnother(t, engine, servertest.Options{CORSOrigins: options.CORSOrigins, Throttle: true})
 		login := `{"email":"nobody@example.com","password":"a wrong password"}`
 		for range 10 {
 			limited.Do(t, http.MethodPost, "/auth/login", login, "Content-Type", asJSON)
@@ -117,7 +117,7 @@ func TestCORSOrigins(t *testing.T) {
 func TestPreflights(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{CORSOrigins: listed + ",http://localhost:3000"})
-		preflight := func(path, method string, origin []string) servertest.Answer {
+		preflight := func(path, method string, origin []string) servertest.Response {
 			headers := append([]string{
 				"Access-Control-Request-Method", method,
 				"Access-Control-Request-Headers", "authorization,content-type",
@@ -191,7 +191,7 @@ func TestCORSOff(t *testing.T) {
 				}
 			}
 		}
-		configured := s.Beside(t, engine, servertest.Options{CORSOrigins: listed})
+		configured := s.StartAnother(t, engine, servertest.Options{CORSOrigins: listed})
 		for _, server := range []*servertest.Server{s, configured} {
 			for name, origin := range origins {
 				for _, path := range []string{

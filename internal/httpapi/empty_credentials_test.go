@@ -22,7 +22,7 @@ func TestEmptyCredentials(t *testing.T) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		email := s.NewUser(t)
 		live := s.Login(t, email)
-		s.Forgot(t, email)
+		s.ForgotPassword(t, email)
 		resetToken := s.ResetToken(t, s.NextEmail(t))
 		expectRefused := func(path, body string) {
 			t.Helper()
@@ -67,12 +67,12 @@ func TestEmptyCredentials(t *testing.T) {
 		for _, query := range []string{"", "?token=", "?token=%20"} {
 			expectRefused("/auth/reset-password"+query, `{"password":"an even better horse"}`)
 		}
-		s.ExpectLive(t, live)
+		s.RequireActive(t, live)
 		var sessions int64
 		if err := s.DB.WithContext(t.Context()).Model(&auth.Session{}).Count(&sessions).Error; err != nil || sessions != 1 {
 			t.Errorf("%d sessions, %v", sessions, err)
 		}
-		if response := s.Reset(t, resetToken, "an even better horse"); response.Status != http.StatusOK {
+		if response := s.ResetPassword(t, resetToken, "an even better horse"); response.Status != http.StatusOK {
 			t.Errorf("the reset token was used up: %d", response.Status)
 		}
 	})

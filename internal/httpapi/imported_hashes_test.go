@@ -39,7 +39,7 @@ func TestImportedHashIsReplacedAtLogin(t *testing.T) {
 		if response.Status != http.StatusUnauthorized || read().PasswordHash != string(imported) {
 			t.Errorf("a wrong password: %d, %s", response.Status, read().PasswordHash)
 		}
-		for _, response := range atOnce(12, func() servertest.Answer {
+		for _, response := range atOnce(12, func() servertest.Response {
 			return s.Post(t, "/auth/login", "email", email, "password", servertest.Password)
 		}) {
 			if response.Status != http.StatusOK {
@@ -52,7 +52,7 @@ func TestImportedHashIsReplacedAtLogin(t *testing.T) {
 			!after.UpdatedAt.Equal(before.UpdatedAt) {
 			t.Errorf("after: %+v\nbefore: %+v", after, before)
 		}
-		s.ExpectLive(t, older)
+		s.RequireActive(t, older)
 		s.Login(t, email)
 		if again := read(); again.PasswordHash != after.PasswordHash {
 			t.Error("a current hash was replaced")

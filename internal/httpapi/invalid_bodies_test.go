@@ -81,6 +81,6 @@ func TestInvalidBodies(t *testing.T) {
 		if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Count(&users).Error; err != nil || users != 1 {
 			t.Errorf("%d users, %v", users, err)
 		}
-		s.ExpectLive(t, live)
+		s.RequireActive(t, live)
 	})
 }

@@ -22,20 +22,20 @@ func limited(t *testing.T, engine databasetest.Engine) *servertest.Server {
 
 const wrong = "a wrong password"
 
-func loginFrom(t *testing.T, s *servertest.Server, client, email, password string) servertest.Answer {
+func loginFrom(t *testing.T, s *servertest.Server, client, email, password string) servertest.Response {
 	t.Helper()
 	body := fmt.Sprintf(`{"email":%q,"password":%q}`, email, password)
 	return s.Do(t, http.MethodPost, "/auth/login", body, "Content-Type", asJSON, "X-Forwarded-For", client)
 }
 
-func expectStatus(t *testing.T, response servertest.Answer, status int) {
+func expectStatus(t *testing.T, response servertest.Response, status int) {
 	t.Helper()
 	if response.Status != status {
 		t.Errorf("got %d %s, want %d", response.Status, response.Raw, status)
 	}
 }
 
-func expectThrottled(t *testing.T, response servertest.Answer, retryAfter string) {
+func expectThrottled(t *testing.T, response servertest.Response, retryAfter string) {
 	t.Helper()
 	if response.Status != http.StatusTooManyRequests || response.Code() != "too_many_requests" {
 		t.Errorf("got %d %s, want 429", response.Status, response.Raw)
@@ -45,7 +45,7 @@ func expectThrottled(t *testing.T, response servertest.Answer, retryAfter string
 	}
 }
 
-func countStatuses(responses []servertest.Answer) map[int]int {
+func countStatuses(responses []servertest.Response) map[int]int {
 	count := make(map[int]int)
 	for _, response := range responses {
 		count[response.Status]++
@@ -59,12 +59,12 @@ func TestParallelGuesses(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
 		email := s.NewUser(t)
-		responses := atOnce(1000, func() servertest.Answer { return loginFrom(t, s, "192.0.2.1", email, wrong) })
+		responses := atOnce(1000, func() servertest.Response { return loginFrom(t, s, "192.0.2.1", email, wrong) })
 		count := countStatuses(responses)
 		if count[401] == 0 || count[401] > 10 || count[401]+count[429]+count[503] != 1000 {
 			t.Errorf("statuses: %v", count)
 		}
-		restarted := s.Beside(t, engine, servertest.Options{Throttle: true, BehindProxy: true})
+		restarted := s.StartAnother(t, engine, servertest.Options{Throttle: true, BehindProxy: true})
 		for left := 10 - count[401]; ; left-- { // a guess that returned 503 may have counted
 			response := loginFrom(t, restarted, "192.0.2.1", email, wrong)
 			if response.Status == http.StatusTooManyRequests {
@@ -82,7 +82,7 @@ func TestSuccessfulLoginsAreNotLimited(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
 		email := s.NewUser(t)
-		responses := atOnce(50, func() (response servertest.Answer) {
+		responses := atOnce(50, func() (response servertest.Response) {
 			for range 5 { // on a busy machine some wait too long for their hash; this does not count either
 				response = loginFrom(t, s, "192.0.2.1", email, servertest.Password)
 				if response.Status != http.StatusServiceUnavailable {
@@ -141,7 +141,7 @@ func TestSpellingsShareABudget(t *testing.T) {
 				strings.Replace(email, "example", "EXAMPLE", 1),
 				strings.Replace(email, "user", "uSeR", 1),
 			}
-			var responses []servertest.Answer
+			var responses []servertest.Response
 			for i := range 200 {
 				client := fmt.Sprintf("2001:db8:1:2::%x", i)
 				if !behindProxy {
@@ -164,7 +164,7 @@ func TestLimitPerEmail(t *testing.T) {
 		email := s.NewUser(t)
 		const home = "198.51.100.1"
 		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
-		var responses []servertest.Answer
+		var responses []servertest.Response
 		for i := range 150 {
 			responses = append(responses, loginFrom(t, s, fmt.Sprintf("192.0.2.%d", i), email, wrong))
 		}
@@ -175,8 +175,8 @@ func TestLimitPerEmail(t *testing.T) {
 		expectStatus(t, loginFrom(t, s, home, email, wrong), 401)
 		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
 
-		s.Forgot(t, email)
-		expectStatus(t, s.Reset(t, s.ResetToken(t, s.NextEmail(t)), servertest.Password), 200)
+		s.ForgotPassword(t, email)
+		expectStatus(t, s.ResetPassword(t, s.ResetToken(t, s.NextEmail(t)), servertest.Password), 200)
 		expectStatus(t, loginFrom(t, s, "203.0.113.2", email, wrong), 401)
 		s.Clock.Advance(180*24*time.Hour - time.Second)
 		for i := range 100 {
@@ -208,15 +208,15 @@ func TestLimitPerNetwork(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
 		email := s.NewUser(t)
-		s.Forgot(t, email)
+		s.ForgotPassword(t, email)
 		token := s.ResetToken(t, s.NextEmail(t))
 		for range 29 { // the 30th is the registration of the user
-			expectStatus(t, s.Reset(t, "x", wrong), 401)
+			expectStatus(t, s.ResetPassword(t, "x", wrong), 401)
 		}
-		throttled := []func() servertest.Answer{
-			func() servertest.Answer { return s.Reset(t, token, servertest.Password) },
-			func() servertest.Answer { return s.Register(t, "new@example.com") },
-			func() servertest.Answer {
+		throttled := []func() servertest.Response{
+			func() servertest.Response { return s.ResetPassword(t, token, servertest.Password) },
+			func() servertest.Response { return s.Register(t, "new@example.com") },
+			func() servertest.Response {
 				return s.Post(t, "/auth/login", "email", email, "password", servertest.Password)
 			},
 		}
@@ -224,7 +224,7 @@ func TestLimitPerNetwork(t *testing.T) {
 			expectThrottled(t, call(), "2")
 		}
 		s.Clock.Advance(2 * time.Second)
-		expectStatus(t, s.Reset(t, token, servertest.Password), 200) // refunded
+		expectStatus(t, s.ResetPassword(t, token, servertest.Password), 200) // refunded
 		expectStatus(t, s.Register(t, "new@example.com"), 201)       // not refunded
 		expectStatus(t, s.Register(t, "newer@example.com"), 429)
 		expectStatus(t, loginFrom(t, s, "192.0.2.1", email, servertest.Password), 200) // another network
@@ -237,7 +237,7 @@ func TestResetEmailLimits(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
 		email, other, minutely := s.NewUser(t), s.NewUser(t), s.NewUser(t)
-		forgot := func(client int, email string) servertest.Answer {
+		forgot := func(client int, email string) servertest.Response {
 			return s.Do(t, http.MethodPost, "/auth/forgot-password", fmt.Sprintf(`{"email":%q}`, email),
 				"Content-Type", asJSON, "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", client))
 		}

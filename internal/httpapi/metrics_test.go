@@ -144,7 +144,7 @@ func TestFailureMetrics(t *testing.T) {
 		}
 		s.Register(t, "busy@example.com")
 		s.CloseDatabase(t)
-		s.Forgot(t, "nobody@example.com")
+		s.ForgotPassword(t, "nobody@example.com")
 		want := map[string]int{"getJWKS 500": 2, "register 503": 1, "forgotPassword 503": 1}
 		if got := requestCounts(t, s); !maps.Equal(got, want) {
 			t.Errorf("%v, want %v", got, want)
@@ -193,7 +193,7 @@ func TestRequestsInFlight(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("Content-Type", asJSON)
-		done := make(chan servertest.Answer)
+		done := make(chan servertest.Response)
 		go func() { done <- s.Send(t, request) }()
 		if _, err := rest.Write([]byte("{")); err != nil {
 			t.Fatal(err)

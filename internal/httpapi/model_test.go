@@ -65,7 +65,7 @@ func (m *model) predictRefresh(one *session, at int) bool {
 }
 
 // addTokens updates the model with the response of a successful refresh.
-func (m *model) addTokens(rt *rapid.T, one *session, at int, response servertest.Answer) {
+func (m *model) addTokens(rt *rapid.T, one *session, at int, response servertest.Response) {
 	successor := response.Text("refreshToken")
 	if at == len(one.tokens)-1 {
 		one.tokens = append(one.tokens, successor)
@@ -134,7 +134,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 			one := m.recentSession(rt)
 			at := m.tokenOf(rt, one)
 			want := m.predictRefresh(one, at)
-			for _, response := range atOnce(3, func() servertest.Answer { return m.s.TryRefresh(m.t, one.tokens[at]) }) {
+			for _, response := range atOnce(3, func() servertest.Response { return m.s.TryRefresh(m.t, one.tokens[at]) }) {
 				if expect(rt, response, want); want {
 					m.addTokens(rt, one, min(at, len(one.tokens)-1), response)
 				}
@@ -154,7 +154,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 		},
 		"logout and refresh in parallel": func(rt *rapid.T) {
 			one := m.recentSession(rt)
-			var refreshed servertest.Answer
+			var refreshed servertest.Response
 			var both sync.WaitGroup
 			both.Go(func() { refreshed = m.s.TryRefresh(m.t, one.tokens[len(one.tokens)-1]) })
 			both.Go(func() { expect(rt, m.s.Logout(m.t, one.tokens[0]), true) })
@@ -170,11 +170,11 @@ func (m *model) steps() map[string]func(*rapid.T) {
 			if owner.disabled {
 				rt.Skip("a disabled user gets no message")
 			}
-			m.s.Forgot(m.t, owner.email)
+			m.s.ForgotPassword(m.t, owner.email)
 			owner.resets++
 			owner.generation++
 			owner.password = fmt.Sprintf("password number %d", owner.resets)
-			expect(rt, m.s.Reset(m.t, m.s.ResetToken(m.t, m.s.NextEmail(m.t)), owner.password), true)
+			expect(rt, m.s.ResetPassword(m.t, m.s.ResetToken(m.t, m.s.NextEmail(m.t)), owner.password), true)
 			m.s.NextEmail(m.t) // the notification of the changed password
 			one := m.recentSession(rt)
 			m.refresh(rt, one, m.tokenOf(rt, one))
@@ -221,7 +221,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 	}
 }
 
-func expect(rt *rapid.T, response servertest.Answer, success bool) {
+func expect(rt *rapid.T, response servertest.Response, success bool) {
 	want := http.StatusUnauthorized
 	if success {
 		want = http.StatusOK

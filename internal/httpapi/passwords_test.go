@@ -15,7 +15,7 @@ import (
 )
 
 // withoutID returns a response as text, without the id of the request.
-func withoutID(a servertest.Answer) string {
+func withoutID(a servertest.Response) string {
 	header := a.Header.Clone()
 	header.Del("Date")
 	id := header.Get("X-Request-Id")
@@ -33,7 +33,7 @@ func TestLoginDoesNotRevealAccounts(t *testing.T) {
 			t.Fatalf("a wrong password: %d %s", wrong.Status, wrong.Raw)
 		}
 		lookAlike := strings.Replace(email, "u", "ｕ", 1)
-		for name, response := range map[string]servertest.Answer{
+		for name, response := range map[string]servertest.Response{
 			"unknown email":          s.Post(t, "/auth/login", "email", "nobody@example.com", "password", "a wrong password"),
 			"not an email":           s.Post(t, "/auth/login", "email", "nobody", "password", "a wrong password"),
 			"empty email":            s.Post(t, "/auth/login", "email", "", "password", "a wrong password"),
@@ -135,7 +135,7 @@ func TestRegistrationsRace(t *testing.T) {
 		spellings := []string{"Race@example.com", "race@EXAMPLE.com", "RACE@EXAMPLE.COM", "rAcE@eXaMpLe.CoM"}
 		var mu sync.Mutex
 		var turn int
-		responses := atOnce(60, func() servertest.Answer {
+		responses := atOnce(60, func() servertest.Response {
 			mu.Lock()
 			turn++
 			email := spellings[turn%len(spellings)]
@@ -163,7 +163,7 @@ func TestReset(t *testing.T) {
 		sessions := []servertest.Tokens{s.Login(t, email), s.Login(t, email)}
 		resetToken := func() string {
 			t.Helper()
-			if response := s.Forgot(t, email); response.Status != http.StatusAccepted {
+			if response := s.ForgotPassword(t, email); response.Status != http.StatusAccepted {
 				t.Fatalf("forgot: %d", response.Status)
 			}
 			message := s.NextEmail(t)
@@ -176,8 +176,8 @@ func TestReset(t *testing.T) {
 		older := resetToken()
 		current := resetToken()
 		parent := sessions[0]
-		sessions[0] = s.ExpectLive(t, sessions[0]) // the request changes nothing
-		response := s.Reset(t, older, "another password")
+		sessions[0] = s.RequireActive(t, sessions[0]) // the request changes nothing
+		response := s.ResetPassword(t, older, "another password")
 		if response.Status != http.StatusUnauthorized || response.Code() != "invalid_reset_token" {
 			t.Errorf("the older token: %d %s", response.Status, response.Raw)
 		}
@@ -188,25 +188,25 @@ func TestReset(t *testing.T) {
 		for _, refused := range []string{
 			"short", strings.Repeat("a", 129), "bell\a in the middle", "PassWord", email + "!", "Ada, sesame",
 		} {
-			if response := s.Reset(t, current, refused); response.Status != http.StatusBadRequest {
+			if response := s.ResetPassword(t, current, refused); response.Status != http.StatusBadRequest {
 				t.Errorf("%q: %d", refused, response.Status)
 			}
 		}
-		if response := s.Reset(t, current, "an even better horse"); response.Status != http.StatusOK {
+		if response := s.ResetPassword(t, current, "an even better horse"); response.Status != http.StatusOK {
 			t.Fatalf("reset: %d %s", response.Status, response.Raw)
 		}
 		for _, session := range append(sessions, parent) { // the parent has no grace period any more
-			s.ExpectDead(t, session)
+			s.RequireEnded(t, session)
 			if reason := sessionReason(t, s, session); reason != nil {
 				t.Errorf("the session has the reason %s: a reset sets none", *reason)
 			}
 		}
-		s.ExpectLive(t, bystander)
+		s.RequireActive(t, bystander)
 		notification := s.NextEmail(t)
 		if notification.To != email || !strings.Contains(notification.Subject, "password was changed") {
 			t.Errorf("the user was notified with %q", notification.Subject)
 		}
-		if response := s.Reset(t, current, "a third password"); response.Status != http.StatusUnauthorized {
+		if response := s.ResetPassword(t, current, "a third password"); response.Status != http.StatusUnauthorized {
 			t.Errorf("the used token: %d", response.Status)
 		}
 		response = s.Post(t, "/auth/login", "email", email, "password", servertest.Password)
@@ -220,7 +220,7 @@ func TestReset(t *testing.T) {
 
 		late := resetToken()
 		s.Clock.Advance(30 * time.Minute)
-		if response := s.Reset(t, late, "a third password"); response.Status != http.StatusUnauthorized {
+		if response := s.ResetPassword(t, late, "a third password"); response.Status != http.StatusUnauthorized {
 			t.Errorf("the expired token: %d", response.Status)
 		}
 	})
@@ -231,10 +231,10 @@ func TestResetsRace(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		email := s.NewUser(t)
-		s.Forgot(t, email)
+		s.ForgotPassword(t, email)
 		resetToken := s.ResetToken(t, s.NextEmail(t))
 		count := make(map[int]int)
-		reset := func() servertest.Answer { return s.Reset(t, resetToken, "an even better horse") }
+		reset := func() servertest.Response { return s.ResetPassword(t, resetToken, "an even better horse") }
 		for _, response := range atOnce(20, reset) {
 			count[response.Status]++
 		}
@@ -255,7 +255,7 @@ func TestForgotDoesNotRevealAccounts(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		email := s.NewUser(t)
-		unknown := s.Forgot(t, "nobody@example.com")
+		unknown := s.ForgotPassword(t, "nobody@example.com")
 		body := fmt.Sprintf(`{"email":%q}`, strings.ToUpper(email))
 		known := s.Do(t, http.MethodPost, "/auth/forgot-password", body,
 			"Content-Type", asJSON,
@@ -282,6 +282,6 @@ func TestPasswordsDoNotExpire(t *testing.T) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		email := s.NewUser(t)
 		s.Clock.Advance(5 * 365 * 24 * time.Hour)
-		s.ExpectLive(t, s.Login(t, email))
+		s.RequireActive(t, s.Login(t, email))
 	})
 }

@@ -13,9 +13,9 @@ import (
 const racedPairs = 25
 
 // race makes two calls in parallel. It returns the tokens of the first one, if it succeeded.
-func race(t *testing.T, first, second func() servertest.Answer) (servertest.Tokens, bool) {
+func race(t *testing.T, first, second func() servertest.Response) (servertest.Tokens, bool) {
 	t.Helper()
-	var one, other servertest.Answer
+	var one, other servertest.Response
 	var both sync.WaitGroup
 	both.Go(func() { one = first() })
 	both.Go(func() { other = second() })
@@ -42,11 +42,11 @@ func TestLogoutRacesRefresh(t *testing.T) {
 		for range racedPairs {
 			tokens := s.Login(t, email)
 			refreshed, granted := race(t,
-				func() servertest.Answer { return s.TryRefresh(t, tokens.Refresh) },
-				func() servertest.Answer { return s.Logout(t, tokens.Refresh) })
-			s.ExpectDead(t, tokens)
+				func() servertest.Response { return s.TryRefresh(t, tokens.Refresh) },
+				func() servertest.Response { return s.Logout(t, tokens.Refresh) })
+			s.RequireEnded(t, tokens)
 			if granted {
-				s.ExpectDead(t, refreshed)
+				s.RequireEnded(t, refreshed)
 			}
 		}
 	})
@@ -60,22 +60,22 @@ func TestResetRacesRefreshAndLogin(t *testing.T) {
 		passwords := [2]string{servertest.Password, "an even better horse"}
 		for i := range racedPairs {
 			old, fresh := passwords[i%2], passwords[(i+1)%2]
-			login := func() servertest.Answer {
+			login := func() servertest.Response {
 				return s.Post(t, "/auth/login", "email", email, "password", old)
 			}
 			opened := login()
 			tokens := servertest.Tokens{Access: opened.Text("accessToken"), Refresh: opened.Text("refreshToken")}
-			s.Forgot(t, email)
+			s.ForgotPassword(t, email)
 			resetToken := s.ResetToken(t, s.NextEmail(t))
 			attempt := login
 			if i%4 < 2 {
-				attempt = func() servertest.Answer { return s.TryRefresh(t, tokens.Refresh) }
+				attempt = func() servertest.Response { return s.TryRefresh(t, tokens.Refresh) }
 			}
-			gained, granted := race(t, attempt, func() servertest.Answer { return s.Reset(t, resetToken, fresh) })
+			gained, granted := race(t, attempt, func() servertest.Response { return s.ResetPassword(t, resetToken, fresh) })
 			s.NextEmail(t) // the notification of the changed password
-			s.ExpectDead(t, tokens)
+			s.RequireEnded(t, tokens)
 			if granted {
-				s.ExpectDead(t, gained)
+				s.RequireEnded(t, gained)
 			}
 			if response := login(); response.Status != http.StatusUnauthorized {
 				t.Errorf("the old password: %d", response.Status)

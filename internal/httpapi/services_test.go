@@ -120,11 +120,11 @@ func TestServicesAfterLogoutAndRevocation(t *testing.T) {
 		if _, err := verifier.Verify(t.Context(), next.Access); err != nil {
 			t.Errorf("a token of the next key: %v", err)
 		}
-		if _, err := verifier.Verify(t.Context(), tokens.Access); !errors.Is(err, verify.ErrToken) {
+		if _, err := verifier.Verify(t.Context(), tokens.Access); !errors.Is(err, verify.ErrInvalidToken) {
 			t.Errorf("a token of the revoked key, with new keys: %v", err)
 		}
 		s.Clock.Advance(16 * time.Minute)
-		if _, err := verifier.Verify(t.Context(), next.Access); !errors.Is(err, verify.ErrToken) {
+		if _, err := verifier.Verify(t.Context(), next.Access); !errors.Is(err, verify.ErrInvalidToken) {
 			t.Errorf("an expired token: %v", err)
 		}
 	})

@@ -23,7 +23,7 @@ func TestRefreshRacesItself(t *testing.T) {
 		email := s.NewUser(t)
 		first, sibling := s.Login(t, email), s.Login(t, email)
 
-		responses := atOnce(100, func() servertest.Answer { return s.TryRefresh(t, first.Refresh) })
+		responses := atOnce(100, func() servertest.Response { return s.TryRefresh(t, first.Refresh) })
 		successors := make(map[string]bool)
 		var last servertest.Tokens
 		for _, response := range responses {
@@ -41,9 +41,9 @@ func TestRefreshRacesItself(t *testing.T) {
 		if response := s.TryRefresh(t, first.Refresh); response.Status != http.StatusUnauthorized {
 			t.Errorf("a refresh with the grandparent: %d", response.Status)
 		}
-		s.ExpectDead(t, third)
-		s.ExpectDead(t, last)
-		s.ExpectLive(t, sibling)
+		s.RequireEnded(t, third)
+		s.RequireEnded(t, last)
+		s.RequireActive(t, sibling)
 		s.Logout(t, third.Refresh) // keeps the first reason
 		if reason := sessionReason(t, s, third); reason == nil || *reason != auth.RevokedByReuse {
 			t.Errorf("the session was revoked because of %v", reason)
@@ -52,8 +52,8 @@ func TestRefreshRacesItself(t *testing.T) {
 }
 
 // atOnce makes n calls in parallel and returns their responses.
-func atOnce(n int, call func() servertest.Answer) []servertest.Answer {
-	responses, start := make([]servertest.Answer, n), make(chan struct{})
+func atOnce(n int, call func() servertest.Response) []servertest.Response {
+	responses, start := make([]servertest.Response, n), make(chan struct{})
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
@@ -78,28 +78,28 @@ func TestRefreshGrace(t *testing.T) {
 			if again := s.Refresh(t, first.Refresh); again.Refresh != second.Refresh {
 				t.Error("the successor differs")
 			}
-			s.ExpectLive(t, second)
+			s.RequireActive(t, second)
 		})
 		t.Run("the parent is refused after the grace period", func(t *testing.T) {
 			first := s.Login(t, email)
 			second := s.Refresh(t, first.Refresh)
 			s.Clock.Advance(30 * time.Second)
 			expectStatus(t, s.TryRefresh(t, first.Refresh), http.StatusUnauthorized)
-			s.ExpectDead(t, second)
+			s.RequireEnded(t, second)
 		})
 		t.Run("the parent is refused when its successor was used", func(t *testing.T) {
 			first := s.Login(t, email)
 			third := s.Refresh(t, s.Refresh(t, first.Refresh).Refresh)
 			expectStatus(t, s.TryRefresh(t, first.Refresh), http.StatusUnauthorized)
-			s.ExpectDead(t, third)
+			s.RequireEnded(t, third)
 		})
 		t.Run("a retry after a logout is not reuse", func(t *testing.T) {
 			first := s.Login(t, email)
 			second := s.Refresh(t, first.Refresh)
 			s.Logout(t, second.Refresh)
 			s.Clock.Advance(time.Second)
-			s.ExpectDead(t, first)
-			s.ExpectDead(t, second)
+			s.RequireEnded(t, first)
+			s.RequireEnded(t, second)
 			if reason := sessionReason(t, s, first); reason == nil || *reason != auth.RevokedByLogout {
 				t.Errorf("the session was revoked because of %v", reason)
 			}
@@ -113,7 +113,7 @@ func TestRefreshGrace(t *testing.T) {
 			}
 			decoded.Counter += 2 // as after restoring an older backup
 			expectStatus(t, s.TryRefresh(t, codec.Encode(decoded)), http.StatusUnauthorized)
-			s.ExpectDead(t, first)
+			s.RequireEnded(t, first)
 		})
 	})
 }
@@ -124,7 +124,7 @@ func TestRefreshGraceOff(t *testing.T) {
 		first := s.Login(t, s.NewUser(t))
 		second := s.Refresh(t, first.Refresh)
 		expectStatus(t, s.TryRefresh(t, first.Refresh), http.StatusUnauthorized)
-		s.ExpectDead(t, second)
+		s.RequireEnded(t, second)
 	})
 }
 
@@ -137,7 +137,7 @@ func TestSessionsExpire(t *testing.T) {
 		s.Clock.Advance(336*time.Hour - time.Second)
 		idle = s.Refresh(t, idle.Refresh)
 		s.Clock.Advance(336 * time.Hour)
-		s.ExpectDead(t, idle)
+		s.RequireEnded(t, idle)
 
 		busy := s.Login(t, email)
 		for range 29 {
@@ -148,8 +148,8 @@ func TestSessionsExpire(t *testing.T) {
 		parent := busy
 		busy = s.Refresh(t, busy.Refresh)
 		s.Clock.Advance(time.Second)
-		s.ExpectDead(t, parent) // no grace period after the session has expired
-		s.ExpectDead(t, busy)
+		s.RequireEnded(t, parent) // no grace period after the session has expired
+		s.RequireEnded(t, busy)
 		if reason := sessionReason(t, s, busy); reason != nil {
 			t.Errorf("an expired session was revoked because of %s", *reason)
 		}
@@ -168,7 +168,7 @@ func TestAccessTokenExpires(t *testing.T) {
 		if response := s.Authenticate(t, tokens.Access); response.Status != http.StatusUnauthorized {
 			t.Errorf("after the skew: %d", response.Status)
 		}
-		s.ExpectLive(t, s.Refresh(t, tokens.Refresh))
+		s.RequireActive(t, s.Refresh(t, tokens.Refresh))
 	})
 }
 
@@ -182,7 +182,7 @@ func TestAccessTokenOfIdleSession(t *testing.T) {
 		if err := session.Update("idle_expires_at", time.Now().UTC()).Error; err != nil {
 			t.Fatal(err)
 		}
-		s.ExpectDead(t, tokens)
+		s.RequireEnded(t, tokens)
 	})
 }
 
@@ -200,8 +200,8 @@ func TestLogout(t *testing.T) {
 				t.Errorf("a retired token: %d %s", response.Status, response.Raw)
 			}
 		}
-		s.ExpectDead(t, live)
-		sibling = s.ExpectLive(t, sibling)
+		s.RequireEnded(t, live)
+		sibling = s.RequireActive(t, sibling)
 
 		otherServer := token.NewRefreshCodec([]secret.Secret{secret.Secret("another secret of thirty-two bytes")})
 		foreign := otherServer.Encode(token.Refresh{Session: uuid.New(), Counter: 1})
@@ -236,11 +236,11 @@ func TestDisabledUser(t *testing.T) {
 			}
 		}
 		disable(time.Now().UTC())
-		s.ExpectDead(t, tokens)
-		s.ExpectDead(t, parent) // no grace period
-		s.Forgot(t, email)
+		s.RequireEnded(t, tokens)
+		s.RequireEnded(t, parent) // no grace period
+		s.ForgotPassword(t, email)
 		known := s.NewUser(t)
-		s.Forgot(t, known) // messages are sent in order
+		s.ForgotPassword(t, known) // messages are sent in order
 		if message := s.NextEmail(t); message.To != known {
 			t.Errorf("a message to %s", message.To)
 		}
@@ -250,7 +250,7 @@ func TestDisabledUser(t *testing.T) {
 			t.Errorf("a disabled user gets another response: %s", disabled.Raw)
 		}
 		disable(nil)
-		s.ExpectLive(t, tokens)
+		s.RequireActive(t, tokens)
 	})
 }
 

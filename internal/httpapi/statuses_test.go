@@ -150,9 +150,9 @@ func TestDatabaseUnavailable(t *testing.T) {
 // responses.
 func expectEverywhere(
 	t *testing.T, s *servertest.Server, tokens servertest.Tokens, status int, code string,
-) []servertest.Answer {
+) []servertest.Response {
 	t.Helper()
-	responses := []servertest.Answer{s.Authenticate(t, tokens.Access)}
+	responses := []servertest.Response{s.Authenticate(t, tokens.Access)}
 	for path, body := range operations {
 		body = strings.ReplaceAll(body, "REFRESH", tokens.Refresh)
 		responses = append(responses, s.Do(t, http.MethodPost, path, body, "Content-Type", asJSON))
@@ -199,7 +199,7 @@ func TestSecurityHeaders(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true})
 		s.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		responses := map[string]servertest.Answer{
+		responses := map[string]servertest.Response{
 			"201":  s.Register(t, "headers@example.com"),
 			"400":  s.Register(t, "headers@example.com"),
 			"401":  s.Authenticate(t, "x"),

@@ -20,9 +20,9 @@ func TestEmailsContainNoName(t *testing.T) {
 		if registered.Status != http.StatusCreated {
 			t.Fatalf("register: %d %s", registered.Status, registered.Raw)
 		}
-		s.Forgot(t, email)
+		s.ForgotPassword(t, email)
 		reset := s.NextEmail(t)
-		response := s.Reset(t, s.ResetToken(t, reset), "an even better horse")
+		response := s.ResetPassword(t, s.ResetToken(t, reset), "an even better horse")
 		if response.Status != http.StatusOK {
 			t.Fatalf("reset: %d %s", response.Status, response.Raw)
 		}

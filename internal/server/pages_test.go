@@ -117,7 +117,7 @@ func TestPagesUnderEveryHostName(t *testing.T) {
 func mailboxServer(t *testing.T, engine databasetest.Engine) (s *servertest.Server, id string) {
 	t.Helper()
 	s = servertest.Start(t, engine, servertest.Options{Mailbox: true})
-	s.Forgot(t, s.NewUser(t))
+	s.ForgotPassword(t, s.NewUser(t))
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {

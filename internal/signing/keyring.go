@@ -156,7 +156,7 @@ func (k *Keyring) Active() *Key {
 	return next
 }
 
-// PublicKey returns the public key with this kid, or verify.ErrToken if there is none. It looks for an
+// PublicKey returns the public key with this kid, or verify.ErrInvalidToken if there is none. It looks for an
 // unknown kid in the database at most once a second: another instance may just have made the key.
 func (k *Keyring) PublicKey(ctx context.Context, kid string) (crypto.PublicKey, error) {
 	if key, ok := k.find(kid); ok {
@@ -173,7 +173,7 @@ func (k *Keyring) PublicKey(ctx context.Context, kid string) (crypto.PublicKey, 
 	if key, ok := k.find(kid); ok {
 		return key.Private.Public(), nil
 	}
-	return nil, verify.ErrToken
+	return nil, verify.ErrInvalidToken
 }
 
 func (k *Keyring) find(kid string) (*Key, bool) {

@@ -5,5 +5,5 @@ export { Problem } from "./problem.js";
 export type { ValidationError } from "./problem.js";
 export { Session } from "./session.js";
 export type { SessionOptions } from "./session.js";
-export { memory } from "./tokens.js";
+export { memoryStorage } from "./tokens.js";
 export type { Tokens, TokenStorage } from "./tokens.js";

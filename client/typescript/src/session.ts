@@ -1,7 +1,7 @@
 import createClient from "openapi-fetch";
 import type { components, paths } from "./openapi.js";
 import { Problem } from "./problem.js";
-import { memory, type Tokens, type TokenStorage } from "./tokens.js";
+import { memoryStorage, type Tokens, type TokenStorage } from "./tokens.js";
 
 type Schemas = components["schemas"];
 
@@ -10,7 +10,7 @@ export interface SessionOptions {
   server: string;
   /** The services that also get the access token, such as https://api.example.com. */
   origins?: string[];
-  /** Stores the tokens. The default is `memory()`. */
+  /** Stores the tokens. The default is `memoryStorage()`. */
   storage?: TokenStorage;
 }
 
@@ -37,7 +37,7 @@ export class Session {
   #refreshing: Promise<Tokens | undefined> | undefined;
   #notBefore = 0; // after a failed refresh: no early refresh before this time
 
-  constructor({ server, origins = [], storage = memory() }: SessionOptions) {
+  constructor({ server, origins = [], storage = memoryStorage() }: SessionOptions) {
     this.#origins = new Set([server, ...origins].map((url) => new URL(url).origin));
     this.#storage = storage;
     this.#lock = `sesame ${server}`;

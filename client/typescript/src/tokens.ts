@@ -18,7 +18,7 @@ export interface TokenStorage {
 }
 
 /** Returns a storage in memory. The session is lost when the page is closed or the process ends. */
-export function memory(): TokenStorage {
+export function memoryStorage(): TokenStorage {
   let tokens: Tokens | undefined;
   return {
     load: () => tokens,

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
-import { memory, Problem, Session, type ProblemCode, type Tokens } from "@sesame-auth/client";
+import { memoryStorage, Problem, Session, type ProblemCode, type Tokens } from "@sesame-auth/client";
 import { localStorageTokens } from "../examples/local-storage.js";
-import { words } from "../examples/words.js";
+import { messageFor } from "../examples/message.js";
 import { problem, proxy, type Proxy } from "./proxy.js";
 
 const { SESAME_TEST_SERVER: serverURL, SESAME_TEST_MAIL: mail } = process.env;
@@ -25,7 +25,7 @@ after(() => {
   for (const p of open) p.close();
 });
 
-async function login(storage = memory(), origins: string[] = []) {
+async function login(storage = memoryStorage(), origins: string[] = []) {
   const email = `typescript${++users}@example.com`;
   const session = new Session({ server: server.url, storage, origins });
   await session.register({ name: "Ada", email, password, confirm: password });
@@ -42,7 +42,7 @@ const is = (code: ProblemCode | undefined, status?: number) => (reason: unknown)
 };
 
 /** Replaces the stored access token with an invalid one. */
-async function invalidate({ load, save }: ReturnType<typeof memory>): Promise<Tokens> {
+async function invalidate({ load, save }: ReturnType<typeof memoryStorage>): Promise<Tokens> {
   const tokens = await load();
   assert(tokens);
   const invalid = { ...tokens, accessToken: tokens.accessToken.slice(0, -8) + "AAAAAAAA" };
@@ -72,7 +72,7 @@ async function resetToken(email: string): Promise<string> {
   }
 }
 
-test("the whole life", async () => {
+test("all operations", async () => {
   const { session, storage, email } = await login();
   assert.equal((await session.authenticate()).email, email);
 
@@ -91,7 +91,7 @@ test("the whole life", async () => {
   assert.equal(await storage.load(), undefined);
   await session.logout();
   await assert.rejects(session.authenticate(), is("invalid_access_token", 401));
-  const loggedOut = memory();
+  const loggedOut = memoryStorage();
   await loggedOut.save(tokens);
   const other = new Session({ server: server.url, storage: loggedOut });
   await assert.rejects(other.authenticate(), is("invalid_access_token", 401));
@@ -233,7 +233,7 @@ test("the token is sent only to listed origins", async () => {
 test("a body is sent again", async () => {
   const service = await proxy(serverURL);
   open.push(service);
-  const { session, storage } = await login(memory(), [service.url]);
+  const { session, storage } = await login(memoryStorage(), [service.url]);
   const bodies: string[] = [];
   service.intercept = (request, response) => {
     let body = "";
@@ -259,7 +259,7 @@ test("problems of the server", async () => {
   await assert.rejects(session.register({ ...ada, email: "nobody", confirm: "" }), (reason) => {
     assert(reason instanceof Problem);
     assert.deepEqual(reason.errors.map((error) => error.pointer).sort(), ["/confirm", "/email"]);
-    assert.match(words(reason), /\/email: /);
+    assert.match(messageFor(reason), /\/email: /);
     assert.match(reason.instance ?? "", /^urn:uuid:/);
     return is("validation_failed", 400)(reason);
   });
@@ -285,7 +285,7 @@ test("every code is returned, and has a message", async () => {
     server.intercept = (_, response) => problem(response, 500, code, { "Retry-After": "7" });
     await assert.rejects(session.forgotPassword("ada@example.com"), (reason) => {
       assert(reason instanceof Problem && reason.retryAfter === 7 && reason.detail === "D.");
-      const message = words(reason);
+      const message = messageFor(reason);
       assert(code === "validation_failed" || (message !== "" && message !== code), code);
       return is(code as ProblemCode, 500)(reason);
     });

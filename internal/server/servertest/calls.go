@@ -18,8 +18,8 @@ import (
 // Password is the password of the users that Register and NewUser register.
 const Password = "correct horse battery staple"
 
-// Answer is a response.
-type Answer struct {
+// Response is an HTTP response with its JSON body.
+type Response struct {
 	Status int
 	Header http.Header
 	Raw    string
@@ -27,19 +27,19 @@ type Answer struct {
 }
 
 // Text returns a string field of the JSON body, or an empty string.
-func (a Answer) Text(name string) string {
-	text, _ := a.Body[name].(string)
+func (r Response) Text(name string) string {
+	text, _ := r.Body[name].(string)
 	return text
 }
 
 // Code returns the code of a problem.
-func (a Answer) Code() string { return a.Text("code") }
+func (r Response) Code() string { return r.Text("code") }
 
 // Errors returns the validation errors of a problem, each as "place code: detail". The place is a
 // JSON pointer, or "?" and the name of a parameter.
-func (a Answer) Errors() []string {
+func (r Response) Errors() []string {
 	var errors []string
-	list, _ := a.Body["errors"].([]any)
+	list, _ := r.Body["errors"].([]any)
 	for _, entry := range list {
 		fields, _ := entry.(map[string]any)
 		place, ok := fields["pointer"]
@@ -87,7 +87,7 @@ func (s *Server) Metric(t testing.TB, series string) (value float64, found bool)
 }
 
 // Do sends a request. headers are alternating names and values.
-func (s *Server) Do(t testing.TB, method, path, body string, headers ...string) Answer {
+func (s *Server) Do(t testing.TB, method, path, body string, headers ...string) Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, bytes.NewBufferString(body))
 	if err != nil {
@@ -100,12 +100,12 @@ func (s *Server) Do(t testing.TB, method, path, body string, headers ...string) 
 }
 
 // Send sends a request.
-func (s *Server) Send(t testing.TB, request *http.Request) Answer {
+func (s *Server) Send(t testing.TB, request *http.Request) Response {
 	t.Helper()
 	response, err := s.Client.Do(request)
 	if err != nil {
 		t.Error(err) // not Fatal: tests send from goroutines
-		return Answer{}
+		return Response{}
 	}
 	raw, err := io.ReadAll(response.Body)
 	if err != nil {
@@ -114,13 +114,13 @@ func (s *Server) Send(t testing.TB, request *http.Request) Answer {
 	if err := response.Body.Close(); err != nil {
 		t.Error(err)
 	}
-	result := Answer{Status: response.StatusCode, Header: response.Header, Raw: string(raw)}
+	result := Response{Status: response.StatusCode, Header: response.Header, Raw: string(raw)}
 	_ = json.Unmarshal(raw, &result.Body) // pages are not JSON
 	return result
 }
 
 // Post sends a JSON body, given as alternating names and values.
-func (s *Server) Post(t testing.TB, path string, members ...any) Answer {
+func (s *Server) Post(t testing.TB, path string, members ...any) Response {
 	t.Helper()
 	body := make(map[string]any)
 	for i := 0; i+1 < len(members); i += 2 {
@@ -134,7 +134,7 @@ func (s *Server) Post(t testing.TB, path string, members ...any) Answer {
 }
 
 // Register registers a user with Password.
-func (s *Server) Register(t testing.TB, email string) Answer {
+func (s *Server) Register(t testing.TB, email string) Response {
 	t.Helper()
 	return s.Post(t, "/auth/register", "name", "Ada", "email", email, "password", Password, "confirm", Password)
 }
@@ -166,7 +166,7 @@ func (s *Server) Refresh(t testing.TB, refreshToken string) Tokens {
 	return s.tokens(t, s.TryRefresh(t, refreshToken))
 }
 
-func (s *Server) tokens(t testing.TB, response Answer) Tokens {
+func (s *Server) tokens(t testing.TB, response Response) Tokens {
 	t.Helper()
 	if response.Status != http.StatusOK {
 		t.Fatalf("no tokens: %d %s", response.Status, response.Raw)
@@ -175,37 +175,37 @@ func (s *Server) tokens(t testing.TB, response Answer) Tokens {
 }
 
 // TryRefresh exchanges a refresh token and returns the response, which may be an error.
-func (s *Server) TryRefresh(t testing.TB, refreshToken string) Answer {
+func (s *Server) TryRefresh(t testing.TB, refreshToken string) Response {
 	t.Helper()
 	return s.Post(t, "/auth/refresh-tokens", "refreshToken", refreshToken)
 }
 
 // Logout logs out.
-func (s *Server) Logout(t testing.TB, refreshToken string) Answer {
+func (s *Server) Logout(t testing.TB, refreshToken string) Response {
 	t.Helper()
 	return s.Post(t, "/auth/logout", "refreshToken", refreshToken)
 }
 
 // Authenticate calls POST /auth with an access token.
-func (s *Server) Authenticate(t testing.TB, accessToken string) Answer {
+func (s *Server) Authenticate(t testing.TB, accessToken string) Response {
 	t.Helper()
 	return s.Do(t, http.MethodPost, "/auth", "", "Authorization", "Bearer "+accessToken)
 }
 
-// Forgot requests a reset link.
-func (s *Server) Forgot(t testing.TB, email string) Answer {
+// ForgotPassword requests a reset link.
+func (s *Server) ForgotPassword(t testing.TB, email string) Response {
 	t.Helper()
 	return s.Post(t, "/auth/forgot-password", "email", email)
 }
 
-// Reset sets a new password.
-func (s *Server) Reset(t testing.TB, resetToken, password string) Answer {
+// ResetPassword sets a new password.
+func (s *Server) ResetPassword(t testing.TB, resetToken, password string) Response {
 	t.Helper()
 	return s.Post(t, "/auth/reset-password?token="+url.QueryEscape(resetToken), "password", password)
 }
 
-// ExpectDead requires that a session has ended: both of its tokens are refused.
-func (s *Server) ExpectDead(t testing.TB, tokens Tokens) {
+// RequireEnded requires that a session has ended: both of its tokens are refused.
+func (s *Server) RequireEnded(t testing.TB, tokens Tokens) {
 	t.Helper()
 	if response := s.Authenticate(t, tokens.Access); response.Status != http.StatusUnauthorized {
 		t.Errorf("the access token of an ended session returns %d", response.Status)
@@ -215,8 +215,8 @@ func (s *Server) ExpectDead(t testing.TB, tokens Tokens) {
 	}
 }
 
-// ExpectLive requires that a session is valid, and returns its next tokens.
-func (s *Server) ExpectLive(t testing.TB, tokens Tokens) Tokens {
+// RequireActive requires that a session is valid, and returns its next tokens.
+func (s *Server) RequireActive(t testing.TB, tokens Tokens) Tokens {
 	t.Helper()
 	if response := s.Authenticate(t, tokens.Access); response.Status != http.StatusOK {
 		t.Errorf("the access token of a valid session returns %d %s", response.Status, response.Raw)

@@ -76,8 +76,8 @@ func Start(t testing.TB, engine databasetest.Engine, options Options) *Server {
 	return StartOn(t, engine, databasetest.URL(t, engine), options)
 }
 
-// Beside starts another instance with the same database.
-func (s *Server) Beside(t testing.TB, engine databasetest.Engine, options Options) *Server {
+// StartAnother starts another instance with the same database.
+func (s *Server) StartAnother(t testing.TB, engine databasetest.Engine, options Options) *Server {
 	t.Helper()
 	return StartOn(t, engine, s.databaseURL, options)
 }

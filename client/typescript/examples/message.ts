@@ -1,7 +1,7 @@
 import { Problem } from "@sesame-auth/client";
 
 /** Returns a message for the user. New codes may be added at any time: the default case shows their detail. */
-export function words(problem: Problem): string {
+export function messageFor(problem: Problem): string {
   switch (problem.code) {
     case "validation_failed":
       return problem.errors.map((error) => `${error.pointer ?? error.parameter}: ${error.detail}`).join("\n");
