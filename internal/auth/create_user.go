@@ -50,11 +50,12 @@ func (s *Service) CreateUser(ctx context.Context, account NewUser) (*User, error
 			return nil, fmt.Errorf("create user: %w", err)
 		}
 	}
-	user, err := s.insertUser(ctx, User{Name: account.Name, Bio: account.Bio, Email: email, PasswordHash: hash}, audit.CreateUser, Client{})
+	user := User{Name: account.Name, Bio: account.Bio, Email: email, PasswordHash: hash}
+	created, err := s.insertUser(ctx, user, audit.CreateUser, Client{})
 	if err != nil {
 		return nil, fmt.Errorf("create user: %w", err)
 	}
-	return user, nil
+	return created, nil
 }
 
 // checkProfile checks a profile that was not validated against the OpenAPI document. It returns

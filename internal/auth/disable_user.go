@@ -13,9 +13,9 @@ import (
 // DisableUser locks a user out until EnableUser. It reports whether that changed anything, and returns
 // ErrUnknownUser if there is no such user.
 //
-// One statement marks the user as disabled and raises the generation. The mark refuses the user from then on.
-// The generation ends every session for good, including one that a login is just creating, so that none
-// becomes valid again when the user is enabled. Reset links that were sent before become invalid too.
+// One statement marks the user as disabled and raises the generation. The mark refuses the user from
+// then on. The new generation ends every session for good, including one that a login is just
+// creating: none becomes valid again when the user is enabled. Older reset links become invalid, too.
 func (s *Service) DisableUser(ctx context.Context, id uuid.UUID) (changed bool, err error) {
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) (err error) {
 		changed, err = s.disable(tx, id)

@@ -20,12 +20,12 @@ const (
 )
 
 // ForgotPassword emails a reset link if the email has an account. It returns ErrInvalidEmail, or
-// *ThrottledError if the network made too many requests. If the email was sent enough links lately, it
-// returns nil and sends none.
+// *ThrottledError if the network made too many requests. If the email was recently sent too many
+// links, it returns nil and sends none.
 //
-// It does not look up whether there is an account: every email leaves the same row in the outbox and gets the
-// same response after the same work. Nothing on the account changes. Once it returns nil, the request
-// survives a crash and an unreachable mail server.
+// It does not look up whether there is an account: it does the same work and adds the same row to the
+// outbox for every email. The account does not change. Once it returns nil, the request survives a
+// crash and an unreachable mail server.
 func (s *Service) ForgotPassword(ctx context.Context, typed string, client Client) error {
 	email, err := NormalizeEmail(typed)
 	if err != nil {

@@ -42,9 +42,9 @@ type ImportedUser struct {
 // ErrInvalidEmail, ErrInvalidName, ErrInvalidBio, password.ErrHash or ErrIDTaken. The error concerns the whole
 // batch; if it is not nil, nothing may be reported as stored.
 //
-// So an import that was interrupted can be repeated from the start. Existing accounts are found by the
-// statement that stores the others, not by a read before it. An import creates accounts by the hundred
-// thousand, so it records one event for each batch, not for each user.
+// So an interrupted import can be repeated from the start. Existing accounts are skipped by the
+// statement that stores the others, not by a read before it. Imports can be large, so one event is
+// recorded for each batch, not for each user.
 func (s *Service) ImportUsers(ctx context.Context, batch []ImportedUser, dryRun bool) (outcomes []error, err error) {
 	now := s.now()
 	outcomes = make([]error, len(batch))
@@ -153,8 +153,8 @@ func (s *Service) insertMissing(tx *gorm.DB, rows []*User) (map[uuid.UUID]bool, 
 	return stored, audit.Record(tx, event)
 }
 
-// errImportAgain is the outcome of an account whose email or id was taken when the batch was stored, and free
-// again when the other account was looked for.
+// errImportAgain is the outcome of an account whose email or id was taken when the batch was stored,
+// and free again when findExisting looked for the other account.
 var errImportAgain = errors.New("the email or id was taken for a moment; import it again")
 
 // existingUsers are accounts that have an email or id of the batch.

@@ -32,8 +32,10 @@ var (
 	dailyResetsPerEmail = throttle.Limit{Name: "reset emails per day", Burst: 5, Per: 24 * time.Hour}
 )
 
-// reserve pays for an attempt. If it is throttled, reserve records the event as such.
-func (s *Service) reserve(ctx context.Context, event audit.Event, charges ...throttle.Charge) (*throttle.Reservation, error) {
+// reserve charges an attempt to its limits. If the attempt is throttled, reserve records that.
+func (s *Service) reserve(
+	ctx context.Context, event audit.Event, charges ...throttle.Charge,
+) (*throttle.Reservation, error) {
 	reservation, err := s.throttle.Reserve(ctx, charges...)
 	if _, ok := errors.AsType[*ThrottledError](err); ok {
 		event.Outcome = audit.Throttled
@@ -45,8 +47,8 @@ func (s *Service) reserve(ctx context.Context, event audit.Event, charges ...thr
 	return reservation, err
 }
 
-// settle ends the reservation of an attempt that ended with err. If the password was never hashed, the attempt
-// revealed nothing and is refunded; if the database is unavailable too, it is not.
+// settle ends the reservation of an attempt that returned err. It refunds the attempt if the
+// password was never hashed: nothing was revealed.
 func (s *Service) settle(ctx context.Context, reservation *throttle.Reservation, err error) {
 	if errors.Is(err, password.ErrBusy) {
 		_ = s.db.Transaction(ctx, reservation.Refund) // best effort
@@ -54,8 +56,8 @@ func (s *Service) settle(ctx context.Context, reservation *throttle.Reservation,
 	reservation.End()
 }
 
-// reserveLogin pays for one login. The limits apply to the email as typed, whether or not it has an account, so
-// that being throttled reveals nothing.
+// reserveLogin charges a login to its limits. They apply to the email as typed, whether or not it
+// has an account, so that being throttled reveals nothing.
 func (s *Service) reserveLogin(ctx context.Context, typed string, event audit.Event) (*throttle.Reservation, error) {
 	subject := event.Email
 	if subject == "" {

@@ -11,8 +11,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
-// loginAttempts is how often a login checks the password of a user who changes while it hashes. A hash is
-// outdated only once, so the second attempt finds one that stays, or the password that a reset has set.
+// loginAttempts is how often a login checks the password if the user changes meanwhile. Two are
+// enough: an outdated hash is replaced only once. After that only a new password changes the hash.
 const loginAttempts = 2
 
 // Login starts a session for the user with this email and password.
@@ -28,8 +28,8 @@ const loginAttempts = 2
 // The attempt counts against the rate limits before the password is hashed, so parallel guesses cannot exceed
 // them. It is refunded if the login succeeds or if the password was never hashed.
 //
-// An outdated hash is replaced when the session is created. Of several concurrent logins one replaces it; the
-// others find that the hash they checked is gone, and check again.
+// An outdated hash is replaced when the session is created. If several logins run at the same time,
+// one replaces the hash. The others find that the hash they checked is gone, and check again.
 func (s *Service) Login(ctx context.Context, email, plain string, client Client) (tokens *Tokens, err error) {
 	event := s.failure(audit.Login, nil, client)
 	event.Email, _ = NormalizeEmail(email) // an invalid email is not recorded: it may be a password
@@ -138,9 +138,10 @@ func (s *Service) newSession(user *User, client Client) (*Session, error) {
 // The insert does not see a reset that commits between its read of the user and its own commit. The session is
 // then of an older generation than the user, and invalid. Such a reset cannot come between a rehash and its
 // session: the rehash has locked the user's row.
-func (s *Service) createSession(ctx context.Context, session *Session, user *User, rehash string, then func(tx *gorm.DB) error) (bool, error) {
-	var created bool
-	err := s.db.Transaction(ctx, func(tx *gorm.DB) error {
+func (s *Service) createSession(
+	ctx context.Context, session *Session, user *User, rehash string, then func(tx *gorm.DB) error,
+) (created bool, err error) {
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		created = false
 		hash := user.PasswordHash
 		if rehash != "" {
@@ -151,10 +152,12 @@ func (s *Service) createSession(ctx context.Context, session *Session, user *Use
 			if replace.Error != nil {
 				return replace.Error
 			}
-			hash = rehash // which the insert finds only if this statement set it
+			hash = rehash // the insert finds it only if this statement set it
 		}
 		insert := tx.Exec(`
-			INSERT INTO sessions (id, user_id, generation, counter, created_at, rotated_at, expires_at, idle_expires_at, ip, user_agent)
+			INSERT INTO sessions (
+				id, user_id, generation, counter, created_at, rotated_at, expires_at, idle_expires_at, ip, user_agent
+			)
 			SELECT ?, id, generation, ?, ?, ?, ?, ?, ?, ? FROM users
 			WHERE id = ? AND generation = ? AND password_hash = ? AND disabled_at IS NULL`,
 			session.ID, session.Counter, session.CreatedAt, session.RotatedAt, session.ExpiresAt, session.IdleExpiresAt,

@@ -28,8 +28,10 @@ func (s *Service) Purge(ctx context.Context) error {
 	for _, batch := range []func(*gorm.DB) (int64, error){
 		rows(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?)`, now),
 		rows(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE idle_expires_at <= ? LIMIT ?)`, now),
-		rows(`DELETE FROM one_time_tokens WHERE digest IN (SELECT digest FROM one_time_tokens WHERE expires_at <= ? LIMIT ?)`, now),
-		rows(`DELETE FROM known_networks WHERE pseudonym IN (SELECT pseudonym FROM known_networks WHERE last_seen <= ? LIMIT ?)`, now.Add(-knownFor)),
+		rows(`DELETE FROM one_time_tokens WHERE digest IN (
+			SELECT digest FROM one_time_tokens WHERE expires_at <= ? LIMIT ?)`, now),
+		rows(`DELETE FROM known_networks WHERE pseudonym IN (
+			SELECT pseudonym FROM known_networks WHERE last_seen <= ? LIMIT ?)`, now.Add(-knownFor)),
 		func(tx *gorm.DB) (int64, error) {
 			return audit.Purge(tx, now.Add(-s.config.AuditRetention), purgeBatch)
 		},

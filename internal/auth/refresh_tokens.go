@@ -23,8 +23,8 @@ import (
 //     which is derived from the counter, so there is never a second current token. A client that sent two
 //     requests at once, or that lost the response, stays logged in. Only the previous token has this grace, and
 //     only until the new one is used.
-//  4. Any older authentic token is reuse: two parties hold this session, and one of them stole it. Which one
-//     cannot be known, so the session ends for both.
+//  4. Any older authentic token is reuse: two parties have this session, and one of them stole it.
+//     Sesame cannot know which, so it revokes the session.
 func (s *Service) RefreshTokens(ctx context.Context, refreshToken string, client Client) (*Tokens, error) {
 	presented, err := s.config.RefreshTokens.Decode(refreshToken)
 	if err != nil {
@@ -52,7 +52,9 @@ func rotate(db *gorm.DB, presented token.Refresh, now time.Time, idle time.Durat
 	update := db.Model(&session).Clauses(clause.Returning{}).
 		Where("id = ? AND counter = ? AND revoked_at IS NULL", presented.Session, presented.Counter).
 		Where("expires_at > ? AND idle_expires_at > ?", now, now).
-		Where("EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.generation = sessions.generation AND users.disabled_at IS NULL)").
+		Where(`EXISTS (
+			SELECT 1 FROM users
+			WHERE users.id = sessions.user_id AND users.generation = sessions.generation AND users.disabled_at IS NULL)`).
 		Updates(map[string]any{"counter": gorm.Expr("counter + 1"), "rotated_at": now, "idle_expires_at": now.Add(idle)})
 	if update.Error != nil || update.RowsAffected == 0 {
 		return nil, update.Error
@@ -127,7 +129,7 @@ func (s *Service) judge(presented token.Refresh, session *Session, user *User, n
 	}
 }
 
-// revokeReused revokes a session that two parties hold.
+// revokeReused revokes a session after an old refresh token was used, and records that.
 func (s *Service) revokeReused(tx *gorm.DB, user *User, session *Session, client Client) error {
 	revoked, err := revokeSession(tx, session.ID, RevokedByReuse, s.now())
 	if revoked == nil || err != nil {
