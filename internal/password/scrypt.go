@@ -27,8 +27,9 @@ type scryptHash struct {
 func isScrypt(hash string) bool { return strings.HasPrefix(hash, "$scrypt$") }
 
 func (h scryptHash) matches(prepared string) bool {
+	// Key returns an error only for invalid parameters, which parseScrypt does not accept.
 	sum, err := scrypt.Key([]byte(prepared), h.salt, 1<<h.logN, h.blocks, h.parallelism, len(h.sum))
-	return err == nil && subtle.ConstantTimeCompare(sum, h.sum) == 1 // Key fails only for invalid parameters, and parseScrypt has checked them
+	return err == nil && subtle.ConstantTimeCompare(sum, h.sum) == 1
 }
 
 func parseScrypt(hash string) (scryptHash, error) {
@@ -51,8 +52,7 @@ func parseScrypt(hash string) (scryptHash, error) {
 	return h, err
 }
 
-// saltAndSum decodes the salt and the hash of a stored hash and checks their lengths, which have the same limits
-// for all algorithms.
+// saltAndSum decodes the salt and the hash of a stored hash, and checks their lengths.
 func saltAndSum(encoding *base64.Encoding, salt, sum string) (saltBytes, sumBytes []byte, err error) {
 	if saltBytes, err = encoding.Strict().DecodeString(salt); err != nil ||
 		len(saltBytes) < minSaltBytes || len(saltBytes) > maxSaltBytes {
