@@ -1,4 +1,4 @@
-// Package secret holds the one secret of an installation, from which every key is derived.
+// Package secret parses the secret of an installation, and derives all other keys from it.
 package secret
 
 import (
