@@ -1,9 +1,9 @@
 // Package audit records what happens to accounts, sessions and signing keys.
 //
-// An event is written in the same transaction as the change it describes, so neither exists without the
-// other. Callers must bound how many events a client can trigger. Events contain no secrets, such as
-// passwords, tokens or digests. They are kept until the end of their retention, even if their account is
-// deleted.
+// An event is written in the same transaction as the change it describes, so neither exists without
+// the other. Callers must bound how many events a client can trigger. Events contain no secrets,
+// such as passwords, tokens or digests. They are kept until the end of their retention, even if
+// their account is deleted.
 package audit
 
 import (
@@ -103,8 +103,8 @@ func Record(tx *gorm.DB, events ...Event) error {
 	return nil
 }
 
-// Purge deletes up to limit events from before until, in the caller's transaction. It returns how many it
-// deleted.
+// Purge deletes up to limit events from before until, in the caller's transaction. It returns how
+// many it deleted.
 func Purge(tx *gorm.DB, until time.Time, limit int) (int64, error) {
 	deletion := tx.Exec(`
 		DELETE FROM audit_events WHERE id IN (

@@ -41,8 +41,8 @@ func read(t *testing.T, db *database.DB, filter audit.Filter) []string {
 	return details
 }
 
-// Read returns each event once and in order, even if there are several pages and events of the same time. It
-// stops if the callback returns an error.
+// Read returns each event once and in order, even if there are several pages and events of the same
+// time. It stops if the callback returns an error.
 func TestRead(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)

@@ -13,7 +13,8 @@ import (
 
 const (
 	page = 500
-	// overlap is how long after its time an event may be committed. Transactions are shorter than that.
+	// overlap is how long after its time an event may be committed. Transactions are shorter than
+	// that.
 	overlap = 30 * time.Second
 )
 
@@ -49,9 +50,10 @@ func Read(ctx context.Context, db *database.DB, filter Filter, each func(Event) 
 	}
 }
 
-// Follow calls each for the selected events like Read, and then for newer events, until ctx is done. Then
-// it returns nil. It polls the database at the given interval. It does not miss events that were committed
-// out of order: each query overlaps the one before, and events that were seen are skipped.
+// Follow calls each for the selected events like Read, and then for newer events, until ctx is
+// done. Then it returns nil. It polls the database at the given interval. It does not miss events
+// that were committed out of order: each query overlaps the one before, and events that were seen
+// are skipped.
 func Follow(
 	ctx context.Context, db *database.DB, filter Filter, interval time.Duration, each func(Event) error,
 ) error {
@@ -97,8 +99,8 @@ func (f Filter) narrow(query *gorm.DB) *gorm.DB {
 		query = query.Where("user_id = ?", f.UserID)
 	}
 	if f.Email != "" {
-		// Some events of an account have only its id. The log itself maps emails to ids, as the account may
-		// be deleted.
+		// Some events of an account have only its id. The log itself maps emails to ids, as the account
+		// may be deleted.
 		query = query.Where(`email = ? OR user_id IN (
 			SELECT user_id FROM audit_events WHERE email = ? AND user_id <> ?)`, f.Email, f.Email, uuid.Nil)
 	}

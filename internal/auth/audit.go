@@ -11,7 +11,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// repeatedEvents limits events that a client can cause at will. During a flood, only one is recorded.
+// repeatedEvents limits events that a client can cause at will. During a flood, only one is
+// recorded.
 var repeatedEvents = throttle.Limit{Name: "repeated events", Burst: 1, Per: 15 * time.Minute, Always: true}
 
 // failure returns an event for something that was tried and failed. user may be nil.
@@ -41,7 +42,8 @@ func (s *Service) record(ctx context.Context, event audit.Event) error {
 	return s.db.Statement(ctx, func(db *gorm.DB) error { return audit.Record(db, event) })
 }
 
-// recordOnce writes an event unless one of the same kind and subject was written in the last 15 minutes.
+// recordOnce writes an event unless one of the same kind and subject was written in the last 15
+// minutes.
 func (s *Service) recordOnce(ctx context.Context, event audit.Event, subject string) error {
 	charge := throttle.Charge{Limit: repeatedEvents, Subject: string(event.Kind) + " " + subject}
 	reservation, err := s.throttle.Reserve(ctx, charge)

@@ -3,7 +3,8 @@
 //
 // Each use case is one file that reads top to bottom, with the reasons why it is safe. Races are
 // decided by one conditional statement and the number of rows it changed, never by a read and a
-// later write. The package does not know HTTP: it returns its own values and the errors of errors.go.
+// later write. The package does not know HTTP: it returns its own values and the errors of
+// errors.go.
 //
 // # Sessions
 //
@@ -11,13 +12,13 @@
 //
 //   - Logout, and the reuse of an old refresh token, revoke one session.
 //   - Each user has a generation. It is raised when the password is reset or set, when an operator
-//     revokes the user's sessions, and when the user is disabled. A session stores the generation in
-//     which it was created, and is valid only while the user still has it. So changing one row ends
-//     all of a user's sessions. A login or refresh in flight cannot escape: it creates or keeps a
-//     session of the old generation. Sessions never become valid again: a user who was disabled and
-//     enabled has to log in.
-//   - The sessions of a deleted user are deleted. Tokens contain the ids of user and session, so they
-//     are useless for a later account with the same email.
+//     revokes the user's sessions, and when the user is disabled. A session stores the generation
+//     in which it was created, and is valid only while the user still has it. So changing one row
+//     ends all of a user's sessions. A login or refresh in flight cannot escape: it creates or
+//     keeps a session of the old generation. Sessions never become valid again: a user who was
+//     disabled and enabled has to log in.
+//   - The sessions of a deleted user are deleted. Tokens contain the ids of user and session, so
+//     they are useless for a later account with the same email.
 package auth
 
 import (
@@ -50,8 +51,8 @@ type Config struct {
 	Brand              brand.Brand
 }
 
-// Service implements the use cases. It is safe for concurrent use, and several processes may share one
-// database.
+// Service implements the use cases. It is safe for concurrent use, and several processes may share
+// one database.
 type Service struct {
 	config   Config
 	db       *database.DB

@@ -11,8 +11,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
-// DeleteUser deletes an account and, by the schema's ON DELETE CASCADE, everything that refers to it. It
-// returns ErrUnknownUser if there is no such account.
+// DeleteUser deletes an account and, by the schema's ON DELETE CASCADE, everything that refers to
+// it. It returns ErrUnknownUser if there is no such account.
 //
 // Its tokens are refused from the next request on: they contain the id of a session that no longer
 // exists, and that no later account has, not even one with the same email or id. Emails to the user

@@ -27,7 +27,8 @@ var (
 	ErrIDTaken      = errors.New("the id and the email belong to different accounts")
 )
 
-// ThrottledError is returned when there were too many attempts. What was submitted has not been checked.
+// ThrottledError is returned when there were too many attempts. What was submitted has not been
+// checked.
 type ThrottledError = throttle.ThrottledError
 
 // WeakPasswordError is returned when a new password is refused.

@@ -13,8 +13,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
-// Each account has an outcome. A dry run returns the same outcomes, but stores nothing. A second import
-// reports the stored accounts as existing.
+// Each account has an outcome. A dry run returns the same outcomes, but stores nothing. A second
+// import reports the stored accounts as existing.
 func TestImportUsers(t *testing.T) {
 	const (
 		bcrypt       = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
@@ -85,7 +85,8 @@ func TestImportUsers(t *testing.T) {
 	})
 }
 
-// If a file is imported several times at once, each account is stored, and reported as stored, once.
+// If a file is imported several times at once, each account is stored, and reported as stored,
+// once.
 func TestImportsRace(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)

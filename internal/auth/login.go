@@ -17,16 +17,17 @@ const loginAttempts = 2
 
 // Login starts a session for the user with this email and password.
 //
-// It returns ErrInvalidCredentials if the email is unknown, the password is wrong or the user is disabled,
-// *ThrottledError if a rate limit is exceeded, and password.ErrBusy if the password could not be hashed in
-// time.
+// It returns ErrInvalidCredentials if the email is unknown, the password is wrong or the user is
+// disabled, *ThrottledError if a rate limit is exceeded, and password.ErrBusy if the password could
+// not be hashed in time.
 //
-// An attacker must not be able to distinguish the first three cases. Each runs one lookup and one password
-// hash; an unknown email is checked against a dummy hash of the current cost. Imported users are an exception:
-// until their first login their hash has its old cost, which a wrong password reveals.
+// An attacker must not be able to distinguish the first three cases. Each runs one lookup and one
+// password hash; an unknown email is checked against a dummy hash of the current cost. Imported
+// users are an exception: until their first login their hash has its old cost, which a wrong
+// password reveals.
 //
-// The attempt counts against the rate limits before the password is hashed, so parallel guesses cannot exceed
-// them. It is refunded if the login succeeds or if the password was never hashed.
+// The attempt counts against the rate limits before the password is hashed, so parallel guesses
+// cannot exceed them. It is refunded if the login succeeds or if the password was never hashed.
 //
 // An outdated hash is replaced when the session is created. If several logins run at the same time,
 // one replaces the hash. The others find that the hash they checked is gone, and check again.
@@ -89,8 +90,9 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 	return nil, fmt.Errorf("login: %w", ErrInvalidCredentials)
 }
 
-// checkPassword returns the user with this email, if there is one, and the reason why the password does not log
-// them in, for the audit log; the reason is empty if it does. It returns password.ErrBusy.
+// checkPassword returns the user with this email, if there is one, and the reason why the password
+// does not log them in, for the audit log; the reason is empty if it does. It returns
+// password.ErrBusy.
 func (s *Service) checkPassword(ctx context.Context, email, plain string) (user *User, refusal string, err error) {
 	user, err = s.userByEmail(ctx, email)
 	if err != nil {
@@ -128,16 +130,16 @@ func (s *Service) newSession(user *User, client Client) (*Session, error) {
 	}, nil
 }
 
-// createSession stores a session and calls then in the same transaction. If rehash is not empty, it becomes the
-// user's hash.
+// createSession stores a session and calls then in the same transaction. If rehash is not empty, it
+// becomes the user's hash.
 //
-// Hashing takes a while. If a reset or an operator changed the user meanwhile, createSession stores nothing and
-// returns false. A rehash changes nothing that the user would notice: neither the generation, which would end
-// the other sessions, nor the time of the last change.
+// Hashing takes a while. If a reset or an operator changed the user meanwhile, createSession stores
+// nothing and returns false. A rehash changes nothing that the user would notice: neither the
+// generation, which would end the other sessions, nor the time of the last change.
 //
-// The insert does not see a reset that commits between its read of the user and its own commit. The session is
-// then of an older generation than the user, and invalid. Such a reset cannot come between a rehash and its
-// session: the rehash has locked the user's row.
+// The insert does not see a reset that commits between its read of the user and its own commit. The
+// session is then of an older generation than the user, and invalid. Such a reset cannot come
+// between a rehash and its session: the rehash has locked the user's row.
 func (s *Service) createSession(
 	ctx context.Context, session *Session, user *User, rehash string, then func(tx *gorm.DB) error,
 ) (created bool, err error) {

@@ -13,8 +13,8 @@ import (
 )
 
 // Logout revokes the session of a refresh token (RFC 7009, section 2). It accepts any token of the
-// session, whether current, used or expired, and is idempotent. Once it returns nil, the session has
-// ended for good. It returns ErrForeignRefreshToken if this server did not issue the token.
+// session, whether current, used or expired, and is idempotent. Once it returns nil, the session
+// has ended for good. It returns ErrForeignRefreshToken if this server did not issue the token.
 func (s *Service) Logout(ctx context.Context, refreshToken string, client Client) error {
 	presented, err := s.config.RefreshTokens.Decode(refreshToken)
 	if err != nil {
@@ -34,8 +34,8 @@ func (s *Service) Logout(ctx context.Context, refreshToken string, client Client
 	return nil
 }
 
-// revokeSession revokes a session and returns it, or nil if it was revoked already or does not exist. The first
-// reason is kept.
+// revokeSession revokes a session and returns it, or nil if it was revoked already or does not
+// exist. The first reason is kept.
 func revokeSession(tx *gorm.DB, id uuid.UUID, reason RevokedReason, now time.Time) (*Session, error) {
 	var session Session
 	update := tx.Model(&session).Clauses(clause.Returning{}).

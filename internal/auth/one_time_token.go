@@ -10,8 +10,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// OneTimeToken is the one token that a user may have for a purpose. The primary key is user and purpose, so a
-// newer token replaces the older one. Using a token deletes the row.
+// OneTimeToken is the one token that a user may have for a purpose. The primary key is user and
+// purpose, so a newer token replaces the older one. Using a token deletes the row.
 type OneTimeToken struct {
 	UserID    uuid.UUID `gorm:"primaryKey"`
 	Purpose   Purpose   `gorm:"primaryKey"`

@@ -11,12 +11,13 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
-// purgeBatch is how many rows one statement deletes, so that other writers get their turn in between.
+// purgeBatch is how many rows one statement deletes, so that other writers get their turn in
+// between.
 const purgeBatch = 1000
 
-// Purge deletes rows that are no longer needed: expired sessions and one-time tokens, networks without a recent
-// login, events older than the retention, and rate limits that are not in use. A revoked session is kept until
-// it expires.
+// Purge deletes rows that are no longer needed: expired sessions and one-time tokens, networks
+// without a recent login, events older than the retention, and rate limits that are not in use. A
+// revoked session is kept until it expires.
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.now()
 	rows := func(statement string, until time.Time) func(*gorm.DB) (int64, error) {

@@ -18,10 +18,10 @@ import (
 // ResetPassword sets a new password for the user that a reset token was sent to. It returns
 // ErrInvalidResetToken, *WeakPasswordError, *ThrottledError or password.ErrBusy.
 //
-// An invalid token is refused before anything is hashed, and a weak password before the token is used. Then
-// one transaction uses the token, which only one request can do, sets the password, and raises the user's
-// generation. That ends every session and every login that is still hashing the old password. It creates no
-// session: the user has to log in.
+// An invalid token is refused before anything is hashed, and a weak password before the token is
+// used. Then one transaction uses the token, which only one request can do, sets the password, and
+// raises the user's generation. That ends every session and every login that is still hashing the
+// old password. It creates no session: the user has to log in.
 func (s *Service) ResetPassword(ctx context.Context, resetToken, plain string, client Client) (err error) {
 	event := s.failure(audit.ResetPassword, nil, client)
 	charge := throttle.Charge{Limit: passwordsPerNetwork, Subject: throttle.Network(client.IP)}
@@ -90,7 +90,8 @@ func (s *Service) userByResetToken(ctx context.Context, resetToken string) (*Use
 	return &user, err
 }
 
-// composePasswordChanged notifies the user, who may not be the one who changed the password (ASVS 6.3.7).
+// composePasswordChanged notifies the user, who may not be the one who changed the password (ASVS
+// 6.3.7).
 func (s *Service) composePasswordChanged(ctx context.Context, email string) (*mail.Message, error) {
 	user, err := s.userByEmail(ctx, email)
 	if err != nil || user == nil {

@@ -72,7 +72,8 @@ func (s *Service) issueTokens(session *Session, counter int64) (*Tokens, error) 
 	return &Tokens{Access: access, Refresh: refresh, ExpiresIn: s.config.AccessTokens.Lifetime()}, nil
 }
 
-// maxSessions is how many live sessions a user may have. Concurrent logins may exceed it until the next login.
+// maxSessions is how many live sessions a user may have. Concurrent logins may exceed it until the
+// next login.
 const maxSessions = 100
 
 // evictSessions revokes the sessions that exceed maxSessions after a login. It keeps the most

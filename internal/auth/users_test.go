@@ -317,8 +317,8 @@ func TestLoginOfUserBeingDeleted(t *testing.T) {
 	}
 }
 
-// meanwhile starts late during the transaction of early, commits the transaction once late waits for a
-// lock, and returns the error of late.
+// meanwhile starts late during the transaction of early, commits the transaction once late waits
+// for a lock, and returns the error of late.
 func (s *Service) meanwhile(t *testing.T, early func(*gorm.DB) error, late func() error) error {
 	t.Helper()
 	const countWaiting = `

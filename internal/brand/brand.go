@@ -53,7 +53,8 @@ func CheckColor(color string) error {
 	return nil
 }
 
-// contrastWithWhite returns the contrast ratio of a color in sRGB (WCAG 2.2, "relative luminance", "contrast ratio").
+// contrastWithWhite returns the contrast ratio of a color in sRGB (WCAG 2.2, "relative luminance",
+// "contrast ratio").
 func contrastWithWhite(rgb [3]byte) float64 {
 	luminance := 0.0
 	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Clock is a clock that a test can move and stop. The zero value shows the real time. It is safe for
-// concurrent use.
+// Clock is a clock that a test can move and stop. The zero value shows the real time. It is safe
+// for concurrent use.
 type Clock struct {
 	mu      sync.Mutex
 	ahead   time.Duration

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// maxBcryptCost limits the time that a planted hash can use. Cost 14 takes one core about a second.
+	// maxBcryptCost limits the time that a planted hash can use. Cost 14 takes one core about a
+	// second.
 	maxBcryptCost = 14
 	// maxBcryptBytes is the number of bytes of a password that bcrypt uses. It ignores the rest.
 	maxBcryptBytes = 72

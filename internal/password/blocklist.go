@@ -13,15 +13,15 @@ import (
 // service is the name of this service, which no password may consist of.
 const service = "sesame"
 
-// common is the list of the most common leaked passwords (see blocklist/NOTICE): folded, one per line,
-// sorted by canonical form. isVariant needs the entries shorter than MinLength. The list is searched
-// in place, so it needs no preparation at start and uses no heap.
+// common is the list of the most common leaked passwords (see blocklist/NOTICE): folded, one per
+// line, sorted by canonical form. isVariant needs the entries shorter than MinLength. The list is
+// searched in place, so it needs no preparation at start and uses no heap.
 //
 //go:embed blocklist/passwords.txt
 var common string
 
-// Fold returns text in lower case and without compatibility variants of characters, such as full-width letters
-// (NFKC). Two texts that fold to the same form are equally easy to guess.
+// Fold returns text in lower case and without compatibility variants of characters, such as
+// full-width letters (NFKC). Two texts that fold to the same form are equally easy to guess.
 func Fold(text string) string { return norm.NFKC.String(strings.ToLower(norm.NFKC.String(text))) }
 
 // isCommon reports whether a folded password is on the list.
@@ -38,7 +38,8 @@ func isCommon(folded string) bool {
 	return false
 }
 
-// listFrom returns the rest of the list, from the first entry whose canonical form is not less than canonical.
+// listFrom returns the rest of the list, from the first entry whose canonical form is not less than
+// canonical.
 func listFrom(canonical string) string {
 	from, to := 0, len(common) // where lines begin
 	for from < to {
@@ -62,10 +63,10 @@ const (
 	maxOther = 4
 )
 
-// isPersonal reports whether a folded password consists of personal parts and at most maxOther other
-// code points. Personal parts are the name of the service and, for each text of context, the whole
-// text, what is before and after its @, and each of its words. All occurrences are removed, longer
-// parts first.
+// isPersonal reports whether a folded password consists of personal parts and at most maxOther
+// other code points. Personal parts are the name of the service and, for each text of context, the
+// whole text, what is before and after its @, and each of its words. All occurrences are removed,
+// longer parts first.
 func isPersonal(folded string, context []string) bool {
 	left := folded
 	for _, part := range parts(context) {

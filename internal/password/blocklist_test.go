@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// The embedded list is complete, as `make blocklist` generates it. After an update of the npm package, change
-// these figures and NOTICE.
+// The embedded list is complete, as `make blocklist` generates it. After an update of the npm
+// package, change these figures and NOTICE.
 func TestListIsComplete(t *testing.T) {
 	const (
 		entries, longEntries = 49193, 17950

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The embedded filter is complete, as `make blocklist` generates it. After an update of the npm package, change
-// these figures and NOTICE.
+// The embedded filter is complete, as `make blocklist` generates it. After an update of the npm
+// package, change these figures and NOTICE.
 func TestFilterIsComplete(t *testing.T) {
 	const entries, digest = 470297, "f5e684d05bf9afd8188c3d6642e73cae78960da85e8bfca3f6de694da181cae9"
 	if got := fmt.Sprintf("%x", sha256.Sum256([]byte(breached))); got != digest {

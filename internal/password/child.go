@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// maxHashTime is how long a child may take to start, and for each hash. The most expensive hash within
-// bounds takes about a second of processor time. At the lowest priority that may take several seconds.
+// maxHashTime is how long a child may take to start, and for each hash. The most expensive hash
+// within bounds takes about a second of processor time. At the lowest priority that may take
+// several seconds.
 const maxHashTime = 10 * time.Second
 
 // child is a process that runs ServeWorker.
@@ -21,8 +22,8 @@ type child struct {
 	expiry  *time.Timer   // stops the child if it is idle for too long
 }
 
-// startChild starts a worker with the lowest priority and waits until it is ready. The worker gets an
-// empty environment, and so none of the server's secrets.
+// startChild starts a worker with the lowest priority and waits until it is ready. The worker gets
+// an empty environment, and so none of the server's secrets.
 func startChild(worker []string, limit time.Duration) (*child, error) {
 	command := exec.Command(worker[0], worker[1:]...) //nolint:gosec,noctx // our own binary; outlives a request
 	command.Env = []string{}

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Hashes from other implementations are verified. The bcrypt hash is a test vector of crypt_blowfish, and
-// the same for the variants b and y. The argon2 ones are from test.c of the reference implementation.
+// Hashes from other implementations are verified. The bcrypt hash is a test vector of
+// crypt_blowfish, and the same for the variants b and y. The argon2 ones are from test.c of the
+// reference implementation.
 func TestVerifyForeign(t *testing.T) {
 	const u = "05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
 	for hash, password := range map[string]string{
@@ -29,7 +30,8 @@ func TestVerifyForeign(t *testing.T) {
 	}
 }
 
-// bcrypt ignores everything after 72 bytes. A longer password must not match the hash of its beginning.
+// bcrypt ignores everything after 72 bytes. A longer password must not match the hash of its
+// beginning.
 func TestBcryptDoesNotTruncate(t *testing.T) {
 	long := strings.Repeat("0123456789", 8)[:maxBcryptBytes]
 	hash, err := bcrypt.GenerateFromPassword([]byte(long), bcrypt.MinCost)

@@ -1,14 +1,14 @@
-// Package password decides which passwords are acceptable, and hashes them with argon2id (RFC 9106).
-// Hashes are in PHC format, $argon2id$v=19$m=19456,t=2,p=1$salt$hash, with salt and hash in unpadded
-// base64.
+// Package password decides which passwords are acceptable, and hashes them with argon2id (RFC
+// 9106). Hashes are in PHC format, $argon2id$v=19$m=19456,t=2,p=1$salt$hash, with salt and hash in
+// unpadded base64.
 //
-// It also verifies hashes that were imported from other systems, within bounds: bcrypt, scrypt, PBKDF2,
-// argon2i, and argon2id of another cost. [Hasher.Outdated] reports that a login should replace such a
-// hash.
+// It also verifies hashes that were imported from other systems, within bounds: bcrypt, scrypt,
+// PBKDF2, argon2i, and argon2id of another cost. [Hasher.Outdated] reports that a login should
+// replace such a hash.
 //
-// Hashing takes a processor and 19 MiB of memory, and anybody can cause it by trying to log in. So a
-// [Hasher] limits how many hashes run at once and, in a server, runs them in child processes with the
-// lowest priority.
+// Hashing takes a processor and 19 MiB of memory, and anybody can cause it by trying to log in. So
+// a [Hasher] limits how many hashes run at once and, in a server, runs them in child processes with
+// the lowest priority.
 package password
 
 import (
@@ -17,8 +17,8 @@ import (
 	"strings"
 )
 
-// ErrHash is returned for a stored hash that cannot be verified: it is damaged, out of bounds or in an
-// unknown format.
+// ErrHash is returned for a stored hash that cannot be verified: it is damaged, out of bounds or in
+// an unknown format.
 var ErrHash = errors.New("stored password hash is not valid")
 
 // CheckHash returns ErrHash if hash cannot be verified. It hashes nothing, and its error does not

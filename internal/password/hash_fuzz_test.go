@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A stored hash of any content never crashes parse. It is either refused with ErrHash, or within bounds
-// and equal to the hash formatted from what was parsed. Only cheap hashes are computed.
+// A stored hash of any content never crashes parse. It is either refused with ErrHash, or within
+// bounds and equal to the hash formatted from what was parsed. Only cheap hashes are computed.
 func FuzzStoredHash(f *testing.F) {
 	const rest = "$c29tZXNhbHQ$Mrt8B40lu1Qy/8xJjg8VQgvQNCJUJsVISlbJQexDLTY"
 	for _, seed := range []string{

@@ -19,8 +19,8 @@ type Config struct {
 	Wait       time.Duration // how long a call waits for its turn
 	Parameters Parameters    // of new hashes; the zero value means DefaultParameters
 
-	// Worker is the command of the child processes that hash: a program that calls ServeWorker, and its
-	// arguments. If it is empty or cannot be started, hashes run in this process.
+	// Worker is the command of the child processes that hash: a program that calls ServeWorker, and
+	// its arguments. If it is empty or cannot be started, hashes run in this process.
 	Worker []string
 	Log    *slog.Logger // receives a warning if Worker cannot be started; required with Worker
 }
@@ -38,8 +38,8 @@ type Hasher struct {
 	warn   sync.Once
 }
 
-// NewHasher returns a Hasher. Running more hashes at once than there are processors takes more memory
-// and is no faster.
+// NewHasher returns a Hasher. Running more hashes at once than there are processors takes more
+// memory and is no faster.
 func NewHasher(config Config) *Hasher {
 	if config.Parameters == (Parameters{}) {
 		config.Parameters = DefaultParameters
@@ -74,8 +74,8 @@ func (h *Hasher) Rehash(ctx context.Context, password string) (hash string, err 
 	return h.Hash(ctx, New{prepared})
 }
 
-// Verify reports whether hash is the hash of password. The time it takes depends on the hash, but not
-// on the password, not even if the policy would refuse it. It returns ErrBusy or ErrHash.
+// Verify reports whether hash is the hash of password. The time it takes depends on the hash, but
+// not on the password, not even if the policy would refuse it. It returns ErrBusy or ErrHash.
 func (h *Hasher) Verify(ctx context.Context, password, hash string) (matches bool, err error) {
 	if err := CheckHash(hash); err != nil {
 		return false, err
@@ -85,22 +85,22 @@ func (h *Hasher) Verify(ctx context.Context, password, hash string) (matches boo
 	return result.Matches && unusable == nil, err
 }
 
-// Unmatched returns a hash that no password matches. Verifying it takes as long as verifying a user's
-// current hash.
+// Unmatched returns a hash that no password matches. Verifying it takes as long as verifying a
+// user's current hash.
 func (h *Hasher) Unmatched() string { return unmatched(h.config.Parameters) }
 
-// Outdated reports whether hash has another algorithm, cost or size than Hash would use. Such a hash
-// should be replaced as soon as its password is known. This includes more expensive hashes: if all
-// users have hashes of the same cost, the duration of a login does not reveal whether an email has an
-// account.
+// Outdated reports whether hash has another algorithm, cost or size than Hash would use. Such a
+// hash should be replaced as soon as its password is known. This includes more expensive hashes: if
+// all users have hashes of the same cost, the duration of a login does not reveal whether an email
+// has an account.
 func (h *Hasher) Outdated(hash string) bool {
 	stored, err := parseArgon2(hash)
 	return err != nil || stored.variant != argon2id || stored.Parameters != h.config.Parameters ||
 		len(stored.salt) != saltBytes || len(stored.sum) != hashBytes
 }
 
-// do runs one request when it is its turn. It stops waiting when ctx is done, but does not interrupt a
-// hash that has started. It returns ErrBusy, which wraps the error of ctx.
+// do runs one request when it is its turn. It stops waiting when ctx is done, but does not
+// interrupt a hash that has started. It returns ErrBusy, which wraps the error of ctx.
 func (h *Hasher) do(ctx context.Context, r request) (response, error) {
 	if err := ctx.Err(); err != nil { // select could choose a free turn even if ctx is done
 		return response{}, fmt.Errorf("%w: %w", ErrBusy, err)
@@ -145,8 +145,8 @@ func (h *Hasher) runInChild(r request) (response, error) {
 // maxIdle is how long a child process is kept without a request.
 const maxIdle = time.Minute
 
-// takeIdle returns the most recently used child, or nil. So the others expire when there is little to
-// do.
+// takeIdle returns the most recently used child, or nil. So the others expire when there is little
+// to do.
 func (h *Hasher) takeIdle() *child {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Hashes of one password from Python's passlib and hashlib are verified. The salts have the characters in
-// which the two base64 alphabets differ.
+// Hashes of one password from Python's passlib and hashlib are verified. The salts have the
+// characters in which the two base64 alphabets differ.
 func TestVerifyScryptAndPBKDF2(t *testing.T) {
 	for _, hash := range []string{
 		"$pbkdf2-sha256$1000$eO89p3TuXQuhtJZSynnvnQ$K3UzUd2J5BmiIqkF2HFQJ8MsWwsej1yAQ9veaCTIsG4",
@@ -35,7 +35,8 @@ func TestVerifyScryptAndPBKDF2(t *testing.T) {
 	}
 }
 
-// The vectors of RFC 7914, sections 11 (PBKDF2) and 12 (scrypt). Verify would refuse their salts as too short.
+// The vectors of RFC 7914, sections 11 (PBKDF2) and 12 (scrypt). Verify would refuse their salts as
+// too short.
 func TestVectorsOfRFC7914(t *testing.T) {
 	sum := func(text string) []byte {
 		decoded, err := hex.DecodeString(text)

@@ -52,8 +52,8 @@ func TestHashAndVerify(t *testing.T) {
 	}
 }
 
-// prepare returns an empty text for a password with invalid characters. It must not match the hash of the
-// empty text.
+// prepare returns an empty text for a password with invalid characters. It must not match the hash
+// of the empty text.
 func TestUnusablePasswordMatchesNothing(t *testing.T) {
 	empty := newHash("", DefaultParameters)
 	if got, err := hasher.Verify(t.Context(), "\a", empty); got || err != nil {
@@ -61,7 +61,8 @@ func TestUnusablePasswordMatchesNothing(t *testing.T) {
 	}
 }
 
-// No password matches the result of Unmatched, which is different each time. TestOutdated checks its cost.
+// No password matches the result of Unmatched, which is different each time. TestOutdated checks
+// its cost.
 func TestUnmatched(t *testing.T) {
 	one := hasher.Unmatched()
 	if other := hasher.Unmatched(); one == other || strings.Split(one, "$")[5] == strings.Split(other, "$")[5] {
@@ -74,7 +75,8 @@ func TestUnmatched(t *testing.T) {
 	}
 }
 
-// The vector is from the reference implementation: echo -n password | argon2 somesalt -id -t 2 -m 16 -p 4 -l 24.
+// The vector is from the reference implementation: echo -n password | argon2 somesalt -id -t 2 -m
+// 16 -p 4 -l 24.
 func TestVerifyReference(t *testing.T) {
 	const hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 	if got, err := hasher.Verify(t.Context(), "password", hash); !got || err != nil {

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// The maximum iterations limit the time that a planted hash can use: about a second of one core. The
-// OWASP Password Storage Cheat Sheet recommends 600,000 for SHA-256 and 210,000 for SHA-512.
+// The maximum iterations limit the time that a planted hash can use: about a second of one core.
+// The OWASP Password Storage Cheat Sheet recommends 600,000 for SHA-256 and 210,000 for SHA-512.
 const (
 	maxSHA256Iterations = 2_000_000
 	maxSHA512Iterations = 1_000_000
@@ -23,9 +23,9 @@ var passlibEncoding = base64.
 	NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789./").
 	WithPadding(base64.NoPadding)
 
-// pbkdf2Hash is a parsed hash in one of two formats: PHC, $pbkdf2-sha256$i=600000$salt$hash, where the
-// parameters may end in ,l= and the length of the hash; or passlib's, $pbkdf2-sha256$600000$salt$hash.
-// The function is sha256 or sha512.
+// pbkdf2Hash is a parsed hash in one of two formats: PHC, $pbkdf2-sha256$i=600000$salt$hash, where
+// the parameters may end in ,l= and the length of the hash; or passlib's,
+// $pbkdf2-sha256$600000$salt$hash. The function is sha256 or sha512.
 type pbkdf2Hash struct {
 	function   string
 	iterations int

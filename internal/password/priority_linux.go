@@ -11,8 +11,8 @@ import (
 const lowestPriority = 19
 
 // startAtLowestPriority starts a command whose threads have the lowest priority. On Linux a process
-// inherits the priority of the thread that starts it. If the kernel refuses to lower the priority, the
-// command runs with the normal one.
+// inherits the priority of the thread that starts it. If the kernel refuses to lower the priority,
+// the command runs with the normal one.
 func startAtLowestPriority(command *exec.Cmd) error {
 	started := make(chan error, 1)
 	go func() {

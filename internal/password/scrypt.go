@@ -9,16 +9,17 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// Limits for the parameters of a stored scrypt hash. Memory is 128·N·r bytes and time grows with N·r·p, so
-// one limit covers both: 128 MiB and about a second of one core. Every recommendation of the OWASP
-// Password Storage Cheat Sheet is within it.
+// Limits for the parameters of a stored scrypt hash. Memory is 128·N·r bytes and time grows with
+// N·r·p, so one limit covers both: 128 MiB and about a second of one core. Every recommendation of
+// the OWASP Password Storage Cheat Sheet is within it.
 const (
 	maxScryptWork        = 1 << 20 // N·r·p
 	maxScryptBlocks      = 32      // r
 	maxScryptParallelism = 16      // p
 )
 
-// scryptHash is a parsed PHC string: $scrypt$ln=16,r=8,p=1$salt$hash, where N is 2 to the power of ln.
+// scryptHash is a parsed PHC string: $scrypt$ln=16,r=8,p=1$salt$hash, where N is 2 to the power of
+// ln.
 type scryptHash struct {
 	logN, blocks, parallelism int
 	salt, sum                 []byte

@@ -91,8 +91,8 @@ func TestRandomPasswordsAreAccepted(t *testing.T) {
 	}
 }
 
-// The rules are effective: if a tenth of the list is removed, most of the removed passwords that mix letters
-// with other characters are recognized as variants of the remaining ones.
+// The rules are effective: if a tenth of the list is removed, most of the removed passwords that
+// mix letters with other characters are recognized as variants of the remaining ones.
 func TestVariantsOfAReducedList(t *testing.T) {
 	original := common
 	t.Cleanup(func() { common = original })

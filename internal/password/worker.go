@@ -14,14 +14,15 @@ import (
 )
 
 // The protocol between a Hasher and its child processes: when the child is ready, it sends an empty
-// response. Then it reads requests from its standard input, and writes a response to each to its standard
-// output, until the input ends. A message is its length in four bytes, followed by JSON.
+// response. Then it reads requests from its standard input, and writes a response to each to its
+// standard output, until the input ends. A message is its length in four bytes, followed by JSON.
 
 // maxMessage is the maximum length of a message. It is enough for the longest password that the API
 // accepts, 1,024 characters, even if normalization makes each several times longer.
 const maxMessage = 64 << 10
 
-// request asks for the hash of a password or, if Verify is a stored hash, whether the password matches it.
+// request asks for the hash of a password or, if Verify is a stored hash, whether the password
+// matches it.
 type request struct {
 	Password   []byte // returned by prepare
 	Verify     string
@@ -45,11 +46,12 @@ func (r request) run() (response, error) {
 	return response{Matches: stored.matches(string(r.Password))}, nil
 }
 
-// ServeWorker runs the requests of a Hasher, one at a time, until in ends. It is the main function of a
-// child process.
+// ServeWorker runs the requests of a Hasher, one at a time, until in ends. It is the main function
+// of a child process.
 //
-// It ignores the signals that stop the server. They may be sent to the whole process group, but requests
-// in flight still need their hashes. The process ends when the server closes its input or exits.
+// It ignores the signals that stop the server. They may be sent to the whole process group, but
+// requests in flight still need their hashes. The process ends when the server closes its input or
+// exits.
 func ServeWorker(in io.Reader, out io.Writer) error {
 	signal.Ignore(os.Interrupt, syscall.SIGTERM)
 	runtime.GOMAXPROCS(1)
@@ -77,7 +79,8 @@ func serveRequests(in io.Reader, out io.Writer) error {
 		if err := writeMessage(out, result); err != nil {
 			return fmt.Errorf("hash worker: %w", err)
 		}
-		// Free the memory of this hash for the next one. Collecting at other times would need twice as much.
+		// Free the memory of this hash for the next one. Collecting at other times would need twice as
+		// much.
 		runtime.GC()
 	}
 }

@@ -75,7 +75,8 @@ func states(t *testing.T, ring *signing.Keyring) []string {
 	return list
 }
 
-// A key is published a day before it signs, signs for 90 days, and is deleted when its tokens have expired.
+// A key is published a day before it signs, signs for 90 days, and is deleted when its tokens have
+// expired.
 func TestLifeOfAKey(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		clock := clocktest.At(newYear)
@@ -122,8 +123,8 @@ func issueAt(t *testing.T, ring *signing.Keyring, clock *clocktest.Clock) string
 	return text
 }
 
-// During a rotation no valid token is refused at any time: neither by the two instances, nor by a verifier
-// that caches the published keys as long as it may.
+// During a rotation no valid token is refused at any time: neither by the two instances, nor by a
+// verifier that caches the published keys as long as it may.
 func TestTokensStayValidDuringRotation(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		clock := clocktest.At(newYear)
@@ -201,8 +202,8 @@ func TestConcurrentRotations(t *testing.T) {
 	})
 }
 
-// Tokens of a revoked key are refused immediately by the instance that revoked it, and after a reload by other
-// instances. These reload when they see a token of the new key.
+// Tokens of a revoked key are refused immediately by the instance that revoked it, and after a
+// reload by other instances. These reload when they see a token of the new key.
 func TestRevokedKey(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		clock := clocktest.At(newYear)
@@ -269,7 +270,8 @@ func TestQueriesForUnknownKeysAreLimited(t *testing.T) {
 	}
 }
 
-// When the secret is rotated, tokens stay valid, and the keys are sealed again under the new secret.
+// When the secret is rotated, tokens stay valid, and the keys are sealed again under the new
+// secret.
 func TestSecretIsRotated(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)

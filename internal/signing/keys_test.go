@@ -94,7 +94,8 @@ func TestKeysAreSealed(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, row := range rows {
-			// Unencrypted, a key would contain the identifier of its algorithm (RFC 5208; RFC 5480; RFC 8410).
+			// Unencrypted, a key would contain the identifier of its algorithm (RFC 5208; RFC 5480; RFC
+			// 8410).
 			for _, identifier := range [][]byte{
 				{0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d},
 				{0x06, 0x03, 0x2b, 0x65, 0x70},

@@ -16,11 +16,12 @@ import (
 const (
 	// RotateEvery is how long a key signs before the next one does.
 	RotateEvery = 90 * 24 * time.Hour
-	// PublishBefore is how long before that the next key is published. It is for verifiers that cache keys
-	// longer than JWKSMaxAge.
+	// PublishBefore is how long before that the next key is published. It is for verifiers that cache
+	// keys longer than JWKSMaxAge.
 	PublishBefore = 24 * time.Hour
-	// RotateAfter is how long the next key is published before it signs if an operator rotates the keys.
-	// It is longer than JWKSMaxAge, so a verifier that respects JWKSMaxAge always has the key in time.
+	// RotateAfter is how long the next key is published before it signs if an operator rotates the
+	// keys. It is longer than JWKSMaxAge, so a verifier that respects JWKSMaxAge always has the key in
+	// time.
 	RotateAfter = 10 * time.Minute
 	// JWKSMaxAge is how long verifiers may cache the published keys.
 	JWKSMaxAge = 5 * time.Minute
@@ -76,8 +77,8 @@ func (k *Keyring) List(ctx context.Context) ([]KeyInfo, error) {
 	return keys, nil
 }
 
-// Rotate publishes the next key now, makes it sign RotateAfter from now, and returns its kid. If the next
-// key is published already, Rotate only makes it sign earlier.
+// Rotate publishes the next key now, makes it sign RotateAfter from now, and returns its kid. If
+// the next key is published already, Rotate only makes it sign earlier.
 func (k *Keyring) Rotate(ctx context.Context) (string, error) {
 	rows, err := k.load(ctx)
 	if err != nil {
@@ -98,9 +99,9 @@ func (k *Keyring) Rotate(ctx context.Context) (string, error) {
 	return kid, err
 }
 
-// Revoke deletes a key. Other instances refuse the tokens that it signed once they have reloaded their
-// keys. If no other key is left, Revoke makes a new one. It returns ErrNoSuchKey if there is no key with
-// this kid.
+// Revoke deletes a key. Other instances refuse the tokens that it signed once they have reloaded
+// their keys. If no other key is left, Revoke makes a new one. It returns ErrNoSuchKey if there is
+// no key with this kid.
 func (k *Keyring) Revoke(ctx context.Context, kid string) error {
 	revoked := false
 	err := k.change(ctx, audit.RevokeKey, kid, func(tx *gorm.DB) *gorm.DB {
@@ -136,9 +137,9 @@ func (k *Keyring) due(rows []StoredKey, now time.Time) (signsFrom time.Time, due
 	return now.Add(PublishBefore), !now.Before(publish)
 }
 
-// expired reports whether every token that the i-th key signed has expired. A key signs until the next key
-// of its algorithm does. The last key of an algorithm that is no longer configured has no next key. It
-// counts as signing for RotateEvery.
+// expired reports whether every token that the i-th key signed has expired. A key signs until the
+// next key of its algorithm does. The last key of an algorithm that is no longer configured has no
+// next key. It counts as signing for RotateEvery.
 func (k *Keyring) expired(rows []StoredKey, i int, now time.Time) bool {
 	row := rows[i]
 	if newest := k.newest(rows); newest != nil && newest.Kid == row.Kid {
@@ -153,8 +154,8 @@ func (k *Keyring) expired(rows []StoredKey, i int, now time.Time) bool {
 	return now.After(until.Add(k.config.TokenLifetime + clockSkew))
 }
 
-// insert stores a new key as the next generation. It returns the key's kid, or "" if another instance was
-// first.
+// insert stores a new key as the next generation. It returns the key's kid, or "" if another
+// instance was first.
 func (k *Keyring) insert(ctx context.Context, rows []StoredKey, signsFrom time.Time) (string, error) {
 	row, err := generate(k.config.Algorithm, k.aeads[0])
 	if err != nil {
@@ -191,8 +192,8 @@ func (k *Keyring) change(ctx context.Context, kind audit.Kind, kid string, chang
 	return nil
 }
 
-// reseal encrypts the keys that were sealed under a previous secret with the current one. Because of the
-// condition on the old ciphertext, only one of several instances changes a row.
+// reseal encrypts the keys that were sealed under a previous secret with the current one. Because
+// of the condition on the old ciphertext, only one of several instances changes a row.
 func (k *Keyring) reseal(ctx context.Context) error {
 	rows, err := k.load(ctx)
 	if err != nil {

@@ -100,8 +100,8 @@ func (f *inFlight) refuse(refused *refusal, seen map[string]int) {
 	}
 }
 
-// refused returns the refusal that the database would repeat, or nil if anything was refunded since.
-// So if several attempts wait for a refund, not all of them query the database.
+// refused returns the refusal that the database would repeat, or nil if anything was refunded
+// since. So if several attempts wait for a refund, not all of them query the database.
 func (f *inFlight) refused(budgets []budget, now int64) *refusal {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -125,8 +125,9 @@ func (f *inFlight) none(b budget) bool {
 	return of == nil || of.reservations == 0
 }
 
-// wait waits for a refund that is not among those seen. It returns true if one of the spent budgets was
-// refunded, and false if one of them has no reservation left that could be refunded, or if ctx is done.
+// wait waits for a refund that is not among those seen. It returns true if one of the spent budgets
+// was refunded, and false if one of them has no reservation left that could be refunded, or if ctx
+// is done.
 func (f *inFlight) wait(ctx context.Context, spent []budget, seen map[string]int) bool {
 	for {
 		f.mu.Lock()

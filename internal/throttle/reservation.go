@@ -91,8 +91,9 @@ func (t *Throttle) reserve(ctx context.Context, budgets []budget) (*Reservation,
 	return reservation, nil, nil
 }
 
-// take makes one attempt on a row. It returns 0 or, if the attempt is refused, how long to wait. The
-// first statement is gcra.attempt in SQL, so that concurrent attempts are decided one after another.
+// take makes one attempt on a row. It returns 0 or, if the attempt is refused, how long to wait.
+// The first statement is gcra.attempt in SQL, so that concurrent attempts are decided one after
+// another.
 func (r *Reservation) take(tx *gorm.DB, key []byte, g gcra, now int64) (wait int64, err error) {
 	var tat []int64
 	// The key must not be the first value of the list: GORM would expand its bytes.
@@ -119,7 +120,8 @@ func (r *Reservation) take(tx *gorm.DB, key []byte, g gcra, now int64) (wait int
 	return g.wait(tat[0], now), nil
 }
 
-// Reservation is an attempt that was charged and may be refunded. It is not safe for concurrent use.
+// Reservation is an attempt that was charged and may be refunded. It is not safe for concurrent
+// use.
 type Reservation struct {
 	throttle *Throttle
 	budgets  []budget
@@ -127,8 +129,8 @@ type Reservation struct {
 	refunded bool
 }
 
-// Refund returns to the budgets, in the caller's transaction, what the reservation took, minus what has
-// refilled since. It locks the rows in the order of Reserve's charges.
+// Refund returns to the budgets, in the caller's transaction, what the reservation took, minus what
+// has refilled since. It locks the rows in the order of Reserve's charges.
 func (r *Reservation) Refund(tx *gorm.DB) error {
 	now := r.throttle.now()
 	for _, t := range r.taken {
@@ -144,8 +146,8 @@ func (r *Reservation) Refund(tx *gorm.DB) error {
 	return nil
 }
 
-// End ends the reservation, and wakes the attempts that wait for a refund. Call it exactly once, after
-// the transaction of the refund.
+// End ends the reservation, and wakes the attempts that wait for a refund. Call it exactly once,
+// after the transaction of the refund.
 func (r *Reservation) End() {
 	r.throttle.inFlight.settle(r.budgets, r.refunded)
 }

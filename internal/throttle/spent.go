@@ -13,8 +13,9 @@ const (
 	mostRemembered = 10_000
 )
 
-// spent remembers budgets that the database has just reported as spent and that no attempt in flight
-// can refund, so that a flood of attempts does not reach the database. Times are in microseconds.
+// spent remembers budgets that the database has just reported as spent and that no attempt in
+// flight can refund, so that a flood of attempts does not reach the database. Times are in
+// microseconds.
 type spent struct {
 	mu      sync.Mutex
 	budgets map[string]spentBudget
@@ -50,9 +51,9 @@ func (s *spent) forget(key []byte) {
 	delete(s.budgets, string(key))
 }
 
-// wait returns how long it takes until all remembered budgets allow an attempt again, or 0 if none is
-// remembered. It ignores budgets of distinct attempts, as only the database knows which attempts they
-// have counted already.
+// wait returns how long it takes until all remembered budgets allow an attempt again, or 0 if none
+// is remembered. It ignores budgets of distinct attempts, as only the database knows which attempts
+// they have counted already.
 func (s *spent) wait(budgets []budget, now int64) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,15 +1,17 @@
-// Package throttle limits how often something may be tried, with the generic cell rate algorithm (GCRA, ATM
-// Forum Traffic Management 4.1, section 4.4.2): a budget of Burst attempts that refills evenly over Per.
+// Package throttle limits how often something may be tried, with the generic cell rate algorithm
+// (GCRA, ATM Forum Traffic Management 4.1, section 4.4.2): a budget of Burst attempts that refills
+// evenly over Per.
 //
-// A budget is one number in the database. One conditional statement charges an attempt to it. So no more
-// attempts pass than the budget allows, no matter how many run in parallel on how many instances, and a
-// restart forgets nothing. The database contains only an HMAC of a budget's subject.
+// A budget is one number in the database. One conditional statement charges an attempt to it. So no
+// more attempts pass than the budget allows, no matter how many run in parallel on how many
+// instances, and a restart forgets nothing. The database contains only an HMAC of a budget's
+// subject.
 //
-// An attempt is charged before its outcome is known, and refunded if it turns out to be legitimate. If a
-// budget is spent only because of attempts in flight, further attempts wait for their outcome, so
-// parallel legitimate attempts do not throttle each other. An attempt waits only for attempts of the
-// same process: those in flight on another instance count as spent. A refusal is remembered for a
-// second, so that a flood of attempts does not reach the database.
+// An attempt is charged before its outcome is known, and refunded if it turns out to be legitimate.
+// If a budget is spent only because of attempts in flight, further attempts wait for their outcome,
+// so parallel legitimate attempts do not throttle each other. An attempt waits only for attempts of
+// the same process: those in flight on another instance count as spent. A refusal is remembered for
+// a second, so that a flood of attempts does not reach the database.
 package throttle
 
 import (
@@ -32,8 +34,8 @@ type Limit struct {
 	Name  string        // distinguishes its subjects from those of other limits
 	Burst int           // attempts that a full budget allows at once
 	Per   time.Duration // in which a spent budget refills; at least Burst microseconds
-	// Always makes the limit apply even if the throttle is off. It is for limits that protect the server,
-	// not accounts.
+	// Always makes the limit apply even if the throttle is off. It is for limits that protect the
+	// server, not accounts.
 	Always bool
 }
 
@@ -99,8 +101,9 @@ func (t *Throttle) Pseudonym(parts ...string) []byte {
 	return mac.Sum(nil)
 }
 
-// Reserve charges one attempt to the budgets of all charges. The caller must call [Reservation.End]. If
-// a budget is spent, Reserve charges none of them and returns *ThrottledError with the longest wait.
+// Reserve charges one attempt to the budgets of all charges. The caller must call
+// [Reservation.End]. If a budget is spent, Reserve charges none of them and returns *ThrottledError
+// with the longest wait.
 //
 // The charges must have the same order everywhere, because their rows are locked in that order. The
 // charge that is shared by the most attempts comes first: attempts with the same first charge take
@@ -134,8 +137,8 @@ func (t *Throttle) Reserve(ctx context.Context, charges ...Charge) (*Reservation
 	}
 }
 
-// inTurn tries to reserve once, when it is the attempt's turn. A reservation counts as in flight before
-// the turn ends, and so before another attempt can be refused because of it.
+// inTurn tries to reserve once, when it is the attempt's turn. A reservation counts as in flight
+// before the turn ends, and so before another attempt can be refused because of it.
 func (t *Throttle) inTurn(ctx context.Context, budgets []budget) (*Reservation, *refusal, error) {
 	turn := t.turns[int(budgets[0].key[0])%len(t.turns)]
 	select {
@@ -180,8 +183,8 @@ func (t *Throttle) Clear(tx *gorm.DB, limit Limit, subject string) error {
 	return tx.Exec("DELETE FROM throttle WHERE key = ?", key).Error
 }
 
-// Purge deletes up to limit rows of budgets that are full again, in the caller's transaction. It returns
-// how many it deleted.
+// Purge deletes up to limit rows of budgets that are full again, in the caller's transaction. It
+// returns how many it deleted.
 func (t *Throttle) Purge(tx *gorm.DB, limit int) (int64, error) {
 	deletion := tx.Exec(`
 		DELETE FROM throttle WHERE key IN (

@@ -240,8 +240,8 @@ func TestRefundGainsNothing(t *testing.T) {
 	})
 }
 
-// Parallel attempts that are all refunded pass even if there are more than the budget allows: they wait for
-// each other's refunds.
+// Parallel attempts that are all refunded pass even if there are more than the budget allows: they
+// wait for each other's refunds.
 func TestAttemptsWaitForRefunds(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		k := newKit(t, engine)
@@ -314,8 +314,8 @@ func TestDistinct(t *testing.T) {
 	})
 }
 
-// Budgets survive a restart, the keys in the database do not reveal their subjects, and Purge deletes the full
-// budgets.
+// Budgets survive a restart, the keys in the database do not reveal their subjects, and Purge
+// deletes the full budgets.
 func TestStoredBudgets(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		k := newKit(t, engine)
@@ -375,8 +375,8 @@ func TestClear(t *testing.T) {
 	})
 }
 
-// A refusal is repeated for a second without a query, and not longer: another instance may have refunded the
-// budget.
+// A refusal is repeated for a second without a query, and not longer: another instance may have
+// refunded the budget.
 func TestRefusalIsRemembered(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		one := newKit(t, engine)
@@ -433,8 +433,8 @@ func TestRefusalIsRemembered(t *testing.T) {
 	})
 }
 
-// A budget is not remembered as spent while it has attempts in flight, even if another budget refuses an
-// attempt.
+// A budget is not remembered as spent while it has attempts in flight, even if another budget
+// refuses an attempt.
 func TestBudgetInFlightIsNotSpent(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		k := newKit(t, engine)
@@ -482,7 +482,8 @@ func TestWaitingCausesFewQueries(t *testing.T) {
 		cancel()
 		close(done)
 		attempts.Wait()
-		// Ten before the refund, one that passed after it, and up to two that were refused, before and after it.
+		// Ten before the refund, one that passed after it, and up to two that were refused, before and
+		// after it.
 		if got := queries.Load(); got < 11 || got > 13 {
 			t.Errorf("%d queries", got)
 		}

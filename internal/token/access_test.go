@@ -35,8 +35,8 @@ func newAccessTokens(t *testing.T, algorithm signing.Algorithm) *AccessTokens {
 	})
 }
 
-// A token is refused for another issuer or audience, and after any change, deletion or insertion of a
-// character. Package verify tests the rest.
+// A token is refused for another issuer or audience, and after any change, deletion or insertion of
+// a character. Package verify tests the rest.
 func TestAccessTokenIsCanonical(t *testing.T) {
 	access := newAccessTokens(t, signing.EdDSA)
 	user, session := uuid.New(), uuid.New()

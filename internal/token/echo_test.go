@@ -13,8 +13,8 @@ import (
 	"github.com/sesame-auth/sesame/verify"
 )
 
-// Services that use Echo can wrap the middleware of package verify. The test is here because the tests of
-// that package import only the standard library.
+// Services that use Echo can wrap the middleware of package verify. The test is here because the
+// tests of that package import only the standard library.
 func TestMiddlewareInEcho(t *testing.T) {
 	access := newAccessTokens(t, signing.ES256)
 	user := uuid.New()

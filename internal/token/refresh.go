@@ -23,11 +23,11 @@ type Refresh struct {
 	Counter int64
 }
 
-// RefreshCodec encodes and decodes refresh tokens: base64url(version ‖ session id ‖ counter ‖ MAC). The MAC is
-// HMAC-SHA256 under a key of its own.
+// RefreshCodec encodes and decodes refresh tokens: base64url(version ‖ session id ‖ counter ‖ MAC).
+// The MAC is HMAC-SHA256 under a key of its own.
 //
-// A token is derived, not stored. So it cannot be stolen from the database, a forged token is refused
-// without a query, and the next token can be sent again to a client that lost the response.
+// A token is derived, not stored. So it cannot be stolen from the database, a forged token is
+// refused without a query, and the next token can be sent again to a client that lost the response.
 type RefreshCodec struct{ keys [][]byte }
 
 const (
@@ -39,7 +39,8 @@ const (
 // base64url accepts only the encoding that Encode makes.
 var base64url = base64.RawURLEncoding.Strict()
 
-// NewRefreshCodec returns a codec that encodes under the first secret and decodes under all of them.
+// NewRefreshCodec returns a codec that encodes under the first secret and decodes under all of
+// them.
 func NewRefreshCodec(secrets []secret.Secret) RefreshCodec {
 	var codec RefreshCodec
 	for _, s := range secrets {
@@ -57,7 +58,8 @@ func (c RefreshCodec) Encode(token Refresh) string {
 	return base64url.EncodeToString(append(raw, authenticate(c.keys[0], raw)...))
 }
 
-// Decode returns the content of a token that Encode made under one of the secrets. It returns ErrRefresh.
+// Decode returns the content of a token that Encode made under one of the secrets. It returns
+// ErrRefresh.
 func (c RefreshCodec) Decode(text string) (Refresh, error) {
 	if len(text) != base64url.EncodedLen(refreshLength) {
 		return Refresh{}, ErrRefresh

@@ -38,7 +38,8 @@ func TestRefreshTokenGolden(t *testing.T) {
 	}
 }
 
-// While the secret is rotated, tokens of both secrets are decoded. New ones are encoded under the first.
+// While the secret is rotated, tokens of both secrets are decoded. New ones are encoded under the
+// first.
 func TestRefreshTokensOfAPreviousSecret(t *testing.T) {
 	content := token.Refresh{Session: uuid.New(), Counter: 1}
 	before := token.NewRefreshCodec([]secret.Secret{current})
