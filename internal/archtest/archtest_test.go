@@ -154,7 +154,7 @@ func goList(t *testing.T, arguments ...string) []string {
 // The examples import only public packages.
 func TestExamples(t *testing.T) {
 	for _, f := range handWritten(t) {
-		if !isBelow(f.folder, "examples") {
+		if f.test || !isBelow(f.folder, "examples") {
 			continue
 		}
 		for _, spec := range f.syntax.Imports {

@@ -90,7 +90,7 @@ func (k *Keyring) Reload(ctx context.Context) error {
 			}
 			continue // this instance or another one inserted the row: load it
 		}
-		var opened []*Key
+		var keys []*Key
 		for i, row := range rows {
 			if k.expired(rows, i, now) {
 				err := k.change(ctx, audit.DeleteKey, row.Kid, func(tx *gorm.DB) *gorm.DB {
@@ -105,9 +105,9 @@ func (k *Keyring) Reload(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			opened = append(opened, key)
+			keys = append(keys, key)
 		}
-		k.keys.Store(&opened)
+		k.keys.Store(&keys)
 		return nil
 	}
 }
