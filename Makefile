@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 govulncheck := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 oapi_codegen := go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
-# The names of the tools contain their versions, so a new version is a new file to build.
+# The file names of the tools contain their versions, so that a new version is built.
 golangci_lint_version := v2.15.0
 golangci_lint := .tools/golangci-lint-$(golangci_lint_version)
 oasdiff_version := v1.36.0
@@ -15,7 +15,7 @@ oasdiff := .tools/oasdiff-$(oasdiff_version)
 with_postgres := go run ./internal/tools/with-postgres
 openapi := internal/tools/openapi
 generated := gen client/codes.gen.go
-# npm writes this file last, so an interrupted installation does not count.
+# npm writes this file last, so after an interrupted installation it is missing or outdated.
 client_modules := client/typescript/node_modules/.package-lock.json
 openapi_modules := $(openapi)/node_modules/.package-lock.json
 
@@ -117,7 +117,7 @@ check-modules: ## Check that go.mod and go.sum are tidy and the modules unchange
 	go mod verify
 	go mod tidy -diff
 
-# A failed request, Get "…", means that the database is unreachable. Anything else is a failure.
+# A failed request (Get "…") means that the database is unreachable. Any other output is an error.
 .PHONY: vulnerabilities
 vulnerabilities: ## Look for known vulnerabilities; with REQUIRE_VULNCHECK=1, fail if their database is unreachable
 	@if report=$$($(govulncheck) ./... 2>&1); then echo "$$report"; exit; fi; \

@@ -1,7 +1,8 @@
-// Package archtest tests the rules of the code base that a compiler does not know: which package may import
-// what, who reads the environment and the clock, what packages are called. The rules apply to the hand-written
-// code that ships. Tests are exempt, and so are the packages that only help them (below a folder whose name ends
-// in test, internal/bench and internal/tools).
+// Package archtest tests the rules of the code base that a compiler cannot check: which package may
+// import which, which files may read the environment and the clock, and how packages are named. The
+// rules apply to the hand-written code of the product. Tests are exempt, and so are the packages
+// that only help them: those in a folder whose name ends in test, and below internal/bench and
+// internal/tools.
 package archtest
 
 import (
@@ -22,14 +23,19 @@ import (
 const (
 	root   = "../.."
 	module = "github.com/sesame-auth/sesame"
-	// maxLines is the maximum length of a file. Consider a split from 250 lines on.
+	// maxLines is the maximum length of a file. Consider splitting a file of more than 250 lines.
 	maxLines = 300
 )
 
-// domain lists the packages that decide. They know nothing of HTTP.
+// domain lists the packages of the domain layer. They must not depend on HTTP.
 var domain = []string{
-	"internal/auth", "internal/password", "internal/token", "internal/signing", "internal/mail", "internal/throttle",
-	"internal/audit", "internal/database",
+	"internal/audit", "internal/auth", "internal/database", "internal/mail", "internal/password",
+	"internal/signing", "internal/throttle", "internal/token",
+}
+
+// owners lists the packages that own database tables, and the one that opens the database.
+var owners = []string{
+	"internal/audit", "internal/auth", "internal/database", "internal/mail", "internal/signing", "internal/throttle",
 }
 
 var importRules = []struct {
@@ -38,15 +44,30 @@ var importRules = []struct {
 	forbidden func(folder string) bool
 	why       string
 }{
-	{"only packages that own rows import gorm", []string{"gorm.io"},
-		exceptBelow("internal/audit", "internal/auth", "internal/mail", "internal/signing", "internal/throttle", "internal/database"),
-		"a GORM model does not leave the package that owns its rows; other packages ask that package"},
-	{"the domain knows nothing of HTTP", []string{"net/http", "github.com/labstack", module + "/gen"}, below(domain...),
-		"status codes, headers and wire types belong to internal/httpapi; the domain returns its own values and errors"},
-	{"only the HTTP layer imports the generated server", []string{module + "/gen/api"}, exceptBelow("internal/httpapi"),
-		"the generated interface is implemented in one place, internal/httpapi"},
-	{"the server does not import the client", []string{module + "/client", module + "/gen/client"}, exceptBelow("client"),
-		"the server does not call itself; a client in it would ship unused"},
+	{
+		name:      "only packages that own tables import gorm",
+		imports:   []string{"gorm.io"},
+		forbidden: exceptBelow(owners...),
+		why:       "only the package that owns a table may access it; other packages call that package",
+	},
+	{
+		name:      "the domain does not depend on HTTP",
+		imports:   []string{"net/http", "github.com/labstack", module + "/gen"},
+		forbidden: below(domain...),
+		why:       "status codes, headers and JSON belong to internal/httpapi; the domain has its own values and errors",
+	},
+	{
+		name:      "only the HTTP layer imports the generated server",
+		imports:   []string{module + "/gen/api"},
+		forbidden: exceptBelow("internal/httpapi"),
+		why:       "the generated interface is implemented in one place, internal/httpapi",
+	},
+	{
+		name:      "the server does not import the client",
+		imports:   []string{module + "/client", module + "/gen/client"},
+		forbidden: exceptBelow("client"),
+		why:       "the server does not call itself, so the client would be unused code in it",
+	},
 }
 
 func below(folders ...string) func(string) bool {
@@ -67,7 +88,7 @@ func TestImports(t *testing.T) {
 	for _, rule := range importRules {
 		t.Run(rule.name, func(t *testing.T) {
 			for _, f := range files {
-				if !f.ships || !rule.forbidden(f.folder) {
+				if !f.product || !rule.forbidden(f.folder) {
 					continue
 				}
 				for _, spec := range f.syntax.Imports {
@@ -80,7 +101,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// Importing the public client adds its dependencies to the importing module. go mod tidy counts its tests, too.
+// A module that imports the public client gets its dependencies, including those of its tests.
 func TestPublicClientImports(t *testing.T) {
 	for _, f := range handWritten(t) {
 		if f.folder != "client" {
@@ -88,7 +109,9 @@ func TestPublicClientImports(t *testing.T) {
 		}
 		for _, spec := range f.syntax.Imports {
 			imported := importPath(spec)
-			if domain, _, _ := strings.Cut(imported, "/"); strings.Contains(domain, ".") && imported != module+"/client" && imported != module+"/gen/client" {
+			domain, _, _ := strings.Cut(imported, "/")
+			standard := !strings.Contains(domain, ".")
+			if !standard && imported != module+"/client" && imported != module+"/gen/client" {
 				t.Errorf("%s imports %s: the client needs only the standard library and the generated client; every "+
 					"other module would become a dependency of its users", f.at(spec), imported)
 			}
@@ -96,46 +119,46 @@ func TestPublicClientImports(t *testing.T) {
 	}
 }
 
-// TestShippedPackages asks the go command which packages the binary contains.
-func TestShippedPackages(t *testing.T) {
-	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/sesame")
-	list.Dir, list.Stderr = root, os.Stderr
-	output, err := list.Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	for imported := range strings.Lines(string(output)) {
-		imported = strings.TrimSpace(imported)
+// The binary contains no package that only helps tests.
+func TestPackagesOfTheBinary(t *testing.T) {
+	for _, imported := range goList(t, "-deps", "./cmd/sesame") {
 		folder, own := strings.CutPrefix(imported, module+"/")
 		if imported == "testing" || own && helpsTests(folder) {
-			t.Errorf("cmd/sesame depends on %s, which is exempt from the rules and must not ship", imported)
+			t.Errorf("cmd/sesame depends on %s, which is only for tests", imported)
 		}
 	}
 }
 
-// Services import package verify, and with it everything that it imports. go mod tidy counts its tests, too.
-func TestVerifyStandsAlone(t *testing.T) {
-	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-test", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./verify")
+// Services that import package verify get its dependencies, including those of its tests.
+func TestVerifyHasNoDependencies(t *testing.T) {
+	notStandard := "{{if not .Standard}}{{.ImportPath}}{{end}}"
+	for _, imported := range goList(t, "-deps", "-test", "-f", notStandard, "./verify") {
+		if !strings.HasPrefix(imported, module+"/verify") { // the package itself, and its tests
+			t.Errorf("verify depends on %s, which is not in the standard library", imported)
+		}
+	}
+}
+
+// goList runs go list in the root of the repository and returns the lines of its output.
+func goList(t *testing.T, arguments ...string) []string {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "go", append([]string{"list"}, arguments...)...)
 	list.Dir, list.Stderr = root, os.Stderr
 	output, err := list.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
-	for imported := range strings.Lines(string(output)) {
-		if !strings.HasPrefix(imported, module+"/verify") { // with .test or _test at the end: its tests
-			t.Errorf("verify depends on %s, which is not in the standard library", strings.TrimSpace(imported))
-		}
-	}
+	return strings.Split(strings.TrimSpace(string(output)), "\n")
 }
 
-// An example uses only public packages.
+// The examples import only public packages.
 func TestExamples(t *testing.T) {
 	for _, f := range handWritten(t) {
-		if f.test {
+		if f.test || !isBelow(f.folder, "examples") {
 			continue
 		}
 		for _, spec := range f.syntax.Imports {
-			if imported := importPath(spec); isBelow(f.folder, "examples") && isBelow(imported, module) && imported != module+"/verify" {
+			if imported := importPath(spec); isBelow(imported, module) && imported != module+"/verify" {
 				t.Errorf("%s imports %s, which a service cannot or should not import", f.at(spec), imported)
 			}
 		}
@@ -145,7 +168,7 @@ func TestExamples(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	readers := []string{"Environ", "Getenv", "LookupEnv", "ExpandEnv"}
 	for _, f := range handWritten(t) {
-		if !f.ships || f.path == "cmd/sesame/main.go" || f.path == "cmd/sesame/config.go" {
+		if !f.product || f.path == "cmd/sesame/main.go" || f.path == "cmd/sesame/config.go" {
 			continue
 		}
 		for _, library := range []string{"os", "syscall"} {
@@ -161,8 +184,8 @@ func TestEnvironment(t *testing.T) {
 
 func TestClock(t *testing.T) {
 	for _, f := range handWritten(t) {
-		// middleware.go measures how long a request took, which no test needs to control.
-		if !f.ships || isBelow(f.folder, "cmd/sesame") || f.path == "internal/httpapi/middleware.go" {
+		// middleware.go measures the duration of requests, which no test needs to control.
+		if !f.product || isBelow(f.folder, "cmd/sesame") || f.path == "internal/httpapi/middleware.go" {
 			continue
 		}
 		f.mentions("time", func(name string, at, parent ast.Node) {
@@ -185,11 +208,13 @@ func sets(node ast.Node) bool {
 }
 
 func TestPackageNames(t *testing.T) {
-	empty := []string{"util", "utils", "common", "models", "services", "repository", "controllers", "handlers", "helpers"}
+	vague := []string{
+		"util", "utils", "common", "models", "services", "repository", "controllers", "handlers", "helpers",
+	}
 	for _, f := range handWritten(t) {
 		for _, name := range append(strings.Split(f.folder, "/"), strings.TrimSuffix(f.syntax.Name.Name, "_test")) {
-			if slices.Contains(empty, name) {
-				t.Errorf("%s is in a package or folder %s: a name says what is inside, not what kind of thing it is", f.path, name)
+			if slices.Contains(vague, name) {
+				t.Errorf("%s is in %s: name a package or folder after its topic, not after a category", f.path, name)
 			}
 		}
 	}
@@ -211,7 +236,7 @@ func TestPackageComments(t *testing.T) {
 	}
 	for folder, is := range described {
 		if !is {
-			t.Errorf("%s has no package comment: say what the package does and what it does not", folder)
+			t.Errorf("%s has no package comment: describe what the package does, and what it does not do", folder)
 		}
 	}
 }
@@ -227,15 +252,15 @@ func TestFileLengths(t *testing.T) {
 // file is one Go file.
 type file struct {
 	path, folder string // from the root of the repository
-	test         bool   // is named _test.go
-	ships        bool   // neither a test nor a helper of tests
+	test         bool   // the name ends in _test.go
+	product      bool   // neither a test nor a helper of tests
 	lines        int
 	syntax       *ast.File
 	positions    *token.FileSet
 }
 
-// handWritten parses every file, for every platform and build tag. It walks the tree itself, so that the go
-// command's test cache notices an added file.
+// handWritten parses every hand-written file, for every platform and build tag. It walks the tree
+// itself, so that the go command's test cache notices an added file.
 func handWritten(t *testing.T) []file {
 	t.Helper()
 	var files []file
@@ -252,9 +277,11 @@ func handWritten(t *testing.T) []file {
 		if err != nil {
 			return err
 		}
-		f := file{path: name, folder: path.Dir(name), lines: bytes.Count(source, []byte("\n")), positions: token.NewFileSet()}
-		f.test = strings.HasSuffix(name, "_test.go")
-		f.ships = !f.test && !helpsTests(f.folder)
+		f := file{
+			path: name, folder: path.Dir(name), test: strings.HasSuffix(name, "_test.go"),
+			lines: bytes.Count(source, []byte("\n")), positions: token.NewFileSet(),
+		}
+		f.product = !f.test && !helpsTests(f.folder)
 		f.syntax, err = parser.ParseFile(f.positions, name, source, parser.ParseComments|parser.SkipObjectResolution)
 		if err == nil && !ast.IsGenerated(f.syntax) {
 			files = append(files, f)
@@ -265,34 +292,39 @@ func handWritten(t *testing.T) []file {
 		t.Fatal(err)
 	}
 	if !slices.ContainsFunc(files, func(f file) bool { return f.path == "cmd/sesame/main.go" }) {
-		t.Fatal("the repository is not at " + root)
+		t.Fatal(root + " is not the root of the repository")
 	}
 	return files
 }
 
-// isForeign reports whether a folder contains no Go code of ours: the go command skips it too, or it is generated.
+// isForeign reports whether a folder has no hand-written Go code: the go command skips it, or it is
+// generated.
 func isForeign(folder string) bool {
 	name := path.Base(folder)
-	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "node_modules" || folder == "gen"
+	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") ||
+		name == "testdata" || name == "node_modules" || folder == "gen"
 }
 
+// helpsTests reports whether the packages below a folder only help tests and developers.
 func helpsTests(folder string) bool {
+	isTest := func(name string) bool { return strings.HasSuffix(name, "test") }
 	return isBelow(folder, "internal/bench") || isBelow(folder, "internal/tools") ||
-		slices.ContainsFunc(strings.Split(folder, "/"), func(name string) bool { return strings.HasSuffix(name, "test") })
+		slices.ContainsFunc(strings.Split(folder, "/"), isTest)
 }
 
 func importPath(spec *ast.ImportSpec) string {
 	imported, err := strconv.Unquote(spec.Path.Value)
 	if err != nil {
-		panic(err) // the parser has read it
+		panic(err) // cannot happen: the parser has accepted it
 	}
 	return imported
 }
 
-// at returns the position of a node, in the form that editors understand.
+// at returns the position of a node, as file:line:column.
 func (f file) at(node ast.Node) string { return f.positions.Position(node.Pos()).String() }
 
-// mentions calls found for every name of a standard library package that the file uses, with the enclosing node.
+// mentions calls found for every use of a name of a standard library package, with the node and its
+// parent.
 func (f file) mentions(library string, found func(name string, at, parent ast.Node)) {
 	local := ""
 	for _, spec := range f.syntax.Imports {
@@ -305,18 +337,18 @@ func (f file) mentions(library string, found func(name string, at, parent ast.No
 	if local == "" {
 		return
 	}
-	var open []ast.Node
+	var ancestors []ast.Node
 	ast.Inspect(f.syntax, func(node ast.Node) bool {
 		if node == nil {
-			open = open[:len(open)-1]
+			ancestors = ancestors[:len(ancestors)-1]
 			return true
 		}
 		if selector, ok := node.(*ast.SelectorExpr); ok {
 			if x, ok := selector.X.(*ast.Ident); ok && x.Name == local {
-				found(selector.Sel.Name, selector, open[len(open)-1])
+				found(selector.Sel.Name, selector, ancestors[len(ancestors)-1])
 			}
 		}
-		open = append(open, node)
+		ancestors = append(ancestors, node)
 		return true
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// docs/security.md names the tests that prove its claims: each must exist.
+// Every test that docs/security.md names exists.
 func TestSecurityNamesTests(t *testing.T) {
 	document, err := os.ReadFile(path.Join(root, "docs/security.md"))
 	if err != nil {

@@ -1,8 +1,9 @@
 // Package audit records what happens to accounts, sessions and signing keys.
 //
-// An event is written in the same transaction as the change it describes, so neither exists without the
-// other. Callers must bound how many events a client can trigger. An event contains no secret: no password,
-// token or digest. It outlives the account it is about, until the end of its retention.
+// An event is written in the same transaction as the change it describes, so neither exists without
+// the other. Callers must bound how many events a client can trigger. Events contain no secrets,
+// such as passwords, tokens or digests. They are kept until the end of their retention, even if
+// their account is deleted.
 package audit
 
 import (
@@ -51,14 +52,14 @@ var Kinds = []Kind{
 	CreateKey, AdvanceKey, RevokeKey, DeleteKey,
 }
 
-// Outcome is how it ended.
+// Outcome is the outcome of what was tried.
 type Outcome string
 
 // The outcomes.
 const (
 	Success   Outcome = "success"
 	Failure   Outcome = "failure"
-	Throttled Outcome = "throttled" // the first of many: see Detail
+	Throttled Outcome = "throttled" // the first attempt; Detail says for how long others are not recorded
 )
 
 // Origin is where a request came from. UserAgent is untrusted text.
@@ -76,9 +77,9 @@ type Event struct {
 	Outcome   Outcome   `json:"outcome"`
 	UserID    uuid.UUID `json:"userId,omitzero"`    // uuid.Nil: none, or not known
 	SessionID uuid.UUID `json:"sessionId,omitzero"` // uuid.Nil: none
-	Email     string    `json:"email,omitempty"`    // normalized; of the account, or as it was submitted
+	Email     string    `json:"email,omitempty"`    // normalized; the account's, or the submitted one
 	Origin    `gorm:"embedded"`
-	Detail    string `json:"detail,omitempty"` // the reason, or the key, in words
+	Detail    string `json:"detail,omitempty"` // for people, such as the reason for a failure
 }
 
 // TableName returns the table's name.
@@ -102,9 +103,11 @@ func Record(tx *gorm.DB, events ...Event) error {
 	return nil
 }
 
-// Purge deletes up to limit events from before until, in the caller's transaction. It returns how many it
-// deleted.
+// Purge deletes up to limit events from before until, in the caller's transaction. It returns how
+// many it deleted.
 func Purge(tx *gorm.DB, until time.Time, limit int) (int64, error) {
-	deletion := tx.Exec("DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events WHERE at < ? LIMIT ?)", until, limit)
+	deletion := tx.Exec(`
+		DELETE FROM audit_events WHERE id IN (
+			SELECT id FROM audit_events WHERE at < ? LIMIT ?)`, until, limit)
 	return deletion.RowsAffected, deletion.Error
 }

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { databasetest.Main(m) }
 
 var start = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 
-// record writes one event that its detail names.
+// record writes one event. The tests recognize events by their detail.
 func record(t *testing.T, db *database.DB, event audit.Event) {
 	t.Helper()
 	if err := db.Transaction(t.Context(), func(tx *gorm.DB) error { return audit.Record(tx, event) }); err != nil {
@@ -41,7 +41,8 @@ func read(t *testing.T, db *database.DB, filter audit.Filter) []string {
 	return details
 }
 
-// More events than fit a page, many of one time, come in order, each once; and none when asked to stop.
+// Read returns each event once and in order, even if there are several pages and events of the same
+// time. It stops if the callback returns an error.
 func TestRead(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
@@ -50,17 +51,20 @@ func TestRead(t *testing.T) {
 			want[i] = fmt.Sprint(i)
 			events[i] = audit.Event{At: start.Add(time.Duration(i/700) * time.Second), Detail: want[i]}
 		}
-		if err := db.Transaction(t.Context(), func(tx *gorm.DB) error { return audit.Record(tx, events...) }); err != nil {
+		err := db.Transaction(t.Context(), func(tx *gorm.DB) error { return audit.Record(tx, events...) })
+		if err != nil {
 			t.Fatal(err)
 		}
 		if got := read(t, db, audit.Filter{}); !slices.Equal(got, want) {
 			t.Errorf("%d events, %v…", len(got), got[:min(5, len(got))])
 		}
-		if got := read(t, db, audit.Filter{Since: start.Add(time.Second).In(time.FixedZone("", 3600))}); !slices.Equal(got, want[700:]) {
-			t.Errorf("%d events since", len(got))
+		since := start.Add(time.Second).In(time.FixedZone("", 3600))
+		if got := read(t, db, audit.Filter{Since: since}); !slices.Equal(got, want[700:]) {
+			t.Errorf("%d events since %v", len(got), since)
 		}
-		enough := errors.New("enough")
-		if err := audit.Read(t.Context(), db, audit.Filter{}, func(audit.Event) error { return enough }); !errors.Is(err, enough) {
+		stop := errors.New("stop")
+		err = audit.Read(t.Context(), db, audit.Filter{}, func(audit.Event) error { return stop })
+		if !errors.Is(err, stop) {
 			t.Errorf("not stopped: %v", err)
 		}
 	})
@@ -70,10 +74,11 @@ func TestFilter(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
 		ada, grace := uuid.New(), uuid.New()
+		const early = "before there was an account"
 		for _, event := range []audit.Event{
-			{Kind: audit.Login, Email: "ada@example.com", Detail: "before there was an account"},
+			{Kind: audit.Login, Email: "ada@example.com", Detail: early},
 			{Kind: audit.Register, Email: "ada@example.com", UserID: ada, Detail: "ada registers"},
-			{Kind: audit.Logout, UserID: ada, Detail: "ada leaves"},
+			{Kind: audit.Logout, UserID: ada, Detail: "ada logs out"},
 			{Kind: audit.Register, Email: "grace@example.com", UserID: grace, Detail: "grace registers"},
 			{Kind: audit.CreateKey, Detail: "a key"},
 		} {
@@ -84,9 +89,12 @@ func TestFilter(t *testing.T) {
 			filter audit.Filter
 			want   []string
 		}{
-			{audit.Filter{UserID: ada}, []string{"ada registers", "ada leaves"}},
-			{audit.Filter{Email: "ada@example.com"}, []string{"before there was an account", "ada registers", "ada leaves"}},
-			{audit.Filter{Email: "ada@example.com", Kinds: []audit.Kind{audit.Logout, audit.Login}}, []string{"before there was an account", "ada leaves"}},
+			{audit.Filter{UserID: ada}, []string{"ada registers", "ada logs out"}},
+			{audit.Filter{Email: "ada@example.com"}, []string{early, "ada registers", "ada logs out"}},
+			{
+				audit.Filter{Email: "ada@example.com", Kinds: []audit.Kind{audit.Logout, audit.Login}},
+				[]string{early, "ada logs out"},
+			},
 			{audit.Filter{Kinds: []audit.Kind{audit.CreateKey}}, []string{"a key"}},
 			{audit.Filter{Since: start.Add(time.Microsecond)}, nil},
 		} {
@@ -97,7 +105,7 @@ func TestFilter(t *testing.T) {
 	})
 }
 
-// Whoever follows sees each event once, also one that was committed after a later one.
+// Follow returns each event once, even one that was committed after a later one.
 func TestFollow(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
@@ -118,19 +126,19 @@ func TestFollow(t *testing.T) {
 					t.Errorf("%q, want %q", got, want)
 				}
 			case <-time.After(20 * time.Second):
-				t.Fatalf("%q is not seen", want)
+				t.Fatalf("no event within 20 s, want %q", want)
 			}
 		}
 		expect("early")
 		record(t, db, audit.Event{At: start.Add(time.Hour), Detail: "late"})
 		expect("late")
-		record(t, db, audit.Event{At: start.Add(time.Hour - 20*time.Second), Detail: "committed after it"})
-		expect("committed after it")
-		record(t, db, audit.Event{At: start.Add(time.Hour), Detail: "at once"})
-		expect("at once")
+		record(t, db, audit.Event{At: start.Add(time.Hour - 20*time.Second), Detail: "committed after a later one"})
+		expect("committed after a later one")
+		record(t, db, audit.Event{At: start.Add(time.Hour), Detail: "at the same time"})
+		expect("at the same time")
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("interrupted: %v", err)
+			t.Errorf("canceled: %v", err)
 		}
 	})
 }
@@ -142,7 +150,8 @@ func TestPurge(t *testing.T) {
 			record(t, db, audit.Event{At: start.Add(time.Duration(i) * time.Second), Detail: fmt.Sprint(i)})
 		}
 		for _, want := range []int64{2, 1, 0} {
-			if purged, err := audit.Purge(db.WithContext(t.Context()), start.Add(3*time.Second), 2); err != nil || purged != want {
+			purged, err := audit.Purge(db.WithContext(t.Context()), start.Add(3*time.Second), 2)
+			if err != nil || purged != want {
 				t.Errorf("purged %d, want %d, %v", purged, want, err)
 			}
 		}

@@ -13,7 +13,8 @@ import (
 
 const (
 	page = 500
-	// overlap is how long after its time an event may become visible. Transactions are shorter than that.
+	// overlap is how long after its time an event may be committed. Transactions are shorter than
+	// that.
 	overlap = 30 * time.Second
 )
 
@@ -21,11 +22,12 @@ const (
 type Filter struct {
 	Since  time.Time // inclusive
 	UserID uuid.UUID
-	Email  string // normalized: events of accounts that have or had it, and of attempts with it
+	Email  string // normalized; selects events with it, and all events of accounts that have or had it
 	Kinds  []Kind
 }
 
-// Read calls each for the selected events, the oldest first. It stops at the first error of each.
+// Read calls each for the selected events, the oldest first. It stops if each returns an error, and
+// returns that error.
 func Read(ctx context.Context, db *database.DB, filter Filter, each func(Event) error) error {
 	after := Event{At: filter.Since}
 	for {
@@ -48,10 +50,13 @@ func Read(ctx context.Context, db *database.DB, filter Filter, each func(Event) 
 	}
 }
 
-// Follow is Read, and then looks for newer events at the given interval until ctx is done, which is no error.
-// It does not miss events that were committed out of order: each look starts a little earlier than the last
-// one ended, and skips what was seen.
-func Follow(ctx context.Context, db *database.DB, filter Filter, interval time.Duration, each func(Event) error) error {
+// Follow calls each for the selected events like Read, and then for newer events, until ctx is
+// done. Then it returns nil. It polls the database at the given interval. It does not miss events
+// that were committed out of order: each query overlaps the one before, and events that were seen
+// are skipped.
+func Follow(
+	ctx context.Context, db *database.DB, filter Filter, interval time.Duration, each func(Event) error,
+) error {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	seen := make(map[uuid.UUID]time.Time)
@@ -94,8 +99,10 @@ func (f Filter) narrow(query *gorm.DB) *gorm.DB {
 		query = query.Where("user_id = ?", f.UserID)
 	}
 	if f.Email != "" {
-		// Events of a session do not repeat the email; events of a deleted account still have it.
-		query = query.Where("email = ? OR user_id IN (SELECT user_id FROM audit_events WHERE email = ? AND user_id <> ?)", f.Email, f.Email, uuid.Nil)
+		// Some events of an account have only its id. The log itself maps emails to ids, as the account
+		// may be deleted.
+		query = query.Where(`email = ? OR user_id IN (
+			SELECT user_id FROM audit_events WHERE email = ? AND user_id <> ?)`, f.Email, f.Email, uuid.Nil)
 	}
 	if len(f.Kinds) > 0 {
 		query = query.Where("kind IN ?", f.Kinds)

@@ -11,7 +11,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// repeatedEvents limits events that a client can cause at will: in a flood, one event stands for all.
+// repeatedEvents limits events that a client can cause at will. During a flood, only one is
+// recorded.
 var repeatedEvents = throttle.Limit{Name: "repeated events", Burst: 1, Per: 15 * time.Minute, Always: true}
 
 // failure returns an event for something that was tried and failed. user may be nil.
@@ -30,20 +31,22 @@ func (s *Service) success(kind audit.Kind, user *User, client Client) audit.Even
 	return event
 }
 
-// ofSession returns the event with the session that it is about, and that session's user.
+// ofSession returns the event with the ids of a session and its user.
 func ofSession(event audit.Event, session *Session) audit.Event {
 	event.SessionID, event.UserID = session.ID, session.UserID
 	return event
 }
 
-// record writes an event that comes with no other change.
+// record writes an event in a statement of its own.
 func (s *Service) record(ctx context.Context, event audit.Event) error {
 	return s.db.Statement(ctx, func(db *gorm.DB) error { return audit.Record(db, event) })
 }
 
-// recordOnce writes an event unless one of the same kind and subject was written in the last 15 minutes.
+// recordOnce writes an event unless one of the same kind and subject was written in the last 15
+// minutes.
 func (s *Service) recordOnce(ctx context.Context, event audit.Event, subject string) error {
-	reservation, err := s.throttle.Reserve(ctx, throttle.Charge{Limit: repeatedEvents, Subject: string(event.Kind) + " " + subject})
+	charge := throttle.Charge{Limit: repeatedEvents, Subject: string(event.Kind) + " " + subject}
+	reservation, err := s.throttle.Reserve(ctx, charge)
 	if _, ok := errors.AsType[*ThrottledError](err); ok {
 		return nil
 	}

@@ -1,21 +1,24 @@
-// Package auth decides who has an account, who is logged in, and what ends a session.
+// Package auth implements accounts and sessions: registration, login, refresh, logout, password
+// resets, and what operators do to users.
 //
-// Each use case is one file that reads top to bottom, with the reasons why it is safe. A race is decided by
-// one conditional statement and the number of rows it changed, never by a read and a later write. The package
-// knows nothing of HTTP: it returns its own values and the errors of errors.go.
+// Each use case is one file that reads top to bottom, with the reasons why it is safe. Races are
+// decided by one conditional statement and the number of rows it changed, never by a read and a
+// later write. The package does not know HTTP: it returns its own values and the errors of
+// errors.go.
 //
 // # Sessions
 //
 // [Service.Login] creates sessions; nothing else does. A session ends in one of these ways:
 //
 //   - Logout, and the reuse of an old refresh token, revoke one session.
-//   - A user has a generation, which goes up when the password is reset or set, when an operator revokes the
-//     user's sessions, and when the user is disabled. A session stores the generation it was created in and is
-//     valid only while the user still has it. So raising it ends all of the user's sessions by changing one
-//     row, and no login or refresh in flight can escape: it leaves a session of the old generation. Sessions
-//     never become valid again: a user who is enabled after being disabled has to log in.
-//   - The sessions of a deleted user are deleted. Tokens carry the ids of user and session, so they are worth
-//     nothing for a later account with the same email.
+//   - Each user has a generation. It is raised when the password is reset or set, when an operator
+//     revokes the user's sessions, and when the user is disabled. A session stores the generation
+//     in which it was created, and is valid only while the user still has it. So changing one row
+//     ends all of a user's sessions. A login or refresh in flight cannot escape: it creates or
+//     keeps a session of the old generation. Sessions never become valid again: a user who was
+//     disabled and enabled has to log in.
+//   - The sessions of a deleted user are deleted. Tokens contain the ids of user and session, so
+//     they are useless for a later account with the same email.
 package auth
 
 import (
@@ -48,15 +51,15 @@ type Config struct {
 	Brand              brand.Brand
 }
 
-// Service implements the use cases. It is safe for concurrent use, and several processes may share one
-// database.
+// Service implements the use cases. It is safe for concurrent use, and several processes may share
+// one database.
 type Service struct {
 	config   Config
 	db       *database.DB
 	throttle *throttle.Throttle
 
-	// dummyHash is a hash that no password matches, with the current cost. An unknown email is checked against
-	// it, so that it takes as long as a known one. Users without a password have it, too.
+	// dummyHash has the current cost, and no password matches it. A login with an unknown email
+	// verifies it, to take as long as with a known one. Users without a password have it, too.
 	dummyHash string
 }
 

@@ -8,11 +8,12 @@ import (
 	"gorm.io/gorm"
 )
 
-// Authenticate returns the user that an access token belongs to. It returns ErrInvalidAccessToken if the
-// token is not valid, or if its session has ended.
+// Authenticate returns the user that an access token belongs to. It returns ErrInvalidAccessToken
+// if the token is not valid, or if its session has ended.
 //
-// The signature proves which user and session the token was issued for. Whether they are still valid is read
-// from the database, in one query, so a logout, a reset or a disabled account takes effect immediately.
+// The signature proves which user and session the token was issued for. Whether they are still
+// valid is read from the database, in one query, so a logout, a reset or a disabled account takes
+// effect immediately.
 func (s *Service) Authenticate(ctx context.Context, accessToken string) (*User, error) {
 	access, err := s.config.AccessTokens.Verify(ctx, accessToken)
 	if err != nil {

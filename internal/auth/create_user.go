@@ -28,7 +28,8 @@ type NewUser struct {
 	Password *string // nil: the user cannot log in before resetting the password
 }
 
-// CreateUser creates an account for an operator. The password must satisfy the same policy as in Register.
+// CreateUser creates an account for an operator. The password must satisfy the same policy as in
+// Register.
 //
 // It returns ErrInvalidEmail, ErrEmailTaken, ErrInvalidName, ErrInvalidBio, *WeakPasswordError or
 // password.ErrBusy.
@@ -50,11 +51,12 @@ func (s *Service) CreateUser(ctx context.Context, account NewUser) (*User, error
 			return nil, fmt.Errorf("create user: %w", err)
 		}
 	}
-	user, err := s.insertUser(ctx, User{Name: account.Name, Bio: account.Bio, Email: email, PasswordHash: hash}, audit.CreateUser, Client{})
+	user := User{Name: account.Name, Bio: account.Bio, Email: email, PasswordHash: hash}
+	created, err := s.insertUser(ctx, user, audit.CreateUser, Client{})
 	if err != nil {
 		return nil, fmt.Errorf("create user: %w", err)
 	}
-	return user, nil
+	return created, nil
 }
 
 // checkProfile checks a profile that was not validated against the OpenAPI document. It returns
@@ -72,8 +74,9 @@ func checkProfile(name string, bio *string) error {
 // isStorable reports whether both engines can store text.
 func isStorable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
 
-// insertUser stores a new account, after filling in its id and times. It returns ErrEmailTaken if the email
-// has an account: the unique index decides, so exactly one of several concurrent registrations succeeds.
+// insertUser stores a new account, after filling in its id and times. It returns ErrEmailTaken if
+// the email has an account: the unique index decides, so exactly one of several concurrent
+// registrations succeeds.
 func (s *Service) insertUser(ctx context.Context, user User, kind audit.Kind, client Client) (*User, error) {
 	id, err := uuid.NewV7()
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
-// DeleteUser deletes an account and, by the schema's ON DELETE CASCADE, everything that refers to it. It
-// returns ErrUnknownUser if there is no such account.
+// DeleteUser deletes an account and, by the schema's ON DELETE CASCADE, everything that refers to
+// it. It returns ErrUnknownUser if there is no such account.
 //
-// Its tokens are refused from the next request on: they carry the id of a session that is gone. No later
-// account has that session, not even one with the same email or id. An email that waits in the outbox is not
-// sent, unless its recipient has a new account by then.
+// Its tokens are refused from the next request on: they contain the id of a session that no longer
+// exists, and that no later account has, not even one with the same email or id. Emails to the user
+// that wait in the outbox are not sent, unless the recipient has a new account by then.
 func (s *Service) DeleteUser(ctx context.Context, id uuid.UUID) error {
 	err := s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		var user User

@@ -10,12 +10,13 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
-// DisableUser locks a user out until EnableUser. It reports whether that changed anything, and returns
-// ErrUnknownUser if there is no such user.
+// DisableUser locks a user out until EnableUser. It reports whether that changed anything, and
+// returns ErrUnknownUser if there is no such user.
 //
-// One statement marks the user as disabled and raises the generation. The mark refuses the user from then on.
-// The generation ends every session for good, including one that a login is just creating, so that none
-// becomes valid again when the user is enabled. Reset links that were sent before become invalid too.
+// One statement marks the user as disabled and raises the generation. The mark refuses the user
+// from then on. The new generation ends every session for good, including one that a login is just
+// creating: none becomes valid again when the user is enabled. Older reset links become invalid,
+// too.
 func (s *Service) DisableUser(ctx context.Context, id uuid.UUID) (changed bool, err error) {
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) (err error) {
 		changed, err = s.disable(tx, id)
@@ -36,8 +37,8 @@ func (s *Service) disable(tx *gorm.DB, id uuid.UUID) (changed bool, err error) {
 	return s.recordChange(tx, update, id, audit.DisableUser)
 }
 
-// EnableUser lets a disabled user log in again. It reports whether that changed anything, and returns
-// ErrUnknownUser if there is no such user.
+// EnableUser lets a disabled user log in again. It reports whether that changed anything, and
+// returns ErrUnknownUser if there is no such user.
 func (s *Service) EnableUser(ctx context.Context, id uuid.UUID) (changed bool, err error) {
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		update := tx.Model(&User{}).Where("id = ? AND disabled_at IS NOT NULL", id).
@@ -51,8 +52,8 @@ func (s *Service) EnableUser(ctx context.Context, id uuid.UUID) (changed bool, e
 	return changed, nil
 }
 
-// recordChange records an event if an update changed the user, and reports whether it did. It returns
-// ErrUnknownUser if there is no such user.
+// recordChange records an event if an update changed the user, and reports whether it did. It
+// returns ErrUnknownUser if there is no such user.
 func (s *Service) recordChange(tx, update *gorm.DB, id uuid.UUID, kind audit.Kind) (changed bool, err error) {
 	if update.Error != nil {
 		return false, update.Error

@@ -5,19 +5,20 @@ import (
 	"strings"
 )
 
-// MaxEmailBytes is the maximum length of an email address (RFC 5321, section 4.5.3.1.3, without the angle
-// brackets).
+// MaxEmailBytes is the maximum length of an email address (RFC 5321, section 4.5.3.1.3, without the
+// angle brackets).
 const MaxEmailBytes = 254
 
 // ErrInvalidEmail is returned for a text that is not an email address Sesame accepts.
 var ErrInvalidEmail = errors.New("not a valid email address")
 
-// NormalizeEmail returns the form in which an email address is stored and compared: lower case. It is the
-// only way from what a user typed to an account, and it is idempotent. It returns ErrInvalidEmail for
+// NormalizeEmail returns the form in which an email address is stored and compared: lower case.
+// Every email that a user typed passes through it. It is idempotent. It returns ErrInvalidEmail for
 // anything that HTML's <input type=email> or the length limits of RFC 5321 do not allow.
 //
-// Only ASCII is accepted, so letters that look alike, or that are lowered or composed to one another, cannot
-// make one person's email pass for another's. An internationalized domain is written with its A-labels.
+// Only ASCII is accepted. Otherwise two emails could be confused because their characters look
+// alike, or become equal when lowered or normalized. Internationalized domains are written as
+// A-labels.
 func NormalizeEmail(text string) (string, error) {
 	local, domain, found := strings.Cut(text, "@")
 	if !found || len(text) > MaxEmailBytes || !isLocalPart(local) || !isDomain(domain) {

@@ -7,25 +7,27 @@ import (
 	"github.com/sesame-auth/sesame/internal/auth"
 )
 
-// What is taken for an address is one text in lower case, which is taken for itself.
+// A normalized email is in lower case, and normalizing it again does not change it.
 func FuzzNormalizeEmail(f *testing.F) {
-	for _, seed := range []string{"Ada@Example.com", "a@b", "\u212A@b.c", "a@b\n", strings.Repeat("a", 64) + "@" + strings.Repeat("b.", 94) + "c"} {
+	longest := strings.Repeat("a", 64) + "@" + strings.Repeat("b.", 94) + "c"
+	for _, seed := range []string{"Ada@Example.com", "a@b", "\u212A@b.c", "a@b\n", longest} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		address, err := auth.NormalizeEmail(text)
+		email, err := auth.NormalizeEmail(text)
 		if err != nil {
 			return
 		}
-		if again, err := auth.NormalizeEmail(address); err != nil || again != address {
-			t.Errorf("%q becomes %q, and that %q, %v", text, address, again, err)
+		if again, err := auth.NormalizeEmail(email); err != nil || again != email {
+			t.Errorf("%q: normalized to %q, and that to %q, %v", text, email, again, err)
 		}
-		if !strings.EqualFold(address, text) || strings.ToLower(address) != address || strings.Count(address, "@") != 1 || len(address) > auth.MaxEmailBytes {
-			t.Errorf("%q becomes %q", text, address)
+		if !strings.EqualFold(email, text) || strings.ToLower(email) != email ||
+			strings.Count(email, "@") != 1 || len(email) > auth.MaxEmailBytes {
+			t.Errorf("%q: normalized to %q", text, email)
 		}
-		for _, r := range address {
+		for _, r := range email {
 			if r <= ' ' || r > '~' {
-				t.Errorf("%q holds %q", address, r)
+				t.Errorf("%q contains %q", email, r)
 			}
 		}
 	})

@@ -7,8 +7,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// Errors that a client gets. None reveals more than the client may know. Any other error is an error of the
-// server, except database.ErrUnavailable, which is temporary.
+// Errors that a client gets. None reveals more than the client may know. Any other error is an
+// internal error, except database.ErrUnavailable, which is temporary.
 var (
 	ErrEmailTaken          = errors.New("the email has an account")
 	ErrInvalidCredentials  = errors.New("the email or password is incorrect")
@@ -27,7 +27,8 @@ var (
 	ErrIDTaken      = errors.New("the id and the email belong to different accounts")
 )
 
-// ThrottledError is returned when there were too many attempts. What was submitted has not been checked.
+// ThrottledError is returned when there were too many attempts. What was submitted has not been
+// checked.
 type ThrottledError = throttle.ThrottledError
 
 // WeakPasswordError is returned when a new password is refused.

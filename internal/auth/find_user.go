@@ -11,7 +11,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// FindUser returns the user that an operator names by email or id, or ErrUnknownUser.
+// FindUser returns the user with this email or id, as typed by an operator, or ErrUnknownUser.
 func (s *Service) FindUser(ctx context.Context, emailOrID string) (*User, error) {
 	if strings.Contains(emailOrID, "@") {
 		user, err := s.userByEmail(ctx, emailOrID)
@@ -37,7 +37,8 @@ func userByID(tx *gorm.DB, id uuid.UUID) (*User, error) {
 	return &user, err
 }
 
-// userByEmail returns the user with this email, as typed, or nil. Every text costs one query, valid or not.
+// userByEmail returns the user with this email, or nil. It runs one query even if the email is
+// invalid.
 func (s *Service) userByEmail(ctx context.Context, typed string) (*User, error) {
 	email, err := NormalizeEmail(typed)
 	if err != nil {
@@ -46,7 +47,7 @@ func (s *Service) userByEmail(ctx context.Context, typed string) (*User, error) 
 	var user User
 	err = s.db.WithContext(ctx).Where("email = ?", email).Take(&user).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return nil, nil //nolint:nilnil // no user is a valid result
+		return nil, nil //nolint:nilnil // nil means that there is no such user
 	}
 	return &user, err
 }
@@ -65,10 +66,11 @@ func (f UserFilter) selects(user *User) bool {
 	return strings.Contains(user.Email, part) || strings.Contains(strings.ToLower(user.Name), part)
 }
 
-// Users returns the users that filter selects, ordered by id. It reads them in pages, so it needs the memory of
-// one page; a user who is created or deleted meanwhile may or may not be among them.
+// Users returns the users that filter selects, ordered by id. It reads them in pages, and keeps
+// only one page in memory. It may or may not return users who are created or deleted meanwhile.
 //
-// The search runs here and not in SQL: the engines differ in how they compare case outside ASCII.
+// The search runs here and not in SQL, because the engines differ in how they ignore case outside
+// ASCII.
 func (s *Service) Users(ctx context.Context, filter UserFilter) iter.Seq2[*User, error] {
 	return func(yield func(*User, error) bool) {
 		last, read := uuid.Nil, usersPage
@@ -96,7 +98,10 @@ func (s *Service) Users(ctx context.Context, filter UserFilter) iter.Seq2[*User,
 // LiveSessions returns a user's valid sessions, the latest login first.
 func (s *Service) LiveSessions(ctx context.Context, user uuid.UUID) ([]Session, error) {
 	var sessions []Session
-	err := liveSessions(s.db.WithContext(ctx), s.now()).Where("users.id = ?", user).Order("sessions.id DESC").Find(&sessions).Error
+	err := liveSessions(s.db.WithContext(ctx), s.now()).
+		Where("users.id = ?", user).
+		Order("sessions.id DESC").
+		Find(&sessions).Error
 	if err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
 	}

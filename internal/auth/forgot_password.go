@@ -20,11 +20,11 @@ const (
 )
 
 // ForgotPassword emails a reset link if the email has an account. It returns ErrInvalidEmail, or
-// *ThrottledError if the network made too many requests. If the email was sent enough links lately, it
-// returns nil and sends none.
+// *ThrottledError if the network made too many requests. If the email was recently sent too many
+// links, it returns nil and sends none.
 //
-// It does not look up whether there is an account: every email leaves the same row in the outbox and gets the
-// same response after the same work. Nothing on the account changes. Once it returns nil, the request
+// It does not look up whether there is an account: it does the same work and adds the same row to
+// the outbox for every email. The account does not change. Once it returns nil, the request
 // survives a crash and an unreachable mail server.
 func (s *Service) ForgotPassword(ctx context.Context, typed string, client Client) error {
 	email, err := NormalizeEmail(typed)
@@ -69,8 +69,8 @@ func (s *Service) Emails() map[mail.Kind]mail.Compose {
 	}
 }
 
-// composeResetPassword makes a new link for the user with this email, and the message that contains it. The
-// message goes to the stored email, which no request can change.
+// composeResetPassword makes a new link for the user with this email, and the message that contains
+// it. The message goes to the stored email, which no request can change.
 func (s *Service) composeResetPassword(ctx context.Context, email string) (*mail.Message, error) {
 	user, err := s.userByEmail(ctx, email)
 	if err != nil || user == nil || user.DisabledAt != nil {
@@ -90,9 +90,9 @@ func (s *Service) composeResetPassword(ctx context.Context, email string) (*mail
 	return &message, err
 }
 
-// newResetLink makes a new token for a user, which replaces an older one, and returns the link that contains
-// it. The link starts with the configured URL, which no request can change. The token is in the fragment,
-// which browsers do not send: it appears in no log and no Referer.
+// newResetLink makes a new token for a user, which replaces an older one, and returns the link that
+// contains it. The link starts with the configured URL, which no request can change. The token is
+// in the fragment, which browsers do not send: it appears in no log and no Referer.
 func (s *Service) newResetLink(tx *gorm.DB, user uuid.UUID) (string, error) {
 	token, err := newOneTimeToken(tx, user, PurposeResetPassword, s.now(), s.config.ResetTokenLifetime)
 	return s.config.ResetURL + "#token=" + token, err

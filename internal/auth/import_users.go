@@ -15,11 +15,12 @@ import (
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
-// MaxImportBatch is the maximum number of users that ImportUsers takes at once. On SQLite other writers wait
-// while a batch is stored.
+// MaxImportBatch is the maximum number of users that ImportUsers takes at once. On SQLite other
+// writers wait while a batch is stored.
 const MaxImportBatch = 1000
 
-// importStatement is how many rows one statement stores. SQLite's driver binds n values in n² steps.
+// importStatement is how many rows one statement stores. SQLite's driver binds n values in n²
+// steps.
 const importStatement = 50
 
 // ImportedUser describes an account from another system.
@@ -34,17 +35,17 @@ type ImportedUser struct {
 	Disabled     bool
 }
 
-// ImportUsers stores up to MaxImportBatch accounts in one transaction. In a dry run it only reports what it
-// would do. No email and no id may occur twice in a batch.
+// ImportUsers stores up to MaxImportBatch accounts in one transaction. In a dry run it only reports
+// what it would do. No email and no id may occur twice in a batch.
 //
-// The outcome of each account is nil if it was stored, ErrEmailTaken if it existed already (with the same
-// email and, if the account has one, the same id), and otherwise the reason why it was refused:
-// ErrInvalidEmail, ErrInvalidName, ErrInvalidBio, password.ErrHash or ErrIDTaken. The error concerns the whole
-// batch; if it is not nil, nothing may be reported as stored.
+// The outcome of each account is nil if it was stored, ErrEmailTaken if it existed already (with
+// the same email and, if the account has one, the same id), and otherwise the reason why it was
+// refused: ErrInvalidEmail, ErrInvalidName, ErrInvalidBio, password.ErrHash or ErrIDTaken. The
+// error concerns the whole batch; if it is not nil, nothing may be reported as stored.
 //
-// So an import that was interrupted can be repeated from the start. Existing accounts are found by the
-// statement that stores the others, not by a read before it. An import creates accounts by the hundred
-// thousand, so it records one event for each batch, not for each user.
+// So an interrupted import can be repeated from the start. Existing accounts are skipped by the
+// statement that stores the others, not by a read before it. Imports can be large, so one event is
+// recorded for each batch, not for each user.
 func (s *Service) ImportUsers(ctx context.Context, batch []ImportedUser, dryRun bool) (outcomes []error, err error) {
 	now := s.now()
 	outcomes = make([]error, len(batch))
@@ -82,8 +83,8 @@ func (s *Service) ImportUsers(ctx context.Context, batch []ImportedUser, dryRun 
 	return outcomes, nil
 }
 
-// newImportedUser returns the row of an account. It returns ErrInvalidEmail, ErrInvalidName, ErrInvalidBio or
-// password.ErrHash.
+// newImportedUser returns the row of an account. It returns ErrInvalidEmail, ErrInvalidName,
+// ErrInvalidBio or password.ErrHash.
 func (s *Service) newImportedUser(account *ImportedUser, now time.Time) (*User, error) {
 	email, err := NormalizeEmail(account.Email)
 	if err != nil {
@@ -153,8 +154,8 @@ func (s *Service) insertMissing(tx *gorm.DB, rows []*User) (map[uuid.UUID]bool, 
 	return stored, audit.Record(tx, event)
 }
 
-// errImportAgain is the outcome of an account whose email or id was taken when the batch was stored, and free
-// again when the other account was looked for.
+// errImportAgain is the outcome of an account whose email or id was taken when the batch was
+// stored, and free again when findExisting looked for the other account.
 var errImportAgain = errors.New("the email or id was taken for a moment; import it again")
 
 // existingUsers are accounts that have an email or id of the batch.
@@ -163,7 +164,8 @@ type existingUsers struct {
 	ids     map[uuid.UUID]bool
 }
 
-// findExisting looks for the accounts that have the emails and ids of the rows that were not stored.
+// findExisting looks for the accounts that have the emails and ids of the rows that were not
+// stored.
 func findExisting(tx *gorm.DB, batch []ImportedUser, rows []*User, stored map[uuid.UUID]bool) (existingUsers, error) {
 	existing := existingUsers{byEmail: make(map[string]uuid.UUID), ids: make(map[uuid.UUID]bool)}
 	var emails []string
@@ -190,7 +192,8 @@ func findExisting(tx *gorm.DB, batch []ImportedUser, rows []*User, stored map[uu
 	return existing, nil
 }
 
-// outcome returns the outcome of a row that was not stored. given is the id that came with it, or uuid.Nil.
+// outcome returns the outcome of a row that was not stored. given is the id that came with it, or
+// uuid.Nil.
 func (e existingUsers) outcome(given uuid.UUID, row *User, dryRun bool) error {
 	id, taken := e.byEmail[row.Email]
 	switch {

@@ -13,9 +13,13 @@ import (
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
-// Each account has its outcome, the same in a dry run, which stores nothing; and run again, what was stored exists.
+// Each account has an outcome. A dry run returns the same outcomes, but stores nothing. A second
+// import reports the stored accounts as existing.
 func TestImportUsers(t *testing.T) {
-	const bcrypt = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+	const (
+		bcrypt       = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+		tooExpensive = "$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+	)
 	text := func(text string) *string { return &text }
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)
@@ -24,7 +28,10 @@ func TestImportUsers(t *testing.T) {
 		early := time.Date(1999, 12, 31, 23, 0, 0, 1234, time.FixedZone("", 3600))
 		batch := []ImportedUser{
 			{Name: "Plain", Email: "Plain@Example.com"},
-			{Name: "Whole", Email: "whole@example.com", ID: given, Bio: text("bio"), PasswordHash: text(bcrypt), CreatedAt: early, Disabled: true},
+			{
+				Name: "Whole", Email: "whole@example.com", ID: given, Bio: text("bio"), PasswordHash: text(bcrypt),
+				CreatedAt: early, Disabled: true,
+			},
 			{Name: "Present", Email: "PRESENT@example.com"},
 			{Name: "Present", Email: "present@example.com", ID: present.ID},
 			{Name: "Present", Email: "present@example.com", ID: uuid.New()},
@@ -33,12 +40,15 @@ func TestImportUsers(t *testing.T) {
 			{Name: "", Email: "nameless@example.com"},
 			{Name: "Bio", Email: "bio@example.com", Bio: text("\x00")},
 			{Name: "Hash", Email: "hash@example.com", PasswordHash: text("")},
-			{Name: "Hash", Email: "hash2@example.com", PasswordHash: text("$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc")},
+			{Name: "Hash", Email: "hash2@example.com", PasswordHash: text(tooExpensive)},
 		}
-		outcomes := []error{nil, nil, ErrEmailTaken, ErrEmailTaken, ErrIDTaken, ErrIDTaken, ErrInvalidEmail, ErrInvalidName, ErrInvalidBio, password.ErrHash, password.ErrHash}
+		outcomes := []error{
+			nil, nil, ErrEmailTaken, ErrEmailTaken, ErrIDTaken, ErrIDTaken,
+			ErrInvalidEmail, ErrInvalidName, ErrInvalidBio, password.ErrHash, password.ErrHash,
+		}
 		for _, round := range []struct {
 			dryRun bool
-			first  error // of those that are stored
+			first  error // the outcome of the valid accounts
 			users  int64
 		}{{true, nil, 1}, {false, nil, 3}, {false, ErrEmailTaken, 3}, {true, ErrEmailTaken, 3}} {
 			want := slices.Clone(outcomes)
@@ -50,34 +60,43 @@ func TestImportUsers(t *testing.T) {
 			if users := s.count(t, &User{}); users != round.users {
 				t.Errorf("%+v: %d users", round, users)
 			}
-			if count, _, detail := s.events(t, audit.ImportUsers); count != int(min(round.users-1, 1)) || count == 1 && detail != "users: 2" {
-				t.Errorf("%+v: recorded %d times, %s", round, count, detail)
+			count, _, detail := s.events(t, audit.ImportUsers)
+			if count != int(min(round.users-1, 1)) || count == 1 && detail != "users: 2" {
+				t.Errorf("%+v: %d events, the last one %q", round, count, detail)
 			}
 		}
 		plain, err := s.FindUser(t.Context(), "plain@example.com")
-		if err != nil || plain.Name != "Plain" || plain.Bio != nil || plain.PasswordHash != s.dummyHash || plain.DisabledAt != nil || !plain.CreatedAt.Equal(noon) || plain.Generation != 1 || plain.ID.Version() != 7 {
-			t.Errorf("%+v, %v", plain, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plain.Name != "Plain" || plain.Bio != nil || plain.PasswordHash != s.dummyHash || plain.DisabledAt != nil ||
+			!plain.CreatedAt.Equal(noon) || plain.Generation != 1 || plain.ID.Version() != 7 {
+			t.Errorf("the user with defaults: %+v", plain)
 		}
 		whole := s.stored(t, given)
-		if whole.Email != "whole@example.com" || *whole.Bio != "bio" || whole.PasswordHash != bcrypt || whole.DisabledAt == nil || !whole.CreatedAt.Equal(early.Truncate(time.Microsecond)) || !whole.UpdatedAt.Equal(noon) {
-			t.Errorf("%+v", whole)
+		if whole.Email != "whole@example.com" || *whole.Bio != "bio" || whole.PasswordHash != bcrypt ||
+			whole.DisabledAt == nil || !whole.CreatedAt.Equal(early.Truncate(time.Microsecond)) ||
+			!whole.UpdatedAt.Equal(noon) {
+			t.Errorf("the user with all fields: %+v", whole)
 		}
 		if kept := s.stored(t, present.ID); kept.Name != "Ada" || kept.PasswordHash != "x" {
-			t.Errorf("who was there is now %+v", kept)
+			t.Errorf("the existing user has changed: %+v", kept)
 		}
 	})
 }
 
-// Imports of one file at once store each account once, and each is told as stored by one of them.
+// If a file is imported several times at once, each account is stored, and reported as stored,
+// once.
 func TestImportsRace(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)
 		var batch []ImportedUser
 		for i := range 3 * importStatement {
-			batch = append(batch, ImportedUser{Name: "Ada", Email: string(rune('a'+i%26)) + uuid.NewString() + "@example.com"})
+			email := string(rune('a'+i%26)) + uuid.NewString() + "@example.com"
+			batch = append(batch, ImportedUser{Name: "Ada", Email: email})
 		}
 		results := make(chan []error, 8)
-		atOnce(t, func() (bool, error) {
+		concurrently(t, func() (bool, error) {
 			outcomes, err := s.ImportUsers(t.Context(), batch, false)
 			results <- outcomes
 			return true, err

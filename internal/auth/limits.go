@@ -15,16 +15,18 @@ import (
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// The limits on guessing passwords (NIST SP 800-63B-4, section 3.2.2: at most 100 consecutive failures) and on
-// reset emails. Networks are those of throttle.Network.
+// The limits on guessing passwords (NIST SP 800-63B-4, section 3.2.2: at most 100 consecutive
+// failures) and on reset emails. Networks are those of throttle.Network.
 var (
 	// passwordsPerNetwork is shared by all operations that hash a password.
 	passwordsPerNetwork      = throttle.Limit{Name: "passwords per network", Burst: 30, Per: time.Minute}
 	loginsPerEmailAndNetwork = throttle.Limit{Name: "logins per email and network", Burst: 10, Per: 15 * time.Minute}
-	// emailsPerNetwork counts each email once. It stops an attacker who tries one password on many accounts.
+	// emailsPerNetwork counts each email once. It stops an attacker who tries one password on many
+	// accounts.
 	emailsPerNetwork = throttle.Limit{Name: "emails per network", Burst: 20, Per: 15 * time.Minute}
-	// loginsPerEmail stops guessing from many networks. Networks that the user logged in from are exempt, or
-	// anybody could lock the user out. Once it is spent, it allows one more attempt each hour.
+	// loginsPerEmail stops guessing from many networks. Networks that the user logged in from are
+	// exempt, or anybody could lock the user out. Once it is spent, it allows one more attempt each
+	// hour.
 	loginsPerEmail = throttle.Limit{Name: "logins per email from unknown networks", Burst: 100, Per: 100 * time.Hour}
 
 	resetsPerNetwork    = throttle.Limit{Name: "reset requests per network", Burst: 10, Per: time.Hour}
@@ -32,8 +34,10 @@ var (
 	dailyResetsPerEmail = throttle.Limit{Name: "reset emails per day", Burst: 5, Per: 24 * time.Hour}
 )
 
-// reserve pays for an attempt. If it is throttled, reserve records the event as such.
-func (s *Service) reserve(ctx context.Context, event audit.Event, charges ...throttle.Charge) (*throttle.Reservation, error) {
+// reserve charges an attempt to its limits. If the attempt is throttled, reserve records that.
+func (s *Service) reserve(
+	ctx context.Context, event audit.Event, charges ...throttle.Charge,
+) (*throttle.Reservation, error) {
 	reservation, err := s.throttle.Reserve(ctx, charges...)
 	if _, ok := errors.AsType[*ThrottledError](err); ok {
 		event.Outcome = audit.Throttled
@@ -45,8 +49,8 @@ func (s *Service) reserve(ctx context.Context, event audit.Event, charges ...thr
 	return reservation, err
 }
 
-// settle ends the reservation of an attempt that ended with err. If the password was never hashed, the attempt
-// revealed nothing and is refunded; if the database is unavailable too, it is not.
+// settle ends the reservation of an attempt that returned err. It refunds the attempt if the
+// password was never hashed: nothing was revealed.
 func (s *Service) settle(ctx context.Context, reservation *throttle.Reservation, err error) {
 	if errors.Is(err, password.ErrBusy) {
 		_ = s.db.Transaction(ctx, reservation.Refund) // best effort
@@ -54,8 +58,8 @@ func (s *Service) settle(ctx context.Context, reservation *throttle.Reservation,
 	reservation.End()
 }
 
-// reserveLogin pays for one login. The limits apply to the email as typed, whether or not it has an account, so
-// that being throttled reveals nothing.
+// reserveLogin charges a login to its limits. They apply to the email as typed, whether or not it
+// has an account, so that being throttled reveals nothing.
 func (s *Service) reserveLogin(ctx context.Context, typed string, event audit.Event) (*throttle.Reservation, error) {
 	subject := event.Email
 	if subject == "" {
@@ -91,8 +95,8 @@ func (s *Service) networkPseudonym(email, network string) []byte {
 	return s.throttle.Pseudonym("known network", email, network)
 }
 
-// isKnownNetwork reports whether a user with this email has logged in from the network. It makes one query,
-// whether or not there is such a user.
+// isKnownNetwork reports whether a user with this email has logged in from the network. It makes
+// one query, whether or not there is such a user.
 func (s *Service) isKnownNetwork(ctx context.Context, email, network string) (bool, error) {
 	var rows int64
 	err := s.db.WithContext(ctx).Model(&KnownNetwork{}).

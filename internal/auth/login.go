@@ -11,25 +11,26 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
-// loginAttempts is how often a login checks the password of a user who changes while it hashes. A hash is
-// outdated only once, so the second attempt finds one that stays, or the password that a reset has set.
+// loginAttempts is how often a login checks the password if the user changes meanwhile. Two are
+// enough: an outdated hash is replaced only once. After that only a new password changes the hash.
 const loginAttempts = 2
 
 // Login starts a session for the user with this email and password.
 //
-// It returns ErrInvalidCredentials if the email is unknown, the password is wrong or the user is disabled,
-// *ThrottledError if a rate limit is exceeded, and password.ErrBusy if the password could not be hashed in
-// time.
+// It returns ErrInvalidCredentials if the email is unknown, the password is wrong or the user is
+// disabled, *ThrottledError if a rate limit is exceeded, and password.ErrBusy if the password could
+// not be hashed in time.
 //
-// An attacker must not be able to distinguish the first three cases. Each runs one lookup and one password
-// hash; an unknown email is checked against a dummy hash of the current cost. Imported users are an exception:
-// until their first login their hash has its old cost, which a wrong password reveals.
+// An attacker must not be able to distinguish the first three cases. Each runs one lookup and one
+// password hash; an unknown email is checked against a dummy hash of the current cost. Imported
+// users are an exception: until their first login their hash has its old cost, which a wrong
+// password reveals.
 //
-// The attempt counts against the rate limits before the password is hashed, so parallel guesses cannot exceed
-// them. It is refunded if the login succeeds or if the password was never hashed.
+// The attempt counts against the rate limits before the password is hashed, so parallel guesses
+// cannot exceed them. It is refunded if the login succeeds or if the password was never hashed.
 //
-// An outdated hash is replaced when the session is created. Of several concurrent logins one replaces it; the
-// others find that the hash they checked is gone, and check again.
+// An outdated hash is replaced when the session is created. If several logins run at the same time,
+// one replaces the hash. The others find that the hash they checked is gone, and check again.
 func (s *Service) Login(ctx context.Context, email, plain string, client Client) (tokens *Tokens, err error) {
 	event := s.failure(audit.Login, nil, client)
 	event.Email, _ = NormalizeEmail(email) // an invalid email is not recorded: it may be a password
@@ -89,8 +90,9 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 	return nil, fmt.Errorf("login: %w", ErrInvalidCredentials)
 }
 
-// checkPassword returns the user with this email, if there is one, and the reason why the password does not log
-// them in, for the audit log; the reason is empty if it does. It returns password.ErrBusy.
+// checkPassword returns the user with this email, if there is one, and the reason why the password
+// does not log them in, for the audit log; the reason is empty if it does. It returns
+// password.ErrBusy.
 func (s *Service) checkPassword(ctx context.Context, email, plain string) (user *User, refusal string, err error) {
 	user, err = s.userByEmail(ctx, email)
 	if err != nil {
@@ -128,19 +130,20 @@ func (s *Service) newSession(user *User, client Client) (*Session, error) {
 	}, nil
 }
 
-// createSession stores a session and calls then in the same transaction. If rehash is not empty, it becomes the
-// user's hash.
+// createSession stores a session and calls then in the same transaction. If rehash is not empty, it
+// becomes the user's hash.
 //
-// Hashing takes a while. If a reset or an operator changed the user meanwhile, createSession stores nothing and
-// returns false. A rehash changes nothing that the user would notice: neither the generation, which would end
-// the other sessions, nor the time of the last change.
+// Hashing takes a while. If a reset or an operator changed the user meanwhile, createSession stores
+// nothing and returns false. A rehash changes nothing that the user would notice: neither the
+// generation, which would end the other sessions, nor the time of the last change.
 //
-// The insert does not see a reset that commits between its read of the user and its own commit. The session is
-// then of an older generation than the user, and invalid. Such a reset cannot come between a rehash and its
-// session: the rehash has locked the user's row.
-func (s *Service) createSession(ctx context.Context, session *Session, user *User, rehash string, then func(tx *gorm.DB) error) (bool, error) {
-	var created bool
-	err := s.db.Transaction(ctx, func(tx *gorm.DB) error {
+// The insert does not see a reset that commits between its read of the user and its own commit. The
+// session is then of an older generation than the user, and invalid. Such a reset cannot come
+// between a rehash and its session: the rehash has locked the user's row.
+func (s *Service) createSession(
+	ctx context.Context, session *Session, user *User, rehash string, then func(tx *gorm.DB) error,
+) (created bool, err error) {
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		created = false
 		hash := user.PasswordHash
 		if rehash != "" {
@@ -151,10 +154,12 @@ func (s *Service) createSession(ctx context.Context, session *Session, user *Use
 			if replace.Error != nil {
 				return replace.Error
 			}
-			hash = rehash // which the insert finds only if this statement set it
+			hash = rehash // the insert finds it only if this statement set it
 		}
 		insert := tx.Exec(`
-			INSERT INTO sessions (id, user_id, generation, counter, created_at, rotated_at, expires_at, idle_expires_at, ip, user_agent)
+			INSERT INTO sessions (
+				id, user_id, generation, counter, created_at, rotated_at, expires_at, idle_expires_at, ip, user_agent
+			)
 			SELECT ?, id, generation, ?, ?, ?, ?, ?, ?, ? FROM users
 			WHERE id = ? AND generation = ? AND password_hash = ? AND disabled_at IS NULL`,
 			session.ID, session.Counter, session.CreatedAt, session.RotatedAt, session.ExpiresAt, session.IdleExpiresAt,

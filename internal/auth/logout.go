@@ -12,9 +12,9 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
-// Logout revokes the session of a refresh token (RFC 7009, section 2). Any token of the session is accepted,
-// whether current, used or expired. Logout is idempotent, and nil means that the session's end is durable. It
-// returns ErrForeignRefreshToken if this server did not issue the token.
+// Logout revokes the session of a refresh token (RFC 7009, section 2). It accepts any token of the
+// session, whether current, used or expired, and is idempotent. Once it returns nil, the session
+// has ended for good. It returns ErrForeignRefreshToken if this server did not issue the token.
 func (s *Service) Logout(ctx context.Context, refreshToken string, client Client) error {
 	presented, err := s.config.RefreshTokens.Decode(refreshToken)
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *Service) Logout(ctx context.Context, refreshToken string, client Client
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		session, err := revokeSession(tx, presented.Session, RevokedByLogout, now)
 		if session == nil || err != nil {
-			return err // it ended before: nothing to do
+			return err // already revoked
 		}
 		return audit.Record(tx, ofSession(s.success(audit.Logout, nil, client), session))
 	})
@@ -34,8 +34,8 @@ func (s *Service) Logout(ctx context.Context, refreshToken string, client Client
 	return nil
 }
 
-// revokeSession revokes a session and returns it, or nil if it was revoked already or does not exist. The first
-// reason is kept.
+// revokeSession revokes a session and returns it, or nil if it was revoked already or does not
+// exist. The first reason is kept.
 func revokeSession(tx *gorm.DB, id uuid.UUID, reason RevokedReason, now time.Time) (*Session, error) {
 	var session Session
 	update := tx.Model(&session).Clauses(clause.Returning{}).

@@ -10,8 +10,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// OneTimeToken is the one token that a user may have for a purpose. The primary key is user and purpose, so a
-// newer token replaces the older one. Using a token deletes the row.
+// OneTimeToken is the one token that a user may have for a purpose. The primary key is user and
+// purpose, so a newer token replaces the older one. Using a token deletes the row.
 type OneTimeToken struct {
 	UserID    uuid.UUID `gorm:"primaryKey"`
 	Purpose   Purpose   `gorm:"primaryKey"`
@@ -27,7 +27,9 @@ type Purpose string
 const PurposeResetPassword Purpose = "reset-password"
 
 // newOneTimeToken makes a token for a user and purpose. It replaces an older one.
-func newOneTimeToken(tx *gorm.DB, user uuid.UUID, purpose Purpose, now time.Time, lifetime time.Duration) (string, error) {
+func newOneTimeToken(
+	tx *gorm.DB, user uuid.UUID, purpose Purpose, now time.Time, lifetime time.Duration,
+) (string, error) {
 	text, digest := token.NewOneTime()
 	row := OneTimeToken{UserID: user, Purpose: purpose, Digest: digest, ExpiresAt: now.Add(lifetime), CreatedAt: now}
 	return text, tx.Clauses(clause.OnConflict{
@@ -36,8 +38,8 @@ func newOneTimeToken(tx *gorm.DB, user uuid.UUID, purpose Purpose, now time.Time
 	}).Create(&row).Error
 }
 
-// useOneTimeToken deletes the token and reports whether it was valid. Of several concurrent calls with the same
-// token, one returns true.
+// useOneTimeToken deletes the token and reports whether it was valid. If it is called several times
+// with the same token, even concurrently, only one call returns true.
 func useOneTimeToken(tx *gorm.DB, text string, purpose Purpose, now time.Time) (bool, error) {
 	used := tx.
 		Where("digest = ? AND purpose = ? AND expires_at > ?", token.OneTimeDigest(text), purpose, now).

@@ -11,12 +11,13 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
-// purgeBatch is how many rows one statement deletes, so that other writers get their turn in between.
+// purgeBatch is how many rows one statement deletes, so that other writers get their turn in
+// between.
 const purgeBatch = 1000
 
-// Purge deletes rows that are no longer needed: expired sessions and one-time tokens, networks without a recent
-// login, events older than the retention, and rate limits that are not in use. A revoked session is kept until
-// it expires.
+// Purge deletes rows that are no longer needed: expired sessions and one-time tokens, networks
+// without a recent login, events older than the retention, and rate limits that are not in use. A
+// revoked session is kept until it expires.
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.now()
 	rows := func(statement string, until time.Time) func(*gorm.DB) (int64, error) {
@@ -28,8 +29,10 @@ func (s *Service) Purge(ctx context.Context) error {
 	for _, batch := range []func(*gorm.DB) (int64, error){
 		rows(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?)`, now),
 		rows(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE idle_expires_at <= ? LIMIT ?)`, now),
-		rows(`DELETE FROM one_time_tokens WHERE digest IN (SELECT digest FROM one_time_tokens WHERE expires_at <= ? LIMIT ?)`, now),
-		rows(`DELETE FROM known_networks WHERE pseudonym IN (SELECT pseudonym FROM known_networks WHERE last_seen <= ? LIMIT ?)`, now.Add(-knownFor)),
+		rows(`DELETE FROM one_time_tokens WHERE digest IN (
+			SELECT digest FROM one_time_tokens WHERE expires_at <= ? LIMIT ?)`, now),
+		rows(`DELETE FROM known_networks WHERE pseudonym IN (
+			SELECT pseudonym FROM known_networks WHERE last_seen <= ? LIMIT ?)`, now.Add(-knownFor)),
 		func(tx *gorm.DB) (int64, error) {
 			return audit.Purge(tx, now.Add(-s.config.AuditRetention), purgeBatch)
 		},

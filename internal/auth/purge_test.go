@@ -6,20 +6,24 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/secret"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// A purge deletes what is over, more than one batch of it, and nothing else.
+// Purge deletes everything that has expired, even if it takes several batches, and nothing else.
 func TestPurge(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
+		tx := db.WithContext(t.Context())
 		now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-		user := User{ID: uuid.New(), Name: "Ada", Email: "ada@example.com", PasswordHash: "x", Generation: 1, CreatedAt: now, UpdatedAt: now}
-		if err := db.WithContext(t.Context()).Create(&user).Error; err != nil {
+		user := User{
+			ID: uuid.New(), Name: "Ada", Email: "ada@example.com", PasswordHash: "x", Generation: 1,
+			CreatedAt: now, UpdatedAt: now,
+		}
+		if err := tx.Create(&user).Error; err != nil {
 			t.Fatal(err)
 		}
 		session := func(ends, idles time.Duration, revoked *time.Time) Session {
@@ -27,67 +31,71 @@ func TestPurge(t *testing.T) {
 				ExpiresAt: now.Add(ends), IdleExpiresAt: now.Add(idles), RevokedAt: revoked}
 		}
 		live, revoked := session(time.Hour, time.Second, nil), session(time.Hour, time.Hour, &now)
-		over := []Session{session(0, time.Hour, nil), session(time.Hour, 0, nil)}
+		expired := []Session{session(0, time.Hour, nil), session(time.Hour, 0, nil)}
 		for range purgeBatch + 1 {
-			over = append(over, session(-time.Hour, -time.Hour, nil))
+			expired = append(expired, session(-time.Hour, -time.Hour, nil))
 		}
-		if err := db.WithContext(t.Context()).CreateInBatches(append(over, live, revoked), 100).Error; err != nil {
+		if err := tx.CreateInBatches(append(expired, live, revoked), 100).Error; err != nil {
 			t.Fatal(err)
 		}
 		for _, token := range []OneTimeToken{
-			{UserID: user.ID, Purpose: "over", Digest: []byte("over"), ExpiresAt: now, CreatedAt: now},
+			{UserID: user.ID, Purpose: "expired", Digest: []byte("expired"), ExpiresAt: now, CreatedAt: now},
 			{UserID: user.ID, Purpose: "live", Digest: []byte("live"), ExpiresAt: now.Add(time.Second), CreatedAt: now},
 		} {
-			if err := db.WithContext(t.Context()).Create(&token).Error; err != nil {
+			if err := tx.Create(&token).Error; err != nil {
 				t.Fatal(err)
 			}
 		}
-		for name, seen := range map[string]time.Time{"over": now.Add(-knownFor), "live": now.Add(time.Microsecond - knownFor)} {
-			if err := db.WithContext(t.Context()).Create(&KnownNetwork{Pseudonym: []byte(name), UserID: user.ID, LastSeen: seen}).Error; err != nil {
+		for _, network := range []KnownNetwork{
+			{UserID: user.ID, Pseudonym: []byte("expired"), LastSeen: now.Add(-knownFor)},
+			{UserID: user.ID, Pseudonym: []byte("live"), LastSeen: now.Add(time.Microsecond - knownFor)},
+		} {
+			if err := tx.Create(&network).Error; err != nil {
 				t.Fatal(err)
 			}
 		}
+		limits := "INSERT INTO throttle (tat, key) VALUES (?, ?), (?, ?)"
+		err := tx.Exec(limits, now.UnixMicro(), []byte("expired"), now.UnixMicro()+1, []byte("live")).Error
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = audit.Record(tx,
+			audit.Event{At: now.Add(-time.Hour - time.Microsecond), Detail: "expired"},
+			audit.Event{At: now.Add(-time.Hour), Detail: "live"})
+		if err != nil {
+			t.Fatal(err)
+		}
+
 		clock := func() time.Time { return now }
 		service := &Service{
 			db: db, config: Config{AuditRetention: time.Hour, Now: clock},
-			throttle: throttle.New(throttle.Config{DB: db, Secret: secret.Secret("the secret of a test, 32 bytes.."), Now: clock}),
-		}
-		if err := db.WithContext(t.Context()).Exec("INSERT INTO throttle (tat, key) VALUES (?, ?), (?, ?)", now.UnixMicro(), []byte("over"), now.UnixMicro()+1, []byte("live")).Error; err != nil {
-			t.Fatal(err)
-		}
-		if err := audit.Record(db.WithContext(t.Context()), audit.Event{At: now.Add(-time.Hour - time.Microsecond), Detail: "over"}, audit.Event{At: now.Add(-time.Hour), Detail: "live"}); err != nil {
-			t.Fatal(err)
+			throttle: throttle.New(throttle.Config{DB: db, Secret: testSecret, Now: clock}),
 		}
 		if err := service.Purge(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+
+		for name, column := range map[string]*gorm.DB{
+			"tokens":   tx.Model(&OneTimeToken{}).Select("purpose"),
+			"networks": tx.Model(&KnownNetwork{}).Select("pseudonym"),
+			"limits":   tx.Table("throttle").Select("key"),
+			"events":   tx.Model(&audit.Event{}).Select("detail"),
+		} {
+			var left []string
+			if err := column.Find(&left).Error; err != nil || !slices.Equal(left, []string{"live"}) {
+				t.Errorf("%s left: %q, %v", name, left, err)
+			}
+		}
 		var sessions []Session
-		var tokens []OneTimeToken
-		if err := db.WithContext(t.Context()).Find(&sessions).Error; err != nil {
+		if err := tx.Find(&sessions).Error; err != nil {
 			t.Fatal(err)
-		}
-		if err := db.WithContext(t.Context()).Find(&tokens).Error; err != nil {
-			t.Fatal(err)
-		}
-		var networks, budgets, events []string
-		if err := db.WithContext(t.Context()).Model(&audit.Event{}).Pluck("detail", &events).Error; err != nil || !slices.Equal(events, []string{"live"}) {
-			t.Errorf("events left: %v, %v", events, err)
-		}
-		if err := db.WithContext(t.Context()).Model(&KnownNetwork{}).Pluck("pseudonym", &networks).Error; err != nil || !slices.Equal(networks, []string{"live"}) {
-			t.Errorf("networks left: %v, %v", networks, err)
-		}
-		if err := db.WithContext(t.Context()).Table("throttle").Pluck("key", &budgets).Error; err != nil || !slices.Equal(budgets, []string{"live"}) {
-			t.Errorf("budgets left: %v, %v", budgets, err)
 		}
 		left := make(map[uuid.UUID]bool)
-		for _, one := range sessions {
-			left[one.ID] = true
+		for _, session := range sessions {
+			left[session.ID] = true
 		}
 		if len(sessions) != 2 || !left[live.ID] || !left[revoked.ID] {
-			t.Errorf("%d sessions left, the live one: %v, the revoked one: %v", len(sessions), left[live.ID], left[revoked.ID])
-		}
-		if len(tokens) != 1 || tokens[0].Purpose != "live" {
-			t.Errorf("tokens left: %+v", tokens)
+			t.Errorf("sessions left: %+v", sessions)
 		}
 	})
 }

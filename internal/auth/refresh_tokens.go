@@ -13,18 +13,18 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// RefreshTokens exchanges a refresh token for a new one and a new access token (RFC 9700, section 4.14.2:
-// rotation). It returns ErrInvalidRefreshToken if the token is not accepted.
+// RefreshTokens exchanges a refresh token for a new one and a new access token (RFC 9700, section
+// 4.14.2: rotation). It returns ErrInvalidRefreshToken if the token is not accepted.
 //
 //  1. A token that is not authentic is refused without a query.
-//  2. One statement increments the counter if the token is the current one of a valid session. Of several
-//     concurrent requests with the same token, one succeeds.
-//  3. The others find that the counter is one ahead. Within the grace period they get the same new token again,
-//     which is derived from the counter, so there is never a second current token. A client that sent two
-//     requests at once, or that lost the response, stays logged in. Only the previous token has this grace, and
-//     only until the new one is used.
-//  4. Any older authentic token is reuse: two parties hold this session, and one of them stole it. Which one
-//     cannot be known, so the session ends for both.
+//  2. One statement increments the counter if the token is the current one of a valid session. Of
+//     several concurrent requests with the same token, one succeeds.
+//  3. The others find that the counter is one ahead. Within the grace period they get the same new
+//     token again, which is derived from the counter, so there is never a second current token. A
+//     client that sent two requests at once, or that lost the response, stays logged in. Only the
+//     previous token has this grace, and only until the new one is used.
+//  4. Any older authentic token is reuse: two parties have this session, and one of them stole it.
+//     Sesame cannot know which, so it revokes the session.
 func (s *Service) RefreshTokens(ctx context.Context, refreshToken string, client Client) (*Tokens, error) {
 	presented, err := s.config.RefreshTokens.Decode(refreshToken)
 	if err != nil {
@@ -45,14 +45,16 @@ func (s *Service) RefreshTokens(ctx context.Context, refreshToken string, client
 	return s.issueTokens(session, presented.Counter+1)
 }
 
-// rotate increments the counter of the token's session and returns the session, or nil if the token is not the
-// current one of a valid session.
+// rotate increments the counter of the token's session and returns the session, or nil if the token
+// is not the current one of a valid session.
 func rotate(db *gorm.DB, presented token.Refresh, now time.Time, idle time.Duration) (*Session, error) {
 	var session Session
 	update := db.Model(&session).Clauses(clause.Returning{}).
 		Where("id = ? AND counter = ? AND revoked_at IS NULL", presented.Session, presented.Counter).
 		Where("expires_at > ? AND idle_expires_at > ?", now, now).
-		Where("EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.generation = sessions.generation AND users.disabled_at IS NULL)").
+		Where(`EXISTS (
+			SELECT 1 FROM users
+			WHERE users.id = sessions.user_id AND users.generation = sessions.generation AND users.disabled_at IS NULL)`).
 		Updates(map[string]any{"counter": gorm.Expr("counter + 1"), "rotated_at": now, "idle_expires_at": now.Add(idle)})
 	if update.Error != nil || update.RowsAffected == 0 {
 		return nil, update.Error
@@ -60,8 +62,9 @@ func rotate(db *gorm.DB, presented token.Refresh, now time.Time, idle time.Durat
 	return &session, nil
 }
 
-// replay handles an authentic token that rotate did not accept. It returns the session if the token is within
-// its grace period, revokes the session if the token was reused, and returns ErrInvalidRefreshToken otherwise.
+// replay handles an authentic token that rotate did not accept. It returns the session if the token
+// is within its grace period, revokes the session if the token was reused, and returns
+// ErrInvalidRefreshToken otherwise.
 func (s *Service) replay(ctx context.Context, presented token.Refresh, now time.Time, client Client) (*Session, error) {
 	var session *Session
 	var user *User
@@ -86,7 +89,8 @@ func (s *Service) replay(ctx context.Context, presented token.Refresh, now time.
 	return session, s.recordOnce(ctx, event, session.ID.String())
 }
 
-// loadSession reads the session of a token and its user. Both are nil if the session does not exist.
+// loadSession reads the session of a token and its user. Both are nil if the session does not
+// exist.
 func loadSession(tx *gorm.DB, presented token.Refresh) (*Session, *User, error) {
 	var session Session
 	err := tx.Where("id = ?", presented.Session).Take(&session).Error
@@ -127,7 +131,7 @@ func (s *Service) judge(presented token.Refresh, session *Session, user *User, n
 	}
 }
 
-// revokeReused revokes a session that two parties hold.
+// revokeReused revokes a session after an old refresh token was used, and records that.
 func (s *Service) revokeReused(tx *gorm.DB, user *User, session *Session, client Client) error {
 	revoked, err := revokeSession(tx, session.ID, RevokedByReuse, s.now())
 	if revoked == nil || err != nil {

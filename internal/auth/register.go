@@ -17,9 +17,9 @@ type Registration struct {
 	Password string
 }
 
-// Register creates an account. It returns ErrInvalidEmail, ErrEmailTaken, *WeakPasswordError, *ThrottledError
-// or password.ErrBusy. Every registration counts against the limit on passwords of its network, and is not
-// refunded.
+// Register creates an account. It returns ErrInvalidEmail, ErrEmailTaken, *WeakPasswordError,
+// *ThrottledError or password.ErrBusy. Each registration counts against the network's limit on
+// passwords. It is refunded only if the password was never hashed.
 func (s *Service) Register(ctx context.Context, registration Registration, client Client) (user *User, err error) {
 	email, err := NormalizeEmail(registration.Email)
 	if err != nil {
@@ -31,7 +31,8 @@ func (s *Service) Register(ctx context.Context, registration Registration, clien
 	}
 	event := s.failure(audit.Register, nil, client)
 	event.Email = email
-	reservation, err := s.reserve(ctx, event, throttle.Charge{Limit: passwordsPerNetwork, Subject: throttle.Network(client.IP)})
+	charge := throttle.Charge{Limit: passwordsPerNetwork, Subject: throttle.Network(client.IP)}
+	reservation, err := s.reserve(ctx, event, charge)
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}

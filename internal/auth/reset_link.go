@@ -10,8 +10,9 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
-// ResetLink returns a reset link for an operator to hand over. It works like the emailed one: once, for as long,
-// and it replaces an older link. It returns ErrUnknownUser or ErrUserDisabled.
+// ResetLink returns a reset link for an operator to pass on. Like an emailed link, it works once,
+// expires after ResetTokenLifetime, and replaces an older link. It returns ErrUnknownUser or
+// ErrUserDisabled.
 func (s *Service) ResetLink(ctx context.Context, id uuid.UUID) (link string, err error) {
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		user, err := userByID(tx, id)

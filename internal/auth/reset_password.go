@@ -18,13 +18,14 @@ import (
 // ResetPassword sets a new password for the user that a reset token was sent to. It returns
 // ErrInvalidResetToken, *WeakPasswordError, *ThrottledError or password.ErrBusy.
 //
-// An invalid token is refused before anything is hashed, and a weak password before the token is used. Then
-// one transaction uses the token, which only one request can do, sets the password, and raises the user's
-// generation. That ends every session and every login that is still hashing the old password. It creates no
-// session: the user has to log in.
+// An invalid token is refused before anything is hashed, and a weak password before the token is
+// used. Then one transaction uses the token, which only one request can do, sets the password, and
+// raises the user's generation. That ends every session and every login that is still hashing the
+// old password. It creates no session: the user has to log in.
 func (s *Service) ResetPassword(ctx context.Context, resetToken, plain string, client Client) (err error) {
 	event := s.failure(audit.ResetPassword, nil, client)
-	reservation, err := s.reserve(ctx, event, throttle.Charge{Limit: passwordsPerNetwork, Subject: throttle.Network(client.IP)})
+	charge := throttle.Charge{Limit: passwordsPerNetwork, Subject: throttle.Network(client.IP)}
+	reservation, err := s.reserve(ctx, event, charge)
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
@@ -73,12 +74,14 @@ func (s *Service) ResetPassword(ctx context.Context, resetToken, plain string, c
 	return nil
 }
 
-// userByResetToken returns the user of a valid reset token. It does not decide anything: useOneTimeToken does.
+// userByResetToken returns the user of a valid reset token. The token can become invalid meanwhile:
+// useOneTimeToken decides.
 func (s *Service) userByResetToken(ctx context.Context, resetToken string) (*User, error) {
 	var user User
 	err := s.db.WithContext(ctx).
 		Joins("JOIN one_time_tokens ON one_time_tokens.user_id = users.id").
-		Where("one_time_tokens.digest = ? AND one_time_tokens.purpose = ?", token.OneTimeDigest(resetToken), PurposeResetPassword).
+		Where("one_time_tokens.digest = ?", token.OneTimeDigest(resetToken)).
+		Where("one_time_tokens.purpose = ?", PurposeResetPassword).
 		Where("one_time_tokens.expires_at > ? AND users.disabled_at IS NULL", s.now()).
 		Take(&user).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
@@ -87,7 +90,8 @@ func (s *Service) userByResetToken(ctx context.Context, resetToken string) (*Use
 	return &user, err
 }
 
-// composePasswordChanged notifies the user, who may not be the one who changed the password (ASVS 6.3.7).
+// composePasswordChanged notifies the user, who may not be the one who changed the password (ASVS
+// 6.3.7).
 func (s *Service) composePasswordChanged(ctx context.Context, email string) (*mail.Message, error) {
 	user, err := s.userByEmail(ctx, email)
 	if err != nil || user == nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
-// RevokeSessions logs a user out everywhere. It returns how many live sessions that ended, or ErrUnknownUser.
-//
-// Raising the generation also ends a session that a login is just creating; that one is not counted.
+// RevokeSessions logs a user out everywhere. It returns the number of live sessions that it
+// revoked, or ErrUnknownUser. A session that a login is just creating is revoked, too, but not
+// counted.
 func (s *Service) RevokeSessions(ctx context.Context, id uuid.UUID) (sessions int64, err error) {
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		user, err := userByID(tx, id)
@@ -33,8 +33,8 @@ func (s *Service) RevokeSessions(ctx context.Context, id uuid.UUID) (sessions in
 	return sessions, nil
 }
 
-// RevokeAllSessions logs every user out. It returns how many users there are and how many live sessions that
-// ended.
+// RevokeAllSessions logs every user out. It returns the number of users, and of live sessions that
+// it revoked.
 func (s *Service) RevokeAllSessions(ctx context.Context) (users, sessions int64, err error) {
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		if err := liveSessions(tx, s.now()).Count(&sessions).Error; err != nil {

@@ -43,11 +43,12 @@ func (s *Session) expired(now time.Time) bool {
 	return !now.Before(s.ExpiresAt) || !now.Before(s.IdleExpiresAt)
 }
 
-// liveSessions selects the valid sessions: neither revoked nor expired, and of the current generation of a user
-// who is not disabled.
+// liveSessions selects the valid sessions. They are neither revoked nor expired, and belong to the
+// current generation of a user who is not disabled.
 func liveSessions(tx *gorm.DB, now time.Time) *gorm.DB {
 	return tx.Model(&Session{}).
-		Joins("JOIN users ON users.id = sessions.user_id AND users.generation = sessions.generation AND users.disabled_at IS NULL").
+		Joins("JOIN users ON users.id = sessions.user_id AND users.generation = sessions.generation").
+		Where("users.disabled_at IS NULL").
 		Where("sessions.revoked_at IS NULL AND sessions.expires_at > ? AND sessions.idle_expires_at > ?", now, now)
 }
 
@@ -71,11 +72,12 @@ func (s *Service) issueTokens(session *Session, counter int64) (*Tokens, error) 
 	return &Tokens{Access: access, Refresh: refresh, ExpiresIn: s.config.AccessTokens.Lifetime()}, nil
 }
 
-// maxSessions is how many live sessions a user may have. Concurrent logins may exceed it until the next login.
+// maxSessions is how many live sessions a user may have. Concurrent logins may exceed it until the
+// next login.
 const maxSessions = 100
 
-// evictSessions revokes the sessions that a login left over maxSessions: those that were not refreshed for
-// longest, because devices in use refresh theirs.
+// evictSessions revokes the sessions that exceed maxSessions after a login. It keeps the most
+// recently refreshed ones, as devices in use refresh theirs.
 func (s *Service) evictSessions(tx *gorm.DB, user *User, created *Session, client Client) error {
 	var evicted []Session
 	err := tx.Model(&evicted).Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "user_id"}}}).

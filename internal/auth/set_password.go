@@ -12,8 +12,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
-// SetPassword sets a user's password for an operator, with the same consequences as a reset. A disabled user
-// stays disabled. It returns ErrUnknownUser, *WeakPasswordError or password.ErrBusy.
+// SetPassword sets a user's password for an operator, with the same consequences as a reset. A
+// disabled user stays disabled. It returns ErrUnknownUser, *WeakPasswordError or password.ErrBusy.
 func (s *Service) SetPassword(ctx context.Context, id uuid.UUID, plain string) error {
 	user, err := userByID(s.db.WithContext(ctx), id)
 	if err != nil {
@@ -53,9 +53,9 @@ const (
 	enabledOrDisabled
 )
 
-// replacePassword replaces a user's password, and reports whether it did. It raises the generation, which ends
-// every session and every login that is still hashing the old password. It also deletes the user's one-time
-// tokens, resets the limit on guessing, and notifies the user by email.
+// replacePassword replaces a user's password, and reports whether it did. It raises the generation,
+// which ends every session and every login that is still hashing the old password. It also deletes
+// the user's one-time tokens, resets the limit on guessing, and notifies the user by email.
 func (s *Service) replacePassword(tx *gorm.DB, user *User, hash string, now time.Time, of passwordOf) (bool, error) {
 	if err := deleteOneTimeTokens(tx, user.ID); err != nil { // before the user's row is locked, as in a reset
 		return false, err

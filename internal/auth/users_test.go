@@ -24,12 +24,14 @@ import (
 
 var noon = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
+var testSecret = secret.Secret("the secret of a test, 32 bytes..")
+
 func newService(t *testing.T, engine databasetest.Engine) *Service {
 	t.Helper()
 	db, now := databasetest.New(t, engine), func() time.Time { return noon }
 	return &Service{
 		db: db, dummyHash: "no user's",
-		throttle: throttle.New(throttle.Config{DB: db, Secret: secret.Secret("the secret of a test, 32 bytes.."), Now: now}),
+		throttle: throttle.New(throttle.Config{DB: db, Secret: testSecret, Now: now}),
 		config: Config{
 			SessionLifetime: time.Hour, IdleLifetime: time.Hour, ResetTokenLifetime: time.Minute,
 			ResetURL: "https://auth.example.test/reset-password", Now: now,
@@ -37,10 +39,11 @@ func newService(t *testing.T, engine databasetest.Engine) *Service {
 	}
 }
 
-// newUser stores a user who has a session and a reset token outstanding.
-func (s *Service) newUser(t *testing.T, address string) (*User, *Session) {
+// newUser stores a user with a session and an unused reset token.
+func (s *Service) newUser(t *testing.T, email string) (*User, *Session) {
 	t.Helper()
-	user, err := s.insertUser(t.Context(), User{Name: "Ada", Email: address, PasswordHash: "x"}, audit.CreateUser, Client{})
+	account := User{Name: "Ada", Email: email, PasswordHash: "x"}
+	user, err := s.insertUser(t.Context(), account, audit.CreateUser, Client{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,8 +51,8 @@ func (s *Service) newUser(t *testing.T, address string) (*User, *Session) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if opened, err := s.createSession(t.Context(), session, user, "", alone); !opened || err != nil {
-		t.Fatal(opened, err)
+	if created, err := s.createSession(t.Context(), session, user, "", nothingElse); !created || err != nil {
+		t.Fatal(created, err)
 	}
 	if _, err := s.newResetLink(s.db.WithContext(t.Context()), user.ID); err != nil {
 		t.Fatal(err)
@@ -57,8 +60,8 @@ func (s *Service) newUser(t *testing.T, address string) (*User, *Session) {
 	return user, session
 }
 
-// alone is a login that nothing is written beside.
-func alone(*gorm.DB) error { return nil }
+// nothingElse makes createSession store only the session.
+func nothingElse(*gorm.DB) error { return nil }
 
 func (s *Service) stored(t *testing.T, id uuid.UUID) *User {
 	t.Helper()
@@ -77,7 +80,7 @@ func (s *Service) count(t *testing.T, model any) (rows int64) {
 	return rows
 }
 
-// events are how many of a kind the record has, the address of the last one, and its detail.
+// events returns the number of recorded events of a kind, and the email and detail of the last one.
 func (s *Service) events(t *testing.T, kind audit.Kind) (count int, email, detail string) {
 	t.Helper()
 	var events []audit.Event
@@ -90,65 +93,69 @@ func (s *Service) events(t *testing.T, kind audit.Kind) (count int, email, detai
 	return count, email, detail
 }
 
-// atOnce tells how many of several calls at once said true.
-func atOnce(t *testing.T, call func() (bool, error)) int64 {
+// concurrently makes several calls at once and returns the number of those that returned true.
+func concurrently(t *testing.T, call func() (bool, error)) int64 {
 	t.Helper()
-	var all sync.WaitGroup
+	var calls sync.WaitGroup
 	var trues atomic.Int64
 	for range 8 {
-		all.Go(func() {
-			said, err := call()
+		calls.Go(func() {
+			result, err := call()
 			if err != nil {
 				t.Error(err)
 			}
-			if said {
+			if result {
 				trues.Add(1)
 			}
 		})
 	}
-	all.Wait()
+	calls.Wait()
 	return trues.Load()
 }
 
-// Of many who disable or enable a user at once, one changes something: the generation goes up by one.
+// Of several concurrent calls, only one changes the user: the generation is raised by one.
 func TestDisableAndEnable(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)
 		user, session := s.newUser(t, "ada@example.com")
-		_, bystander := s.newUser(t, "grace@example.com")
+		_, otherSession := s.newUser(t, "grace@example.com")
+		disable := func() (bool, error) { return s.DisableUser(t.Context(), user.ID) }
+		enable := func() (bool, error) { return s.EnableUser(t.Context(), user.ID) }
 		for round := range int64(2) {
-			if changes := atOnce(t, func() (bool, error) { return s.DisableUser(t.Context(), user.ID) }); changes != 1 {
+			if changes := concurrently(t, disable); changes != 1 {
 				t.Errorf("disabled %d times", changes)
 			}
-			if now := s.stored(t, user.ID); now.DisabledAt == nil || !now.DisabledAt.Equal(noon) || now.Generation != 2+round {
-				t.Errorf("disabled: %+v", now)
+			disabled := s.stored(t, user.ID)
+			if disabled.DisabledAt == nil || !disabled.DisabledAt.Equal(noon) || disabled.Generation != 2+round {
+				t.Errorf("disabled: %+v", disabled)
 			}
-			if opened, err := s.createSession(t.Context(), session, user, "", alone); opened || err != nil {
-				t.Errorf("a login while disabled: %v, %v", opened, err)
+			if created, err := s.createSession(t.Context(), session, user, "", nothingElse); created || err != nil {
+				t.Errorf("a login while disabled: %v, %v", created, err)
 			}
 			if _, err := s.ResetLink(t.Context(), user.ID); !errors.Is(err, ErrUserDisabled) {
 				t.Errorf("a reset link while disabled: %v", err)
 			}
-			if changes := atOnce(t, func() (bool, error) { return s.EnableUser(t.Context(), user.ID) }); changes != 1 {
+			if changes := concurrently(t, enable); changes != 1 {
 				t.Errorf("enabled %d times", changes)
 			}
-			if now := s.stored(t, user.ID); now.DisabledAt != nil || now.Generation != 2+round {
-				t.Errorf("enabled: %+v", now)
+			if enabled := s.stored(t, user.ID); enabled.DisabledAt != nil || enabled.Generation != 2+round {
+				t.Errorf("enabled: %+v", enabled)
 			}
 			if live, err := s.LiveSessions(t.Context(), user.ID); err != nil || len(live) != 0 {
-				t.Errorf("enabled: %d sessions came back, %v", len(live), err)
+				t.Errorf("enabled: %d sessions are live again, %v", len(live), err)
 			}
 		}
 		for _, kind := range []audit.Kind{audit.DisableUser, audit.EnableUser} {
 			if count, email, _ := s.events(t, kind); count != 2 || email != "ada@example.com" {
-				t.Errorf("%s is recorded %d times, of %s", kind, count, email)
+				t.Errorf("%s: %d events, the last one of %q", kind, count, email)
 			}
 		}
 		if tokens := s.count(t, &OneTimeToken{}); tokens != 1 {
-			t.Errorf("%d reset tokens, want the bystander's", tokens)
+			t.Errorf("%d reset tokens, want only the other user's", tokens)
 		}
-		if live, err := s.LiveSessions(t.Context(), bystander.UserID); err != nil || len(live) != 1 || live[0].ID != bystander.ID {
-			t.Errorf("the bystander's sessions: %+v, %v", live, err)
+		live, err := s.LiveSessions(t.Context(), otherSession.UserID)
+		if err != nil || len(live) != 1 || live[0].ID != otherSession.ID {
+			t.Errorf("the other user's sessions: %+v, %v", live, err)
 		}
 		for name, change := range map[string]func() error{
 			"disable": func() error { _, err := s.DisableUser(t.Context(), uuid.New()); return err },
@@ -159,33 +166,31 @@ func TestDisableAndEnable(t *testing.T) {
 			"delete":  func() error { return s.DeleteUser(t.Context(), uuid.New()) },
 		} {
 			if err := change(); !errors.Is(err, ErrUnknownUser) {
-				t.Errorf("%s nobody: %v", name, err)
+				t.Errorf("%s an unknown user: %v", name, err)
 			}
 		}
 	})
 }
 
-// A session counts as live, and as ended by a revocation, if it could go on.
+// Sessions that were already invalid are neither listed nor counted as revoked.
 func TestRevokeSessions(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)
 		user, _ := s.newUser(t, "ada@example.com")
 		other, _ := s.newUser(t, "grace@example.com")
 		disabled, _ := s.newUser(t, "linus@example.com")
-		for _, dead := range []Session{
+		for _, invalid := range []Session{
 			{Generation: 0, ExpiresAt: noon.Add(time.Hour), IdleExpiresAt: noon.Add(time.Hour)},
 			{Generation: 1, ExpiresAt: noon, IdleExpiresAt: noon.Add(time.Hour)},
 			{Generation: 1, ExpiresAt: noon.Add(time.Hour), IdleExpiresAt: noon},
 			{Generation: 1, ExpiresAt: noon.Add(time.Hour), IdleExpiresAt: noon.Add(time.Hour), RevokedAt: &noon},
 		} {
-			dead.ID, dead.UserID, dead.CreatedAt, dead.RotatedAt = uuid.New(), user.ID, noon, noon
-			if err := s.db.WithContext(t.Context()).Create(&dead).Error; err != nil {
+			invalid.ID, invalid.UserID, invalid.CreatedAt, invalid.RotatedAt = uuid.New(), user.ID, noon, noon
+			if err := s.db.WithContext(t.Context()).Create(&invalid).Error; err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := s.db.WithContext(t.Context()).Model(&User{}).Where("id = ?", disabled.ID).Update("disabled_at", noon).Error; err != nil {
-			t.Fatal(err)
-		}
+		s.markDisabled(t, disabled)
 		if live, err := s.LiveSessions(t.Context(), user.ID); err != nil || len(live) != 1 {
 			t.Errorf("%d live sessions, %v", len(live), err)
 		}
@@ -197,18 +202,28 @@ func TestRevokeSessions(t *testing.T) {
 		if users, sessions, err := s.RevokeAllSessions(t.Context()); err != nil || users != 3 || sessions != 1 {
 			t.Errorf("%d users, %d sessions, %v", users, sessions, err)
 		}
-		if count, email, detail := s.events(t, audit.RevokeSessions); count != 3 || email != "" || detail != "of every user" {
-			t.Errorf("recorded %d times, at last of %q, %q", count, email, detail)
+		count, email, detail := s.events(t, audit.RevokeSessions)
+		if count != 3 || email != "" || detail != "of every user" {
+			t.Errorf("%d events, the last one of %q, %q", count, email, detail)
 		}
 		for id, generation := range map[uuid.UUID]int64{user.ID: 4, other.ID: 2, disabled.ID: 2} {
-			if now := s.stored(t, id); now.Generation != generation {
-				t.Errorf("%s: generation %d, want %d", now.Email, now.Generation, generation)
+			if stored := s.stored(t, id); stored.Generation != generation {
+				t.Errorf("%s: generation %d, want %d", stored.Email, stored.Generation, generation)
 			}
 		}
 	})
 }
 
-// Deleting takes everything that refers to the user, and nothing of others.
+// markDisabled marks a user as disabled, and does nothing else that DisableUser does.
+func (s *Service) markDisabled(t *testing.T, user *User) {
+	t.Helper()
+	mark := s.db.WithContext(t.Context()).Model(&User{}).Where("id = ?", user.ID).Update("disabled_at", noon)
+	if mark.Error != nil {
+		t.Fatal(mark.Error)
+	}
+}
+
+// DeleteUser deletes everything that refers to the user, and nothing of other users.
 func TestDeleteUser(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)
@@ -220,18 +235,20 @@ func TestDeleteUser(t *testing.T) {
 		if err := s.DeleteUser(t.Context(), user.ID); !errors.Is(err, ErrUnknownUser) {
 			t.Errorf("deleted twice: %v", err)
 		}
-		if users, sessions, tokens := s.count(t, &User{}), s.count(t, &Session{}), s.count(t, &OneTimeToken{}); users != 1 || sessions != 1 || tokens != 1 {
-			t.Errorf("left are %d users, %d sessions, %d tokens", users, sessions, tokens)
+		for _, model := range []any{&User{}, &Session{}, &OneTimeToken{}} {
+			if rows := s.count(t, model); rows != 1 {
+				t.Errorf("%T: %d rows left, want 1", model, rows)
+			}
 		}
 		s.stored(t, other.ID)
 		if count, email, _ := s.events(t, audit.DeleteUser); count != 1 || email != "ada@example.com" {
-			t.Errorf("recorded %d times, of %q", count, email)
+			t.Errorf("%d events, the last one of %q", count, email)
 		}
 	})
 }
 
-// What an operator does and cannot be recorded is not done.
-func TestOperatorDoesNothingOffTheRecord(t *testing.T) {
+// If an operator's change cannot be recorded, it is rolled back.
+func TestUnrecordedChangesAreRolledBack(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)
 		s.config.Hasher = password.NewHasher(password.Config{AtOnce: 1, Wait: time.Hour})
@@ -261,45 +278,52 @@ func TestOperatorDoesNothingOffTheRecord(t *testing.T) {
 			"delete":     func() error { return s.DeleteUser(t.Context(), user.ID) },
 		} {
 			if err := change(); err == nil {
-				t.Errorf("%s is done", name)
+				t.Errorf("%s succeeds", name)
 			}
-			if users, now := s.count(t, &User{}), s.stored(t, user.ID); users != 1 || now.Generation != 1 || now.PasswordHash != "x" || now.DisabledAt != nil {
-				t.Errorf("%s: %d users, %+v", name, users, now)
+			users, stored := s.count(t, &User{}), s.stored(t, user.ID)
+			if users != 1 || stored.Generation != 1 || stored.PasswordHash != "x" || stored.DisabledAt != nil {
+				t.Errorf("%s: %d users, %+v", name, users, stored)
 			}
 			var after OneTimeToken
-			if err := s.db.WithContext(t.Context()).Take(&after).Error; err != nil || string(after.Digest) != string(token.Digest) {
-				t.Errorf("%s: the reset token is another one, %v", name, err)
+			err := s.db.WithContext(t.Context()).Take(&after).Error
+			if err != nil || string(after.Digest) != string(token.Digest) {
+				t.Errorf("%s: the reset token was replaced, %v", name, err)
 			}
 		}
-		if err := s.db.WithContext(t.Context()).Model(&User{}).Where("id = ?", user.ID).Update("disabled_at", noon).Error; err != nil {
-			t.Fatal(err)
-		}
+		s.markDisabled(t, user)
 		if _, err := s.EnableUser(t.Context(), user.ID); err == nil || s.stored(t, user.ID).DisabledAt == nil {
-			t.Errorf("enable is done: %v", err)
+			t.Errorf("enable succeeds: %v", err)
 		}
 	})
 }
 
-// A login that has found its user when the user is deleted is refused, and is no fault of the server.
+// A login that has read the user before the user is deleted is refused without an internal error.
 func TestLoginOfUserBeingDeleted(t *testing.T) {
-	s := newService(t, databasetest.Postgres) // SQLite has one writer: there is no meanwhile
+	s := newService(t, databasetest.Postgres) // SQLite has one writer, so the two cannot overlap
 	user, _ := s.newUser(t, "ada@example.com")
 	session, err := s.newSession(user, Client{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	opened := true
-	err = s.meanwhile(t, func(tx *gorm.DB) error { return tx.Where("id = ?", user.ID).Delete(&User{}).Error },
-		func() (err error) { opened, err = s.createSession(t.Context(), session, user, "", alone); return err })
-	if opened || err != nil {
-		t.Errorf("opened: %v, %v", opened, err)
+	created := true
+	err = s.meanwhile(t,
+		func(tx *gorm.DB) error { return tx.Where("id = ?", user.ID).Delete(&User{}).Error },
+		func() (err error) {
+			created, err = s.createSession(t.Context(), session, user, "", nothingElse)
+			return err
+		})
+	if created || err != nil {
+		t.Errorf("created: %v, %v", created, err)
 	}
 }
 
-// meanwhile calls late, which must come to wait for what early has changed, and returns what it ends with once
-// early has committed.
+// meanwhile starts late during the transaction of early, commits the transaction once late waits
+// for a lock, and returns the error of late.
 func (s *Service) meanwhile(t *testing.T, early func(*gorm.DB) error, late func() error) error {
 	t.Helper()
+	const countWaiting = `
+		SELECT COUNT(*) FROM pg_stat_activity
+		WHERE datname = current_database() AND wait_event_type = 'Lock'`
 	ended := make(chan error, 1)
 	err := s.db.Transaction(t.Context(), func(tx *gorm.DB) error {
 		if err := early(tx); err != nil {
@@ -307,7 +331,7 @@ func (s *Service) meanwhile(t *testing.T, early func(*gorm.DB) error, late func(
 		}
 		go func() { ended <- late() }()
 		for waiting := int64(0); waiting == 0; {
-			if err := s.db.WithContext(t.Context()).Raw("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting).Error; err != nil {
+			if err := s.db.WithContext(t.Context()).Raw(countWaiting).Scan(&waiting).Error; err != nil {
 				return err
 			}
 		}
@@ -319,7 +343,7 @@ func (s *Service) meanwhile(t *testing.T, early func(*gorm.DB) error, late func(
 	return <-ended
 }
 
-// A reset that has looked at its user when the user is disabled changes nothing.
+// A reset that has read the user before the user is disabled changes nothing.
 func TestResetOfUserBeingDisabled(t *testing.T) {
 	s := newService(t, databasetest.Postgres)
 	s.config.Hasher = password.NewHasher(password.Config{AtOnce: 1, Wait: time.Hour})
@@ -337,37 +361,45 @@ func TestResetOfUserBeingDisabled(t *testing.T) {
 		_, err := s.disable(tx, user.ID)
 		return err
 	}
-	for what, early := range []func(*gorm.DB) error{mark, disable} {
+	for i, early := range []func(*gorm.DB) error{mark, disable} { // in this order: disable deletes the token
 		if err := s.db.WithContext(t.Context()).Exec("UPDATE users SET disabled_at = NULL").Error; err != nil {
 			t.Fatal(err)
 		}
 		late := func() error { return s.ResetPassword(t.Context(), resetToken, "an even better horse", Client{}) }
 		if err := s.meanwhile(t, early, late); !errors.Is(err, ErrInvalidResetToken) {
-			t.Errorf("%d: %v", what, err)
+			t.Errorf("%d: %v", i, err)
 		}
-		if now := s.stored(t, user.ID); now.PasswordHash != "x" || now.DisabledAt == nil {
-			t.Errorf("%d: %+v", what, now)
+		if stored := s.stored(t, user.ID); stored.PasswordHash != "x" || stored.DisabledAt == nil {
+			t.Errorf("%d: %+v", i, stored)
 		}
 	}
 }
 
-// Users are read in pages, each once, by id: who comes while the first page is looked at is on a later one.
+// newUsers stores users of which every third one is disabled.
+func (s *Service) newUsers(t *testing.T, total int) {
+	t.Helper()
+	if total == 0 {
+		return
+	}
+	rows := make([]User, total)
+	for i := range rows {
+		email := fmt.Sprintf("%d@example.com", i)
+		rows[i] = User{ID: uuid.New(), Name: "Ada", Email: email, CreatedAt: noon, UpdatedAt: noon}
+		if i%3 == 0 {
+			rows[i].DisabledAt = &noon
+		}
+	}
+	if err := s.db.WithContext(t.Context()).CreateInBatches(rows, 50).Error; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Users returns each user once, ordered by id, whatever the number of pages.
 func TestUsersAreReadInPages(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for _, total := range []int{0, 1, usersPage, 2500} {
 			s := newService(t, engine)
-			rows := make([]User, total)
-			for i := range rows {
-				rows[i] = User{ID: uuid.New(), Name: "Ada", Email: fmt.Sprintf("%d@example.com", i), CreatedAt: noon, UpdatedAt: noon}
-				if i%3 == 0 {
-					rows[i].DisabledAt = &noon
-				}
-			}
-			if total > 0 {
-				if err := s.db.WithContext(t.Context()).CreateInBatches(rows, 50).Error; err != nil {
-					t.Fatal(err)
-				}
-			}
+			s.newUsers(t, total)
 			for onlyDisabled, want := range map[bool]int{false: total, true: (total + 2) / 3} {
 				last, read := uuid.Nil.String(), 0
 				for user, err := range s.Users(t.Context(), UserFilter{Disabled: onlyDisabled}) {
@@ -378,36 +410,42 @@ func TestUsersAreReadInPages(t *testing.T) {
 					read++
 				}
 				if read != want {
-					t.Errorf("%d users of %d, disabled ones only: %v", read, want, onlyDisabled)
+					t.Errorf("got %d users, want %d; only disabled ones: %v", read, want, onlyDisabled)
 				}
 			}
-			if total != 2500 {
-				continue
+		}
+	})
+}
+
+// A user who is created while the first page is read appears on a later page.
+func TestUsersCreatedMeanwhileAreRead(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := newService(t, engine)
+		const total = 2500
+		s.newUsers(t, total)
+		late := User{ID: uuid.Max, Name: "Late", Email: "late@example.com", CreatedAt: noon, UpdatedAt: noon}
+		read := 0
+		for user, err := range s.Users(t.Context(), UserFilter{}) {
+			if err != nil {
+				t.Fatal(err)
 			}
-			late := User{ID: uuid.Max, Name: "Late", Email: "late@example.com", CreatedAt: noon, UpdatedAt: noon}
-			read := 0
-			for user, err := range s.Users(t.Context(), UserFilter{}) {
-				if err != nil {
+			if read++; read == 1 {
+				if err := s.db.WithContext(t.Context()).Create(&late).Error; err != nil {
 					t.Fatal(err)
 				}
-				if read++; read == 1 {
-					if err := s.db.WithContext(t.Context()).Create(&late).Error; err != nil {
-						t.Fatal(err)
-					}
-				}
-				if (read == total+1) != (user.ID == late.ID) {
-					t.Fatalf("%d: %s", read, user.ID)
-				}
 			}
-			if read != total+1 {
-				t.Errorf("%d users were read", read)
+			if (read == total+1) != (user.ID == late.ID) {
+				t.Fatalf("user %d is %s", read, user.ID)
 			}
-			for _, err := range s.Users(t.Context(), UserFilter{}) { // the caller may stop early
-				if err != nil {
-					t.Error(err)
-				}
-				break
+		}
+		if read != total+1 {
+			t.Errorf("got %d users, want %d", read, total+1)
+		}
+		for _, err := range s.Users(t.Context(), UserFilter{}) { // the caller may stop early
+			if err != nil {
+				t.Error(err)
 			}
+			break
 		}
 	})
 }
@@ -416,7 +454,8 @@ func TestUsersAreSearched(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)
 		for i, name := range []string{"Ada Lovelace", "Émile Zola", "100% Bob_"} {
-			row := User{ID: uuid.New(), Name: name, Email: fmt.Sprintf("user%d@example.com", i), CreatedAt: noon, UpdatedAt: noon}
+			email := fmt.Sprintf("user%d@example.com", i)
+			row := User{ID: uuid.New(), Name: name, Email: email, CreatedAt: noon, UpdatedAt: noon}
 			if err := s.db.WithContext(t.Context()).Create(&row).Error; err != nil {
 				t.Fatal(err)
 			}
@@ -438,23 +477,23 @@ func TestUsersAreSearched(t *testing.T) {
 				names = append(names, user.Name)
 			}
 			if slices.Sort(names); !slices.Equal(names, want) {
-				t.Errorf("%q finds %q, want %q", search, names, want)
+				t.Errorf("search %q: got %q, want %q", search, names, want)
 			}
 		}
 	})
 }
 
-func TestUsersReportAFailure(t *testing.T) {
+func TestUsersReturnsDatabaseErrors(t *testing.T) {
 	s := newService(t, databasetest.SQLite)
 	if err := s.db.WithContext(t.Context()).Migrator().DropTable(&OneTimeToken{}, &Session{}, &User{}); err != nil {
 		t.Fatal(err)
 	}
-	var failure error
+	var last error
 	for _, err := range s.Users(t.Context(), UserFilter{}) {
-		failure = err
+		last = err
 	}
-	if failure == nil {
-		t.Error("nothing")
+	if last == nil {
+		t.Error("Users returned no error")
 	}
 }
 
@@ -462,37 +501,50 @@ func TestFindUser(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)
 		user, _ := s.newUser(t, "ada@example.com")
-		for named, want := range map[string]error{
-			"ada@example.com": nil, "Ada@Example.COM": nil, user.ID.String(): nil, strings.ToUpper(user.ID.String()): nil,
-			"grace@example.com": ErrUnknownUser, "ada@": ErrUnknownUser, "ada": ErrUnknownUser, "": ErrUnknownUser, "%": ErrUnknownUser, uuid.NewString(): ErrUnknownUser,
-			uuid.Nil.String(): ErrUnknownUser, "@": ErrUnknownUser,
+		for _, known := range []string{
+			"ada@example.com", "Ada@Example.COM", user.ID.String(), strings.ToUpper(user.ID.String()),
 		} {
-			found, err := s.FindUser(t.Context(), named)
-			if !errors.Is(err, want) || err == nil && found.ID != user.ID {
-				t.Errorf("%q: %+v, %v", named, found, err)
+			if found, err := s.FindUser(t.Context(), known); err != nil || found.ID != user.ID {
+				t.Errorf("%q: %+v, %v", known, found, err)
+			}
+		}
+		for _, unknown := range []string{
+			"grace@example.com", "ada@", "@", "ada", "", "%", uuid.NewString(), uuid.Nil.String(),
+		} {
+			if found, err := s.FindUser(t.Context(), unknown); !errors.Is(err, ErrUnknownUser) {
+				t.Errorf("%q: %+v, %v", unknown, found, err)
 			}
 		}
 	})
 }
 
-// What the contract does not look at is held to the same.
+// Profiles that do not come through the API have the same limits.
 func TestProfileIsChecked(t *testing.T) {
-	bio := func(text string) *string { return &text }
+	text := func(text string) *string { return &text }
+	longest := strings.Repeat("é", MaxNameLength)
+	longestBio := strings.Repeat("é", MaxBioLength)
 	for _, test := range []struct {
 		name string
 		bio  *string
 		want error
 	}{
-		{"A", nil, nil}, {strings.Repeat("é", MaxNameLength), bio(strings.Repeat("é", MaxBioLength)), nil}, {"Ada", bio(""), nil},
-		{"", nil, ErrInvalidName}, {strings.Repeat("é", MaxNameLength+1), nil, ErrInvalidName}, {"A\x00", nil, ErrInvalidName}, {"A\xff", nil, ErrInvalidName},
-		{"Ada", bio(strings.Repeat("é", MaxBioLength+1)), ErrInvalidBio}, {"Ada", bio("\x00"), ErrInvalidBio}, {"Ada", bio("\xff"), ErrInvalidBio},
+		{"A", nil, nil},
+		{"Ada", text(""), nil},
+		{longest, text(longestBio), nil},
+		{"", nil, ErrInvalidName},
+		{"A\x00", nil, ErrInvalidName},
+		{"A\xff", nil, ErrInvalidName},
+		{longest + "é", nil, ErrInvalidName},
+		{"Ada", text("\x00"), ErrInvalidBio},
+		{"Ada", text("\xff"), ErrInvalidBio},
+		{"Ada", text(longestBio + "é"), ErrInvalidBio},
 	} {
 		if err := checkProfile(test.name, test.bio); !errors.Is(err, test.want) {
 			t.Errorf("%q: %v", test.name, err)
 		}
-		s := &Service{}
 		if test.want != nil {
-			if _, err := s.CreateUser(t.Context(), NewUser{Name: test.name, Bio: test.bio, Email: "ada@example.com"}); !errors.Is(err, test.want) {
+			s, account := &Service{}, NewUser{Name: test.name, Bio: test.bio, Email: "ada@example.com"}
+			if _, err := s.CreateUser(t.Context(), account); !errors.Is(err, test.want) {
 				t.Errorf("create %q: %v", test.name, err)
 			}
 		}

@@ -17,10 +17,10 @@ func BenchmarkAuthenticate(b *testing.B) {
 			in := install(b, engine)
 			sessions := in.logIn(b)
 			floor := posting(b, in.startFloor(b), func(i int) []byte {
-				return post("/read/"+sessions[i].user+"/"+sessions[i].id, "", "")
+				return request("/read/"+sessions[i].user+"/"+sessions[i].id, "", "")
 			})
 			server := posting(b, in.address, func(i int) []byte {
-				return post("/auth", "Authorization: Bearer "+sessions[i].accessToken+"\r\n", "")
+				return request("/auth", "Authorization: Bearer "+sessions[i].accessToken+"\r\n", "")
 			})
 			compare(b, floor, server).report(b, "floor-req/s")
 		})
@@ -43,7 +43,7 @@ func BenchmarkRefreshTokens(b *testing.B) {
 			in := install(b, engine)
 			in.logDurability(b)
 			updated := in.logIn(b)
-			floor := posting(b, in.startFloor(b), func(i int) []byte { return post("/update/"+updated[i].id, "", "") })
+			floor := posting(b, in.startFloor(b), func(i int) []byte { return request("/update/"+updated[i].id, "", "") })
 			var server []caller
 			for _, refreshed := range in.logIn(b) {
 				server = append(server, refreshing(dial(b, in.address), refreshed.refreshToken))
@@ -53,38 +53,39 @@ func BenchmarkRefreshTokens(b *testing.B) {
 	}
 }
 
-// posting are callers that send the same request again and again.
-func posting(b *testing.B, address string, request func(i int) []byte) []caller {
+// posting returns callers that each repeat one request.
+func posting(b *testing.B, address string, requestOf func(i int) []byte) []caller {
 	b.Helper()
 	callers := make([]caller, connections)
 	for i := range callers {
-		c, sent := dial(b, address), request(i)
+		c, r := dial(b, address), requestOf(i)
 		callers[i] = func() error {
-			_, err := c.ask(sent, 200)
+			_, err := c.send(r, 200)
 			return err
 		}
 	}
 	return callers
 }
 
-// refreshing is a caller that trades each refresh token for the next.
+// refreshing returns a caller that exchanges each refresh token for the next.
 func refreshing(c *connection, token string) caller {
 	return func() error {
-		answer, err := c.ask(post("/auth/refresh-tokens", "", `{"refreshToken":"`+token+`"}`), 200)
+		body, err := c.send(request("/auth/refresh-tokens", "", `{"refreshToken":"`+token+`"}`), 200)
 		if err != nil {
 			return err
 		}
-		_, rest, found := bytes.Cut(answer, []byte(`"refreshToken":"`))
-		next, _, ended := bytes.Cut(rest, []byte(`"`))
-		if !found || !ended || string(next) == token {
-			return errors.New("the answer to a refresh has no new refresh token")
+		_, rest, found := bytes.Cut(body, []byte(`"refreshToken":"`))
+		next, _, terminated := bytes.Cut(rest, []byte(`"`))
+		if !found || !terminated || string(next) == token {
+			return errors.New("the response has no new refresh token")
 		}
 		token = string(next)
 		return nil
 	}
 }
 
-// hashing are callers that make the hash of a password with golang.org/x/crypto/argon2, one for each processor.
+// hashing returns callers that hash a password with golang.org/x/crypto/argon2, one for each
+// processor.
 func hashing() []caller {
 	callers := make([]caller, runtime.GOMAXPROCS(0))
 	for i := range callers {

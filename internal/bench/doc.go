@@ -1,44 +1,62 @@
-// Package bench measures the real server against the least that its work can cost. Run it with make bench;
-// give -benchtime a duration, 3s unless told otherwise, to measure longer.
+// Package bench compares the performance of the real server to a floor: the least that the same
+// work can cost. Run it with make bench. To measure longer than 3s, set -benchtime to a duration.
 //
-// Measured are req/s and the latencies p50-ms and p99-ms of POST /auth, POST /auth/login and
-// POST /auth/refresh-tokens, on both engines. The server is the binary that ships, a process of its own on
-// the loopback interface. The load is 16 callers, each with its own connection, kept alive, its own user and
-// its own session; each sends its next request when the answer to the last one, a 200, is there. So at most
-// 16 requests are under way, and a slow answer delays the next request instead of adding to a queue.
+// # Requests
 //
-// Beside each figure stands its floor:
+// The benchmarks measure POST /auth, POST /auth/login and POST /auth/refresh-tokens on both
+// engines: requests per second (req/s) and latencies (p50-ms and p99-ms). The server is the release
+// binary. It runs in its own process and is reached through the loopback interface. The load is 16
+// callers, each with its own connection, user and session. A caller sends its next request when it
+// has received the response to the last one, which must be 200. So there are at most 16 requests in
+// flight, and a slow response delays the next request instead of adding to a queue.
 //
-//   - for /auth, a bare net/http handler that makes the same query through GORM, over the same rows, and
-//     verifies, validates and logs nothing;
-//   - for /auth/refresh-tokens, a bare handler that changes one row of a session in one statement through
-//     GORM, on a condition, and makes no token;
-//   - for /auth/login, the rate at which golang.org/x/crypto/argon2 makes hashes on all processors of this
-//     machine, with neither HTTP nor database: floor-hash/s.
+// Each result is reported next to its floor:
 //
-// The handlers are in the folder floor. They too are a process of their own, under the same load.
+//   - /auth: a bare net/http handler that makes the same query through GORM on the same rows. It
+//     does not verify, validate or log anything.
+//   - /auth/refresh-tokens: a bare handler that changes one row of a session with one conditional
+//     statement through GORM. It makes no token.
+//   - /auth/login: the rate at which golang.org/x/crypto/argon2 hashes passwords on all processors,
+//     without HTTP or a database (floor-hash/s).
 //
-// ratio is the server's rate divided by the floor's: 1 is as fast as the floor. Both are measured in turns of
-// a second, each after half a second of warm-up, so that whatever else the machine does meets both alike. The
-// client shares the processors with the server and with PostgreSQL, and other machines differ: a rate or a
-// latency is comparable only with the others of its own run. What may be compared across runs is the ratio.
+// The handlers are in internal/tools/floor. They also run in their own process, under the same
+// load.
 //
-// Commits are as durable as the disk and PostgreSQL's configuration make them, the floor's as the server's.
-// Where that is not at all, the log says so: the PostgreSQL that make bench starts does not sync, as a
-// throwaway's may, and TMPDIR may be in memory. Logins and refreshes are then faster than in production.
+// ratio is the server's rate divided by the floor's: 1 means as fast as the floor. Both are
+// measured in turns of one second, each after a warm-up of half a second, so that other load on the
+// machine affects both alike. The client shares the processors with the server and with PostgreSQL.
+// So compare rates and latencies only within one run. Ratios can be compared across runs and
+// machines.
 //
-// BenchmarkFlood measures what a flood of logins does to others. 200 connections log in with wrong passwords, each as
-// fast as it is answered: first alone, and then while 16 others send POST /auth a hundred times a second. p50-ms, p99-ms
-// and max-ms are of the latter, from when each was due; quiet-p50-ms and quiet-p99-ms are the same without the flood. Of
-// the flood, logins/s are those that were told that the password is wrong, and ratio is their share of floor-hash/s,
-// each with the machine to itself; beside-logins/s and beside-ratio are what the others leave of them. A login may be told
-// that there are too many; any other answer fails the benchmark. It wants -benchtime 10s for a p99 of a thousand requests.
+// Commits are as durable as the disk and the configuration of PostgreSQL make them, for the floor
+// and for the server. If they are not durable at all, the log says so: the PostgreSQL that make
+// bench starts does not sync, and TMPDIR may be in memory. Logins and refreshes are then faster
+// than in production.
 //
-// On Linux it also measures memory. server-MiB is the most that the server's own process had resident, and growth-MiB how
-// much more that is than after its start. child-MiB is the memory of a child process that hashes, and total-MiB that of
-// the server and all its children, both at the end of the flood. Of pages that processes share, such as the program's,
-// these two count a part for each process.
+// # Flood
 //
-// BenchmarkStart measures start-ms, from the start of the process on an existing SQLite data folder until
-// /readyz answers 200 (the median), and on Linux idle-MiB, the resident memory a second later.
+// BenchmarkFlood measures how a flood of logins affects other requests. 200 connections log in with
+// wrong passwords, each as fast as it gets responses: first alone, then while 16 other connections
+// send 100 POST /auth per second. Use -benchtime 10s, so that p99 is taken from 1,000 requests.
+//
+//   - p50-ms, p99-ms and max-ms are the latencies of POST /auth during the flood. They start when a
+//     request was due. quiet-p50-ms and quiet-p99-ms are the same without the flood.
+//   - logins/s counts the logins of the flood that got the response that the password is wrong,
+//     while there are no other requests. ratio is logins/s divided by floor-hash/s.
+//   - beside-logins/s and beside-ratio are the same next to the other requests.
+//
+// A login may also be refused because there are too many (429 or 503). Any other response fails the
+// benchmark.
+//
+// On Linux the benchmark also measures memory. server-MiB is the maximum resident memory of the
+// server process, without its children. growth-MiB is how much more that is than after the start.
+// child-MiB is the memory of a child process that hashes, and total-MiB is the memory of the server
+// and all of its children, both at the end of the flood. These two count only a share of the pages
+// that several processes use, such as those of the program.
+//
+// # Start
+//
+// BenchmarkStart measures start-ms, the median time from the start of the process until /readyz
+// returns 200, with an existing SQLite data folder. On Linux it also measures idle-MiB, the
+// resident memory one second later.
 package bench

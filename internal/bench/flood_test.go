@@ -13,8 +13,8 @@ import (
 
 const (
 	flooding   = 200                    // connections that log in
-	floodStart = 3 * time.Second        // after which those that wait too long are answered
-	pacedEvery = 160 * time.Millisecond // for each connection: a hundred requests a second
+	floodStart = 3 * time.Second        // until the first logins are refused because they waited too long
+	pacedEvery = 160 * time.Millisecond // between two requests of a connection: 100 requests a second in total
 )
 
 func BenchmarkFlood(b *testing.B) {
@@ -23,12 +23,12 @@ func BenchmarkFlood(b *testing.B) {
 			in, benchtime := install(b, engine), benchtimeOf(b)
 			sessions := in.logIn(b)
 			authenticating := posting(b, in.address, func(i int) []byte {
-				return post("/auth", "Authorization: Bearer "+sessions[i].accessToken+"\r\n", "")
+				return request("/auth", "Authorization: Bearer "+sessions[i].accessToken+"\r\n", "")
 			})
 			var quiet, floor, flooded load
 			var memory familyMemory
-			var logins, beside float64 // a second: of the flood alone, and while others authenticate
-			for b.Loop() {             // once: it takes longer than -benchtime
+			var logins, mixed float64 // per second: of the flood alone, and next to other requests
+			for b.Loop() {            // once: it takes longer than -benchtime
 				if err := quiet.pace(authenticating, pacedEvery, benchtime); err != nil {
 					b.Fatal(err)
 				}
@@ -36,7 +36,7 @@ func BenchmarkFlood(b *testing.B) {
 					b.Fatal(err)
 				}
 				logins = in.flood(b, benchtime, func() error { time.Sleep(benchtime); return nil })
-				beside = in.flood(b, benchtime, func() error {
+				mixed = in.flood(b, benchtime, func() error {
 					err := flooded.pace(authenticating, pacedEvery, benchtime)
 					memory = in.server.familyMemory(b)
 					return err
@@ -45,7 +45,7 @@ func BenchmarkFlood(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(0, "ns/op") // not printed: an operation here is the whole measurement
+			b.ReportMetric(0, "ns/op") // 0 hides it: the duration of the whole measurement is no result
 			b.ReportMetric(quiet.percentile(50), "quiet-p50-ms")
 			b.ReportMetric(quiet.percentile(99), "quiet-p99-ms")
 			b.ReportMetric(flooded.percentile(50), "p50-ms")
@@ -54,8 +54,8 @@ func BenchmarkFlood(b *testing.B) {
 			b.ReportMetric(logins, "logins/s")
 			b.ReportMetric(floor.perSecond(), "floor-hash/s")
 			b.ReportMetric(logins/floor.perSecond(), "ratio")
-			b.ReportMetric(beside, "beside-logins/s")
-			b.ReportMetric(beside/floor.perSecond(), "beside-ratio")
+			b.ReportMetric(mixed, "beside-logins/s")
+			b.ReportMetric(mixed/floor.perSecond(), "beside-ratio")
 			if in.idleMiB > 0 {
 				server := in.server.memoryMiB(b, "VmHWM")
 				b.ReportMetric(server, "server-MiB")
@@ -67,25 +67,26 @@ func BenchmarkFlood(b *testing.B) {
 	}
 }
 
-// flood has many log in with wrong passwords, and returns how many a second were told so while do ran. The only
-// other answers may be that there are too many.
+// flood sends logins with wrong passwords. It returns how many per second got the response that the
+// password is wrong while do ran. The only other allowed responses are 429 and 503.
 func (in *installation) flood(b *testing.B, window time.Duration, do func() error) float64 {
 	b.Helper()
 	var refused atomic.Int64
-	var over atomic.Bool
+	var stop atomic.Bool
 	var group errgroup.Group
 	for i := range flooding {
-		c, wrong := dial(b, in.address), post("/auth/login", "", fmt.Sprintf(`{"email":%q,"password":"wrong"}`, emailOf(i%connections)))
+		c := dial(b, in.address)
+		login := request("/auth/login", "", fmt.Sprintf(`{"email":%q,"password":"wrong"}`, emailOf(i%connections)))
 		group.Go(func() error {
-			for !over.Load() {
-				status, err := c.exchange(wrong)
+			for !stop.Load() {
+				status, err := c.exchange(login)
 				switch {
 				case err != nil:
 					return err
 				case status == 401:
 					refused.Add(1)
 				case status != 429 && status != 503:
-					return fmt.Errorf("the answer to a login is a %d: %s", status, c.body)
+					return fmt.Errorf("login: unexpected status %d: %s", status, c.body)
 				}
 			}
 			return nil
@@ -95,7 +96,7 @@ func (in *installation) flood(b *testing.B, window time.Duration, do func() erro
 	before := refused.Load()
 	err := do()
 	during := refused.Load() - before
-	over.Store(true)
+	stop.Store(true)
 	for _, err := range []error{err, group.Wait()} {
 		if err != nil {
 			b.Fatal(err)

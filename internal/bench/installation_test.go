@@ -24,14 +24,16 @@ type installation struct {
 	databaseURL string
 	address     string // of the API
 	server      *process
-	idleMiB     float64 // the memory of the server before its first request, where there is a measure of it
+	idleMiB     float64 // the memory of the server before its first request; 0 if it cannot be measured
 }
 
-// install starts a Sesame of the benchmark's own.
+// install starts a Sesame for one benchmark.
 func install(b *testing.B, engine databasetest.Engine) *installation {
 	b.Helper()
 	folder, admin := b.TempDir(), porttest.Address(b)
-	in := &installation{engine: engine, address: porttest.Address(b), databaseURL: "sqlite:" + filepath.Join(folder, "sesame.db")}
+	in := &installation{
+		engine: engine, address: porttest.Address(b), databaseURL: "sqlite:" + filepath.Join(folder, "sesame.db"),
+	}
 	environment := serverEnvironment(folder, in.address, admin)
 	if engine == databasetest.Postgres {
 		in.databaseURL = databasetest.URL(b, engine)
@@ -42,19 +44,26 @@ func install(b *testing.B, engine databasetest.Engine) *installation {
 	in.server.awaitReady(b, admin)
 	in.idleMiB = in.server.memoryMiB(b, "VmRSS")
 	in.forEachUser(b, func(i int, c *connection) error {
-		_, err := c.ask(post("/auth/register", "", fmt.Sprintf(`{"name":"User %d","email":%q,"password":%q,"confirm":%q}`,
-			i, emailOf(i), userPassword, userPassword)), 201)
+		body := fmt.Sprintf(`{"name":"User %d","email":%q,"password":%q,"confirm":%q}`,
+			i, emailOf(i), userPassword, userPassword)
+		_, err := c.send(request("/auth/register", "", body), 201)
 		return err
 	})
 	return in
 }
 
-// serverEnvironment is the configuration of a Sesame on SQLite in folder.
+// serverEnvironment returns the configuration of a Sesame with SQLite in folder.
 func serverEnvironment(folder, address, admin string) []string {
-	return []string{"SESAME_DATA_DIR=" + folder, "SESAME_ADDR=" + address, "SESAME_ADMIN_ADDR=" + admin, "SESAME_LOG_LEVEL=warn", "SESAME_THROTTLE=off"}
+	return []string{
+		"SESAME_DATA_DIR=" + folder,
+		"SESAME_ADDR=" + address,
+		"SESAME_ADMIN_ADDR=" + admin,
+		"SESAME_LOG_LEVEL=warn",
+		"SESAME_THROTTLE=off",
+	}
 }
 
-// startFloor starts the bare handlers over the same database and returns their address.
+// startFloor starts the program floor with the same database and returns its address.
 func (in *installation) startFloor(b *testing.B) string {
 	b.Helper()
 	address := porttest.Address(b)
@@ -62,19 +71,19 @@ func (in *installation) startFloor(b *testing.B) string {
 	return address
 }
 
-// session is one login.
+// session is the result of a login.
 type session struct{ user, id, accessToken, refreshToken string }
 
-// logIn opens a session for each user.
+// logIn logs each user in.
 func (in *installation) logIn(b *testing.B) []session {
 	b.Helper()
 	sessions := make([]session, connections)
 	in.forEachUser(b, func(i int, c *connection) error {
-		answer, err := c.ask(loginRequest(i), 200)
+		body, err := c.send(loginRequest(i), 200)
 		if err != nil {
 			return err
 		}
-		sessions[i], err = parseSession(answer)
+		sessions[i], err = parseSession(body)
 		return err
 	})
 	return sessions
@@ -95,13 +104,13 @@ func (in *installation) forEachUser(b *testing.B, do func(i int, c *connection) 
 func emailOf(i int) string { return fmt.Sprintf("user-%d@example.com", i) }
 
 func loginRequest(i int) []byte {
-	return post("/auth/login", "", fmt.Sprintf(`{"email":%q,"password":%q}`, emailOf(i), userPassword))
+	return request("/auth/login", "", fmt.Sprintf(`{"email":%q,"password":%q}`, emailOf(i), userPassword))
 }
 
-// parseSession reads the answer to a login, and the access token in it.
-func parseSession(answer []byte) (session, error) {
+// parseSession parses the response to a login and its access token.
+func parseSession(body []byte) (session, error) {
 	var tokens struct{ AccessToken, RefreshToken string }
-	if err := json.Unmarshal(answer, &tokens); err != nil {
+	if err := json.Unmarshal(body, &tokens); err != nil {
 		return session{}, err
 	}
 	_, payload, _ := strings.Cut(tokens.AccessToken, ".")
@@ -112,10 +121,12 @@ func parseSession(answer []byte) (session, error) {
 	}
 	var claims struct{ Sub, Sid string }
 	err = json.Unmarshal(decoded, &claims)
-	return session{user: claims.Sub, id: claims.Sid, accessToken: tokens.AccessToken, refreshToken: tokens.RefreshToken}, err
+	return session{
+		user: claims.Sub, id: claims.Sid, accessToken: tokens.AccessToken, refreshToken: tokens.RefreshToken,
+	}, err
 }
 
-// logDurability says when a commit is not what it is in production.
+// logDurability logs a message if commits are less durable than in production.
 func (in *installation) logDurability(b *testing.B) {
 	b.Helper()
 	if in.engine == databasetest.SQLite {
@@ -129,7 +140,8 @@ func (in *installation) logDurability(b *testing.B) {
 		b.Fatal(err)
 	}
 	var fsync, synchronous string
-	row := db.WithContext(b.Context()).Raw("SELECT current_setting('fsync'), current_setting('synchronous_commit')").Row()
+	query := "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
+	row := db.WithContext(b.Context()).Raw(query).Row()
 	if err := row.Scan(&fsync, &synchronous); err != nil {
 		b.Fatal(err)
 	}

@@ -15,18 +15,17 @@ const (
 	turn        = time.Second
 )
 
-// caller makes one request, or whatever is measured, and checks what came of it.
+// caller makes one call, such as a request, and returns an error if it failed.
 type caller func() error
 
-// load is what callers got done while they were measured.
+// load is the result of a measurement.
 type load struct {
-	took   []time.Duration // of each call that ended in the time
-	calls  float64         // how many calls fit into the time, those at its ends in part
-	window time.Duration   // the time
+	took   []time.Duration // the duration of each call that ended within the window
+	calls  float64         // in the window; calls that are partly in it count in part
+	window time.Duration   // the duration of the measurement
 }
 
-// measure has all callers call again and again, and adds what they got done in the window that follows the
-// warm-up.
+// measure runs all callers in loops, and adds what they did in the window after the warm-up.
 func (l *load) measure(callers []caller, window time.Duration) error {
 	from := time.Now().Add(warmUp)
 	until := from.Add(window)
@@ -45,8 +44,9 @@ func (l *load) measure(callers []caller, window time.Duration) error {
 	return nil
 }
 
-// repeat calls until the time is up and counts what was done between from and until. A call that is only
-// partly in that time counts in that part: logins take so long that whole ones would be counted by chance.
+// repeat calls in a loop, and counts the calls between from and until. Calls that are only partly
+// in this window count in part: logins are slow, so counting only complete ones would add a random
+// error.
 func (l *load) repeat(call caller, from, until time.Time) error {
 	for started := time.Now(); started.Before(until); {
 		if err := call(); err != nil {
@@ -65,8 +65,8 @@ func (l *load) repeat(call caller, from, until time.Time) error {
 	return nil
 }
 
-// pace has the callers call in turn, each every interval, and measures each call from when it was due: one that
-// is late makes those behind it late.
+// pace runs each caller at a fixed interval, evenly staggered. The duration of a call starts when
+// it was due, so a slow call also increases the durations of the following ones.
 func (l *load) pace(callers []caller, every, window time.Duration) error {
 	from := time.Now()
 	each := make([]load, len(callers))
@@ -94,20 +94,20 @@ func (l *load) pace(callers []caller, every, window time.Duration) error {
 	return nil
 }
 
-// perSecond is the rate of calls.
+// perSecond returns the number of calls per second.
 func (l *load) perSecond() float64 { return l.calls / l.window.Seconds() }
 
-// percentile is how long, in milliseconds, that many of a hundred calls took at most (the nearest rank).
-func (l *load) percentile(of int) float64 {
+// percentile returns a percentile of the durations (nearest rank), in milliseconds.
+func (l *load) percentile(percent int) float64 {
 	slices.Sort(l.took)
-	rank := (len(l.took)*of + 99) / 100
+	rank := (len(l.took)*percent + 99) / 100
 	return l.took[rank-1].Seconds() * 1000
 }
 
-// comparison is the load on the server beside that on its floor.
+// comparison contains the results of the server and of its floor.
 type comparison struct{ floor, server load }
 
-// compare measures both in turns, each for as long as -benchtime says.
+// compare measures both in turns, each for the duration of -benchtime.
 func compare(b *testing.B, floor, server []caller) *comparison {
 	b.Helper()
 	benchtime := benchtimeOf(b)
@@ -123,26 +123,26 @@ func compare(b *testing.B, floor, server []caller) *comparison {
 		}
 	}
 	if len(c.floor.took) == 0 || len(c.server.took) == 0 {
-		b.Fatal("nothing ended while it was measured: give -benchtime more")
+		b.Fatal("no call ended during the measurement: increase -benchtime")
 	}
 	return &c
 }
 
-// benchtimeOf is how long -benchtime says that one thing is to be measured.
+// benchtimeOf returns the value of -benchtime.
 func benchtimeOf(b *testing.B) time.Duration {
 	b.Helper()
 	benchtime, err := time.ParseDuration(flag.Lookup("test.benchtime").Value.String())
 	if err != nil {
-		b.Fatal("-benchtime must be a duration, such as 3s: what is measured is time, not a number of requests")
+		b.Fatal("-benchtime must be a duration, such as 3s, not a number of iterations")
 	}
 	return benchtime
 }
 
-// report has the figures printed. floorUnit is the floor's rate; only requests have latencies like the
-// server's.
+// report prints the results. floorUnit is the unit of the floor's rate. If it is floor-req/s, the
+// floor has latencies, too.
 func (c *comparison) report(b *testing.B, floorUnit string) {
 	b.Helper()
-	b.ReportMetric(0, "ns/op") // not printed: an operation here is the whole measurement
+	b.ReportMetric(0, "ns/op") // 0 hides it: the duration of the whole measurement is no result
 	b.ReportMetric(c.server.perSecond(), "req/s")
 	b.ReportMetric(c.server.percentile(50), "p50-ms")
 	b.ReportMetric(c.server.percentile(99), "p99-ms")

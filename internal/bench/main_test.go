@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	os.Exit(runBenchmarks(m))
 }
 
-// runBenchmarks runs m with the binaries built and PostgreSQL at hand.
+// runBenchmarks builds the binaries, and runs m with a PostgreSQL server.
 func runBenchmarks(m *testing.M) (status int) {
 	fail := func(err error) {
 		if err != nil {

@@ -17,12 +17,12 @@ func TestLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A busy machine may make a sleep longer, never shorter.
+	// A sleep may take longer than requested, but not shorter.
 	if got := l.perSecond(); got <= 0 || got > 400 {
-		t.Errorf("two callers of 5 ms made %.0f calls a second", got)
+		t.Errorf("two callers that take 5 ms made %.0f calls per second", got)
 	}
 	if got := l.percentile(50); got < 5 {
-		t.Errorf("a call of 5 ms took %.1f ms", got)
+		t.Errorf("a call that takes 5 ms took %.1f ms", got)
 	}
 	failing := func() error { return errors.ErrUnsupported }
 	if err := l.measure([]caller{slow, failing}, time.Millisecond); !errors.Is(err, errors.ErrUnsupported) {
@@ -30,20 +30,20 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestLoadCountsTheEndsInPart(t *testing.T) {
+func TestLoadCountsPartialCalls(t *testing.T) {
 	var l load
 	from := time.Now().Add(20 * time.Millisecond)
-	// One call that began before the time and ends after it.
+	// The call starts before the window and ends after it.
 	call := func() error { time.Sleep(time.Until(from.Add(200 * time.Millisecond))); return nil }
 	if err := l.repeat(call, from, from.Add(100*time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
 	if len(l.took) != 0 || l.calls <= 0 || l.calls >= 0.6 {
-		t.Errorf("less than half of a call counts as %.2f calls, %d of which ended", l.calls, len(l.took))
+		t.Errorf("less than half a call counts as %.2f calls, %d of which ended", l.calls, len(l.took))
 	}
 }
 
-// A call that is due while another one lasts is late, and its lateness counts.
+// If a call is due while another one runs, its duration includes the delay.
 func TestPace(t *testing.T) {
 	var l load
 	calls := 0
@@ -57,11 +57,11 @@ func TestPace(t *testing.T) {
 		t.Fatal(err)
 	}
 	if calls != 10 || len(l.took) != 10 {
-		t.Fatalf("%d calls, of which %d are counted", calls, len(l.took))
+		t.Fatalf("%d calls, of which %d count", calls, len(l.took))
 	}
 	for i, least := range []time.Duration{35 * time.Millisecond, 25 * time.Millisecond, 15 * time.Millisecond} {
 		if l.took[i] < least {
-			t.Errorf("call %d took %s from when it was due, at least %s", i, l.took[i], least)
+			t.Errorf("call %d took %s, want at least %s", i, l.took[i], least)
 		}
 	}
 	failing := func() error { return errors.ErrUnsupported }
@@ -75,13 +75,13 @@ func TestPercentile(t *testing.T) {
 	for i := range 1000 {
 		l.took = append(l.took, time.Duration(1000-i)*time.Millisecond)
 	}
-	for of, want := range map[int]float64{50: 500, 99: 990, 100: 1000} {
-		if got := l.percentile(of); got != want {
-			t.Errorf("percentile %d: %v, want %v", of, got, want)
+	for percent, want := range map[int]float64{50: 500, 99: 990, 100: 1000} {
+		if got := l.percentile(percent); got != want {
+			t.Errorf("percentile %d: %v, want %v", percent, got, want)
 		}
 	}
 	if one := (&load{took: []time.Duration{time.Second}}); one.percentile(50) != 1000 || one.percentile(99) != 1000 {
-		t.Error("of one call, every percentile is that call")
+		t.Error("with one call, every percentile is its duration")
 	}
 }
 
@@ -100,14 +100,14 @@ func TestConnection(t *testing.T) {
 	defer server.Close()
 	c := dial(t, server.Listener.Addr().String())
 	for range 2 { // on one connection
-		if body, err := c.ask(post("/greet", "Name: Ada\r\n", ""), 200); err != nil || string(body) != "hello Ada" {
+		if body, err := c.send(request("/greet", "Name: Ada\r\n", ""), 200); err != nil || string(body) != "hello Ada" {
 			t.Fatalf("%q, %v", body, err)
 		}
-		if _, err := c.ask(post("/absent", "", "{}"), 200); err == nil || !strings.Contains(err.Error(), "404") {
-			t.Fatalf("a 404 that was to be a 200: %v", err)
+		if _, err := c.send(request("/absent", "", "{}"), 200); err == nil || !strings.Contains(err.Error(), "404") {
+			t.Fatalf("a 404, want a 200: %v", err)
 		}
 	}
-	if _, err := c.ask(post("/chunked", "", ""), 200); err == nil {
-		t.Error("an answer without its length was taken")
+	if _, err := c.send(request("/chunked", "", ""), 200); err == nil {
+		t.Error("a response without Content-Length was accepted")
 	}
 }

@@ -2,7 +2,7 @@ package bench
 
 import "syscall"
 
-// isInMemory tells whether what is written to folder reaches no disk.
+// isInMemory reports whether a folder is in memory, and not on a disk.
 func isInMemory(folder string) bool {
 	const tmpfs = 0x01021994
 	var info syscall.Statfs_t

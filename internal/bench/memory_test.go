@@ -11,20 +11,22 @@ import (
 	"testing"
 )
 
-// memoryMiB returns the memory that the process has (VmRSS) or had at most (VmHWM), as Linux counts it; 0 elsewhere.
+// memoryMiB returns the resident memory of the process, now (VmRSS) or at its maximum (VmHWM). It
+// returns 0 on other systems than Linux.
 func (p *process) memoryMiB(b *testing.B, measure string) float64 {
 	b.Helper()
 	return procMiB(b, p.cmd.Process.Pid, "status", measure)
 }
 
-// familyMemory is the memory of a server and its children, in MiB. Pages that processes share, such as those of the
-// program, count once in total (Linux's proportional set size).
+// familyMemory is the memory of a server and its children, in MiB. Each process counts its share of
+// common pages (Linux's proportional set size).
 type familyMemory struct {
 	child float64 // of the largest child
 	total float64
 }
 
-// familyMemory returns the memory of the process and its children now; 0 where it cannot be measured.
+// familyMemory returns the current memory of the process and its children. It is 0 on other systems
+// than Linux.
 func (p *process) familyMemory(b *testing.B) familyMemory {
 	b.Helper()
 	pid := p.cmd.Process.Pid

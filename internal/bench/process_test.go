@@ -19,33 +19,32 @@ const (
 	stopTimeout  = 30 * time.Second
 )
 
-// process is one of the binaries, running.
+// process is a running binary.
 type process struct {
 	cmd    *exec.Cmd
 	output bytes.Buffer
-	exited chan struct{} // closed once it is gone, its output complete
+	exited chan struct{} // closed when it has ended and output is complete
 }
 
-// start runs a binary at most until the end of the benchmark.
+// start runs a binary, until the end of the benchmark or a call of stop.
 func start(b *testing.B, environment []string, program string, args ...string) *process {
 	b.Helper()
 	p := &process{cmd: exec.Command(filepath.Join(binaries, program), args...), exited: make(chan struct{})}
-	// The settings of a Sesame around us are not ours.
-	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "SESAME_") })
-	p.cmd.Env = append(p.cmd.Env, environment...)
+	isSetting := func(variable string) bool { return strings.HasPrefix(variable, "SESAME_") }
+	p.cmd.Env = append(slices.DeleteFunc(os.Environ(), isSetting), environment...)
 	p.cmd.Stderr = &p.output
 	if err := p.cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // stop looks at the exit status
+		_ = p.cmd.Wait() // stop checks the exit status
 		close(p.exited)
 	}()
 	b.Cleanup(func() { p.stop(b) })
 	return p
 }
 
-// awaitReady returns as soon as /readyz at address answers 200.
+// awaitReady returns as soon as /readyz at address returns 200.
 func (p *process) awaitReady(b *testing.B, address string) {
 	b.Helper()
 	client := http.Client{Timeout: startTimeout, Transport: &http.Transport{}}
@@ -53,7 +52,7 @@ func (p *process) awaitReady(b *testing.B, address string) {
 	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		select {
 		case <-p.exited:
-			b.Fatalf("%s ended while it started", p.cmd.Path) // stop adds what it said
+			b.Fatalf("%s ended while it started", p.cmd.Path) // stop prints its output
 		default:
 		}
 		response, err := client.Get("http://" + address + "/readyz")
@@ -70,8 +69,8 @@ func (p *process) awaitReady(b *testing.B, address string) {
 	b.Fatalf("%s is not ready after %s", p.cmd.Path, startTimeout)
 }
 
-// stop ends the process, which has to leave with status 0 and without a word. To stop it twice is to stop it
-// once.
+// stop ends the process. It reports an error unless the process exits with status 0 and without
+// output. A second call does nothing more.
 func (p *process) stop(b *testing.B) {
 	b.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -80,7 +79,7 @@ func (p *process) stop(b *testing.B) {
 	select {
 	case <-p.exited:
 	case <-time.After(stopTimeout):
-		b.Errorf("%s is still there after %s", p.cmd.Path, stopTimeout)
+		b.Errorf("%s still runs after %s", p.cmd.Path, stopTimeout)
 		if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			b.Errorf("kill %s: %v", p.cmd.Path, err)
 		}

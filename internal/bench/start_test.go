@@ -9,14 +9,14 @@ import (
 	"github.com/sesame-auth/sesame/internal/porttest"
 )
 
-// idle is how long a server is left alone before its memory is read.
+// idle is how long a server runs without requests before its memory is measured.
 const idle = time.Second
 
 func BenchmarkStart(b *testing.B) {
 	address, admin := porttest.Address(b), porttest.Address(b)
 	environment := serverEnvironment(b.TempDir(), address, admin)
 	first := start(b, environment, "sesame", "serve")
-	first.awaitReady(b, admin) // the data folder is there by now
+	first.awaitReady(b, admin) // it has created the data folder
 	first.stop(b)
 
 	var startMS, idleMiB []float64
@@ -31,7 +31,7 @@ func BenchmarkStart(b *testing.B) {
 		}
 		server.stop(b)
 	}
-	b.ReportMetric(0, "ns/op") // not printed: it has the idling and the stop in it
+	b.ReportMetric(0, "ns/op") // 0 hides it: it would include the idle time and the stop
 	b.ReportMetric(median(startMS), "start-ms")
 	if len(idleMiB) > 0 {
 		b.ReportMetric(median(idleMiB), "idle-MiB")

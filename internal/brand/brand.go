@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// DefaultName is the name of a service that has not been given one.
+	// DefaultName is the name of a service if none is configured.
 	DefaultName = "Sesame"
-	// DefaultColor is the color of a service that has not been given one. The style sheets are written in it.
+	// DefaultColor is the color of a service if none is configured. The style sheets contain it.
 	DefaultColor = "#1d5fa8"
 
 	maxNameLength = 50  // in code points
@@ -24,13 +24,14 @@ const (
 // Brand is the name and color that pages and emails show.
 type Brand struct {
 	Name  string
-	Color string // #rrggbb, of buttons with white text and of links on white
+	Color string // #rrggbb; for buttons with white text and links on white
 }
 
 // CheckName returns an error if name cannot be the name of a brand.
 func CheckName(name string) error {
 	switch {
-	case strings.TrimSpace(name) != name || name == "" || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+	case name == "" || strings.TrimSpace(name) != name || !utf8.ValidString(name) ||
+		strings.ContainsFunc(name, unicode.IsControl):
 		return errors.New("must be one line, without leading or trailing spaces")
 	case utf8.RuneCountInString(name) > maxNameLength:
 		return fmt.Errorf("must have at most %d characters", maxNameLength)
@@ -52,7 +53,8 @@ func CheckColor(color string) error {
 	return nil
 }
 
-// contrastWithWhite returns the contrast ratio of a color in sRGB (WCAG 2.2, "relative luminance", "contrast ratio").
+// contrastWithWhite returns the contrast ratio of a color in sRGB (WCAG 2.2, "relative luminance",
+// "contrast ratio").
 func contrastWithWhite(rgb [3]byte) float64 {
 	luminance := 0.0
 	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {

@@ -37,7 +37,7 @@ func TestBrandNames(t *testing.T) {
 	}
 	for _, name := range []string{"", " ", "Sesame ", "two\nlines", "\xff", strings.Repeat("x", 51)} {
 		if err := CheckName(name); err == nil {
-			t.Errorf("%q is taken", name)
+			t.Errorf("%q is accepted", name)
 		}
 	}
 }

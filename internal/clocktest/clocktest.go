@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Clock is a clock that a test can move and stop. The zero value shows the real time. It is safe for concurrent
-// use.
+// Clock is a clock that a test can move and stop. The zero value shows the real time. It is safe
+// for concurrent use.
 type Clock struct {
 	mu      sync.Mutex
 	ahead   time.Duration
@@ -17,7 +17,7 @@ type Clock struct {
 // At returns a clock that is stopped at t.
 func At(t time.Time) *Clock { return &Clock{stopped: t} }
 
-// Now returns the real time, or the time the clock was stopped at, plus what Advance added.
+// Now returns the real time, or the time at which the clock was stopped, plus what Advance added.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -27,7 +27,7 @@ func (c *Clock) Now() time.Time {
 	return time.Now().Add(c.ahead)
 }
 
-// Stop stops the clock: from now on only Advance moves it.
+// Stop stops the clock. From then on only Advance moves it.
 func (c *Clock) Stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -36,7 +36,7 @@ func (c *Clock) Stop() {
 	}
 }
 
-// Advance moves the clock.
+// Advance moves the clock forward.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

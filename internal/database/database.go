@@ -1,20 +1,21 @@
-// Package database opens the SQL database that Sesame keeps its state in, and migrates its schema.
+// Package database opens the SQL database of Sesame, and migrates its schema.
 //
-// A [DB] hides two engines that behave alike: SQLite, a file in the data folder, and PostgreSQL. The
-// packages that own rows (auth, signing, mail, throttle, audit) write their statements with GORM. This
-// package promises them, on both engines, that
+// A [DB] is one of two engines, which behave alike: SQLite, a file in the data folder, or
+// PostgreSQL. The packages that own tables (auth, signing, mail, throttle, audit) write their
+// statements with GORM. This package guarantees, on both engines, that
 //
-//   - a duplicate key is gorm.ErrDuplicatedKey, and a database that is down, full, locked or too slow is
-//     [ErrUnavailable];
-//   - what [DB.Transaction] or [DB.Statement] returned without an error is durable;
+//   - a duplicate key is gorm.ErrDuplicatedKey, and a database that is down, full, locked or too
+//     slow is [ErrUnavailable];
+//   - changes are durable when [DB.Transaction] or [DB.Statement] returns without an error;
 //   - concurrent writers wait for each other instead of failing.
 //
-// A deadline interrupts a statement, with one exception: after its first row, a read on SQLite stops only
-// between two rows, because the driver does not interrupt the search for the next one.
+// A deadline interrupts a statement, with one exception: once a read on SQLite has returned its
+// first row, it stops only between rows, because the driver does not interrupt the search for the
+// next one.
 //
 // Times are stored with microseconds, the finest resolution that both engines have, and compared as
-// instants. On SQLite they are integers, in columns declared as DATETIME: the driver returns a time only
-// for such a column, and not for an expression such as MAX(created_at).
+// instants. On SQLite they are integers in columns declared as DATETIME. The driver returns a time
+// only for such a column, and not for an expression such as MAX(created_at).
 package database
 
 import (
@@ -30,13 +31,14 @@ import (
 
 // DB is a database. It is safe for concurrent use.
 //
-// GORM's own Transaction, Begin and Connection must not be called outside this package: they know nothing
-// of deadlines. The linter refuses them.
+// GORM's own Transaction, Begin and Connection must not be called outside this package, because
+// they do not treat deadlines and cancellation like [DB.Transaction]. The linter refuses them.
 type DB struct{ gorm *gorm.DB }
 
 // Open connects to the database at url: "postgres://…" or "postgresql://…" (several hosts and
-// target_session_attrs work as in libpq), or "sqlite:" followed by the path of a file, which is created if
-// it does not exist. It returns once the database has responded. It does not migrate.
+// target_session_attrs work as in libpq), or "sqlite:" followed by the path of a file, which is
+// created if it does not exist. Open returns when the database has responded. It does not migrate
+// the schema.
 func Open(ctx context.Context, url string) (*DB, error) {
 	switch {
 	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
@@ -48,7 +50,7 @@ func Open(ctx context.Context, url string) (*DB, error) {
 	}
 }
 
-// open gives a dialector to GORM with the settings that both engines share.
+// open opens GORM with the settings that both engines share.
 func open(ctx context.Context, dialector gorm.Dialector) (*DB, error) {
 	opened, err := gorm.Open(dialector, &gorm.Config{
 		TranslateError:         true,
@@ -72,20 +74,21 @@ func (db *DB) Engine() string { return db.gorm.Name() }
 // WithContext returns a GORM session for reads. Writes belong in Transaction or Statement.
 func (db *DB) WithContext(ctx context.Context) *gorm.DB { return db.gorm.WithContext(ctx) }
 
-// Transaction calls work and commits what it wrote, or rolls back if work returns an error.
+// Transaction calls work and commits, or rolls back if work returns an error.
 //
-// The deadline of ctx applies, its cancellation does not: if a client disconnects during COMMIT, it must
-// not be unknown whether the commit took place. After an error nothing may be acknowledged; if the
-// connection was lost, the transaction may have committed all the same.
+// The deadline of ctx applies, but not its cancellation: otherwise, if a client disconnects during
+// COMMIT, nobody would know whether the transaction was committed. If Transaction returns an error,
+// the caller must not report success, although the transaction may have been committed if the
+// connection was lost.
 func (db *DB) Transaction(ctx context.Context, work func(tx *gorm.DB) error) error {
 	ctx, cancel := withoutCancel(ctx)
 	defer cancel()
 	return plain(db.gorm.WithContext(ctx).Transaction(work)) // GORM does not translate the errors of Raw
 }
 
-// Statement is Transaction for a single statement, which both engines commit by themselves. It saves the
-// round trips of BEGIN and COMMIT. A failed commit is reported when the statement's rows are closed, which
-// GORM's methods do.
+// Statement is like Transaction, but for a single statement, which both engines commit by
+// themselves. It saves the round trips of BEGIN and COMMIT. A failed commit is reported when the
+// statement's rows are closed, which GORM's methods do.
 func (db *DB) Statement(ctx context.Context, work func(db *gorm.DB) error) error {
 	ctx, cancel := withoutCancel(ctx)
 	defer cancel()

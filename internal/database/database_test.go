@@ -26,7 +26,10 @@ func TestMain(m *testing.M) { databasetest.Main(m) }
 
 func newUser(email string) *auth.User {
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	return &auth.User{ID: uuid.Must(uuid.NewV7()), Name: "Ada", Email: email, PasswordHash: "x", Generation: 1, CreatedAt: now, UpdatedAt: now}
+	return &auth.User{
+		ID: uuid.Must(uuid.NewV7()), Name: "Ada", Email: email, PasswordHash: "x", Generation: 1,
+		CreatedAt: now, UpdatedAt: now,
+	}
 }
 
 func open(t *testing.T, url string) *database.DB {
@@ -43,18 +46,18 @@ func open(t *testing.T, url string) *database.DB {
 	return db
 }
 
-// Several instances start at once over an empty database, each with connections of its own.
+// Several instances migrate an empty database at the same time.
 func TestInstancesMigrateAtOnce(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		url := databasetest.Empty(t, engine)
-		var all sync.WaitGroup
+		var instances sync.WaitGroup
 		start := make(chan struct{})
 		if err := open(t, url).CheckSchema(t.Context()); !errors.Is(err, database.ErrSchema) {
 			t.Errorf("an empty database: %v", err)
 		}
 		for range 8 {
 			db := open(t, url)
-			all.Go(func() {
+			instances.Go(func() {
 				<-start
 				if err := db.Migrate(t.Context()); err != nil {
 					t.Error(err)
@@ -65,9 +68,10 @@ func TestInstancesMigrateAtOnce(t *testing.T) {
 			})
 		}
 		close(start)
-		all.Wait()
+		instances.Wait()
 		newer := open(t, url)
-		if err := newer.WithContext(t.Context()).Exec("INSERT INTO schema_migrations (version_id, is_applied) VALUES (99999, true)").Error; err != nil {
+		insert := "INSERT INTO schema_migrations (version_id, is_applied) VALUES (99999, true)"
+		if err := newer.WithContext(t.Context()).Exec(insert).Error; err != nil {
 			t.Fatal(err)
 		}
 		if err := newer.CheckSchema(t.Context()); !errors.Is(err, database.ErrSchema) {
@@ -76,12 +80,13 @@ func TestInstancesMigrateAtOnce(t *testing.T) {
 	})
 }
 
-// A database with migrations that this program does not know is refused in words, and not changed. The one from
-// before the first release had the versions 1, 3, 4 and 5.
+// A database with unknown migrations is refused with an explanation, and not changed. Databases
+// from before the first release have the versions 1, 3, 4 and 5.
 func TestUnknownMigrationsAreRefused(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := open(t, databasetest.URL(t, engine))
-		if err := db.WithContext(t.Context()).Exec("INSERT INTO schema_migrations (version_id, is_applied) VALUES (3, true), (5, true)").Error; err != nil {
+		insert := "INSERT INTO schema_migrations (version_id, is_applied) VALUES (3, true), (5, true)"
+		if err := db.WithContext(t.Context()).Exec(insert).Error; err != nil {
 			t.Fatal(err)
 		}
 		err := db.Migrate(t.Context())
@@ -89,23 +94,24 @@ func TestUnknownMigrationsAreRefused(t *testing.T) {
 			t.Errorf("migrate: %v", err)
 		}
 		var versions []int64
-		if err := db.WithContext(t.Context()).Table("schema_migrations").Order("version_id").Pluck("version_id", &versions).Error; err != nil ||
-			!slices.Equal(versions, []int64{0, 1, 3, 5}) {
+		err = db.WithContext(t.Context()).Table("schema_migrations").
+			Order("version_id").Pluck("version_id", &versions).Error
+		if err != nil || !slices.Equal(versions, []int64{0, 1, 3, 5}) {
 			t.Errorf("versions afterwards: %v, %v", versions, err)
 		}
 	})
 }
 
-// Many writers wait for each other: none fails, and none of what they wrote is lost.
+// Concurrent writers wait for each other: no transaction fails, and no write is lost.
 func TestWritersWaitForEachOther(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		url := databasetest.URL(t, engine)
-		one, other := open(t, url), open(t, url) // as two processes
+		instances := []*database.DB{open(t, url), open(t, url)}
 		const writers, writes = 50, 4
-		var all sync.WaitGroup
+		var running sync.WaitGroup
 		for writer := range writers {
-			db := []*database.DB{one, other}[writer%2]
-			all.Go(func() {
+			db := instances[writer%2]
+			running.Go(func() {
 				for write := range writes {
 					err := db.Transaction(t.Context(), func(tx *gorm.DB) error {
 						var users int64
@@ -120,15 +126,17 @@ func TestWritersWaitForEachOther(t *testing.T) {
 				}
 			})
 		}
-		all.Wait()
+		running.Wait()
 		var users int64
-		if err := one.WithContext(t.Context()).Model(&auth.User{}).Count(&users).Error; err != nil || users != writers*writes {
+		err := instances[0].WithContext(t.Context()).Model(&auth.User{}).Count(&users).Error
+		if err != nil || users != writers*writes {
 			t.Errorf("%d users, %v", users, err)
 		}
 	})
 }
 
-func TestTransactionIsWhole(t *testing.T) {
+// A transaction that returns an error is rolled back. One whose context is canceled is committed.
+func TestTransaction(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
 		refuse := errors.New("refused")
@@ -141,80 +149,95 @@ func TestTransactionIsWhole(t *testing.T) {
 		if !errors.Is(err, refuse) {
 			t.Errorf("%v", err)
 		}
-		cancelled, cancel := context.WithCancel(t.Context())
-		err = db.Transaction(cancelled, func(tx *gorm.DB) error {
-			cancel() // the client hangs up in the middle
+		ctx, cancel := context.WithCancel(t.Context())
+		err = db.Transaction(ctx, func(tx *gorm.DB) error {
+			cancel() // the client disconnects
 			return tx.Create(newUser("b@example.com")).Error
 		})
 		if err != nil {
-			t.Errorf("a client that hung up undid what was under way: %v", err)
+			t.Errorf("canceled: %v", err)
 		}
 		var emails []string
-		if err := db.WithContext(t.Context()).Model(&auth.User{}).Pluck("email", &emails).Error; err != nil || len(emails) != 1 || emails[0] != "b@example.com" {
+		err = db.WithContext(t.Context()).Model(&auth.User{}).Pluck("email", &emails).Error
+		if err != nil || !slices.Equal(emails, []string{"b@example.com"}) {
 			t.Errorf("%v, %v", emails, err)
 		}
 	})
 }
 
-// link is a row whose reference is looked at when it is committed.
+// link is a row whose foreign key is checked at the commit.
 type link struct {
 	ID     int64 `gorm:"primaryKey"`
 	Target int64
 }
 
-// What Statement returned without an error is committed, whoever hangs up: what fails at the commit, behind the rows
-// that a statement returns, fails the statement.
+// If Statement returns nil, the statement is committed, even if the context is canceled. If the
+// commit fails, Statement returns an error, even if the statement has returned rows before.
 func TestStatementIsCommitted(t *testing.T) {
+	createTable := `CREATE TABLE links (
+		id BIGINT PRIMARY KEY,
+		target BIGINT REFERENCES links (id) DEFERRABLE INITIALLY DEFERRED
+	)`
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for name, test := range map[string]struct {
 			statement func(tx *gorm.DB) error
-			want      []link // empty: it fails
+			ok        bool
 		}{
-			"a row that refers to itself": {func(tx *gorm.DB) error { return tx.Create(&link{ID: 2, Target: 2}).Error }, []link{{1, 1}, {2, 2}}},
-			"a row that refers to none":   {func(tx *gorm.DB) error { return tx.Create(&link{ID: 2, Target: 7}).Error }, nil},
-			"a row that is returned": {func(tx *gorm.DB) error {
-				return tx.Model(&link{}).Clauses(clause.Returning{}).Where("id = 1").Updates(map[string]any{"target": 7}).Error
-			}, nil},
+			"a row that refers to itself": {
+				func(tx *gorm.DB) error { return tx.Create(&link{ID: 2, Target: 2}).Error },
+				true,
+			},
+			"a row that refers to no row": {
+				func(tx *gorm.DB) error { return tx.Create(&link{ID: 2, Target: 7}).Error },
+				false,
+			},
+			"a row that is returned": {
+				func(tx *gorm.DB) error {
+					update := tx.Model(&link{}).Clauses(clause.Returning{}).Where("id = 1")
+					return update.Updates(map[string]any{"target": 7}).Error
+				},
+				false,
+			},
 		} {
 			db := databasetest.New(t, engine)
-			for _, setup := range []string{
-				"CREATE TABLE links (id BIGINT PRIMARY KEY, target BIGINT REFERENCES links (id) DEFERRABLE INITIALLY DEFERRED)",
-				"INSERT INTO links VALUES (1, 1)",
-			} {
+			for _, setup := range []string{createTable, "INSERT INTO links VALUES (1, 1)"} {
 				if err := db.WithContext(t.Context()).Exec(setup).Error; err != nil {
 					t.Fatal(err)
 				}
 			}
-			gone, cancel := context.WithCancel(t.Context())
-			err := db.Statement(gone, func(tx *gorm.DB) error {
-				cancel() // the client hangs up in the middle
+			ctx, cancel := context.WithCancel(t.Context())
+			err := db.Statement(ctx, func(tx *gorm.DB) error {
+				cancel() // the client disconnects
 				return test.statement(tx)
 			})
-			if (err == nil) != (test.want != nil) {
+			want := []link{{1, 1}}
+			if test.ok {
+				want = append(want, link{2, 2})
+			}
+			if (err == nil) != test.ok {
 				t.Errorf("%s: %v", name, err)
 			}
-			if test.want == nil {
-				test.want = []link{{1, 1}}
-			}
 			var links []link
-			if err := db.WithContext(t.Context()).Order("id").Find(&links).Error; err != nil || !slices.Equal(links, test.want) {
-				t.Errorf("%s: %v, %v, want %v", name, links, err, test.want)
+			err = db.WithContext(t.Context()).Order("id").Find(&links).Error
+			if err != nil || !slices.Equal(links, want) {
+				t.Errorf("%s: %v, %v, want %v", name, links, err, want)
 			}
 		}
 	})
 }
 
-func TestErrorsAreToldApart(t *testing.T) {
+func TestErrors(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
 		if err := db.WithContext(t.Context()).Create(newUser("a@example.com")).Error; err != nil {
 			t.Fatal(err)
 		}
-		if err := db.WithContext(t.Context()).Create(newUser("a@example.com")).Error; !errors.Is(err, gorm.ErrDuplicatedKey) {
+		err := db.WithContext(t.Context()).Create(newUser("a@example.com")).Error
+		if !errors.Is(err, gorm.ErrDuplicatedKey) {
 			t.Errorf("a duplicate: %v", err)
 		}
-		ofNoUser := &auth.Session{ID: uuid.Must(uuid.NewV7()), UserID: uuid.Must(uuid.NewV7())}
-		if err := db.WithContext(t.Context()).Create(ofNoUser).Error; !errors.Is(err, gorm.ErrForeignKeyViolated) {
+		session := &auth.Session{ID: uuid.Must(uuid.NewV7()), UserID: uuid.Must(uuid.NewV7())}
+		if err := db.WithContext(t.Context()).Create(session).Error; !errors.Is(err, gorm.ErrForeignKeyViolated) {
 			t.Errorf("a session without a user: %v", err)
 		}
 		for _, wrong := range []string{"SELECT nothing FROM nowhere", `SELECT "nothing" FROM users`} {
@@ -225,28 +248,29 @@ func TestErrorsAreToldApart(t *testing.T) {
 		}
 		late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 		defer cancel()
-		if err := db.Transaction(late, func(tx *gorm.DB) error { return tx.Create(newUser("b@example.com")).Error }); !errors.Is(err, database.ErrUnavailable) {
-			t.Errorf("too late: %v", err)
+		err = db.Transaction(late, func(tx *gorm.DB) error { return tx.Create(newUser("b@example.com")).Error })
+		if !errors.Is(err, database.ErrUnavailable) {
+			t.Errorf("after the deadline: %v", err)
 		}
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
 		for name, err := range map[string]error{
-			"read":        db.WithContext(t.Context()).Take(&auth.User{}).Error,
-			"write":       db.WithContext(t.Context()).Create(newUser("c@example.com")).Error,
-			"transaction": db.Transaction(t.Context(), func(*gorm.DB) error { return nil }),
-			"ping":        db.Ping(t.Context()),
-			"migrated":    db.CheckSchema(t.Context()),
+			"read":         db.WithContext(t.Context()).Take(&auth.User{}).Error,
+			"write":        db.WithContext(t.Context()).Create(newUser("c@example.com")).Error,
+			"transaction":  db.Transaction(t.Context(), func(*gorm.DB) error { return nil }),
+			"ping":         db.Ping(t.Context()),
+			"check schema": db.CheckSchema(t.Context()),
 		} {
 			if !errors.Is(err, database.ErrUnavailable) {
-				t.Errorf("%s of a closed database: %v", name, err)
+				t.Errorf("%s, of a closed database: %v", name, err)
 			}
 		}
 	})
 }
 
-// A write that another process holds up longer than the deadline is unavailable, not a fault; when the other
-// lets go, writing goes on.
+// If another process locks the row until the deadline, the error is ErrUnavailable. Writes succeed
+// when the lock is released.
 func TestLockedByAnotherProcess(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		url := databasetest.URL(t, engine)
@@ -260,25 +284,25 @@ func TestLockedByAnotherProcess(t *testing.T) {
 				return tx.Model(&auth.User{}).Where("id = ?", user.ID).Update("name", "Grace").Error
 			})
 		}
-		holding := other.WithContext(t.Context()).Begin()
-		if err := holding.Model(&auth.User{}).Where("id = ?", user.ID).Update("name", "Alan").Error; err != nil {
+		locking := other.WithContext(t.Context()).Begin()
+		if err := locking.Model(&auth.User{}).Where("id = ?", user.ID).Update("name", "Alan").Error; err != nil {
 			t.Fatal(err)
 		}
 		short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		if err := rename(short, db); !errors.Is(err, database.ErrUnavailable) {
-			t.Errorf("held up: %v", err)
+			t.Errorf("locked: %v", err)
 		}
-		if err := holding.Rollback().Error; err != nil {
+		if err := locking.Rollback().Error; err != nil {
 			t.Fatal(err)
 		}
 		if err := rename(t.Context(), db); err != nil {
-			t.Errorf("after that: %v", err)
+			t.Errorf("after the lock was released: %v", err)
 		}
 	})
 }
 
-func TestTimesAndTextComeBackAsTheyWere(t *testing.T) {
+func TestTimesAndTextAreStoredExactly(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
 		user := newUser("a@example.com")
@@ -287,7 +311,11 @@ func TestTimesAndTextComeBackAsTheyWere(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got auth.User
-		if err := db.WithContext(t.Context()).Where("created_at > ? AND created_at < ?", user.CreatedAt.Add(-time.Microsecond), user.CreatedAt.Add(time.Microsecond)).Take(&got).Error; err != nil {
+		before, after := user.CreatedAt.Add(-time.Microsecond), user.CreatedAt.Add(time.Microsecond)
+		err := db.WithContext(t.Context()).
+			Where("created_at > ? AND created_at < ?", before, after).
+			Take(&got).Error
+		if err != nil {
 			t.Fatal(err)
 		}
 		if got.Name != user.Name || !got.CreatedAt.Equal(user.CreatedAt) || got.ID != user.ID || got.DisabledAt != nil {
@@ -296,7 +324,7 @@ func TestTimesAndTextComeBackAsTheyWere(t *testing.T) {
 	})
 }
 
-// Both engines keep microseconds, and compare instants rather than texts.
+// Both engines store microseconds, and compare times as instants, whatever their time zone.
 func TestTimesCompareAlike(t *testing.T) {
 	east := time.FixedZone("", 5*60*60)
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
@@ -311,7 +339,9 @@ func TestTimesCompareAlike(t *testing.T) {
 			for _, limit := range []time.Time{stored, stored.In(east)} {
 				for want, since := range map[int64]time.Time{1: limit, 0: limit.Add(time.Microsecond)} {
 					var found int64
-					err := db.WithContext(t.Context()).Model(&auth.User{}).Where("id = ? AND created_at >= ?", user.ID, since).Count(&found).Error
+					err := db.WithContext(t.Context()).Model(&auth.User{}).
+						Where("id = ? AND created_at >= ?", user.ID, since).
+						Count(&found).Error
 					if err != nil || found != want {
 						t.Errorf("%s: %d rows since %s, %v", name, found, since, err)
 					}
@@ -326,14 +356,15 @@ func TestTimesCompareAlike(t *testing.T) {
 	})
 }
 
-// A server that refuses the connection is unavailable, whatever its reason: an operator can change it.
+// If the server refuses the connection, whatever its reason, the error is ErrUnavailable: an
+// operator can fix it.
 func TestRefusedConnection(t *testing.T) {
-	address, err := url.Parse(databasetest.Empty(t, databasetest.Postgres))
+	databaseURL, err := url.Parse(databasetest.Empty(t, databasetest.Postgres))
 	if err != nil {
 		t.Fatal(err)
 	}
-	address.Path = "/no_such_database"
-	if _, err := database.Open(t.Context(), address.String()); !errors.Is(err, database.ErrUnavailable) {
+	databaseURL.Path = "/no_such_database"
+	if _, err := database.Open(t.Context(), databaseURL.String()); !errors.Is(err, database.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
 }
@@ -348,13 +379,15 @@ func TestSQLiteFile(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", info, err)
 	}
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"} {
+	for pragma, want := range map[string]string{
+		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000",
+	} {
 		var got string
-		if err := db.WithContext(t.Context()).Raw("PRAGMA " + pragma).Scan(&got).Error; err != nil || got != want {
-			t.Errorf("%s is %q, %v", pragma, got, err)
+		read := func(tx *gorm.DB) error { return tx.Raw("PRAGMA " + pragma).Scan(&got).Error }
+		if err := read(db.WithContext(t.Context())); err != nil || got != want {
+			t.Errorf("%s of the readers is %q, %v", pragma, got, err)
 		}
-		err := db.Transaction(t.Context(), func(tx *gorm.DB) error { return tx.Raw("PRAGMA " + pragma).Scan(&got).Error })
-		if err != nil || got != want {
+		if err := db.Transaction(t.Context(), read); err != nil || got != want {
 			t.Errorf("%s of the writer is %q, %v", pragma, got, err)
 		}
 	}
@@ -364,7 +397,7 @@ func TestSQLiteFile(t *testing.T) {
 	}
 }
 
-// A limit that is bound as a value costs another preparation of the statement.
+// The limit is a literal: SQLite would prepare the statement again for a bound value.
 func TestSQLiteLimitIsLiteral(t *testing.T) {
 	dry := databasetest.New(t, databasetest.SQLite).WithContext(t.Context()).Session(&gorm.Session{DryRun: true})
 	for want, query := range map[string]*gorm.DB{
@@ -378,7 +411,7 @@ func TestSQLiteLimitIsLiteral(t *testing.T) {
 	}
 }
 
-func TestOpenSaysWhatIsWrong(t *testing.T) {
+func TestErrorsOfOpen(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for url, want := range map[string]string{

@@ -13,12 +13,12 @@ import (
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 )
 
-// counting counts for minutes, and not for ever, should nothing stop it.
+// counting makes a statement run for minutes if nothing interrupts it.
 const counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000000) "
 
-// A statement that its deadline cuts off is unavailable, not a fault. It ends soon after, nothing of its
-// transaction stays, and the next one finds the database as it was.
-func TestDeadlinePassesInAStatement(t *testing.T) {
+// A deadline interrupts a statement: Transaction returns ErrUnavailable soon after it and rolls
+// back, and the next transaction succeeds.
+func TestDeadlineInterruptsAStatement(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
 		if err := db.WithContext(t.Context()).Exec("CREATE TABLE numbers (i BIGINT)").Error; err != nil {
@@ -60,13 +60,17 @@ func TestDeadlinePassesInAStatement(t *testing.T) {
 				t.Errorf("%s took %s", name, took)
 			}
 			var users, numbers int64
-			if err := errors.Join(db.WithContext(t.Context()).Model(&auth.User{}).Count(&users).Error, db.WithContext(t.Context()).Table("numbers").Count(&numbers).Error); err != nil || users+numbers != 0 {
+			err = errors.Join(
+				db.WithContext(t.Context()).Model(&auth.User{}).Count(&users).Error,
+				db.WithContext(t.Context()).Table("numbers").Count(&numbers).Error,
+			)
+			if err != nil || users != 0 || numbers != 0 {
 				t.Errorf("%s left %d users and %d numbers, %v", name, users, numbers, err)
 			}
 		}
 		err := db.Transaction(t.Context(), func(tx *gorm.DB) error { return tx.Create(newUser("a@example.com")).Error })
 		if err != nil {
-			t.Errorf("after that: %v", err)
+			t.Errorf("the next transaction: %v", err)
 		}
 	})
 }

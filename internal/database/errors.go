@@ -15,13 +15,13 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// ErrUnavailable is returned if the database cannot run a statement at the moment: it is down, full,
-// locked, read-only or too slow. The statement may or may not have taken effect, so callers must not
-// report success. The same request may succeed later.
+// ErrUnavailable is returned if the database cannot run a statement at the moment: it is down,
+// full, locked, read-only or too slow. The statement may or may not have taken effect, so callers
+// must not report success. The same request may succeed later.
 var ErrUnavailable = errors.New("database unavailable")
 
-// translate adds ErrUnavailable to err if unavailable reports true for it, and passes other errors to
-// engine.
+// translate adds ErrUnavailable to err if unavailable reports true for it, and passes other errors
+// to engine.
 func translate(err error, engine func(error) error) error {
 	if err == nil || errors.Is(err, ErrUnavailable) {
 		return err
@@ -32,17 +32,17 @@ func translate(err error, engine func(error) error) error {
 	return engine(err)
 }
 
-// plain is translate for errors that GORM did not translate: those from outside GORM, and those from
-// its Raw, Row and Rows.
+// plain is translate for errors that GORM did not translate: those from outside GORM, and those
+// from its Raw, Row and Rows.
 func plain(err error) error {
 	return translate(err, func(err error) error { return err })
 }
 
-// unavailable reports whether err says that the database is unavailable, and not that the statement is
-// wrong or violates a constraint.
+// unavailable reports whether err means that the database is unavailable, and not that the
+// statement is wrong or violates a constraint.
 func unavailable(err error) bool {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return true // for any reason: no statement was sent, and an operator can fix it
+		return true // whatever the reason: no statement was sent, and an operator can fix it
 	}
 	if onPostgres, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return unavailablePostgres(onPostgres.Code)
@@ -59,7 +59,7 @@ func unavailable(err error) bool {
 		strings.HasSuffix(err.Error(), "sql: database is closed") // database/sql does not export this error
 }
 
-// unavailablePostgres reports whether an SQLSTATE (PostgreSQL manual, appendix A) stands for a condition
+// unavailablePostgres reports whether an SQLSTATE (PostgreSQL manual, appendix A) is a condition
 // that ends by itself or that an operator can end: connection exceptions, insufficient resources,
 // operator intervention, a primary that became a standby, and conflicts with other transactions.
 func unavailablePostgres(code string) bool {
@@ -81,8 +81,8 @@ func unavailableSQLite(primary int) bool {
 	switch primary {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
 		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM,
-		sqlite3.SQLITE_PROTOCOL,  // another process kept the lock of the write-ahead log for too long
-		sqlite3.SQLITE_INTERRUPT: // the deadline passed in the middle of a statement
+		sqlite3.SQLITE_PROTOCOL,  // another process had the lock of the write-ahead log for too long
+		sqlite3.SQLITE_INTERRUPT: // the deadline passed during a statement
 		return true
 	}
 	return false

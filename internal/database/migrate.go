@@ -17,17 +17,18 @@ import (
 //go:embed migrations
 var Migrations embed.FS
 
-// versions is the table that records which migrations were applied.
+// versions is the table of the applied migrations.
 const versions = "schema_migrations"
 
-// ErrSchema is returned when the schema of the database is not the one that this program needs.
+// ErrSchema is returned if the schema of the database is not the one that this program needs.
 var ErrSchema = errors.New("the database has a different schema version")
 
-// Migrate applies the migrations that are missing. Several instances may call it at the same time: on
-// PostgreSQL they queue for an advisory lock, on SQLite the one that loses the race tries again.
+// Migrate applies the migrations that are missing. Several instances may call it at the same time:
+// on PostgreSQL they queue for an advisory lock, on SQLite the one that loses the race tries again.
 //
-// It returns ErrSchema, and changes nothing, if the database has migrations that this program does not
-// know: they were applied by a newer version of Sesame, or by one from before the first release.
+// It returns ErrSchema, and changes nothing, if the database has migrations that this program does
+// not know: they were applied by a newer version of Sesame, or by one from before the first
+// release.
 func (db *DB) Migrate(ctx context.Context) error {
 	provider, err := db.migrations()
 	if err != nil {
@@ -48,7 +49,8 @@ func (db *DB) Migrate(ctx context.Context) error {
 		if err == nil || try == tries || db.Engine() != "sqlite" || ctx.Err() != nil {
 			break
 		}
-		// Each migration is one transaction, so the loser of a race fails as a whole and continues after the winner.
+		// Each migration is one transaction. The instance that loses a race applies nothing, and
+		// continues here.
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err != nil {
@@ -57,8 +59,8 @@ func (db *DB) Migrate(ctx context.Context) error {
 	return nil
 }
 
-// CheckSchema returns nil if the schema is exactly the one that this program needs, and ErrSchema or
-// ErrUnavailable otherwise.
+// CheckSchema returns nil if the schema is exactly the one that this program needs, and ErrSchema
+// or ErrUnavailable otherwise.
 func (db *DB) CheckSchema(ctx context.Context) error {
 	provider, err := db.migrations()
 	if err != nil {
@@ -80,7 +82,7 @@ func (db *DB) schemaVersion(ctx context.Context) (version int64, err error) {
 	if errors.Is(err, ErrUnavailable) {
 		return 0, err
 	}
-	return version, nil // any other error means that the table does not exist
+	return version, nil // other errors mean that the table does not exist
 }
 
 func newestVersion(provider *goose.Provider) int64 {

@@ -11,10 +11,11 @@ import (
 	"strings"
 )
 
-// openSQLite opens the file at path in WAL mode, with every commit synced to disk. It creates the file
-// if it does not exist, so that only its owner can read it.
+// openSQLite opens the file at path in WAL mode, with every commit synced to disk. It creates the
+// file if it does not exist, so that only its owner can read it.
 func openSQLite(ctx context.Context, path string) (*DB, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator chose the path; SQLite would use mode 0644
+	// SQLite would use mode 0644.
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator configured the path
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -39,7 +40,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 func openSQLitePool(path, lock string, pragmas []string, connections int) (*sql.DB, error) {
 	source := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
 		"_txlock": {lock}, "_pragma": pragmas,
-		"_time_integer_format": {"unix_micro"}, "_inttotime": {"1"}, // compares by time, whatever the time zone
+		"_time_integer_format": {"unix_micro"}, "_inttotime": {"1"}, // compares instants, whatever the time zone
 		"_dqs": {"0"}, // a misspelled column is an error, not a string
 	}.Encode()}
 	pool, err := sql.Open("sqlite", source.String())
@@ -51,12 +52,12 @@ func openSQLitePool(path, lock string, pragmas []string, connections int) (*sql.
 	return pool, nil
 }
 
-// sqlitePool sends writes to the one connection that writes, and reads to many that cannot.
+// sqlitePool runs all writes on one connection, and reads on several others, which are read-only.
 //
 // SQLite allows one writer at a time. Connections that wait for the lock of the file poll it, in no
-// order, and fail after the busy timeout. Writers that wait for the one connection get it in order, as
-// soon as it is free. So only other processes, such as a command that runs next to the server, compete
-// for the lock.
+// order, and fail after the busy timeout. Goroutines that wait for a single connection get it in
+// order, as soon as it is free. So only other processes, such as a command that runs next to the
+// server, compete for the lock.
 type sqlitePool struct{ writer, readers *sql.DB }
 
 func (p *sqlitePool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -75,7 +76,7 @@ func (p *sqlitePool) QueryRowContext(ctx context.Context, query string, args ...
 	return p.querying(query).QueryRowContext(ctx, query, args...)
 }
 
-// querying returns the pool for a statement that returns rows. INSERT … RETURNING and the like write.
+// querying returns the pool for a statement that returns rows, which may be INSERT … RETURNING.
 func (p *sqlitePool) querying(query string) *sql.DB {
 	verb, _, _ := strings.Cut(strings.TrimSpace(query), " ")
 	if strings.EqualFold(verb, "SELECT") || strings.EqualFold(verb, "PRAGMA") {

@@ -14,8 +14,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// sqliteDialect is a GORM dialect for modernc.org/sqlite. It contains only what the statements of this
-// program need. The migrations create the schema, so GORM's generic Migrator is enough.
+// sqliteDialect is a GORM dialect for modernc.org/sqlite. It contains only what the statements of
+// this program need. The migrations create the schema, so GORM's generic Migrator is enough.
 type sqliteDialect struct{ pool *sqlitePool }
 
 // Name returns the name of the engine.
@@ -33,8 +33,8 @@ func (d sqliteDialect) Initialize(db *gorm.DB) error {
 	return nil
 }
 
-// buildLimit writes the limit as a literal, because SQLite prepares a statement again when 0 or 1 is
-// bound to its limit. It adds a limit to a lone offset, because SQLite requires one.
+// buildLimit writes the limit as a literal, because SQLite prepares a statement again when 0 or 1
+// is bound to its limit. It adds a limit to a lone offset, because SQLite requires one.
 func buildLimit(c clause.Clause, builder clause.Builder) {
 	limit, ok := c.Expression.(clause.Limit)
 	if !ok {
@@ -57,8 +57,8 @@ func (d sqliteDialect) Migrator(db *gorm.DB) gorm.Migrator {
 	return migrator.Migrator{Config: migrator.Config{DB: db, Dialector: d}}
 }
 
-// DataTypeOf returns the type that GORM derived from the field. It is not used: the migrations declare
-// the types of columns.
+// DataTypeOf returns the type that GORM derived from the field. It is not used: the migrations
+// declare the types of columns.
 func (d sqliteDialect) DataTypeOf(field *schema.Field) string { return string(field.DataType) }
 
 // DefaultValueOf returns the expression that is inserted for a field without a value.

@@ -139,14 +139,38 @@ func TestSMTPRefusals(t *testing.T) {
 		rejected bool
 		words    string
 	}{
-		"unknown recipient": {&mailServer{onRcpt: rcpt(550, smtp.EnhancedCode{5, 1, 1})}, true, "RCPT: 550 5.1.1"},
-		"refused message":   {&mailServer{onData: reply(554, smtp.NoEnhancedCode)}, true, "end of DATA: 554"},
-		"greylisting":       {&mailServer{onRcpt: rcpt(451, smtp.EnhancedCode{4, 7, 1})}, false, "RCPT: the server replied 451 4.7.1"},
-		"needs AUTH":        {&mailServer{onRcpt: rcpt(530, smtp.EnhancedCode{5, 7, 0})}, false, "530 5.7.0"},
-		"full disk":         {&mailServer{onData: reply(452, smtp.EnhancedCode{4, 3, 1})}, false, "452 4.3.1"},
-		"refused sender":    {&mailServer{onMail: reply(550, smtp.EnhancedCode{5, 7, 1})}, false, "MAIL: the server replied 550 5.7.1"},
-		"wrong credentials": {&mailServer{mechanisms: []string{"PLAIN"}, onAuth: reply(535, smtp.EnhancedCode{5, 7, 8})}, false, "AUTH: the server replied 535 5.7.8"},
-		"unknown AUTH":      {&mailServer{mechanisms: []string{"GSSAPI"}}, false, "neither AUTH PLAIN nor AUTH LOGIN"},
+		"unknown recipient": {
+			&mailServer{onRcpt: rcpt(550, smtp.EnhancedCode{5, 1, 1})},
+			true, "RCPT: 550 5.1.1",
+		},
+		"refused message": {
+			&mailServer{onData: reply(554, smtp.NoEnhancedCode)},
+			true, "end of DATA: 554",
+		},
+		"greylisting": {
+			&mailServer{onRcpt: rcpt(451, smtp.EnhancedCode{4, 7, 1})},
+			false, "RCPT: the server replied 451 4.7.1",
+		},
+		"needs AUTH": {
+			&mailServer{onRcpt: rcpt(530, smtp.EnhancedCode{5, 7, 0})},
+			false, "530 5.7.0",
+		},
+		"full disk": {
+			&mailServer{onData: reply(452, smtp.EnhancedCode{4, 3, 1})},
+			false, "452 4.3.1",
+		},
+		"refused sender": {
+			&mailServer{onMail: reply(550, smtp.EnhancedCode{5, 7, 1})},
+			false, "MAIL: the server replied 550 5.7.1",
+		},
+		"wrong credentials": {
+			&mailServer{mechanisms: []string{"PLAIN"}, onAuth: reply(535, smtp.EnhancedCode{5, 7, 8})},
+			false, "AUTH: the server replied 535 5.7.8",
+		},
+		"unknown AUTH": {
+			&mailServer{mechanisms: []string{"GSSAPI"}},
+			false, "neither AUTH PLAIN nor AUTH LOGIN",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.server.start(t)
@@ -164,7 +188,7 @@ func TestSMTPRefusals(t *testing.T) {
 }
 
 // A server that does not reply cannot block a worker.
-func TestSMTPHonoursContext(t *testing.T) {
+func TestSMTPRespectsContext(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -74,14 +74,18 @@ func TestGivenUp(t *testing.T) {
 	final := func() error {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: testToken}
 	}
+	const rejected = `level=WARN msg="email rejected, giving up"`
+	const failed = `level=ERROR msg="email failed, giving up"`
 	for name, test := range map[string]struct {
 		to, words string
 		onData    func() error
 		age       time.Duration
 	}{
-		"rejected":     {to: "ada@example.org", onData: final, words: "level=WARN msg=\"email rejected, giving up\""},
-		"malformed":    {to: "ada@example.org\r\nBcc: eve@example.org", words: "level=ERROR msg=\"email failed, giving up\""},
-		"too old":      {to: "ada@example.org", onData: func() error { return errBusy }, age: giveUpAfter, words: "level=ERROR msg=\"email failed, giving up\""},
+		"rejected":  {to: "ada@example.org", onData: final, words: rejected},
+		"malformed": {to: "ada@example.org\r\nBcc: eve@example.org", words: failed},
+		"too old": {
+			to: "ada@example.org", onData: func() error { return errBusy }, age: giveUpAfter, words: failed,
+		},
 		"old and sent": {to: "ada@example.org", age: 2 * giveUpAfter, words: "email processed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +106,7 @@ func TestGivenUp(t *testing.T) {
 
 // An error, a panic or an unknown kind delays a message and does not stop the worker.
 // The value of a panic is not logged.
-func TestFailuresInside(t *testing.T) {
+func TestComposeFails(t *testing.T) {
 	for name, fail := range map[string]Compose{
 		"error": func(context.Context, string) (*Message, error) { return nil, errors.New("no database") },
 		"panic": func(context.Context, string) (*Message, error) { panic("token " + testToken) },
@@ -207,7 +211,7 @@ func TestShutdownIsBounded(t *testing.T) {
 }
 
 // A worker continues after the database failed.
-func TestDatabaseGone(t *testing.T) {
+func TestDatabaseFails(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		o := newTestOutbox(t, engine, &mailServer{})
 		enqueue(t, o.Outbox, "ada@example.org")

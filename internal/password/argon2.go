@@ -20,7 +20,7 @@ type Parameters struct {
 var (
 	// DefaultParameters are the first choice of the OWASP Password Storage Cheat Sheet for argon2id.
 	DefaultParameters = Parameters{MemoryKiB: 19456, Passes: 2, Parallelism: 1}
-	// WeakParameters are for tests of something else. They protect nothing.
+	// WeakParameters make tests fast. They do not protect passwords.
 	WeakParameters = Parameters{MemoryKiB: 64, Passes: 1, Parallelism: 1}
 )
 
@@ -30,7 +30,7 @@ const (
 	hashBytes = 32
 )
 
-// The bounds of a stored hash. A hash that somebody planted must not take the machine's memory or time.
+// The bounds of a stored hash. A hash that an attacker planted must not use up memory or time.
 const (
 	maxMemoryKiB   = 64 * 1024
 	maxPasses      = 10
@@ -64,7 +64,8 @@ func newHash(prepared string, parameters Parameters) string {
 
 // unmatched returns a hash that no password matches: its sum is random.
 func unmatched(parameters Parameters) string {
-	return argon2Hash{Parameters: parameters, variant: argon2id, salt: random(saltBytes), sum: random(hashBytes)}.String()
+	h := argon2Hash{Parameters: parameters, variant: argon2id, salt: random(saltBytes), sum: random(hashBytes)}
+	return h.String()
 }
 
 func random(n int) []byte {
@@ -78,7 +79,8 @@ func (h argon2Hash) hash(prepared string, length int) []byte {
 	if h.variant == argon2i {
 		key = argon2.Key
 	}
-	return key([]byte(prepared), h.salt, h.Passes, h.MemoryKiB, h.Parallelism, uint32(length)) //nolint:gosec // bounded by maxHashBytes
+	keyLen := uint32(length) //nolint:gosec // bounded by maxHashBytes
+	return key([]byte(prepared), h.salt, h.Passes, h.MemoryKiB, h.Parallelism, keyLen)
 }
 
 func (h argon2Hash) matches(prepared string) bool {
@@ -93,7 +95,8 @@ func (h argon2Hash) String() string {
 
 func parseArgon2(hash string) (argon2Hash, error) {
 	parts := strings.Split(hash, "$")
-	if len(parts) != 6 || parts[0] != "" || parts[1] != argon2id && parts[1] != argon2i || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
+	if len(parts) != 6 || parts[0] != "" || parts[1] != argon2id && parts[1] != argon2i ||
+		parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
 		return argon2Hash{}, fmt.Errorf("%w: not argon2id or argon2i, version 19", ErrHash)
 	}
 	h := argon2Hash{variant: parts[1]}
@@ -110,7 +113,8 @@ func parseArgon2(hash string) (argon2Hash, error) {
 	}
 	bounded := h.MemoryKiB >= 8*uint32(h.Parallelism) && h.MemoryKiB <= maxMemoryKiB &&
 		h.Passes >= 1 && h.Passes <= maxPasses && h.Parallelism >= 1 && h.Parallelism <= maxParallelism &&
-		len(h.salt) >= minSaltBytes && len(h.salt) <= maxSaltBytes && len(h.sum) >= minHashBytes && len(h.sum) <= maxHashBytes
+		len(h.salt) >= minSaltBytes && len(h.salt) <= maxSaltBytes &&
+		len(h.sum) >= minHashBytes && len(h.sum) <= maxHashBytes
 	if !bounded {
 		return argon2Hash{}, fmt.Errorf("%w: parameters out of bounds", ErrHash)
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// maxBcryptCost limits the time that a planted hash can use. Cost 14 takes about a second of one core.
+	// maxBcryptCost limits the time that a planted hash can use. Cost 14 takes one core about a
+	// second.
 	maxBcryptCost = 14
 	// maxBcryptBytes is the number of bytes of a password that bcrypt uses. It ignores the rest.
 	maxBcryptBytes = 72
@@ -17,7 +18,7 @@ const (
 
 // bcryptForm matches the modular crypt format: variant, cost, 22 characters of salt and 31 of hash.
 // The variants a, b and y are the same algorithm for passwords without NUL of at most 72 bytes. The
-// variant x is not accepted, because it was made by a faulty implementation.
+// variant x is not accepted, because it comes from a broken implementation.
 var bcryptForm = regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 
 // bcryptHash is a hash that matches bcryptForm and is within the bounds.
@@ -35,7 +36,7 @@ func parseBcrypt(hash string) (bcryptHash, error) {
 	return bcryptHash(hash), nil
 }
 
-// matches rejects passwords of more than maxBcryptBytes, which bcrypt would compare by their beginning.
+// matches rejects passwords of more than maxBcryptBytes: bcrypt would only compare their beginning.
 func (h bcryptHash) matches(prepared string) bool {
 	err := bcrypt.CompareHashAndPassword([]byte(h), []byte(prepared))
 	return err == nil && len(prepared) <= maxBcryptBytes

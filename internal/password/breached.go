@@ -10,9 +10,9 @@ import (
 // fingerprintBytes is the number of bytes of a digest that the filter keeps.
 const fingerprintBytes = 5
 
-// breached is a filter of leaked passwords (see blocklist/NOTICE): 470,297 sorted fingerprints without
-// separators. The passwords cannot be read from it. The false positive rate is 470,297 in 2⁴⁰, about
-// one in 2.3 million. It is searched in place, so it uses no heap.
+// breached is a filter of leaked passwords (see blocklist/NOTICE): 470,297 sorted fingerprints
+// without separators. The passwords cannot be read from it. The false positive rate is 470,297 in
+// 2⁴⁰, about one in 2.3 million. It is searched in place, so it uses no heap.
 //
 //go:embed blocklist/breached.bin
 var breached string

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// The embedded filter is what make blocklist made, whole. A new package changes these figures and NOTICE.
-func TestFilterIsWhole(t *testing.T) {
+// The embedded filter is complete, as `make blocklist` generates it. After an update of the npm
+// package, change these figures and NOTICE.
+func TestFilterIsComplete(t *testing.T) {
 	const entries, digest = 470297, "f5e684d05bf9afd8188c3d6642e73cae78960da85e8bfca3f6de694da181cae9"
 	if got := fmt.Sprintf("%x", sha256.Sum256([]byte(breached))); got != digest {
 		t.Errorf("digest %s", got)
@@ -21,24 +22,32 @@ func TestFilterIsWhole(t *testing.T) {
 	}
 	for i := fingerprintBytes; i < len(breached); i += fingerprintBytes {
 		if before, entry := breached[i-fingerprintBytes:i], breached[i:i+fingerprintBytes]; before >= entry {
-			t.Fatalf("%x stands behind %x", entry, before)
+			t.Fatalf("%x follows %x", entry, before)
 		}
 	}
 }
 
-// What leaked is refused in every case and with letters swapped; the first and the last of the filter are found.
+// Leaked passwords are refused in upper and lower case, and with substituted letters.
 func TestBreachedIsRefused(t *testing.T) {
-	for password, want := range map[string]error{
-		"chesterdog": ErrBreached, "ChesterDog": ErrBreached, "ch3sterd0g": ErrBreached, "halfbaked": ErrBreached, "gunsnroses": ErrBreached,
-		"w1p2a3k4": ErrBreached, "28021970": ErrBreached, "zXthMkOI": ErrBreached,
-		"password1": ErrCommon, "chesterdog sat": nil, "half baked bread": nil,
+	for want, passwords := range map[error][]string{
+		ErrBreached: {
+			"chesterdog", "ChesterDog", "ch3sterd0g", "halfbaked", "gunsnroses", "w1p2a3k4", "28021970", "zXthMkOI",
+		},
+		ErrCommon: {"password1"},
+		nil:       {"chesterdog sat", "half baked bread"},
 	} {
-		if _, err := Accept(password); !errors.Is(err, want) {
-			t.Errorf("%q: %v, want %v", password, err, want)
+		for _, password := range passwords {
+			if _, err := Accept(password); !errors.Is(err, want) {
+				t.Errorf("%q: %v, want %v", password, err, want)
+			}
 		}
 	}
-	whole := breached
-	defer func() { breached = whole }()
+}
+
+// The search finds the first and the last entry of a filter.
+func TestSearchOfFilter(t *testing.T) {
+	original := breached
+	defer func() { breached = original }()
 	first, second, third := Fingerprint("one"), Fingerprint("two"), Fingerprint("three")
 	if second < first {
 		first, second = second, first
@@ -56,19 +65,19 @@ func TestBreachedIsRefused(t *testing.T) {
 	}
 	breached = ""
 	if isBreached("one") {
-		t.Error("found in nothing")
+		t.Error("found in an empty filter")
 	}
 }
 
-// Of a million texts that never leaked, some four in ten million are taken for one that did.
-func TestFilterTakesFewForBreached(t *testing.T) {
-	source, taken := rand.NewChaCha8([32]byte{}), 0
+// The filter has about four false positives in ten million.
+func TestFilterHasFewFalsePositives(t *testing.T) {
+	source, positives := rand.NewChaCha8([32]byte{}), 0
 	for range 1_000_000 {
 		if isBreached(string(binary.LittleEndian.AppendUint64([]byte("never leaked "), source.Uint64()))) {
-			taken++
+			positives++
 		}
 	}
-	if taken > 3 {
-		t.Errorf("%d in a million", taken)
+	if positives > 3 {
+		t.Errorf("%d false positives in a million", positives)
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// maxHashTime is how long a child may take to start, and for each hash. The most expensive hash within bounds takes
-// about a second of a processor, which at the lowest priority may take several.
+// maxHashTime is how long a child may take to start, and for each hash. The most expensive hash
+// within bounds takes about a second of processor time. At the lowest priority that may take
+// several seconds.
 const maxHashTime = 10 * time.Second
 
 // child is a process that runs ServeWorker.
@@ -18,13 +19,13 @@ type child struct {
 	in      io.WriteCloser
 	out     io.Reader
 	limit   time.Duration // for one response; a child that takes longer is killed
-	expiry  *time.Timer   // stops the child when it was idle for too long
+	expiry  *time.Timer   // stops the child if it is idle for too long
 }
 
-// startChild starts a worker with the lowest priority and an empty environment: the server's secrets stay in the server.
-// It returns when the worker is ready, or an error if it does not become ready.
+// startChild starts a worker with the lowest priority and waits until it is ready. The worker gets
+// an empty environment, and so none of the server's secrets.
 func startChild(worker []string, limit time.Duration) (*child, error) {
-	command := exec.Command(worker[0], worker[1:]...) //nolint:gosec,noctx // our own binary; it lives longer than a request
+	command := exec.Command(worker[0], worker[1:]...) //nolint:gosec,noctx // our own binary; outlives a request
 	command.Env = []string{}
 	command.Stderr = os.Stderr
 	in, err := command.StdinPipe()
@@ -60,14 +61,15 @@ func (c *child) do(r request) (response, error) {
 	return result, nil
 }
 
-// killLate kills the child after its limit, which ends a wait for its response, unless the timer is stopped.
+// killLate kills the child after its limit, unless the timer is stopped. That ends the wait for its
+// response.
 func (c *child) killLate() *time.Timer {
 	return time.AfterFunc(c.limit, func() { _ = c.command.Process.Kill() })
 }
 
-// stop ends the process. It has nothing to save.
+// stop kills the process. It has no state to save.
 func (c *child) stop() {
 	_ = c.in.Close()
 	_ = c.command.Process.Kill()
-	_ = c.command.Wait() // closes the output; the status says that it was killed
+	_ = c.command.Wait() // closes the output; the error is that it was killed
 }

@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// The test's binary is a hash worker, or something else, if its argument says so.
+// What the test binary does instead of running tests, depending on its argument.
 const (
 	asWorker = "hash-worker"
-	asExit   = "exit"  // ends at once
-	asOther  = "other" // says something else
-	asMute   = "mute"  // never says anything
+	asExit   = "exit"  // exits immediately
+	asOther  = "other" // does not use the protocol
+	asMute   = "mute"  // never becomes ready
 	asStuck  = "stuck" // becomes ready, but never responds
 )
 
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	case asExit:
 		var self *os.Process
 		if self, err = os.FindProcess(os.Getpid()); err == nil {
-			err = self.Kill() // os.Exit waits for a second if the race detector is on
+			err = self.Kill() // os.Exit takes a second with the race detector
 		}
 	case asOther:
 		_, err = os.Stdout.WriteString("sesame: unknown command")
@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// testBinary returns the command that runs the test's binary.
+// testBinary returns the command that runs the test binary with this argument.
 func testBinary(t *testing.T, as string) []string {
 	t.Helper()
 	executable, err := os.Executable()
@@ -65,7 +65,7 @@ func testBinary(t *testing.T, as string) []string {
 	return []string{executable, as}
 }
 
-// withChildren returns a hasher that hashes in child processes, and what it logs.
+// withChildren returns a hasher that hashes in child processes, and its log.
 func withChildren(t *testing.T, atOnce int, worker []string) (*Hasher, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
@@ -84,15 +84,15 @@ func (h *Hasher) idleChildren() []*child {
 	return append([]*child(nil), h.idle...)
 }
 
-// Every kind of hash is made and verified by a child, one after another.
+// A single child makes a hash, and verifies hashes of all algorithms.
 func TestChildHashes(t *testing.T) {
 	h, log := withChildren(t, 1, testBinary(t, asWorker))
-	made, err := h.Hash(t.Context(), New{"correct horse"})
-	if err != nil || h.Outdated(made) {
-		t.Fatalf("%s, %v", made, err)
+	newHash, err := h.Hash(t.Context(), New{"correct horse"})
+	if err != nil || h.Outdated(newHash) {
+		t.Fatalf("%s, %v", newHash, err)
 	}
 	for hash, password := range map[string]string{
-		made: "correct horse",
+		newHash: "correct horse",
 		"$argon2i$v=19$m=256,t=2,p=1$c29tZXNhbHQ$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8":     "password",
 		"$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc":    "password",
 		"$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW":                            "U*U",
@@ -101,7 +101,8 @@ func TestChildHashes(t *testing.T) {
 	} {
 		for attempt, want := range map[string]bool{
 			password: true, password + "x": false, "": false, "\a": false, "bad \xff utf-8": false,
-			strings.Repeat("\U0001D160", 1024): false, // the longest that the API accepts; normalization triples its bytes
+			// As long as the API accepts; normalization makes it three times longer.
+			strings.Repeat("\U0001D160", 1024): false,
 		} {
 			if got, err := h.Verify(t.Context(), attempt, hash); got != want || err != nil {
 				t.Errorf("%q for %s: %v, %v", attempt, hash, got, err)
@@ -109,16 +110,19 @@ func TestChildHashes(t *testing.T) {
 		}
 	}
 	if children := h.idleChildren(); len(children) != 1 {
-		t.Errorf("%d children for one hash at a time", len(children))
+		t.Errorf("%d children, want 1", len(children))
 	}
 	if log.Len() > 0 {
 		t.Errorf("logged: %s", log)
 	}
 }
 
-// A child that dies fails the request that it works on, or the next one. Then another child is started.
+// If a child dies, its current request fails, or the next one. Then another child is started.
 func TestChildDies(t *testing.T) {
-	const slow, password = "$2b$14$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "correct horse" // takes a second
+	const (
+		password = "correct horse"
+		slow     = "$2b$14$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" // takes a second
+	)
 	h, _ := withChildren(t, 1, testBinary(t, asWorker))
 	for name, fail := range map[string]func(*child) error{
 		"idle": func(c *child) error {
@@ -128,7 +132,7 @@ func TestChildDies(t *testing.T) {
 			_, err := h.Hash(t.Context(), New{password})
 			return err
 		},
-		"at work": func(c *child) error {
+		"working": func(c *child) error {
 			failed := make(chan error)
 			go func() {
 				_, err := h.Verify(t.Context(), password, slow)
@@ -149,10 +153,10 @@ func TestChildDies(t *testing.T) {
 			}
 			dying := h.idleChildren()[0]
 			if err := fail(dying); !errors.Is(err, ErrBusy) {
-				t.Errorf("with the dead child: %v", err)
+				t.Errorf("the dead child: %v", err)
 			}
 			if hash, err := h.Hash(t.Context(), New{password}); err != nil || h.Outdated(hash) {
-				t.Errorf("with the next one: %q, %v", hash, err)
+				t.Errorf("the next child: %q, %v", hash, err)
 			}
 			if children := h.idleChildren(); len(children) != 1 || children[0] == dying {
 				t.Errorf("children: %v", children)
@@ -161,13 +165,13 @@ func TestChildDies(t *testing.T) {
 	}
 }
 
-// waitFor returns when the process is gone.
+// waitFor returns when the process has ended.
 func waitFor(c *child) error {
 	_, err := c.command.Process.Wait()
 	return err
 }
 
-// The signals that stop the server may reach the whole group. It still needs its children.
+// The signals that stop the server may be sent to the whole process group. Children ignore them.
 func TestChildIgnoresSignals(t *testing.T) {
 	h, _ := withChildren(t, 1, testBinary(t, asWorker))
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
@@ -184,10 +188,12 @@ func TestChildIgnoresSignals(t *testing.T) {
 	}
 }
 
-// Where no child can be started the hasher says so once, and hashes in this process.
+// If no child can be started, the hasher logs one warning and hashes in this process.
 func TestNoChild(t *testing.T) {
 	for name, worker := range map[string][]string{
-		"no program": {"/nowhere/sesame", asWorker}, "ends at once": testBinary(t, asExit), "another program": testBinary(t, asOther),
+		"no program":        {"/nowhere/sesame", asWorker},
+		"exits immediately": testBinary(t, asExit),
+		"another program":   testBinary(t, asOther),
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, log := withChildren(t, 1, worker)
@@ -200,8 +206,10 @@ func TestNoChild(t *testing.T) {
 					t.Errorf("%v, %v", matches, err)
 				}
 			}
-			if said := log.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, worker[0]) {
-				t.Errorf("logged: %s", said)
+			logged := log.String()
+			if strings.Count(logged, "\n") != 1 || !strings.Contains(logged, "level=WARN") ||
+				!strings.Contains(logged, worker[0]) {
+				t.Errorf("logged: %s", logged)
 			}
 		})
 	}
@@ -211,7 +219,7 @@ func TestNoChild(t *testing.T) {
 func TestChildIsLate(t *testing.T) {
 	if c, err := startChild(testBinary(t, asMute), 10*time.Millisecond); err == nil {
 		c.stop()
-		t.Error("a child started that never became ready")
+		t.Error("startChild returned a child that never became ready")
 	}
 	c, err := startChild(testBinary(t, asStuck), time.Minute)
 	if err != nil {
@@ -220,17 +228,17 @@ func TestChildIsLate(t *testing.T) {
 	defer c.stop()
 	c.limit = 10 * time.Millisecond
 	if result, err := c.do(request{Parameters: WeakParameters}); err == nil {
-		t.Errorf("response of a child that does not respond: %+v", result)
+		t.Errorf("got %+v from a child that does not respond", result)
 	}
 }
 
-// As many children as hashes at once, and never a response to another request.
+// There are never more children than hashes at once, and each request gets its own response.
 func TestChildrenAtOnce(t *testing.T) {
 	const atOnce = 4
 	h, _ := withChildren(t, atOnce, testBinary(t, asWorker))
-	var all sync.WaitGroup
+	var callers sync.WaitGroup
 	for caller := range 4 * atOnce {
-		all.Go(func() {
+		callers.Go(func() {
 			password := fmt.Sprintf("password of caller %d", caller)
 			for range 20 {
 				hash, err := h.Hash(t.Context(), New{password})
@@ -244,30 +252,30 @@ func TestChildrenAtOnce(t *testing.T) {
 			}
 		})
 	}
-	all.Wait()
+	callers.Wait()
 	if children := h.idleChildren(); len(children) != atOnce {
-		t.Errorf("%d children for %d at once", len(children), atOnce)
+		t.Errorf("%d children, want %d", len(children), atOnce)
 	}
 }
 
-// A context that ends while a child works does not leave a response behind for the next request.
+// If a context ends while a child works, the response is not returned to the next request.
 func TestCancelWhileHashing(t *testing.T) {
 	h, _ := withChildren(t, 1, testBinary(t, asWorker))
-	own, err := h.Hash(t.Context(), New{"correct horse"})
+	hash, err := h.Hash(t.Context(), New{"correct horse"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range 50 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Microsecond)
-		_, _ = h.Verify(ctx, "another", own)
+		_, _ = h.Verify(ctx, "another", hash) // may be canceled at any point
 		cancel()
-		if matches, err := h.Verify(t.Context(), "correct horse", own); !matches || err != nil {
+		if matches, err := h.Verify(t.Context(), "correct horse", hash); !matches || err != nil {
 			t.Fatalf("%v, %v", matches, err)
 		}
 	}
 }
 
-// A child is stopped after a minute without a request. The clock is the test's.
+// A child is stopped after a minute without a request.
 func TestIdleChildIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, _ := withChildren(t, 1, testBinary(t, asWorker))
@@ -282,7 +290,7 @@ func TestIdleChildIsStopped(t *testing.T) {
 		for range 3 {
 			time.Sleep(maxIdle - time.Second)
 			if again := hash(); again != first {
-				t.Error("a child that was needed was stopped")
+				t.Error("a child in use was stopped")
 			}
 		}
 		time.Sleep(maxIdle)
@@ -291,12 +299,12 @@ func TestIdleChildIsStopped(t *testing.T) {
 			t.Error("the idle child still runs")
 		}
 		if hash() == first {
-			t.Error("the child that was stopped is used")
+			t.Error("the stopped child was used")
 		}
 	})
 }
 
-// Close stops idle children at once, and the others when their hash is done.
+// Close stops idle children immediately, and the others after their current hash.
 func TestClose(t *testing.T) {
 	h, _ := withChildren(t, 1, testBinary(t, asWorker))
 	if _, err := h.Hash(t.Context(), New{"correct horse"}); err != nil {
@@ -305,14 +313,14 @@ func TestClose(t *testing.T) {
 	c := h.idleChildren()[0]
 	h.Close()
 	if c.command.ProcessState == nil {
-		t.Error("the child outlives its hasher")
+		t.Error("the idle child still runs")
 	}
 	if _, err := h.Hash(t.Context(), New{"correct horse"}); err != nil || len(h.idleChildren()) != 0 {
-		t.Errorf("a hash that was in flight: %v, %d children kept", err, len(h.idleChildren()))
+		t.Errorf("a hash in flight: %v, %d idle children", err, len(h.idleChildren()))
 	}
 }
 
-// A worker ends when its input does, and refuses what is not a request.
+// A worker ends when its input does, and returns an error for anything that is not a request.
 func TestServeWorker(t *testing.T) {
 	var in, out bytes.Buffer
 	for _, r := range []request{
@@ -335,26 +343,28 @@ func TestServeWorker(t *testing.T) {
 		}
 	}
 	responses, err := serve(&in)
-	if err != nil || len(responses) != 3 || responses[0] != (response{}) || !strings.HasPrefix(responses[1].Hash, "$argon2id$") || !responses[2].Matches {
+	if err != nil || len(responses) != 3 || responses[0] != (response{}) ||
+		!strings.HasPrefix(responses[1].Hash, "$argon2id$") || !responses[2].Matches {
 		t.Errorf("%+v, %v", responses, err)
 	}
-	tooLong := fmt.Sprintf("%-*s", maxMessage+1, `{"Verify":"$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}`)
+	const tooExpensive = "$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+	var outOfBounds bytes.Buffer
+	if err := writeMessage(&outOfBounds, request{Verify: tooExpensive}); err != nil {
+		t.Fatal(err)
+	}
+	valid := `{"Verify":"$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}`
 	for name, message := range map[string]string{
-		"half a length":      "\x00\x00",
-		"half a message":     "\x00\x00\x00\x10{}",
-		"a message too long": "\x00\x01\x00\x01" + tooLong,
-		"not JSON":           "\x00\x00\x00\x01x",
-		"a hash out of bounds": func() string {
-			var b bytes.Buffer
-			_ = writeMessage(&b, request{Verify: "$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"})
-			return b.String()
-		}(),
+		"half a length":        "\x00\x00",
+		"half a message":       "\x00\x00\x00\x10{}",
+		"a message too long":   "\x00\x01\x00\x01" + fmt.Sprintf("%-*s", maxMessage+1, valid),
+		"not JSON":             "\x00\x00\x00\x01x",
+		"a hash out of bounds": outOfBounds.String(),
 	} {
 		if responses, err := serve(strings.NewReader(message)); err == nil || len(responses) != 1 {
 			t.Errorf("%s: %+v, %v", name, responses, err)
 		}
 	}
 	if err := writeMessage(&out, response{Hash: strings.Repeat("x", maxMessage)}); err == nil {
-		t.Error("a message that is too long was sent")
+		t.Error("writeMessage wrote a message that is too long")
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Hashes as other systems made them. The first is crypt_blowfish's own test vector, the variants b and y give
-// the same for it; the argon2i one is the reference implementation's, test.c.
+// Hashes from other implementations are verified. The bcrypt hash is a test vector of
+// crypt_blowfish, and the same for the variants b and y. The argon2 ones are from test.c of the
+// reference implementation.
 func TestVerifyForeign(t *testing.T) {
 	const u = "05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
 	for hash, password := range map[string]string{
@@ -29,7 +30,8 @@ func TestVerifyForeign(t *testing.T) {
 	}
 }
 
-// bcrypt reads 72 bytes. A longer password is another one, whatever it begins with.
+// bcrypt ignores everything after 72 bytes. A longer password must not match the hash of its
+// beginning.
 func TestBcryptDoesNotTruncate(t *testing.T) {
 	long := strings.Repeat("0123456789", 8)[:maxBcryptBytes]
 	hash, err := bcrypt.GenerateFromPassword([]byte(long), bcrypt.MinCost)
@@ -46,8 +48,10 @@ func TestBcryptDoesNotTruncate(t *testing.T) {
 func TestBcryptIsBounded(t *testing.T) {
 	const rest = "$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
 	for _, hash := range []string{
-		"$2a$15" + rest, "$2a$31" + rest, "$2a$99" + rest, "$2a$03" + rest, "$2a$-1" + rest, "$2a$5" + rest, "$2x$05" + rest, "$2$05" + rest, "$1a$05" + rest,
-		"$2a$05" + rest + "x", "$2a$05" + rest[:40], "$2a$05" + strings.Replace(rest, "Y", "%", 1), "$2a$05" + rest + "\n",
+		"$2a$15" + rest, "$2a$31" + rest, "$2a$99" + rest, "$2a$03" + rest, "$2a$-1" + rest, "$2a$5" + rest,
+		"$2x$05" + rest, "$2$05" + rest, "$1a$05" + rest,
+		"$2a$05" + rest + "x", "$2a$05" + rest[:40], "$2a$05" + strings.Replace(rest, "Y", "%", 1),
+		"$2a$05" + rest + "\n",
 	} {
 		if matches, err := hasher.Verify(t.Context(), "U*U", hash); matches || !errors.Is(err, ErrHash) {
 			t.Errorf("%q: %v, %v", hash, matches, err)
@@ -61,7 +65,7 @@ func TestBcryptIsBounded(t *testing.T) {
 func TestOutdated(t *testing.T) {
 	const salt, sum = "MDEyMzQ1Njc4OWFiY2RlZg", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
 	for hash, want := range map[string]bool{
-		newHash("today's", DefaultParameters):                             false,
+		newHash("correct horse", DefaultParameters):                       false,
 		hasher.Unmatched():                                                false,
 		fmt.Sprintf("$argon2id$v=19$m=19456,t=2,p=1$%s$%s", salt, sum):    false,
 		fmt.Sprintf("$argon2i$v=19$m=19456,t=2,p=1$%s$%s", salt, sum):     true,
@@ -79,7 +83,7 @@ func TestOutdated(t *testing.T) {
 	}
 }
 
-// A password that was accepted elsewhere is rehashed, though no new one could be like it.
+// An imported password can be rehashed even if the policy would refuse it.
 func TestRehash(t *testing.T) {
 	hash, err := hasher.Rehash(t.Context(), "short")
 	if err != nil || hasher.Outdated(hash) {

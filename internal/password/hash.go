@@ -1,11 +1,14 @@
-// Package password decides which passwords are acceptable, and stores them as argon2id hashes (RFC 9106) in PHC
-// format: $argon2id$v=19$m=19456,t=2,p=1$salt$hash, with salt and hash in unpadded base64.
+// Package password decides which passwords are acceptable, and hashes them with argon2id (RFC
+// 9106). Hashes are in PHC format, $argon2id$v=19$m=19456,t=2,p=1$salt$hash, with salt and hash in
+// unpadded base64.
 //
-// It also verifies the hashes that users bring from other systems, within bounds: bcrypt, scrypt, PBKDF2, argon2i,
-// and argon2id of another cost. [Hasher.Outdated] reports that a login should replace such a hash.
+// It also verifies hashes that were imported from other systems, within bounds: bcrypt, scrypt,
+// PBKDF2, argon2i, and argon2id of another cost. [Hasher.Outdated] reports that a login should
+// replace such a hash.
 //
-// A hash takes a processor and 19 MiB of memory while it runs, and anybody can request one by logging in. So a
-// [Hasher] limits how many run at once and, in a server, runs them in child processes of the lowest priority.
+// Hashing takes a processor and 19 MiB of memory, and anybody can cause it by trying to log in. So
+// a [Hasher] limits how many hashes run at once and, in a server, runs them in child processes with
+// the lowest priority.
 package password
 
 import (
@@ -14,11 +17,12 @@ import (
 	"strings"
 )
 
-// ErrHash is returned for a stored hash that cannot be verified: it is damaged, of an unknown format or out of
-// bounds.
+// ErrHash is returned for a stored hash that cannot be verified: it is damaged, out of bounds or in
+// an unknown format.
 var ErrHash = errors.New("stored password hash is not valid")
 
-// CheckHash returns ErrHash if hash cannot be verified. It hashes nothing, and its error quotes nothing of hash.
+// CheckHash returns ErrHash if hash cannot be verified. It hashes nothing, and its error does not
+// quote hash.
 func CheckHash(hash string) error {
 	_, err := parse(hash)
 	return err
@@ -26,7 +30,7 @@ func CheckHash(hash string) error {
 
 // storedHash is a parsed hash within bounds.
 type storedHash interface {
-	// matches hashes prepared with the parameters of the stored hash, and compares.
+	// matches reports whether prepared, hashed with the parameters of the stored hash, is equal to it.
 	matches(prepared string) bool
 }
 

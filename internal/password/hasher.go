@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ErrBusy is returned if a password was not hashed in time. Nothing was done; the same call may succeed later.
+// ErrBusy is returned if a password was not hashed in time. The same call may succeed later.
 var ErrBusy = errors.New("too many passwords are being hashed")
 
 // Config configures a Hasher.
@@ -19,10 +19,10 @@ type Config struct {
 	Wait       time.Duration // how long a call waits for its turn
 	Parameters Parameters    // of new hashes; the zero value means DefaultParameters
 
-	// Worker is the command that runs hashes in child processes: a program that calls ServeWorker, and its arguments.
-	// If it is empty, or cannot be started, hashes run in this process.
+	// Worker is the command of the child processes that hash: a program that calls ServeWorker, and
+	// its arguments. If it is empty or cannot be started, hashes run in this process.
 	Worker []string
-	Log    *slog.Logger // says that the worker cannot be started; required with Worker
+	Log    *slog.Logger // receives a warning if Worker cannot be started; required with Worker
 }
 
 // Hasher hashes and verifies passwords, a limited number at once. It is safe for concurrent use.
@@ -33,12 +33,13 @@ type Hasher struct {
 	calls  atomic.Int64                    // running and waiting
 
 	mu     sync.Mutex
-	idle   []*child // the last one that was used is the last one here
+	idle   []*child // the most recently used one is the last
 	closed bool
 	warn   sync.Once
 }
 
-// NewHasher returns a Hasher. More hashes at once than processors take more memory and are no faster.
+// NewHasher returns a Hasher. Running more hashes at once than there are processors takes more
+// memory and is no faster.
 func NewHasher(config Config) *Hasher {
 	if config.Parameters == (Parameters{}) {
 		config.Parameters = DefaultParameters
@@ -56,14 +57,15 @@ func (h *Hasher) Load() (running, waiting int) {
 	return running, max(0, int(h.calls.Load())-running) // the two may change in between
 }
 
-// Hash returns the hash of a new password. Two hashes of one password differ by their salts. It returns ErrBusy.
+// Hash returns the hash of a new password, with a random salt. It returns ErrBusy.
 func (h *Hasher) Hash(ctx context.Context, password New) (hash string, err error) {
 	result, err := h.do(ctx, request{Password: []byte(password.prepared), Parameters: h.config.Parameters})
 	return result.Hash, err
 }
 
-// Rehash returns the current hash of a password that Verify has just matched. The policy does not apply: it is for
-// new passwords. It returns ErrBusy, or ErrCharacters, which no matching password causes.
+// Rehash returns a new hash of a password that Verify has just matched. The policy does not apply,
+// because the password is not new. It returns ErrBusy, or ErrCharacters, which cannot happen for a
+// password that matched.
 func (h *Hasher) Rehash(ctx context.Context, password string) (hash string, err error) {
 	prepared, err := prepare(password)
 	if err != nil {
@@ -72,8 +74,8 @@ func (h *Hasher) Rehash(ctx context.Context, password string) (hash string, err 
 	return h.Hash(ctx, New{prepared})
 }
 
-// Verify reports whether hash is the hash of password. For one hash it takes the same time for every password,
-// acceptable by the policy or not. It returns ErrBusy or ErrHash.
+// Verify reports whether hash is the hash of password. The time it takes depends on the hash, but
+// not on the password, not even if the policy would refuse it. It returns ErrBusy or ErrHash.
 func (h *Hasher) Verify(ctx context.Context, password, hash string) (matches bool, err error) {
 	if err := CheckHash(hash); err != nil {
 		return false, err
@@ -83,22 +85,24 @@ func (h *Hasher) Verify(ctx context.Context, password, hash string) (matches boo
 	return result.Matches && unusable == nil, err
 }
 
-// Unmatched returns a hash that no password matches. Verifying it takes as long as verifying a user's.
+// Unmatched returns a hash that no password matches. Verifying it takes as long as verifying a
+// user's current hash.
 func (h *Hasher) Unmatched() string { return unmatched(h.config.Parameters) }
 
-// Outdated reports whether hash has another algorithm, cost or size than Hash makes, and so should be replaced when
-// its password is known. A more expensive hash is outdated too: if all users have the same cost, the time of a login
-// reveals nothing about whose it is.
+// Outdated reports whether hash has another algorithm, cost or size than Hash would use. Such a
+// hash should be replaced as soon as its password is known. This includes more expensive hashes: if
+// all users have hashes of the same cost, the duration of a login does not reveal whether an email
+// has an account.
 func (h *Hasher) Outdated(hash string) bool {
 	stored, err := parseArgon2(hash)
 	return err != nil || stored.variant != argon2id || stored.Parameters != h.config.Parameters ||
 		len(stored.salt) != saltBytes || len(stored.sum) != hashBytes
 }
 
-// do runs one request when it is its turn. It stops waiting when ctx is done; a hash that has started runs to its
-// end. It returns ErrBusy, and with it the error of ctx.
+// do runs one request when it is its turn. It stops waiting when ctx is done, but does not
+// interrupt a hash that has started. It returns ErrBusy, which wraps the error of ctx.
 func (h *Hasher) do(ctx context.Context, r request) (response, error) {
-	if err := ctx.Err(); err != nil { // select would choose either of a free turn and a done context
+	if err := ctx.Err(); err != nil { // select could choose a free turn even if ctx is done
 		return response{}, fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	h.calls.Add(1)
@@ -131,7 +135,7 @@ func (h *Hasher) runInChild(r request) (response, error) {
 	}
 	result, err := c.do(r)
 	if err != nil {
-		c.stop() // what it would respond to the next request is not known
+		c.stop() // it may still respond to this request, instead of the next one
 		return response{}, fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	h.putIdle(c)
@@ -141,7 +145,8 @@ func (h *Hasher) runInChild(r request) (response, error) {
 // maxIdle is how long a child process is kept without a request.
 const maxIdle = time.Minute
 
-// takeIdle returns the child that was used last, or nil. So the others become idle when there is little to do.
+// takeIdle returns the most recently used child, or nil. So the others expire when there is little
+// to do.
 func (h *Hasher) takeIdle() *child {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -179,7 +184,7 @@ func (h *Hasher) expire(c *child) {
 	}
 }
 
-// Close stops the child processes. Calls that are running finish.
+// Close stops the idle child processes, and the others after their current hash.
 func (h *Hasher) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -31,20 +31,23 @@ func TestHasher(t *testing.T) {
 	}
 }
 
-// The parameters belong to the hasher: what is current for one is outdated for another.
+// A hash that is current for one hasher is outdated for a hasher with other parameters.
 func TestParameters(t *testing.T) {
 	weak, normal := NewHasher(Config{Parameters: WeakParameters}), NewHasher(Config{})
 	for _, test := range []struct {
 		hasher, other *Hasher
 	}{{weak, normal}, {normal, weak}} {
 		hash := test.hasher.Unmatched()
-		if test.hasher.Outdated(hash) || !test.other.Outdated(hash) {
-			t.Errorf("%s: outdated for its hasher %v, for the other %v", hash, test.hasher.Outdated(hash), test.other.Outdated(hash))
+		if test.hasher.Outdated(hash) {
+			t.Errorf("%s is outdated for its hasher", hash)
+		}
+		if !test.other.Outdated(hash) {
+			t.Errorf("%s is not outdated for the other hasher", hash)
 		}
 	}
 }
 
-// withWork returns a hasher whose hashes are calls of work.
+// withWork returns a hasher that calls work instead of hashing.
 func withWork(atOnce int, wait time.Duration, work func()) *Hasher {
 	h := NewHasher(Config{AtOnce: atOnce, Wait: wait})
 	h.run = func(request) (response, error) { work(); return response{}, nil }
@@ -56,39 +59,39 @@ func (h *Hasher) work(ctx context.Context) error {
 	return err
 }
 
-func TestNoMoreThanTheMostAtOnce(t *testing.T) {
-	const most, calls = 3, 30
+func TestHashesAtOnceAreLimited(t *testing.T) {
+	const limit, calls = 3, 30
 	var running, done atomic.Int32
 	full, release := make(chan struct{}), make(chan struct{})
-	h := withWork(most, time.Hour, func() {
+	h := withWork(limit, time.Hour, func() {
 		now := running.Add(1)
-		if now > most {
+		if now > limit {
 			t.Errorf("%d at once", now)
 		}
-		if now == most && done.Load() == 0 {
+		if now == limit && done.Load() == 0 {
 			full <- struct{}{}
 		}
 		<-release
 		done.Add(1)
 		running.Add(-1)
 	})
-	var all sync.WaitGroup
+	var callers sync.WaitGroup
 	for range calls {
-		all.Go(func() {
+		callers.Go(func() {
 			if err := h.work(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	<-full // as many as may are running
+	<-full
 	close(release)
-	all.Wait()
+	callers.Wait()
 	if done.Load() != calls {
 		t.Errorf("%d of %d calls", done.Load(), calls)
 	}
 }
 
-// watchedContext reports when somebody starts to wait for its end.
+// watchedContext closes watched at the first call of Done, when somebody starts to wait for it.
 type watchedContext struct {
 	context.Context
 	once    sync.Once
@@ -101,42 +104,42 @@ func (c *watchedContext) Done() <-chan struct{} {
 }
 
 func TestWaitingEnds(t *testing.T) {
-	held, release := make(chan struct{}), make(chan struct{})
-	var ran atomic.Int32
+	started, release := make(chan struct{}), make(chan struct{})
+	var calls atomic.Int32
 	h := withWork(1, time.Hour, func() {
-		if ran.Add(1) == 1 {
-			close(held)
+		if calls.Add(1) == 1 {
+			close(started)
 			<-release
 		}
 	})
-	ended := make(chan error)
-	go func() { ended <- h.work(t.Context()) }()
-	<-held
+	first := make(chan error)
+	go func() { first <- h.work(t.Context()) }()
+	<-started
 	impatient := withWork(1, time.Nanosecond, func() { t.Error("out of turn") })
 	impatient.turns = h.turns
 	if err := impatient.work(t.Context()); !errors.Is(err, ErrBusy) {
 		t.Errorf("waited too long: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	waiting := make(chan error)
-	looking := &watchedContext{Context: ctx, watched: make(chan struct{})}
-	go func() { waiting <- h.work(looking) }()
-	<-looking.watched
+	second := make(chan error)
+	watched := &watchedContext{Context: ctx, watched: make(chan struct{})}
+	go func() { second <- h.work(watched) }()
+	<-watched.watched
 	cancel()
-	if err := <-waiting; !errors.Is(err, ErrBusy) || !errors.Is(err, context.Canceled) {
-		t.Errorf("given up: %v", err)
+	if err := <-second; !errors.Is(err, ErrBusy) || !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
 	}
 	close(release)
-	if err := <-ended; err != nil {
+	if err := <-first; err != nil {
 		t.Error(err)
 	}
-	for range 20 { // the turn is free, but not for a caller who has gone
+	for range 20 { // the turn is free, but a canceled caller must not take it
 		if err := h.work(ctx); !errors.Is(err, context.Canceled) {
-			t.Errorf("gone: %v", err)
+			t.Errorf("canceled before: %v", err)
 		}
 	}
-	if err := h.work(t.Context()); err != nil || ran.Load() != 2 {
-		t.Errorf("the turn was not given back: %v, %d calls ran", err, ran.Load())
+	if err := h.work(t.Context()); err != nil || calls.Load() != 2 {
+		t.Errorf("the turn was not released: %v, %d calls", err, calls.Load())
 	}
 }
 
@@ -152,15 +155,15 @@ func TestLoad(t *testing.T) {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%d run and %d wait, not %d and %d", isRunning, isWaiting, running, waiting)
+				t.Fatalf("%d run and %d wait, want %d and %d", isRunning, isWaiting, running, waiting)
 			}
 			time.Sleep(time.Millisecond)
 		}
 	}
 	expect(0, 0)
-	var all sync.WaitGroup
+	var callers sync.WaitGroup
 	for range 3 {
-		all.Go(func() {
+		callers.Go(func() {
 			if err := h.work(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -170,6 +173,6 @@ func TestLoad(t *testing.T) {
 	release <- struct{}{}
 	expect(1, 1)
 	close(release)
-	all.Wait()
+	callers.Wait()
 	expect(0, 0)
 }

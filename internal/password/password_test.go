@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// hasher is the tests' of what has nothing to do with turns.
+// hasher is for tests that do not run hashes at once.
 var hasher = NewHasher(Config{AtOnce: 1, Wait: time.Hour})
 
 func TestAccept(t *testing.T) {
@@ -43,7 +43,8 @@ func TestHashAndVerify(t *testing.T) {
 		t.Errorf("%s and %s", first, second)
 	}
 	for password, want := range map[string]bool{
-		"correct horse \u00e9": true, "correct horse e\u0301": true, "correct horse e": false, "": false, "\a": false, "correct horse \u00e9 ": false,
+		"correct horse \u00e9": true, "correct horse e\u0301": true,
+		"correct horse e": false, "correct horse \u00e9 ": false, "": false, "\a": false,
 	} {
 		if got, err := hasher.Verify(t.Context(), password, first); got != want || err != nil {
 			t.Errorf("%q: %v, %v", password, got, err)
@@ -51,7 +52,8 @@ func TestHashAndVerify(t *testing.T) {
 	}
 }
 
-// What no password can be hashes like the empty text, and must not match its hash.
+// prepare returns an empty text for a password with invalid characters. It must not match the hash
+// of the empty text.
 func TestUnusablePasswordMatchesNothing(t *testing.T) {
 	empty := newHash("", DefaultParameters)
 	if got, err := hasher.Verify(t.Context(), "\a", empty); got || err != nil {
@@ -59,12 +61,12 @@ func TestUnusablePasswordMatchesNothing(t *testing.T) {
 	}
 }
 
-// Against what stands in for a user's hash where there is no user, a hash is computed, and in vain. It costs what
-// one of today costs (see TestOutdated), and no two are alike.
+// No password matches the result of Unmatched, which is different each time. TestOutdated checks
+// its cost.
 func TestUnmatched(t *testing.T) {
 	one := hasher.Unmatched()
 	if other := hasher.Unmatched(); one == other || strings.Split(one, "$")[5] == strings.Split(other, "$")[5] {
-		t.Errorf("%s twice", one)
+		t.Errorf("%s and %s", one, other)
 	}
 	for _, password := range []string{"", "correct horse", one} {
 		if matches, err := hasher.Verify(t.Context(), password, one); matches || err != nil {
@@ -73,7 +75,8 @@ func TestUnmatched(t *testing.T) {
 	}
 }
 
-// The vector is from the reference implementation: echo -n password | argon2 somesalt -id -t 2 -m 16 -p 4 -l 24.
+// The vector is from the reference implementation: echo -n password | argon2 somesalt -id -t 2 -m
+// 16 -p 4 -l 24.
 func TestVerifyReference(t *testing.T) {
 	const hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 	if got, err := hasher.Verify(t.Context(), "password", hash); !got || err != nil {
@@ -81,7 +84,7 @@ func TestVerifyReference(t *testing.T) {
 	}
 }
 
-// A planted hash must not take the machine's memory or time: it is refused before anything is allocated.
+// A hash that is too expensive, or malformed, is refused before anything is allocated for it.
 func TestVerifyIsBounded(t *testing.T) {
 	const salt, sum = "c29tZXNhbHQ", "CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 	phc := func(parameters, salt, sum string) string {
@@ -89,12 +92,20 @@ func TestVerifyIsBounded(t *testing.T) {
 	}
 	long := strings.Repeat("c29t", 30)
 	for _, hash := range []string{
-		"", "$", "plain", "$argon2id$v=19$m=65536,t=2,p=1", "$argon2d$v=19$m=65536,t=2,p=1$" + salt + "$" + sum, "$argon2id$v=16$m=65536,t=2,p=1$" + salt + "$" + sum,
-		phc("m=4194304,t=2,p=1", salt, sum), phc("m=65537,t=2,p=1", salt, sum), phc("m=65536,t=11,p=1", salt, sum), phc("m=65536,t=2,p=5", salt, sum),
-		phc("m=65536,t=0,p=1", salt, sum), phc("m=65536,t=2,p=0", salt, sum), phc("m=7,t=2,p=1", salt, sum), phc("m=-1,t=2,p=1", salt, sum),
-		phc("m=4294967296,t=2,p=1", salt, sum), phc("m=65536,t=2,p=257", salt, sum), phc("m=065536,t=2,p=1", salt, sum), phc("m=65536,t=2,p=1,x=1", salt, sum),
-		phc("t=2,m=65536,p=1", salt, sum), phc("m=65536,t=2,p=1", "", sum), phc("m=65536,t=2,p=1", salt, ""), phc("m=65536,t=2,p=1", salt+"=", sum),
-		phc("m=65536,t=2,p=1", long, sum), phc("m=65536,t=2,p=1", salt, long), phc("m=65536,t=2,p=1", "c29tZXNhbHR", sum), phc("m=65536,t=2,p=1", salt, sum) + "$",
+		"", "$", "plain", "$argon2id$v=19$m=65536,t=2,p=1",
+		"$argon2d$v=19$m=65536,t=2,p=1$" + salt + "$" + sum,
+		"$argon2id$v=16$m=65536,t=2,p=1$" + salt + "$" + sum,
+		phc("m=4194304,t=2,p=1", salt, sum), phc("m=65537,t=2,p=1", salt, sum),
+		phc("m=65536,t=11,p=1", salt, sum), phc("m=65536,t=2,p=5", salt, sum),
+		phc("m=65536,t=0,p=1", salt, sum), phc("m=65536,t=2,p=0", salt, sum),
+		phc("m=7,t=2,p=1", salt, sum), phc("m=-1,t=2,p=1", salt, sum),
+		phc("m=4294967296,t=2,p=1", salt, sum), phc("m=65536,t=2,p=257", salt, sum),
+		phc("m=065536,t=2,p=1", salt, sum), phc("m=65536,t=2,p=1,x=1", salt, sum),
+		phc("t=2,m=65536,p=1", salt, sum),
+		phc("m=65536,t=2,p=1", "", sum), phc("m=65536,t=2,p=1", salt, ""),
+		phc("m=65536,t=2,p=1", salt+"=", sum), phc("m=65536,t=2,p=1", "c29tZXNhbHR", sum),
+		phc("m=65536,t=2,p=1", long, sum), phc("m=65536,t=2,p=1", salt, long),
+		phc("m=65536,t=2,p=1", salt, sum) + "$",
 	} {
 		allocated := testing.AllocsPerRun(1, func() {
 			if matches, err := hasher.Verify(t.Context(), "password", hash); matches || !errors.Is(err, ErrHash) {

@@ -11,19 +11,21 @@ import (
 	"strings"
 )
 
-// The most iterations bound what a planted hash takes: about a second of one core. The OWASP Password Storage
-// Cheat Sheet asks for 600,000 of SHA-256 or 210,000 of SHA-512.
+// The maximum iterations limit the time that a planted hash can use: about a second of one core.
+// The OWASP Password Storage Cheat Sheet recommends 600,000 for SHA-256 and 210,000 for SHA-512.
 const (
 	maxSHA256Iterations = 2_000_000
 	maxSHA512Iterations = 1_000_000
 )
 
 // passlibEncoding is base64 with a dot for the plus sign, as the Python library passlib writes it.
-var passlibEncoding = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789./").WithPadding(base64.NoPadding)
+var passlibEncoding = base64.
+	NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789./").
+	WithPadding(base64.NoPadding)
 
-// pbkdf2Hash is what a string in one of two forms says: the PHC form $pbkdf2-sha256$i=600000$salt$hash, whose
-// parameters may go on with ,l= and the hash's length, and passlib's $pbkdf2-sha256$600000$salt$hash. The other
-// function is sha512.
+// pbkdf2Hash is a parsed hash in one of two formats: PHC, $pbkdf2-sha256$i=600000$salt$hash, where
+// the parameters may end in ,l= and the length of the hash; or passlib's,
+// $pbkdf2-sha256$600000$salt$hash. The function is sha256 or sha512.
 type pbkdf2Hash struct {
 	function   string
 	iterations int
@@ -39,7 +41,7 @@ const (
 
 func (h pbkdf2Hash) matches(prepared string) bool {
 	var sum []byte
-	var err error // in FIPS mode only, of a salt or hash that is too short for it
+	var err error // only in FIPS mode, if the salt or hash is too short for it
 	if h.function == pbkdf2SHA512 {
 		sum, err = pbkdf2.Key(sha512.New, prepared, h.salt, h.iterations, len(h.sum))
 	} else {

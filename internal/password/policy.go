@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	// MinLength and MaxLength limit a new password, in code points (NIST SP 800-63B-4, section 3.1.1.2).
-	// NIST allows 8 for a password used with a second factor, and asks for 15 where it is the only one.
+	// MinLength and MaxLength limit a new password, in code points (NIST SP 800-63B-4, section
+	// 3.1.1.2). NIST allows 8 for a password used with a second factor, and asks for 15 where it is
+	// the only one.
 	MinLength = 8
 	MaxLength = 128
 )
@@ -28,12 +29,13 @@ var (
 // New is a new password that Accept has checked, ready to be hashed.
 type New struct{ prepared string }
 
-// Accept checks a new password against the policy. The context is what others know about the user, such
-// as the name and the email.
+// Accept checks a new password against the policy. The context is what others know about the user,
+// such as the name and the email.
 //
-// It returns ErrCharacters, ErrTooShort or ErrTooLong for a password that cannot be used; ErrCommon for
-// a common password, ignoring case; ErrCommonVariant for one with the usual changes; ErrPersonal for a
-// password made of the context or of the name of this service; and ErrBreached for a leaked one.
+// It returns ErrCharacters, ErrTooShort or ErrTooLong for a password that cannot be used; ErrCommon
+// for a common password, ignoring case; ErrCommonVariant for one with the usual changes;
+// ErrPersonal for a password made of the context or of the name of this service; and ErrBreached
+// for a leaked one.
 //
 // It neither trims nor truncates passwords, and requires no mixture of characters.
 func Accept(password string, context ...string) (New, error) {
@@ -60,8 +62,8 @@ func Accept(password string, context ...string) (New, error) {
 	return New{prepared}, nil
 }
 
-// prepare returns the form of a password that is hashed: the OpaqueString profile of RFC 8265, section 4.2.
-// It makes an é typed as one character equal to an é typed as two.
+// prepare returns the form of a password that is hashed: the OpaqueString profile of RFC 8265,
+// section 4.2. It makes an é typed as one character equal to an é typed as two.
 func prepare(password string) (string, error) {
 	if !utf8.ValidString(password) { // precis would replace the invalid bytes
 		return "", ErrCharacters

@@ -4,5 +4,5 @@ package password
 
 import "os/exec"
 
-// startAtLowestPriority starts a command. Only on Linux it lowers the priority.
+// startAtLowestPriority starts a command with the normal priority. Only Linux can lower it.
 func startAtLowestPriority(command *exec.Cmd) error { return command.Start() }

@@ -9,16 +9,17 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// Limits for the parameters of a stored scrypt hash. Memory is 128·N·r bytes and time grows with N·r·p, so
-// one limit covers both: 128 MiB and about a second of one core. Every recommendation of the OWASP
-// Password Storage Cheat Sheet is within it.
+// Limits for the parameters of a stored scrypt hash. Memory is 128·N·r bytes and time grows with
+// N·r·p, so one limit covers both: 128 MiB and about a second of one core. Every recommendation of
+// the OWASP Password Storage Cheat Sheet is within it.
 const (
 	maxScryptWork        = 1 << 20 // N·r·p
 	maxScryptBlocks      = 32      // r
 	maxScryptParallelism = 16      // p
 )
 
-// scryptHash is a parsed PHC string: $scrypt$ln=16,r=8,p=1$salt$hash, where N is 2 to the power of ln.
+// scryptHash is a parsed PHC string: $scrypt$ln=16,r=8,p=1$salt$hash, where N is 2 to the power of
+// ln.
 type scryptHash struct {
 	logN, blocks, parallelism int
 	salt, sum                 []byte
@@ -27,8 +28,9 @@ type scryptHash struct {
 func isScrypt(hash string) bool { return strings.HasPrefix(hash, "$scrypt$") }
 
 func (h scryptHash) matches(prepared string) bool {
+	// Key returns an error only for invalid parameters, which parseScrypt does not accept.
 	sum, err := scrypt.Key([]byte(prepared), h.salt, 1<<h.logN, h.blocks, h.parallelism, len(h.sum))
-	return err == nil && subtle.ConstantTimeCompare(sum, h.sum) == 1 // Key fails only for invalid parameters, and parseScrypt has checked them
+	return err == nil && subtle.ConstantTimeCompare(sum, h.sum) == 1
 }
 
 func parseScrypt(hash string) (scryptHash, error) {
@@ -51,8 +53,7 @@ func parseScrypt(hash string) (scryptHash, error) {
 	return h, err
 }
 
-// saltAndSum decodes the salt and the hash of a stored hash and checks their lengths, which have the same limits
-// for all algorithms.
+// saltAndSum decodes the salt and the hash of a stored hash, and checks their lengths.
 func saltAndSum(encoding *base64.Encoding, salt, sum string) (saltBytes, sumBytes []byte, err error) {
 	if saltBytes, err = encoding.Strict().DecodeString(salt); err != nil ||
 		len(saltBytes) < minSaltBytes || len(saltBytes) > maxSaltBytes {

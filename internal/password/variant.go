@@ -6,30 +6,43 @@ import (
 	"unicode/utf8"
 )
 
-// What programs that guess try right after the common passwords themselves: these with a few usual changes.
+// Password crackers first try the common passwords, and then the same with a few typical changes.
+// These limits define which changes count as typical.
 const (
-	// minCore is the shortest text that is looked for inside a password, in bytes.
+	// minCore is the minimum length, in bytes, of the core of a password: what is left of it without
+	// additions.
 	minCore = 4
-	// maxAdded is how many digits and signs, before and behind together, are taken away: a year and a pair of
-	// signs, or 123456.
+	// maxAdded is the maximum number of digits and symbols added to a core, in front and at the end
+	// together: a year and two symbols, or 123456.
 	maxAdded = 6
-	// maxAddedToDigits is how many letters and signs are taken away from digits: a123456, 123456abc.
+	// maxAddedToDigits is the maximum number of letters and symbols added to a core of digits:
+	// a123456, 123456abc.
 	maxAddedToDigits = 3
-	// maxCycle is how many code points are too few to be repeated, whichever they are: aaaaaaaa, abcabcabc.
+	// maxCycle is the maximum length, in code points, of a text that must not be repeated even if it
+	// is not on the list: aaaaaaaa, abcabcabc.
 	maxCycle = 3
-	// longestEntry is the list's, in bytes.
+	// longestEntry is the length of the longest entry of the list, in bytes.
 	longestEntry = 20
 )
 
-// substitutes are what is typed for a letter because it looks like it. What stands for two letters makes them one.
-var substitutes = strings.NewReplacer("4", "a", "@", "a", "3", "e", "1", "i", "!", "i", "|", "i", "l", "i", "0", "o", "5", "s", "$", "s", "7", "t")
+// substitutes replaces characters that look like a letter by that letter. Some look like two
+// letters, i and l, so l becomes i, too.
+var substitutes = strings.NewReplacer(
+	"4", "a", "@", "a",
+	"3", "e",
+	"1", "i", "!", "i", "|", "i", "l", "i",
+	"0", "o",
+	"5", "s", "$", "s",
+	"7", "t",
+)
 
-// Canonical brings folded texts that differ by such substitutes only to one form, of the same length.
+// Canonical returns the canonical form of a folded text: with letters in place of the characters
+// that look like them. It has the same length.
 func Canonical(folded string) string { return substitutes.Replace(folded) }
 
-// isVariant tells whether a folded password is an entry of the list reversed, or, but for what is usually added, an
-// entry with letters swapped or repeated. Letters beside an entry of letters are no addition: so two words are not
-// refused, however common.
+// isVariant reports whether a folded password is a variant of a common one. That is an entry of the
+// list in reverse, or an entry, possibly repeated, with substituted letters and a few additions.
+// Letters are no addition to an entry that has letters, so two common words together are accepted.
 func isVariant(folded string) bool {
 	canonical := Canonical(folded)
 	if isEntry(reverse(canonical)) {
@@ -52,9 +65,10 @@ func isVariant(folded string) bool {
 	return false
 }
 
-// isAddition tells whether what stands beside core is a usual addition to it: anything but letters to letters,
-// anything but digits to digits. A core with letters is half of letters at least, and is no shorter than its addition
-// but by one, a short word with a year and a sign: so random characters are not read as a word.
+// isAddition reports whether added is a typical addition to core: not letters if core has letters,
+// and not digits if it has none. So that random characters are not mistaken for a word, at least
+// half of a core with letters must be letters, and added may be at most one byte longer than the
+// core (a short word with a year and a symbol).
 func isAddition(added, core string) bool {
 	letters, _ := count(core)
 	addedLetters, addedDigits := count(added)
@@ -68,7 +82,8 @@ func isAddition(added, core string) bool {
 	}
 }
 
-// count counts the bytes of letters and the digits of a folded text. What is not ASCII counts as letters.
+// count returns the number of letters and digits of a folded text, in bytes. Bytes that are not
+// ASCII count as letters.
 func count(folded string) (letters, digits int) {
 	for i := range len(folded) {
 		switch c := folded[i]; {
@@ -81,21 +96,22 @@ func count(folded string) (letters, digits int) {
 	return letters, digits
 }
 
-// isEntry tells whether the list has an entry of that canonical form.
+// isEntry reports whether the list has an entry with this canonical form.
 func isEntry(canonical string) bool {
 	entry, _, _ := strings.Cut(listFrom(canonical), "\n")
 	return Canonical(entry) == canonical
 }
 
-// reverse is the text from its end. The list is in ASCII: what becomes of other characters is on no list.
+// reverse returns text with its bytes in reverse order. That breaks other characters than ASCII,
+// but the list has none.
 func reverse(text string) string {
 	reversed := []byte(text)
 	slices.Reverse(reversed)
 	return string(reversed)
 }
 
-// isRepeated tells whether a canonical text is an entry, or up to maxCycle code points, twice or more. Behind the
-// second, one may be cut off.
+// isRepeated reports whether a canonical text repeats an entry, or a text of up to maxCycle code
+// points, at least twice. The last repetition may be incomplete.
 func isRepeated(canonical string) bool {
 	for cycle := 1; cycle <= min(longestEntry, len(canonical)/2); cycle++ {
 		if strings.HasPrefix(canonical, canonical[cycle:]) &&

@@ -10,14 +10,24 @@ import (
 
 func TestVariantsAreRefused(t *testing.T) {
 	for rule, passwords := range map[string][]string{
-		"digits and signs behind":    {"Password1!", "qwerty2024", "Summer2025!", "dragon1987", "monkey!!", "football99", "abc123!!", "Welcome@2024!", "bank2024!", "tasmania123456"},
-		"digits and signs before":    {"123iloveyou", "!!dragon", "2024-summer", "!tasmania#2024"},
-		"letters swapped":            {"Adm1nistrator", "D1ct10nary", "dict|onary", "$uperm4n", "7rustno1", "f0o7b@l1", "f00tba!l"},
-		"both":                       {"P@ssw0rd123", "P@ssw0rd2024!", "S3cur1ty!", "ｐ４ｓｓｗｏｒｄ９９"},
-		"digits with others beside":  {"12345678!", "qpw112233", "x7777777x", "123456äö"},
-		"reversed":                   {"1drowssap", "nogardkcalb", "drow$s4p"},
-		"repeated":                   {"dragondragon", "Dr4g0nDr4g0n", "passwordpasswordpass", "monkeymonkey12", "12341234", "winterwinterwinter"},
-		"up to three, whatever they": {"abcabcabc", "aaaaaaaaaaaa", "        ", "zzzzzz99", "密码密码密码密码", "🐎🔋📎🐎🔋📎🐎🔋", strings.Repeat("é", MaxLength)},
+		"digits and symbols added at the end": {
+			"Password1!", "qwerty2024", "Summer2025!", "dragon1987", "monkey!!", "football99", "abc123!!",
+			"Welcome@2024!", "bank2024!", "tasmania123456",
+		},
+		"digits and symbols added in front": {"123iloveyou", "!!dragon", "2024-summer", "!tasmania#2024"},
+		"letters substituted": {
+			"Adm1nistrator", "D1ct10nary", "dict|onary", "$uperm4n", "7rustno1", "f0o7b@l1", "f00tba!l",
+		},
+		"substituted and added":   {"P@ssw0rd123", "P@ssw0rd2024!", "S3cur1ty!", "ｐ４ｓｓｗｏｒｄ９９"},
+		"letters added to digits": {"12345678!", "qpw112233", "x7777777x", "123456äö"},
+		"reversed":                {"1drowssap", "nogardkcalb", "drow$s4p"},
+		"repeated": {
+			"dragondragon", "Dr4g0nDr4g0n", "passwordpasswordpass", "monkeymonkey12", "12341234", "winterwinterwinter",
+		},
+		"up to three code points repeated": {
+			"abcabcabc", "aaaaaaaaaaaa", "        ", "zzzzzz99", "密码密码密码密码", "🐎🔋📎🐎🔋📎🐎🔋",
+			strings.Repeat("é", MaxLength),
+		},
 	} {
 		for _, password := range passwords {
 			if _, err := Accept(password); !errors.Is(err, ErrCommonVariant) {
@@ -32,13 +42,16 @@ func TestVariantsAreRefused(t *testing.T) {
 	}
 }
 
-// What is beside the usual, by one step each where a rule has a bound, and what people are advised to choose.
 func TestGoodPasswordsAreAccepted(t *testing.T) {
 	for _, password := range []string{
-		"tasmania1234567", "1234tasmania567", "bank20245!", "112233qpwz", "7e571983", "tasmaniatasm", "78364521", "11223397", "83715926!?", "dragonmonkey", "dragonx12", "x8372951", "f4c31d07",
+		// just outside the limits of a rule
+		"tasmania1234567", "1234tasmania567", "bank20245!", "112233qpwz", "7e571983", "tasmaniatasm",
+		"78364521", "11223397", "83715926!?", "dragonmonkey", "dragonx12", "x8372951", "f4c31d07",
 		"a1c2e3g4i5k6", "dragon dragon", "qwhzkqwhzk", "dragonä1987",
-		"correct horse battery staple", "correcthorsebatterystaple", "the dragon sleeps", "letmein please", "my password is long",
-		"xK9#mQ2v", "q7Rt+0Zp", "tL4/WcVx9w", "Ermintrude1944", "Björn1987", "søndagsmorgen", "Frühling2024", "Αθήνα2024", "пароль хорош", "我家的猫很喜欢吃鱼",
+		// what people are advised to choose
+		"correct horse battery staple", "correcthorsebatterystaple", "the dragon sleeps", "letmein please",
+		"my password is long", "xK9#mQ2v", "q7Rt+0Zp", "tL4/WcVx9w", "Ermintrude1944", "Björn1987",
+		"søndagsmorgen", "Frühling2024", "Αθήνα2024", "пароль хорош", "我家的猫很喜欢吃鱼",
 		"🐎🔋📎🧷🐎🔋🧷📎", "3.14159265358979", "2026-11-23 10:00",
 	} {
 		if _, err := Accept(password); err != nil {
@@ -47,14 +60,17 @@ func TestGoodPasswordsAreAccepted(t *testing.T) {
 	}
 }
 
-// Neither chance nor several words make a common password. The list is fixed and so is the seed.
+// Random characters and random words are accepted. The seed is fixed.
 func TestRandomPasswordsAreAccepted(t *testing.T) {
 	const each = 5000
 	random := rand.New(rand.NewPCG(1, 2))
 	const letters = "abcdefghijklmnopqrstuvwxyz"
 	alphabets := []string{
-		letters, letters + "234567", letters + "0123456789", letters + strings.ToUpper(letters) + "0123456789+/",
-		letters + strings.ToUpper(letters) + "0123456789!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~", "abcčdefghiíjklmnňoóprřsštťuúůvyýzž0123456789", "абвгдежзийклмнопрстуфхцчшщъыьэюя",
+		letters, letters + "234567", letters + "0123456789",
+		letters + strings.ToUpper(letters) + "0123456789+/",
+		letters + strings.ToUpper(letters) + "0123456789!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~",
+		"abcčdefghiíjklmnňoóprřsštťuúůvyýzž0123456789",
+		"абвгдежзийклмнопрстуфхцчшщъыьэюя",
 	}
 	list := strings.Fields(common)
 	for i := range each {
@@ -75,13 +91,13 @@ func TestRandomPasswordsAreAccepted(t *testing.T) {
 	}
 }
 
-// The rules are worth having: of the listed passwords that are not only letters nor only digits, most are told from
-// the rest of the list when a tenth is taken out of it.
+// The rules are effective: if a tenth of the list is removed, most of the removed passwords that
+// mix letters with other characters are recognized as variants of the remaining ones.
 func TestVariantsOfAReducedList(t *testing.T) {
-	whole := common
-	t.Cleanup(func() { common = whole })
+	original := common
+	t.Cleanup(func() { common = original })
 	var rest, mixed []string
-	for i, entry := range strings.Fields(whole) {
+	for i, entry := range strings.Fields(original) {
 		if i%10 != 0 || len(entry) < MinLength {
 			rest = append(rest, entry)
 		} else if letters, digits := count(entry); letters < len(entry) && digits < len(entry) {
@@ -96,7 +112,10 @@ func TestVariantsOfAReducedList(t *testing.T) {
 }
 
 func FuzzAccept(f *testing.F) {
-	for _, password := range []string{"P@ssw0rd2024!", "correct horse battery staple", "😀😀😀😀1234", "\ufdfa\ufdfa\ufdfa\ufdfa\ufdfa\ufdfa\ufdfa\ufdfa", "\xff", strings.Repeat("1", 128)} {
+	for _, password := range []string{
+		"P@ssw0rd2024!", "correct horse battery staple", "😀😀😀😀1234", strings.Repeat("\ufdfa", 8), "\xff",
+		strings.Repeat("1", 128),
+	} {
 		f.Add(password, "Ada Lovelace")
 	}
 	f.Fuzz(func(t *testing.T, password, name string) {
@@ -115,15 +134,17 @@ func FuzzAccept(f *testing.F) {
 			t.Errorf("prepared twice: %q, %v", prepared, err)
 		}
 		if isEntry(Canonical(Fold(accepted.prepared))) {
-			t.Error("an entry with letters swapped is accepted")
+			t.Error("an entry with substituted letters was accepted")
 		}
 	})
 }
 
-// The work is bounded by the longest password, of the characters that fold to the most.
+// Even the most expensive passwords to check cause little work.
 func TestWorkIsBounded(t *testing.T) {
 	for _, password := range []string{
-		strings.Repeat("\ufdfa", MaxLength), "1" + strings.Repeat("!?", 63) + "1", strings.Repeat("!", 3) + strings.Repeat("ab", 60) + "c???",
+		strings.Repeat("\ufdfa", MaxLength), // folds to the longest text
+		"1" + strings.Repeat("!?", 63) + "1",
+		strings.Repeat("!", 3) + strings.Repeat("ab", 60) + "c???",
 		"123" + strings.Repeat("password", 15) + "xy456",
 	} {
 		if allocated := testing.AllocsPerRun(3, func() { _, _ = Accept(password) }); allocated > 5000 {

@@ -13,17 +13,18 @@ import (
 	"syscall"
 )
 
-// The protocol between a Hasher and its child processes: an empty response when the child is ready; then a request on
-// its standard input, a response on its standard output, and so on until the input ends. Each message is JSON after its
-// length in four bytes.
+// The protocol between a Hasher and its child processes: when the child is ready, it sends an empty
+// response. Then it reads requests from its standard input, and writes a response to each to its
+// standard output, until the input ends. A message is its length in four bytes, followed by JSON.
 
-// maxMessage is the maximum length of a message. A password has at most 1,024 characters (see the OpenAPI document),
-// which is less even if each takes many bytes.
+// maxMessage is the maximum length of a message. It is enough for the longest password that the API
+// accepts, 1,024 characters, even if normalization makes each several times longer.
 const maxMessage = 64 << 10
 
-// request asks for the hash of a password or, if Verify is a stored hash, whether the password matches it.
+// request asks for the hash of a password or, if Verify is a stored hash, whether the password
+// matches it.
 type request struct {
-	Password   []byte // as prepare returns it
+	Password   []byte // returned by prepare
 	Verify     string
 	Parameters Parameters // of a new hash
 }
@@ -33,7 +34,7 @@ type response struct {
 	Matches bool
 }
 
-// run does the work. Its error is ErrHash.
+// run hashes or verifies the password. It returns ErrHash.
 func (r request) run() (response, error) {
 	if r.Verify == "" {
 		return response{Hash: newHash(string(r.Password), r.Parameters)}, nil
@@ -45,15 +46,17 @@ func (r request) run() (response, error) {
 	return response{Matches: stored.matches(string(r.Password))}, nil
 }
 
-// ServeWorker runs the requests of a Hasher, one at a time, until in ends. It is the main function of a child process.
+// ServeWorker runs the requests of a Hasher, one at a time, until in ends. It is the main function
+// of a child process.
 //
-// It ignores the signals that stop the server: they may reach the whole process group, and requests that are in flight
-// still need their hashes. The process ends when the server closes its input, or ends itself.
+// It ignores the signals that stop the server. They may be sent to the whole process group, but
+// requests in flight still need their hashes. The process ends when the server closes its input or
+// exits.
 func ServeWorker(in io.Reader, out io.Writer) error {
 	signal.Ignore(os.Interrupt, syscall.SIGTERM)
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(-1) // see serveRequests
-	debug.FreeOSMemory()   // what the initialization of the program left behind
+	debug.FreeOSMemory()   // used during initialization
 	return serveRequests(in, out)
 }
 
@@ -76,7 +79,8 @@ func serveRequests(in io.Reader, out io.Writer) error {
 		if err := writeMessage(out, result); err != nil {
 			return fmt.Errorf("hash worker: %w", err)
 		}
-		// The next hash can have the memory of this one. Collecting at any other time would double it.
+		// Free the memory of this hash for the next one. Collecting at other times would need twice as
+		// much.
 		runtime.GC()
 	}
 }
@@ -89,7 +93,8 @@ func writeMessage(w io.Writer, message any) error {
 	if len(content) > maxMessage {
 		return errors.New("the message is too long")
 	}
-	_, err = w.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(content))), content...)) //nolint:gosec // bounded above
+	length := binary.BigEndian.AppendUint32(nil, uint32(len(content))) //nolint:gosec // bounded above
+	_, err = w.Write(append(length, content...))
 	return err
 }
 

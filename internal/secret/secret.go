@@ -1,4 +1,4 @@
-// Package secret holds the one secret of an installation, from which every key is derived.
+// Package secret parses the secret of an installation, and derives all other keys from it.
 package secret
 
 import (
@@ -17,8 +17,8 @@ const MinBytes = 32
 // itself.
 type Secret []byte
 
-// Parse decodes a secret from base64, standard or URL-safe, padded or not. Its errors never quote the
-// text.
+// Parse decodes a secret from base64, standard or URL-safe, padded or not. Its errors never quote
+// the text.
 func Parse(text string) (Secret, error) {
 	plain := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(strings.TrimSpace(text), "="))
 	decoded, err := base64.RawStdEncoding.DecodeString(plain)
@@ -31,8 +31,9 @@ func Parse(text string) (Secret, error) {
 	return decoded, nil
 }
 
-// Derive returns the 32-byte key for one purpose (HKDF-SHA256, RFC 5869). The label names the purpose
-// and must be unique to it: keys with different labels reveal nothing about each other or the secret.
+// Derive returns the 32-byte key for one purpose (HKDF-SHA256, RFC 5869). The label names the
+// purpose and must be unique to it: keys with different labels reveal nothing about each other or
+// the secret.
 func (s Secret) Derive(label string) []byte {
 	key, err := hkdf.Key(sha256.New, s, nil, "sesame "+label, 32)
 	if err != nil {

@@ -11,7 +11,9 @@ import (
 
 func TestParse(t *testing.T) {
 	raw := bytes.Repeat([]byte{0xfb, 0xff}, 16)
-	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+	for _, encoding := range []*base64.Encoding{
+		base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding,
+	} {
 		if got, err := secret.Parse(" " + encoding.EncodeToString(raw) + "\n"); err != nil || !bytes.Equal(got, raw) {
 			t.Errorf("%x, %v", got, err)
 		}

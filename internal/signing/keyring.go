@@ -1,8 +1,9 @@
-// Package signing keeps the keys that sign access tokens: it makes, seals, rotates and publishes them.
+// Package signing manages the keys that sign access tokens: it makes, encrypts, rotates and
+// publishes them.
 //
-// A key is first next, published but not yet signing; then active, signing; then retired, published while
-// a token that it signed may still be valid; then it is deleted. Private keys are stored encrypted under
-// the installation's secret.
+// A new key is first next: it is published, but does not sign yet. Then it is active and signs.
+// Then it is retired: it no longer signs, but is published until the last token that it signed has
+// expired. Then it is deleted. Private keys are stored encrypted under the installation's secret.
 package signing
 
 import (
@@ -40,9 +41,9 @@ type Config struct {
 	Now           func() time.Time
 }
 
-// Keyring holds the opened keys of the installation and makes, rotates and deletes them in the database.
-// Instances that share a database agree about every key: the next key is the row with the next generation,
-// which only one of them can insert. A Keyring is safe for concurrent use.
+// Keyring has the decrypted keys of the installation, and makes, rotates and deletes keys in the
+// database. Instances that share a database agree on every key: the next key is the row with the
+// next generation, which only one of them can insert. A Keyring is safe for concurrent use.
 type Keyring struct {
 	config Config
 	db     *database.DB
@@ -53,8 +54,8 @@ type Keyring struct {
 	lookedUp time.Time
 }
 
-// Open opens the stored keys, and makes the first one if there is none. It re-seals keys that were sealed
-// under a previous secret. It returns ErrSealed if no secret opens a key.
+// Open decrypts the stored keys, and makes the first one if there is none. It re-seals keys that
+// were sealed under a previous secret. It returns ErrSealed if none of the secrets decrypts a key.
 func Open(ctx context.Context, config Config) (*Keyring, error) {
 	ring := &Keyring{config: config, db: config.DB}
 	for _, s := range config.Secrets {
@@ -73,8 +74,8 @@ func Open(ctx context.Context, config Config) (*Keyring, error) {
 // now returns the time in UTC and in microseconds, as both engines store it.
 func (k *Keyring) now() time.Time { return k.config.Now().UTC().Truncate(time.Microsecond) }
 
-// Reload makes the next key if it is due, deletes keys that are no longer needed, and opens the others. On
-// an error the keyring keeps the keys it has.
+// Reload makes the next key if it is due, deletes keys that are no longer needed, and loads the
+// others. If it returns an error, the keyring keeps the keys it has.
 func (k *Keyring) Reload(ctx context.Context) error {
 	for {
 		rows, err := k.load(ctx)
@@ -89,7 +90,7 @@ func (k *Keyring) Reload(ctx context.Context) error {
 			}
 			continue // this instance or another one inserted the row: load it
 		}
-		var opened []*Key
+		var keys []*Key
 		for i, row := range rows {
 			if k.expired(rows, i, now) {
 				err := k.change(ctx, audit.DeleteKey, row.Kid, func(tx *gorm.DB) *gorm.DB {
@@ -104,15 +105,15 @@ func (k *Keyring) Reload(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			opened = append(opened, key)
+			keys = append(keys, key)
 		}
-		k.keys.Store(&opened)
+		k.keys.Store(&keys)
 		return nil
 	}
 }
 
-// Run reloads the keys at the given interval until ctx is done, to pick up what other instances and
-// commands changed.
+// Run reloads the keys at the given interval until ctx is done, to pick up the changes of other
+// instances and of operators.
 func (k *Keyring) Run(ctx context.Context, interval time.Duration, log *slog.Logger) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -139,8 +140,8 @@ func (k *Keyring) JWKs() []JWK {
 	return keys
 }
 
-// Active returns the key that signs: the newest one whose time has come. If there is none, because it was
-// revoked, the earliest of the next keys signs before its time.
+// Active returns the key that signs: the newest one whose SignsFrom has passed. If there is none,
+// because it was revoked, Active returns the earliest of the next keys.
 func (k *Keyring) Active() *Key {
 	now := k.now()
 	var next *Key
@@ -156,8 +157,9 @@ func (k *Keyring) Active() *Key {
 	return next
 }
 
-// PublicKey returns the public key with this kid, or verify.ErrInvalidToken if there is none. It looks for an
-// unknown kid in the database at most once a second: another instance may just have made the key.
+// PublicKey returns the public key with this kid, or verify.ErrInvalidToken if there is none. If the kid
+// is unknown, another instance may just have made the key, so PublicKey queries the database, at
+// most once a second.
 func (k *Keyring) PublicKey(ctx context.Context, kid string) (crypto.PublicKey, error) {
 	if key, ok := k.find(kid); ok {
 		return key.Private.Public(), nil
@@ -166,9 +168,10 @@ func (k *Keyring) PublicKey(ctx context.Context, kid string) (crypto.PublicKey, 
 	defer k.lookUp.Unlock()
 	if now := k.now(); now.Sub(k.lookedUp).Abs() >= lookUpEvery {
 		k.lookedUp = now
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTimeout) // for all tokens that wait here
+		// Not canceled with ctx: other requests wait for the result, too.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTimeout)
 		defer cancel()
-		_ = k.Reload(ctx) // on an error the kid stays unknown and the token is refused; Run logs the error
+		_ = k.Reload(ctx) // best effort: Run logs errors
 	}
 	if key, ok := k.find(kid); ok {
 		return key.Private.Public(), nil

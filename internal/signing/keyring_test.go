@@ -32,12 +32,16 @@ var (
 	newYear = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-func open(t *testing.T, db *database.DB, algorithm signing.Algorithm, now func() time.Time, secrets ...secret.Secret) (*signing.Keyring, error) {
+func open(
+	t *testing.T, db *database.DB, algorithm signing.Algorithm, now func() time.Time, secrets ...secret.Secret,
+) (*signing.Keyring, error) {
 	t.Helper()
-	return signing.Open(t.Context(), signing.Config{DB: db, Secrets: secrets, Algorithm: algorithm, TokenLifetime: lifetime, Now: now})
+	return signing.Open(t.Context(), signing.Config{
+		DB: db, Secrets: secrets, Algorithm: algorithm, TokenLifetime: lifetime, Now: now,
+	})
 }
 
-// openRing opens the keyring under the given secrets, or else under current.
+// openRing opens the keyring under the given secrets, or under current if there are none.
 func openRing(t *testing.T, db *database.DB, now func() time.Time, secrets ...secret.Secret) *signing.Keyring {
 	t.Helper()
 	if secrets == nil {
@@ -57,7 +61,7 @@ func reload(t *testing.T, ring *signing.Keyring) {
 	}
 }
 
-// states are the states of the keys, the newest first.
+// states returns the states of the keys, the newest first.
 func states(t *testing.T, ring *signing.Keyring) []string {
 	t.Helper()
 	keys, err := ring.List(t.Context())
@@ -71,7 +75,8 @@ func states(t *testing.T, ring *signing.Keyring) []string {
 	return list
 }
 
-// A key is published a day before it signs, signs for ninety days, and stays until what it signed is over.
+// A key is published a day before it signs, signs for 90 days, and is deleted when its tokens have
+// expired.
 func TestLifeOfAKey(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		clock := clocktest.At(newYear)
@@ -101,10 +106,10 @@ func TestLifeOfAKey(t *testing.T) {
 		if _, err := tokens(ring, clock.Now).Verify(t.Context(), last); err != nil {
 			t.Errorf("the last token of the retired key: %v", err)
 		}
-		expect("while its tokens live", "active", "retired")
+		expect("while its tokens are valid", "active", "retired")
 		clock.Advance(2 * time.Minute)
-		expect("after that", "active")
-		clock.Advance(365 * 24 * time.Hour) // nobody was here
+		expect("after its tokens expired", "active")
+		clock.Advance(365 * 24 * time.Hour) // without a reload
 		expect("a year later", "next", "active")
 	})
 }
@@ -118,9 +123,9 @@ func issueAt(t *testing.T, ring *signing.Keyring, clock *clocktest.Clock) string
 	return text
 }
 
-// Two instances rotate under a verifier that keeps the published keys as long as it may. No token is refused,
-// by it or by either instance, at any moment.
-func TestRotationIsNotNoticed(t *testing.T) {
+// During a rotation no valid token is refused at any time: neither by the two instances, nor by a
+// verifier that caches the published keys as long as it may.
+func TestTokensStayValidDuringRotation(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		clock := clocktest.At(newYear)
 		db := databasetest.New(t, engine)
@@ -128,8 +133,11 @@ func TestRotationIsNotNoticed(t *testing.T) {
 		const reloadEvery, step = 20 * time.Second, 10 * time.Second
 		var cached []string
 		var fetched time.Time
-		var alive []string // tokens and when they were issued
-		var issued []time.Time
+		type issued struct {
+			token string
+			at    time.Time
+		}
+		var tokensSoFar []issued
 		kids := make(map[string]bool)
 		for tick := range 20 * 6 { // twenty minutes
 			if tick == 6 {
@@ -141,7 +149,7 @@ func TestRotationIsNotNoticed(t *testing.T) {
 				reload(t, []*signing.Keyring{one, other}[tick/2%2]) // they take turns
 			}
 			for _, ring := range []*signing.Keyring{one, other} {
-				alive, issued = append(alive, issueAt(t, ring, clock)), append(issued, clock.Now())
+				tokensSoFar = append(tokensSoFar, issued{issueAt(t, ring, clock), clock.Now()})
 			}
 			if clock.Now().Sub(fetched) >= signing.JWKSMaxAge {
 				cached, fetched = nil, clock.Now()
@@ -149,18 +157,18 @@ func TestRotationIsNotNoticed(t *testing.T) {
 					cached = append(cached, key.Kid)
 				}
 			}
-			for i, text := range alive {
-				if clock.Now().Sub(issued[i]) >= lifetime {
+			for _, issued := range tokensSoFar {
+				if clock.Now().Sub(issued.at) >= lifetime {
 					continue
 				}
-				kid := kidOf(t, text)
+				kid := kidOf(t, issued.token)
 				kids[kid] = true
 				if !slices.Contains(cached, kid) {
-					t.Fatalf("after %s a verifier meets a key it cannot have", time.Duration(tick)*step)
+					t.Fatalf("after %s the verifier does not have key %s", time.Duration(tick)*step, kid)
 				}
 				if tick%12 == 0 {
 					for _, ring := range []*signing.Keyring{one, other} {
-						if _, err := tokens(ring, clock.Now).Verify(t.Context(), text); err != nil {
+						if _, err := tokens(ring, clock.Now).Verify(t.Context(), issued.token); err != nil {
 							t.Fatalf("after %s: %v", time.Duration(tick)*step, err)
 						}
 					}
@@ -169,33 +177,33 @@ func TestRotationIsNotNoticed(t *testing.T) {
 			clock.Advance(step)
 		}
 		if len(kids) != 2 {
-			t.Errorf("%d keys signed", len(kids))
+			t.Errorf("%d keys signed, want 2", len(kids))
 		}
 	})
 }
 
-// Two operators who rotate at once bring one next key forward.
-func TestRotationsAtOnce(t *testing.T) {
+// Concurrent rotations make one next key.
+func TestConcurrentRotations(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
-		var all sync.WaitGroup
+		var rotations sync.WaitGroup
 		for range 4 {
 			ring := openRing(t, db, time.Now)
-			all.Go(func() {
+			rotations.Go(func() {
 				if _, err := ring.Rotate(t.Context()); err != nil {
 					t.Error(err)
 				}
 			})
 		}
-		all.Wait()
+		rotations.Wait()
 		if got := states(t, openRing(t, db, time.Now)); !slices.Equal(got, []string{"next", "active"}) {
 			t.Errorf("%v", got)
 		}
 	})
 }
 
-// What a revoked key signed is refused at once where it was revoked, and elsewhere after a reload; what the
-// new key signs is read elsewhere before that.
+// Tokens of a revoked key are refused immediately by the instance that revoked it, and after a
+// reload by other instances. These reload when they see a token of the new key.
 func TestRevokedKey(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		clock := clocktest.At(newYear)
@@ -203,7 +211,7 @@ func TestRevokedKey(t *testing.T) {
 		here, elsewhere := openRing(t, db, clock.Now), openRing(t, db, clock.Now)
 		stolen := issueAt(t, here, clock)
 		if err := here.Revoke(t.Context(), "nothing"); !errors.Is(err, signing.ErrNoSuchKey) {
-			t.Errorf("no such key: %v", err)
+			t.Errorf("an unknown key: %v", err)
 		}
 		if err := here.Revoke(t.Context(), kidOf(t, stolen)); err != nil {
 			t.Fatal(err)
@@ -222,8 +230,8 @@ func TestRevokedKey(t *testing.T) {
 	})
 }
 
-// With the active key revoked, the next one signs before its time rather than none.
-func TestNextKeyStandsIn(t *testing.T) {
+// If the active key is revoked, the next one signs earlier than planned.
+func TestNextKeyReplacesRevokedKey(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		clock := clocktest.At(newYear)
 		ring := openRing(t, databasetest.New(t, engine), clock.Now)
@@ -236,19 +244,20 @@ func TestNextKeyStandsIn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if kid := kidOf(t, issueAt(t, ring, clock)); kid != next {
-			t.Errorf("%s signs, not the next key %s", kid, next)
+			t.Errorf("key %s signs, want the next key %s", kid, next)
 		}
 	})
 }
 
-// A token that names an unknown key costs a query once a second, however many there are.
-func TestUnknownKeysAreLookedUpSeldom(t *testing.T) {
+// Tokens with an unknown kid cause at most one query a second.
+func TestQueriesForUnknownKeysAreLimited(t *testing.T) {
 	clock := clocktest.At(newYear)
 	db := databasetest.New(t, databasetest.SQLite)
 	ring := openRing(t, db, clock.Now)
 	foreign := issueAt(t, openRing(t, databasetest.New(t, databasetest.SQLite), clock.Now), clock)
 	queries := 0
-	if err := db.WithContext(t.Context()).Callback().Query().Before("gorm:query").Register("count", func(*gorm.DB) { queries++ }); err != nil {
+	callback := db.WithContext(t.Context()).Callback().Query().Before("gorm:query")
+	if err := callback.Register("count", func(*gorm.DB) { queries++ }); err != nil {
 		t.Fatal(err)
 	}
 	for range 50 {
@@ -257,31 +266,33 @@ func TestUnknownKeysAreLookedUpSeldom(t *testing.T) {
 		}
 	}
 	if queries != 1 {
-		t.Errorf("%d queries", queries)
+		t.Errorf("%d queries, want 1", queries)
 	}
 }
 
-// The secret is rotated without anybody's noticing: keys sealed under the previous one are sealed anew.
+// When the secret is rotated, tokens stay valid, and the keys are sealed again under the new
+// secret.
 func TestSecretIsRotated(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
 		before := issue(t, openRing(t, db, time.Now, current))
-		prepared := openRing(t, db, time.Now, current, another) // first every instance learns of the new one
+		prepared := openRing(t, db, time.Now, current, another)
 		rotated := openRing(t, db, time.Now, another, current)
-		for name, ring := range map[string]*signing.Keyring{"prepared": prepared, "rotated": rotated, "done": openRing(t, db, time.Now, another)} {
+		done := openRing(t, db, time.Now, another)
+		for name, ring := range map[string]*signing.Keyring{"prepared": prepared, "rotated": rotated, "done": done} {
 			reload(t, ring)
 			if _, err := tokens(ring, time.Now).Verify(t.Context(), before); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		if _, err := open(t, db, signing.ES256, time.Now, current); !errors.Is(err, signing.ErrSealed) {
-			t.Errorf("the previous secret still opens the keys: %v", err)
+			t.Errorf("the previous secret still decrypts the keys: %v", err)
 		}
 	})
 }
 
-// A running instance follows what happens in the database.
-func TestRunFollows(t *testing.T) {
+// A running instance picks up changes in the database.
+func TestRunReloads(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
 		running, operator := openRing(t, db, time.Now), openRing(t, db, time.Now)
@@ -291,7 +302,7 @@ func TestRunFollows(t *testing.T) {
 		}
 		for deadline := time.Now().Add(20 * time.Second); len(running.JWKs()) != 2; {
 			if time.Now().After(deadline) {
-				t.Fatal("it does not follow within 20 seconds")
+				t.Fatal("the new key was not loaded within 20 s")
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -313,7 +324,7 @@ func kidOf(t *testing.T, text string) string {
 	return header.Kid
 }
 
-// Every change to a key is on record once, by whichever instance.
+// Every change to a key is recorded once, even with several instances.
 func TestKeyEvents(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		clock, db := clocktest.At(newYear), databasetest.New(t, engine)
@@ -337,8 +348,10 @@ func TestKeyEvents(t *testing.T) {
 		if err := other.Revoke(t.Context(), next); !errors.Is(err, signing.ErrNoSuchKey) {
 			t.Error(err)
 		}
-		want := []string{"key-create kid " + first, "key-create kid " + next, "key-advance kid " + next, "key-delete kid " + first,
-			"key-revoke kid " + next, "key-create kid " + ring.JWKs()[0].Kid}
+		want := []string{
+			"key-create kid " + first, "key-create kid " + next, "key-advance kid " + next,
+			"key-delete kid " + first, "key-revoke kid " + next, "key-create kid " + ring.JWKs()[0].Kid,
+		}
 		var got []string
 		err := audit.Read(t.Context(), db, audit.Filter{}, func(event audit.Event) error {
 			if event.Outcome != audit.Success {

@@ -20,7 +20,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/secret"
 )
 
-// Algorithm is a signature algorithm for access tokens (RFC 7518, section 3.1; RFC 8037, section 3.1).
+// Algorithm is a signature algorithm for access tokens (RFC 7518, section 3.1; RFC 8037, section
+// 3.1).
 type Algorithm string
 
 // The supported algorithms.
@@ -32,25 +33,26 @@ const (
 // Algorithms lists every Algorithm, the default first.
 var Algorithms = []Algorithm{ES256, EdDSA}
 
-// ErrSealed is returned when a stored key cannot be decrypted: it was sealed under another secret, or
-// changed.
+// ErrSealed is returned if a stored key cannot be decrypted, because it was sealed under another
+// secret or changed.
 var ErrSealed = errors.New("the signing keys in the database were sealed with another secret")
 
-// StoredKey is a row of the table signing_keys: the private half of a key pair, sealed with AES-256-GCM
-// under a key derived from the secret. The row's kid is the additional data, so rows cannot be swapped.
+// StoredKey is a row of the table signing_keys: the private half of a key pair, sealed with
+// AES-256-GCM under a key derived from the secret. The row's kid is the additional data, so rows
+// cannot be swapped.
 type StoredKey struct {
-	Generation int64 `gorm:"primaryKey;autoIncrement:false"` // 1, 2, 3 …: two instances cannot both make the next one
+	Generation int64 `gorm:"primaryKey;autoIncrement:false"` // 1, 2, 3 …; only one instance can insert the next
 	Kid        string
 	Algorithm  Algorithm
 	Sealed     []byte    // nonce ‖ ciphertext of the PKCS #8 private key
-	CreatedAt  time.Time `gorm:"autoCreateTime:false"` // published from then on
-	SignsFrom  time.Time // until the next key of the algorithm does
+	CreatedAt  time.Time `gorm:"autoCreateTime:false"` // the key is published from then on
+	SignsFrom  time.Time // the key signs from then on, until the next key of its algorithm does
 }
 
 // TableName returns the table's name.
 func (StoredKey) TableName() string { return "signing_keys" }
 
-// Key is an opened key pair.
+// Key is a decrypted key pair.
 type Key struct {
 	Kid       string // RFC 7638 thumbprint
 	Algorithm Algorithm
@@ -65,8 +67,8 @@ func (k *Key) SignatureAlgorithm() jwa.SignatureAlgorithm {
 	return jwa.SignatureAlgorithm(k.Algorithm)
 }
 
-// JWK is a public key as a JSON Web Key (RFC 7517). X and Y are base64url coordinates; Y is empty for
-// Ed25519.
+// JWK is a public key as a JSON Web Key (RFC 7517). X and Y are base64url coordinates; Y is empty
+// for Ed25519.
 type JWK struct{ Kty, Crv, X, Y, Kid, Alg string }
 
 func generate(algorithm Algorithm, aead cipher.AEAD) (StoredKey, error) {
@@ -153,7 +155,8 @@ func seal(aead cipher.AEAD, plain []byte, kid string) []byte {
 	return aead.Seal(nonce, nonce, plain, []byte(kid))
 }
 
-// unseal decrypts a stored key with the first of aeads that can, and returns the index of that one.
+// unseal decrypts a stored key with the first of aeads that can, and returns the index of that
+// aead.
 func unseal(row StoredKey, aeads []cipher.AEAD) (plain []byte, by int, err error) {
 	for by, aead := range aeads {
 		if len(row.Sealed) < aead.NonceSize() {

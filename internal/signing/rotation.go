@@ -16,21 +16,23 @@ import (
 const (
 	// RotateEvery is how long a key signs before the next one does.
 	RotateEvery = 90 * 24 * time.Hour
-	// PublishBefore is how long before that the next key is published, for verifiers that cache keys for long.
+	// PublishBefore is how long before that the next key is published. It is for verifiers that cache
+	// keys longer than JWKSMaxAge.
 	PublishBefore = 24 * time.Hour
-	// RotateAfter is how long a key that an operator asked for is published before it signs. It is longer
-	// than JWKSMaxAge, so a verifier that respects JWKSMaxAge never meets a key that it cannot know.
+	// RotateAfter is how long the next key is published before it signs if an operator rotates the
+	// keys. It is longer than JWKSMaxAge, so a verifier that respects JWKSMaxAge always has the key in
+	// time.
 	RotateAfter = 10 * time.Minute
 	// JWKSMaxAge is how long verifiers may cache the published keys.
 	JWKSMaxAge = 5 * time.Minute
-	// clockSkew is how much later than the last token's expiry a key is deleted, as clocks differ.
+	// clockSkew is how long a key is kept after its last token expired, because clocks differ.
 	clockSkew = time.Minute
 )
 
-// ErrNoSuchKey is returned when no stored key has the given kid.
+// ErrNoSuchKey is returned if no stored key has the given kid.
 var ErrNoSuchKey = errors.New("there is no such signing key")
 
-// State is where a key is in its life.
+// State is the state of a key.
 type State string
 
 // The states.
@@ -67,13 +69,16 @@ func (k *Keyring) List(ctx context.Context) ([]KeyInfo, error) {
 		case row.SignsFrom.After(k.now()):
 			state = Next
 		}
-		keys[i] = KeyInfo{Kid: row.Kid, Algorithm: row.Algorithm, State: state, CreatedAt: row.CreatedAt, SignsFrom: row.SignsFrom}
+		keys[i] = KeyInfo{
+			Kid: row.Kid, Algorithm: row.Algorithm, State: state,
+			CreatedAt: row.CreatedAt, SignsFrom: row.SignsFrom,
+		}
 	}
 	return keys, nil
 }
 
-// Rotate publishes a next key now, which signs RotateAfter from now, and returns its kid. If there is a
-// next key already, that one is brought forward.
+// Rotate publishes the next key now, makes it sign RotateAfter from now, and returns its kid. If
+// the next key is published already, Rotate only makes it sign earlier.
 func (k *Keyring) Rotate(ctx context.Context) (string, error) {
 	rows, err := k.load(ctx)
 	if err != nil {
@@ -89,13 +94,14 @@ func (k *Keyring) Rotate(ctx context.Context) (string, error) {
 	}
 	kid, err := k.insert(ctx, rows, signsFrom)
 	if kid == "" && err == nil {
-		return k.Rotate(ctx) // another instance was first: bring its key forward
+		return k.Rotate(ctx) // another instance was first: use its key
 	}
 	return kid, err
 }
 
-// Revoke deletes a key. An instance refuses the tokens it signed as soon as it has reloaded its keys. If
-// no other key is left, a new one is made. It returns ErrNoSuchKey if there is no key with this kid.
+// Revoke deletes a key. Other instances refuse the tokens that it signed once they have reloaded
+// their keys. If no other key is left, Revoke makes a new one. It returns ErrNoSuchKey if there is
+// no key with this kid.
 func (k *Keyring) Revoke(ctx context.Context, kid string) error {
 	revoked := false
 	err := k.change(ctx, audit.RevokeKey, kid, func(tx *gorm.DB) *gorm.DB {
@@ -121,7 +127,7 @@ func (k *Keyring) newest(rows []StoredKey) *StoredKey {
 	return &rows[i]
 }
 
-// due reports whether the next key has to be made now, and from when it signs.
+// due reports whether the next key has to be made now, and returns when it starts to sign.
 func (k *Keyring) due(rows []StoredKey, now time.Time) (signsFrom time.Time, due bool) {
 	newest := k.newest(rows)
 	if newest == nil {
@@ -131,16 +137,16 @@ func (k *Keyring) due(rows []StoredKey, now time.Time) (signsFrom time.Time, due
 	return now.Add(PublishBefore), !now.Before(publish)
 }
 
-// expired reports whether every token that the i-th key signed has expired. A key signs until the next key
-// of its algorithm does. The last key of an algorithm that is no longer configured has no next key; it
-// expires when it would have had one.
+// expired reports whether every token that the i-th key signed has expired. A key signs until the
+// next key of its algorithm does. The last key of an algorithm that is no longer configured has no
+// next key. It counts as signing for RotateEvery.
 func (k *Keyring) expired(rows []StoredKey, i int, now time.Time) bool {
 	row := rows[i]
 	if newest := k.newest(rows); newest != nil && newest.Kid == row.Kid {
 		return false
 	}
 	until := row.SignsFrom.Add(RotateEvery)
-	for _, later := range rows[:i] { // newest first: the last one in this loop is the next in line
+	for _, later := range rows[:i] { // the newest first, so the last match is the next key
 		if later.Algorithm == row.Algorithm {
 			until = later.SignsFrom
 		}
@@ -148,8 +154,8 @@ func (k *Keyring) expired(rows []StoredKey, i int, now time.Time) bool {
 	return now.After(until.Add(k.config.TokenLifetime + clockSkew))
 }
 
-// insert stores a new key as the next generation. It returns the key's kid, or "" if another instance was
-// first.
+// insert stores a new key as the next generation. It returns the key's kid, or "" if another
+// instance was first.
 func (k *Keyring) insert(ctx context.Context, rows []StoredKey, signsFrom time.Time) (string, error) {
 	row, err := generate(k.config.Algorithm, k.aeads[0])
 	if err != nil {
@@ -171,7 +177,7 @@ func (k *Keyring) insert(ctx context.Context, rows []StoredKey, signsFrom time.T
 	return row.Kid, nil
 }
 
-// change makes a change to a key and records it, if there was something to change.
+// change runs a statement that changes a key, and records an event if it changed a row.
 func (k *Keyring) change(ctx context.Context, kind audit.Kind, kid string, change func(tx *gorm.DB) *gorm.DB) error {
 	err := k.db.Transaction(ctx, func(tx *gorm.DB) error {
 		changed := change(tx)
@@ -186,8 +192,8 @@ func (k *Keyring) change(ctx context.Context, kind audit.Kind, kid string, chang
 	return nil
 }
 
-// reseal seals keys of a previous secret under the current one. The condition on the old ciphertext lets
-// only one of several instances do it.
+// reseal encrypts the keys that were sealed under a previous secret with the current one. Because
+// of the condition on the old ciphertext, only one of several instances changes a row.
 func (k *Keyring) reseal(ctx context.Context) error {
 	rows, err := k.load(ctx)
 	if err != nil {

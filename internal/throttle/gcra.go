@@ -2,9 +2,9 @@ package throttle
 
 // The generic cell rate algorithm (GCRA), as a pure function. Times are in microseconds.
 //
-// A budget is one number, its theoretical arrival time (TAT): when it will be full again. An attempt moves
-// the TAT on by one emission interval. It is refused if the TAT is already further ahead of now than the
-// burst tolerance allows.
+// A budget is one number, its theoretical arrival time (TAT): when it will be full again. Each
+// attempt adds one emission interval to the TAT. An attempt is refused if the TAT is further ahead
+// of now than the burst tolerance.
 
 // gcra is the algorithm for one limit.
 type gcra struct {
@@ -17,8 +17,8 @@ func newGCRA(limit Limit) gcra {
 	return gcra{interval: interval, tolerance: interval * int64(limit.Burst-1)}
 }
 
-// attempt returns the TAT after an attempt at now, or how long to wait until one would be allowed. A budget
-// that was never used has the TAT 0.
+// attempt returns the TAT after an attempt at now. If the attempt is refused, it returns how long
+// to wait until one is allowed. The TAT of a new budget is 0.
 func (g gcra) attempt(tat, now int64) (next, wait int64) {
 	if wait := g.wait(tat, now); wait > 0 {
 		return tat, wait
@@ -29,7 +29,7 @@ func (g gcra) attempt(tat, now int64) (next, wait int64) {
 // wait returns how long it takes until an attempt is allowed, 0 if one is allowed now.
 func (g gcra) wait(tat, now int64) int64 { return max(0, tat-g.tolerance-now) }
 
-// refund returns how much to take off the TAT again for an attempt that moved it on from base. From base on,
-// the budget would have been full without the attempt, and a full budget does not refill: so the time since
-// then is not given back, and nobody gains by an attempt and a refund.
+// refund returns how much to subtract from the TAT for an attempt that moved it on from base.
+// Without the attempt the budget would have been full since base, and a full budget does not
+// refill. So the time since base is not refunded: an attempt and its refund never gain anything.
 func (g gcra) refund(base, now int64) int64 { return max(0, g.interval-max(0, now-base)) }

@@ -8,106 +8,106 @@ import (
 // inFlight counts the reservations of this process that have not ended, by budget.
 type inFlight struct {
 	mu      sync.Mutex
-	budgets map[string]*holders
+	budgets map[string]*counts
 	changed chan struct{} // closed when a reservation ends
 }
 
-type holders struct {
-	users   int // attempts that use this entry, including reservations
-	held    int // reservations
-	refunds int // so far
+type counts struct {
+	attempts     int // of this process that are in flight, including reservations
+	reservations int
+	refunds      int // so far
 
 	refusal spentBudget // the latest one
 	after   int         // number of refunds before it
 }
 
 func newInFlight() inFlight {
-	return inFlight{budgets: make(map[string]*holders), changed: make(chan struct{})}
+	return inFlight{budgets: make(map[string]*counts), changed: make(chan struct{})}
 }
 
-// enter keeps the counts of budgets until leave or settle.
-func (h *inFlight) enter(budgets []budget) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// enter starts to count for an attempt, until leave or settle.
+func (f *inFlight) enter(budgets []budget) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, b := range budgets {
-		if h.budgets[string(b.key)] == nil {
-			h.budgets[string(b.key)] = &holders{}
+		if f.budgets[string(b.key)] == nil {
+			f.budgets[string(b.key)] = &counts{}
 		}
-		h.budgets[string(b.key)].users++
+		f.budgets[string(b.key)].attempts++
 	}
 }
 
-func (h *inFlight) leave(budgets []budget) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.forget(budgets)
+func (f *inFlight) leave(budgets []budget) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forget(budgets)
 }
 
-func (h *inFlight) forget(budgets []budget) {
+func (f *inFlight) forget(budgets []budget) {
 	for _, b := range budgets {
-		if of := h.budgets[string(b.key)]; of.users > 1 {
-			of.users--
+		if of := f.budgets[string(b.key)]; of.attempts > 1 {
+			of.attempts--
 		} else {
-			delete(h.budgets, string(b.key))
+			delete(f.budgets, string(b.key))
 		}
 	}
 }
 
-// hold turns an attempt, after enter, into a reservation.
-func (h *inFlight) hold(budgets []budget) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// reserve turns an attempt into a reservation, after enter.
+func (f *inFlight) reserve(budgets []budget) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, b := range budgets {
-		h.budgets[string(b.key)].held++
+		f.budgets[string(b.key)].reservations++
 	}
 }
 
 // settle ends a reservation.
-func (h *inFlight) settle(budgets []budget, refunded bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (f *inFlight) settle(budgets []budget, refunded bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, b := range budgets {
-		of := h.budgets[string(b.key)]
-		of.held--
+		of := f.budgets[string(b.key)]
+		of.reservations--
 		if refunded {
 			of.refunds++
 		}
 	}
-	h.forget(budgets)
-	close(h.changed)
-	h.changed = make(chan struct{})
+	f.forget(budgets)
+	close(f.changed)
+	f.changed = make(chan struct{})
 }
 
 // refunds returns the number of refunds to each budget.
-func (h *inFlight) refunds(budgets []budget) map[string]int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (f *inFlight) refunds(budgets []budget) map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	counts := make(map[string]int, len(budgets))
 	for _, b := range budgets {
-		counts[string(b.key)] = h.budgets[string(b.key)].refunds
+		counts[string(b.key)] = f.budgets[string(b.key)].refunds
 	}
 	return counts
 }
 
-// refuse records a refusal by the database. seen is the result of refunds before the query: the database may not have
-// seen a refund that came in between.
-func (h *inFlight) refuse(refused *refusal, seen map[string]int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// refuse records a refusal by the database. seen is the result of refunds before the query: the
+// database may not have seen a later refund.
+func (f *inFlight) refuse(refused *refusal, seen map[string]int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for i, b := range refused.budgets {
-		of := h.budgets[string(b.key)]
+		of := f.budgets[string(b.key)]
 		of.refusal, of.after = remembering(refused.free[i], refused.at), seen[string(b.key)]
 	}
 }
 
-// refused returns the refusal that the database would repeat, or nil if anything was refunded since. So when several
-// attempts wait for one refund, the database is not queried for each of them.
-func (h *inFlight) refused(budgets []budget, now int64) *refusal {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// refused returns the refusal that the database would repeat, or nil if anything was refunded
+// since. So if several attempts wait for a refund, not all of them query the database.
+func (f *inFlight) refused(budgets []budget, now int64) *refusal {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	again := &refusal{at: now}
 	for _, b := range budgets {
-		if of := h.budgets[string(b.key)]; b.marker == nil && of.after == of.refunds && now < of.refusal.until {
+		if of := f.budgets[string(b.key)]; b.marker == nil && of.after == of.refunds && now < of.refusal.until {
 			again.budgets, again.free = append(again.budgets, b), append(again.free, of.refusal.free)
 		}
 	}
@@ -117,30 +117,31 @@ func (h *inFlight) refused(budgets []budget, now int64) *refusal {
 	return again
 }
 
-// none reports whether no reservation of a budget is in flight in this process.
-func (h *inFlight) none(b budget) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	of := h.budgets[string(b.key)]
-	return of == nil || of.held == 0
+// none reports whether this process has no reservation of a budget in flight.
+func (f *inFlight) none(b budget) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	of := f.budgets[string(b.key)]
+	return of == nil || of.reservations == 0
 }
 
-// wait waits for a refund that is not among those seen. It returns true when one of the spent budgets was refunded,
-// and false when one of them has no reservation left that could be refunded, or when ctx is done.
-func (h *inFlight) wait(ctx context.Context, spent []budget, seen map[string]int) bool {
+// wait waits for a refund that is not among those seen. It returns true if one of the spent budgets
+// was refunded, and false if one of them has no reservation left that could be refunded, or if ctx
+// is done.
+func (f *inFlight) wait(ctx context.Context, spent []budget, seen map[string]int) bool {
 	for {
-		h.mu.Lock()
+		f.mu.Lock()
 		refunded, hopeless := false, false
 		for _, b := range spent {
-			of := h.budgets[string(b.key)]
+			of := f.budgets[string(b.key)]
 			if of.refunds != seen[string(b.key)] {
 				refunded = true
-			} else if of.held == 0 {
+			} else if of.reservations == 0 {
 				hopeless = true
 			}
 		}
-		changed := h.changed
-		h.mu.Unlock()
+		changed := f.changed
+		f.mu.Unlock()
 		if refunded || hopeless {
 			return refunded && !hopeless
 		}

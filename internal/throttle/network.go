@@ -2,11 +2,11 @@ package throttle
 
 import "net/netip"
 
-// Network is the network that a client's address belongs to, as far as one person commonly has it: an IPv4
-// address by itself, also where it is written as IPv6, and the /64 of an IPv6 address (RFC 6177). All texts that
-// are no address share one network, the empty text.
-func Network(address string) string {
-	parsed, err := netip.ParseAddr(address)
+// Network returns the network of an IP address that usually belongs to one person: the single
+// address for IPv4, even if written as IPv6, and the /64 for IPv6 (RFC 6177). It returns the empty
+// text for anything that is not an IP address.
+func Network(ip string) string {
+	parsed, err := netip.ParseAddr(ip)
 	if err != nil {
 		return ""
 	}

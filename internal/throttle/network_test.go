@@ -7,7 +7,7 @@ import (
 )
 
 func TestNetwork(t *testing.T) {
-	for address, want := range map[string]string{
+	for ip, want := range map[string]string{
 		"192.0.2.7":                "192.0.2.7/32",
 		"::ffff:192.0.2.7":         "192.0.2.7/32",
 		"::ffff:c000:207":          "192.0.2.7/32",
@@ -23,8 +23,8 @@ func TestNetwork(t *testing.T) {
 		"192.0.2.7/32":             "",
 		"2001:db8:1:2:3:4:5:6:7:8": "",
 	} {
-		if got := throttle.Network(address); got != want {
-			t.Errorf("%q is of %q, want %q", address, got, want)
+		if got := throttle.Network(ip); got != want {
+			t.Errorf("%q: got %q, want %q", ip, got, want)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// budget is a row of the table throttle, and what a charge wants from it.
+// budget identifies a row of the table throttle, and how a charge counts against it.
 type budget struct {
 	key    []byte
 	gcra   gcra
@@ -44,7 +44,7 @@ type refusal struct {
 	free    []int64
 }
 
-var errRefused = errors.New("refused") // rolls back
+var errRefused = errors.New("refused") // rolls the transaction back
 
 // taken is what a reservation took from one row.
 type taken struct {
@@ -53,7 +53,7 @@ type taken struct {
 	base int64 // the row's TAT without this reservation
 }
 
-// reserve takes from every budget or, if one of them is spent, from none.
+// reserve charges every budget or, if one of them is spent, none.
 func (t *Throttle) reserve(ctx context.Context, budgets []budget) (*Reservation, *refusal, error) {
 	now := t.now()
 	refused := &refusal{at: now}
@@ -91,11 +91,12 @@ func (t *Throttle) reserve(ctx context.Context, budgets []budget) (*Reservation,
 	return reservation, nil, nil
 }
 
-// take makes one attempt on a row. It returns 0, or how long to wait if the attempt is refused. The first
-// statement is gcra.attempt in SQL, so that concurrent attempts are decided one after another.
+// take makes one attempt on a row. It returns 0 or, if the attempt is refused, how long to wait.
+// The first statement is gcra.attempt in SQL, so that concurrent attempts are decided one after
+// another.
 func (r *Reservation) take(tx *gorm.DB, key []byte, g gcra, now int64) (wait int64, err error) {
 	var tat []int64
-	// The key is not the first value of the list: GORM would expand its bytes there.
+	// The key must not be the first value of the list: GORM would expand its bytes.
 	err = tx.Raw(`
 		INSERT INTO throttle (tat, key) VALUES (?, ?)
 		ON CONFLICT (key) DO UPDATE
@@ -119,7 +120,8 @@ func (r *Reservation) take(tx *gorm.DB, key []byte, g gcra, now int64) (wait int
 	return g.wait(tat[0], now), nil
 }
 
-// Reservation is an attempt that was paid for and whose outcome is open. It is not safe for concurrent use.
+// Reservation is an attempt that was charged and may be refunded. It is not safe for concurrent
+// use.
 type Reservation struct {
 	throttle *Throttle
 	budgets  []budget
@@ -127,16 +129,16 @@ type Reservation struct {
 	refunded bool
 }
 
-// Refund gives back, in the caller's transaction, what the reservation took, less what has refilled since. It
-// locks the rows in the order of Reserve's charges.
+// Refund returns to the budgets, in the caller's transaction, what the reservation took, minus what
+// has refilled since. It locks the rows in the order of Reserve's charges.
 func (r *Reservation) Refund(tx *gorm.DB) error {
 	now := r.throttle.now()
 	for _, t := range r.taken {
-		back := t.gcra.refund(t.base, now)
-		if back == 0 {
+		refund := t.gcra.refund(t.base, now)
+		if refund == 0 {
 			continue
 		}
-		if err := tx.Exec("UPDATE throttle SET tat = tat - ? WHERE key = ?", back, t.key).Error; err != nil {
+		if err := tx.Exec("UPDATE throttle SET tat = tat - ? WHERE key = ?", refund, t.key).Error; err != nil {
 			return fmt.Errorf("refund: %w", err)
 		}
 	}
@@ -144,8 +146,8 @@ func (r *Reservation) Refund(tx *gorm.DB) error {
 	return nil
 }
 
-// End ends the reservation: attempts that wait for its outcome learn whether there was a refund. Call it
-// exactly once, after the transaction of the refund.
+// End ends the reservation, and wakes the attempts that wait for a refund. Call it exactly once,
+// after the transaction of the refund.
 func (r *Reservation) End() {
 	r.throttle.inFlight.settle(r.budgets, r.refunded)
 }

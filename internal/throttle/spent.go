@@ -6,20 +6,25 @@ import (
 )
 
 const (
-	// remembered is how long a refusal is repeated without a query. After that, another instance may have refunded it.
+	// remembered is how long a refusal is repeated without a query. It is short, because another
+	// instance may refund the budget.
 	remembered = time.Second
-	// mostRemembered limits the memory. Further budgets are queried for each attempt.
+	// mostRemembered limits the memory. Attempts on further budgets query the database.
 	mostRemembered = 10_000
 )
 
-// spent remembers budgets that the database has just reported as spent and that no attempt in flight can refund, so
-// that a flood of attempts does not reach the database. Times are in microseconds.
+// spent remembers budgets that the database has just reported as spent and that no attempt in
+// flight can refund, so that a flood of attempts does not reach the database. Times are in
+// microseconds.
 type spent struct {
 	mu      sync.Mutex
 	budgets map[string]spentBudget
 }
 
-type spentBudget struct{ free, until int64 } // when the budget is available again; when to query the database again
+type spentBudget struct {
+	free  int64 // when the budget allows an attempt again
+	until int64 // when to query the database again
+}
 
 func remembering(free, now int64) spentBudget {
 	return spentBudget{free: free, until: min(free, now+remembered.Microseconds())}
@@ -46,8 +51,9 @@ func (s *spent) forget(key []byte) {
 	delete(s.budgets, string(key))
 }
 
-// wait returns how long until all remembered budgets are available again, or 0 if none is remembered. It ignores
-// budgets of distinct attempts: they may admit an attempt that they have counted already, so the database decides.
+// wait returns how long it takes until all remembered budgets allow an attempt again, or 0 if none
+// is remembered. It ignores budgets of distinct attempts, as only the database knows which attempts
+// they have counted already.
 func (s *spent) wait(budgets []budget, now int64) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,15 +1,17 @@
-// Package throttle limits how often something may be tried, with the generic cell rate algorithm (GCRA, ATM
-// Forum Traffic Management 4.1, section 4.4.2): a budget of Burst attempts that refills evenly over Per.
+// Package throttle limits how often something may be tried, with the generic cell rate algorithm
+// (GCRA, ATM Forum Traffic Management 4.1, section 4.4.2): a budget of Burst attempts that refills
+// evenly over Per.
 //
-// A budget is one number in the database. One conditional statement takes from it, so however many attempts
-// run in parallel, on however many instances, no more pass than the budget allows, and a restart forgets
-// nothing. The database contains only an HMAC of the subject of a budget.
+// A budget is one number in the database. One conditional statement charges an attempt to it. So no
+// more attempts pass than the budget allows, no matter how many run in parallel on how many
+// instances, and a restart forgets nothing. The database contains only an HMAC of a budget's
+// subject.
 //
-// An attempt is paid for before its outcome is known, and refunded if it turns out to be legitimate. So an
-// attempt that finds its budget taken by attempts that are still in flight waits for their outcome:
-// legitimate attempts in parallel do not count against each other. It waits for attempts of this process
-// only; those in flight on another instance count as spent. A refusal is remembered for a second, so that a
-// flood of attempts does not reach the database.
+// An attempt is charged before its outcome is known, and refunded if it turns out to be legitimate.
+// If a budget is spent only because of attempts in flight, further attempts wait for their outcome,
+// so parallel legitimate attempts do not throttle each other. An attempt waits only for attempts of
+// the same process: those in flight on another instance count as spent. A refusal is remembered for
+// a second, so that a flood of attempts does not reach the database.
 package throttle
 
 import (
@@ -32,7 +34,8 @@ type Limit struct {
 	Name  string        // distinguishes its subjects from those of other limits
 	Burst int           // attempts that a full budget allows at once
 	Per   time.Duration // in which a spent budget refills; at least Burst microseconds
-	// Always makes the limit apply even if the throttle is off: it protects the server, not accounts.
+	// Always makes the limit apply even if the throttle is off. It is for limits that protect the
+	// server, not accounts.
 	Always bool
 }
 
@@ -46,7 +49,7 @@ type Charge struct {
 
 // ThrottledError is returned when a budget is spent.
 type ThrottledError struct {
-	RetryAfter time.Duration // until there is budget again, if nobody else takes it; more than 0
+	RetryAfter time.Duration // until an attempt is allowed, if there are no others meanwhile; more than 0
 }
 
 func (e *ThrottledError) Error() string {
@@ -56,7 +59,7 @@ func (e *ThrottledError) Error() string {
 // Config configures a Throttle.
 type Config struct {
 	DB     *database.DB
-	Secret secret.Secret // budgets are only found again under the same secret
+	Secret secret.Secret // a new secret makes all budgets full
 	Now    func() time.Time
 	Off    bool // only limits with Always apply
 }
@@ -67,7 +70,7 @@ type Throttle struct {
 	key      []byte
 	clock    func() time.Time
 	off      bool
-	turns    [64]chan struct{} // by the first charge; see Reserve
+	turns    [64]chan struct{} // selected by the first charge; see Reserve
 	inFlight inFlight
 	spent    spent
 }
@@ -87,8 +90,8 @@ func New(config Config) *Throttle {
 // now returns the time in microseconds since 1970, which both engines store exactly.
 func (t *Throttle) now() int64 { return t.clock().UnixMicro() }
 
-// Pseudonym returns an HMAC-SHA256 of the parts under the throttle's key. The same text split differently has
-// a different pseudonym.
+// Pseudonym returns an HMAC-SHA256 of the parts under the throttle's key. The same text split into
+// other parts has another pseudonym.
 func (t *Throttle) Pseudonym(parts ...string) []byte {
 	mac := hmac.New(sha256.New, t.key)
 	for _, part := range parts {
@@ -98,13 +101,13 @@ func (t *Throttle) Pseudonym(parts ...string) []byte {
 	return mac.Sum(nil)
 }
 
-// Reserve pays for one attempt with all of charges, at least one, or with none. The caller must call
-// [Reservation.End]. If a budget is spent, Reserve returns *ThrottledError with the longest wait, and the
-// attempt costs nothing.
+// Reserve charges one attempt to the budgets of all charges. The caller must call
+// [Reservation.End]. If a budget is spent, Reserve charges none of them and returns *ThrottledError
+// with the longest wait.
 //
-// Charges of several limits must have the same order everywhere: their rows are locked in that order. The
-// widest comes first: attempts that share it take turns, so that a refused attempt sees the attempts in
-// flight that hold the budget.
+// The charges must have the same order everywhere, because their rows are locked in that order. The
+// charge that is shared by the most attempts comes first: attempts with the same first charge take
+// turns, so that a refused attempt sees all attempts in flight that have charged its budget.
 func (t *Throttle) Reserve(ctx context.Context, charges ...Charge) (*Reservation, error) {
 	if t.off {
 		charges = slices.DeleteFunc(slices.Clone(charges), func(c Charge) bool { return !c.Limit.Always })
@@ -126,14 +129,16 @@ func (t *Throttle) Reserve(ctx context.Context, charges ...Charge) (*Reservation
 		case !t.inFlight.wait(ctx, refused.budgets, seen):
 			t.inFlight.leave(budgets)
 			if ctx.Err() != nil {
-				return nil, fmt.Errorf("reserve: %w: %w", database.ErrUnavailable, ctx.Err()) // the outcome is not known yet
+				// A refund might still have come.
+				return nil, fmt.Errorf("reserve: %w: %w", database.ErrUnavailable, ctx.Err())
 			}
 			return nil, &ThrottledError{RetryAfter: t.learn(refused)}
 		}
 	}
 }
 
-// inTurn reserves once. The reservation counts as in flight before the next attempt can be refused because of it.
+// inTurn tries to reserve once, when it is the attempt's turn. A reservation counts as in flight
+// before the turn ends, and so before another attempt can be refused because of it.
 func (t *Throttle) inTurn(ctx context.Context, budgets []budget) (*Reservation, *refusal, error) {
 	turn := t.turns[int(budgets[0].key[0])%len(t.turns)]
 	select {
@@ -151,7 +156,7 @@ func (t *Throttle) inTurn(ctx context.Context, budgets []budget) (*Reservation, 
 	seen := t.inFlight.refunds(budgets)
 	reservation, refused, err := t.reserve(ctx, budgets)
 	if reservation != nil {
-		t.inFlight.hold(budgets)
+		t.inFlight.reserve(budgets)
 	}
 	if refused != nil {
 		t.inFlight.refuse(refused, seen)
@@ -178,8 +183,11 @@ func (t *Throttle) Clear(tx *gorm.DB, limit Limit, subject string) error {
 	return tx.Exec("DELETE FROM throttle WHERE key = ?", key).Error
 }
 
-// Purge deletes up to most rows of budgets that are full again, in the caller's transaction, and returns how many.
-func (t *Throttle) Purge(tx *gorm.DB, most int) (int64, error) {
-	deletion := tx.Exec("DELETE FROM throttle WHERE key IN (SELECT key FROM throttle WHERE tat <= ? LIMIT ?)", t.now(), most)
+// Purge deletes up to limit rows of budgets that are full again, in the caller's transaction. It
+// returns how many it deleted.
+func (t *Throttle) Purge(tx *gorm.DB, limit int) (int64, error) {
+	deletion := tx.Exec(`
+		DELETE FROM throttle WHERE key IN (
+			SELECT key FROM throttle WHERE tat <= ? LIMIT ?)`, t.now(), limit)
 	return deletion.RowsAffected, deletion.Error
 }

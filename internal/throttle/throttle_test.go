@@ -27,7 +27,7 @@ var (
 	wide       = throttle.Limit{Name: "wide", Burst: 30, Per: time.Minute}
 )
 
-// kit is a throttle over a database of its own, with a clock that stands until it is moved.
+// kit is a throttle with its own database, and a clock that only advance moves.
 type kit struct {
 	*throttle.Throttle
 	db    *database.DB
@@ -42,7 +42,7 @@ func newKit(t *testing.T, engine databasetest.Engine) *kit {
 	return k.open(t)
 }
 
-// open is the kit as another instance has it.
+// open returns another instance that shares the database and the clock.
 func (k *kit) open(t *testing.T) *kit {
 	t.Helper()
 	db, err := database.Open(t.Context(), k.url)
@@ -51,7 +51,8 @@ func (k *kit) open(t *testing.T) *kit {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	now := func() time.Time { return time.UnixMicro(k.clock.Load()) }
-	return &kit{Throttle: throttle.New(throttle.Config{DB: db, Secret: testSecret, Now: now}), db: db, url: k.url, clock: k.clock}
+	instance := throttle.New(throttle.Config{DB: db, Secret: testSecret, Now: now})
+	return &kit{Throttle: instance, db: db, url: k.url, clock: k.clock}
 }
 
 func (k *kit) advance(d time.Duration) { k.clock.Add(d.Microseconds()) }
@@ -60,7 +61,7 @@ func charge(limit throttle.Limit, subject string) throttle.Charge {
 	return throttle.Charge{Limit: limit, Subject: subject}
 }
 
-// pass makes n attempts that must pass, and leaves them in flight.
+// pass makes n attempts, which must pass, and leaves them in flight.
 func (k *kit) pass(t *testing.T, n int, charges ...throttle.Charge) (last *throttle.Reservation) {
 	t.Helper()
 	for i := range n {
@@ -73,7 +74,7 @@ func (k *kit) pass(t *testing.T, n int, charges ...throttle.Charge) (last *throt
 	return last
 }
 
-// spend makes n attempts that must pass, and keeps them.
+// spend makes n attempts, which must pass, and ends them without a refund.
 func (k *kit) spend(t *testing.T, n int, charges ...throttle.Charge) {
 	t.Helper()
 	for range n {
@@ -81,7 +82,7 @@ func (k *kit) spend(t *testing.T, n int, charges ...throttle.Charge) {
 	}
 }
 
-// refuse makes an attempt that must be refused, and tells how long.
+// refuse makes an attempt, which must be refused, and returns how long to wait.
 func (k *kit) refuse(t *testing.T, charges ...throttle.Charge) time.Duration {
 	t.Helper()
 	_, err := k.Reserve(t.Context(), charges...)
@@ -100,18 +101,19 @@ func (k *kit) refund(t *testing.T, reservation *throttle.Reservation) {
 	}
 }
 
-// Of any number of attempts at once, on two instances, exactly as many pass as there is budget for.
+// Of many attempts at once on two instances, exactly as many pass as the budget allows.
 func TestExactInParallel(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		one := newKit(t, engine)
 		instances := []*kit{one, one.open(t)}
 		var passed, refused atomic.Int64
-		var all sync.WaitGroup
+		var attempts sync.WaitGroup
 		start := make(chan struct{})
 		for i := range 200 {
-			all.Go(func() {
+			attempts.Go(func() {
 				<-start
-				reservation, err := instances[i%2].Reserve(t.Context(), charge(wide, "network"), charge(ten, fmt.Sprint(i%3)))
+				charges := []throttle.Charge{charge(wide, "network"), charge(ten, fmt.Sprint(i%3))}
+				reservation, err := instances[i%2].Reserve(t.Context(), charges...)
 				_, throttled := errors.AsType[*throttle.ThrottledError](err)
 				switch {
 				case err == nil:
@@ -125,13 +127,13 @@ func TestExactInParallel(t *testing.T) {
 			})
 		}
 		close(start)
-		all.Wait()
+		attempts.Wait()
 		if passed.Load() != 30 || refused.Load() != 170 {
 			t.Errorf("%d passed, %d were refused", passed.Load(), refused.Load())
 		}
 		for i := range 3 {
 			if wait := one.refuse(t, charge(ten, fmt.Sprint(i))); wait != 90*time.Second {
-				t.Errorf("subject %d waits %s", i, wait)
+				t.Errorf("subject %d: wait %s", i, wait)
 			}
 		}
 	})
@@ -147,21 +149,31 @@ func TestRefill(t *testing.T) {
 		}
 		k.advance(90*time.Second - time.Microsecond)
 		if wait := k.refuse(t, ada); wait != time.Microsecond {
-			t.Errorf("a moment early: wait %s", wait)
+			t.Errorf("just before the refill: wait %s", wait)
 		}
 		k.advance(time.Microsecond)
 		k.spend(t, 1, ada)
 		k.refuse(t, ada)
-		k.advance(time.Hour) // refills what there is room for
+		k.advance(time.Hour) // refills no more than the burst
 		k.spend(t, 10, ada)
 		k.refuse(t, ada)
-		k.spend(t, 10, charge(ten, "grace")) // another subject
-		k.spend(t, 30, charge(wide, "ada"))  // another limit, and then one that the cut alone tells from this
+	})
+}
+
+// Other subjects and other limits have other budgets.
+func TestBudgetsAreSeparate(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		k := newKit(t, engine)
+		k.spend(t, 10, charge(ten, "ada"))
+		k.refuse(t, charge(ten, "ada"))
+		k.spend(t, 10, charge(ten, "grace"))
+		k.spend(t, 30, charge(wide, "ada"))
+		// Name and subject, joined, are the same text as those of the spent budget.
 		k.spend(t, 10, charge(throttle.Limit{Name: "tenad", Burst: 10, Per: ten.Per}, "a"))
 	})
 }
 
-// A refusal by one limit takes nothing of the others, and tells the longest wait.
+// An attempt that one limit refuses is not charged to the others. The error has the longest wait.
 func TestAllOrNothing(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		k := newKit(t, engine)
@@ -199,38 +211,44 @@ func TestRefundRestores(t *testing.T) {
 	})
 }
 
-// What has refilled by itself is not given back as well.
+// A refund does not return what has already refilled by itself.
 func TestRefundGainsNothing(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		k := newKit(t, engine)
-		for name, away := range map[string]time.Duration{"at once": 0, "half refilled": 45 * time.Second, "refilled": 90 * time.Second, "long refilled": time.Hour} {
-			ada := charge(ten, name)
-			early := k.pass(t, 1, ada)
-			k.advance(away)
-			k.spend(t, 9, ada)
+		for name, delay := range map[string]time.Duration{
+			"immediately":   0,
+			"half refilled": 45 * time.Second,
+			"refilled":      90 * time.Second,
+			"long refilled": time.Hour,
+		} {
+			subject := charge(ten, name)
+			early := k.pass(t, 1, subject)
+			k.advance(delay)
+			k.spend(t, 9, subject)
 			k.refund(t, early)
-			k.spend(t, 1, ada)
-			k.refuse(t, ada)
+			k.spend(t, 1, subject)
+			k.refuse(t, subject)
 		}
-		gone := k.pass(t, 1, charge(ten, "gone"))
+		purged := k.pass(t, 1, charge(ten, "purged"))
 		k.advance(time.Hour)
-		if purged, err := k.Purge(k.db.WithContext(t.Context()), 100); err != nil || purged != 5 {
-			t.Fatalf("%d rows purged, %v", purged, err)
+		if rows, err := k.Purge(k.db.WithContext(t.Context()), 100); err != nil || rows != 5 {
+			t.Fatalf("%d rows purged, %v", rows, err)
 		}
-		k.refund(t, gone)
-		k.spend(t, 10, charge(ten, "gone"))
-		k.refuse(t, charge(ten, "gone"))
+		k.refund(t, purged)
+		k.spend(t, 10, charge(ten, "purged"))
+		k.refuse(t, charge(ten, "purged"))
 	})
 }
 
-// Honest attempts at once, more than there is budget for, all pass: they wait for each other's refunds.
-func TestHonestAttemptsWaitForEachOther(t *testing.T) {
+// Parallel attempts that are all refunded pass even if there are more than the budget allows: they
+// wait for each other's refunds.
+func TestAttemptsWaitForRefunds(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		k := newKit(t, engine)
-		held := k.pass(t, 10, charge(wide, "network"), charge(ten, "ada"))
-		var all sync.WaitGroup
+		last := k.pass(t, 10, charge(wide, "network"), charge(ten, "ada"))
+		var attempts sync.WaitGroup
 		for range 50 {
-			all.Go(func() {
+			attempts.Go(func() {
 				reservation, err := k.Reserve(t.Context(), charge(wide, "network"), charge(ten, "ada"))
 				if err != nil {
 					t.Error(err)
@@ -239,60 +257,66 @@ func TestHonestAttemptsWaitForEachOther(t *testing.T) {
 				k.refund(t, reservation)
 			})
 		}
-		k.refund(t, held)
-		all.Wait()
-
-		// Who waits for others that turn out not to be honest is refused, and so is who cannot wait any longer.
-		impatient, cancel := context.WithCancel(t.Context())
-		held = k.pass(t, 1, charge(ten, "ada"))
-		results := make(chan error, 2)
-		go func() { _, err := k.Reserve(impatient, charge(ten, "ada")); results <- err }()
-		cancel()
-		if err := <-results; !errors.Is(err, database.ErrUnavailable) {
-			t.Errorf("impatient: %v", err)
-		}
-		lone := charge(throttle.Limit{Name: "lone", Burst: 1, Per: time.Hour}, "x")
-		only := k.pass(t, 1, lone)
-		go func() { _, err := k.Reserve(t.Context(), lone); results <- err }()
-		only.End()
-		err := <-results
-		if throttled, ok := errors.AsType[*throttle.ThrottledError](err); !ok || throttled.RetryAfter != time.Hour {
-			t.Errorf("after another was kept: %v", err)
-		}
-		held.End()
+		k.refund(t, last)
+		attempts.Wait()
 	})
 }
 
-// Attempts that are not distinct cost one together; a distinct one that is refused is not remembered.
+// An attempt that waits for refunds is refused if there is none, or if its context ends.
+func TestWaitingWithoutARefund(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		k := newKit(t, engine)
+		single := charge(throttle.Limit{Name: "single", Burst: 1, Per: time.Hour}, "x")
+		first := k.pass(t, 1, single)
+		result := make(chan error, 1)
+
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _, err := k.Reserve(ctx, single); result <- err }()
+		cancel()
+		if err := <-result; !errors.Is(err, database.ErrUnavailable) {
+			t.Errorf("canceled: %v", err)
+		}
+
+		go func() { _, err := k.Reserve(t.Context(), single); result <- err }()
+		first.End()
+		err := <-result
+		if throttled, ok := errors.AsType[*throttle.ThrottledError](err); !ok || throttled.RetryAfter != time.Hour {
+			t.Errorf("after the end of the other attempt: %v", err)
+		}
+	})
+}
+
+// Attempts with the same distinct text count once. A refused one is not remembered.
 func TestDistinct(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		k := newKit(t, engine)
-		of := func(i int) throttle.Charge {
+		distinct := func(i int) throttle.Charge {
 			return throttle.Charge{Limit: ten, Subject: "network", Distinct: fmt.Sprint(i)}
 		}
-		k.refund(t, k.pass(t, 1, of(0)))
+		k.refund(t, k.pass(t, 1, distinct(0)))
 		for i := range 10 {
-			k.spend(t, 5, of(i))
+			k.spend(t, 5, distinct(i))
 		}
 		for range 3 {
-			if wait := k.refuse(t, of(10)); wait != 90*time.Second {
+			if wait := k.refuse(t, distinct(10)); wait != 90*time.Second {
 				t.Errorf("wait %s", wait)
 			}
 		}
-		k.spend(t, 5, of(3))
+		k.spend(t, 5, distinct(3))
 		k.advance(90 * time.Second)
-		k.spend(t, 1, of(10))
-		k.refuse(t, of(11))
-		k.advance(15 * time.Minute)
+		k.spend(t, 1, distinct(10))
+		k.refuse(t, distinct(11))
+		k.advance(15 * time.Minute) // now they count again
 		for i := range 10 {
-			k.spend(t, 2, of(i)) // counted anew
+			k.spend(t, 2, distinct(i))
 		}
-		k.refuse(t, of(10))
+		k.refuse(t, distinct(10))
 	})
 }
 
-// Budgets survive the process, and the database tells nobody whose they are.
-func TestWhatTheDatabaseHolds(t *testing.T) {
+// Budgets survive a restart, the keys in the database do not reveal their subjects, and Purge
+// deletes the full budgets.
+func TestStoredBudgets(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		k := newKit(t, engine)
 		ada, grace := charge(ten, "ada@example.com"), charge(ten, "grace@example.com")
@@ -305,15 +329,18 @@ func TestWhatTheDatabaseHolds(t *testing.T) {
 		k.spend(t, 1, grace)
 
 		var keys [][]byte
-		if err := k.db.WithContext(t.Context()).Raw("SELECT key FROM throttle").Scan(&keys).Error; err != nil || len(keys) != 2 {
+		err := k.db.WithContext(t.Context()).Raw("SELECT key FROM throttle").Scan(&keys).Error
+		if err != nil || len(keys) != 2 {
 			t.Fatalf("%d rows, %v", len(keys), err)
 		}
+		otherSecret := throttle.New(throttle.Config{DB: k.db, Secret: testSecret[1:], Now: time.Now})
 		for _, key := range keys {
-			if len(key) != 32 || bytes.Contains(key, []byte("ada")) || bytes.Equal(key, throttle.New(throttle.Config{DB: k.db, Secret: testSecret[1:], Now: time.Now}).Pseudonym("ten", ada.Subject)) {
-				t.Errorf("a key of the table is %q", key)
+			if len(key) != 32 || bytes.Contains(key, []byte("ada")) ||
+				bytes.Equal(key, otherSecret.Pseudonym("ten", ada.Subject)) {
+				t.Errorf("a key in the table: %q", key)
 			}
 		}
-		rows := func(want int64) {
+		purge := func(want int64) {
 			t.Helper()
 			for purged := int64(1); purged > 0; { // one at a time
 				var err error
@@ -321,15 +348,15 @@ func TestWhatTheDatabaseHolds(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			var rows int64
-			if err := k.db.WithContext(t.Context()).Table("throttle").Count(&rows).Error; err != nil || rows != want {
-				t.Errorf("%d rows after the purge, want %d, %v", rows, want, err)
+			var left int64
+			if err := k.db.WithContext(t.Context()).Table("throttle").Count(&left).Error; err != nil || left != want {
+				t.Errorf("%d rows after the purge, want %d, %v", left, want, err)
 			}
 		}
 		k.advance(90*time.Second - time.Microsecond)
-		rows(2)
+		purge(2)
 		k.advance(time.Microsecond)
-		rows(1)
+		purge(1)
 		k.spend(t, 1, ada)
 		k.refuse(t, ada)
 	})
@@ -348,7 +375,8 @@ func TestClear(t *testing.T) {
 	})
 }
 
-// A refusal stands for a second without the database, and no longer: another instance may forgive meanwhile.
+// A refusal is repeated for a second without a query, and not longer: another instance may have
+// refunded the budget.
 func TestRefusalIsRemembered(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		one := newKit(t, engine)
@@ -360,11 +388,11 @@ func TestRefusalIsRemembered(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		asks := func(charges ...throttle.Charge) {
+		queries := func(charges ...throttle.Charge) {
 			t.Helper()
 			_, err := one.Reserve(t.Context(), charges...)
 			if _, throttled := errors.AsType[*throttle.ThrottledError](err); err == nil || throttled {
-				t.Errorf("the database was not asked: %v", err)
+				t.Errorf("the database was not queried: %v", err)
 			}
 		}
 		one.spend(t, 10, ada)
@@ -374,15 +402,15 @@ func TestRefusalIsRemembered(t *testing.T) {
 			one.spend(t, 1, throttle.Charge{Limit: ten, Subject: "network", Distinct: fmt.Sprint(i)})
 		}
 		one.refuse(t, throttle.Charge{Limit: ten, Subject: "network", Distinct: "new"})
-		rename("throttle", "away")
+		rename("throttle", "away") // queries fail
 		one.advance(time.Second - time.Microsecond)
 		if wait := one.refuse(t, charge(wide, "network"), ada); wait != 89*time.Second+time.Microsecond {
 			t.Errorf("wait %s", wait)
 		}
-		asks(charge(ten, "grace"))
-		asks(network) // counted already, so it would pass
+		queries(charge(ten, "grace"))
+		queries(network) // counted already, so it would pass
 		one.advance(time.Microsecond)
-		asks(ada)
+		queries(ada)
 		rename("away", "throttle")
 
 		one.refuse(t, ada)
@@ -396,51 +424,52 @@ func TestRefusalIsRemembered(t *testing.T) {
 		if err := one.Clear(one.db.WithContext(t.Context()), ten, "ada"); err != nil {
 			t.Fatal(err)
 		}
-		one.spend(t, 10, ada) // forgiven here: at once
+		one.spend(t, 10, ada) // cleared on this instance, so the refusal is forgotten immediately
 		if wait := one.refuse(t, ada); wait != 90*time.Second {
 			t.Errorf("wait %s", wait)
 		}
 		one.advance(90 * time.Second)
-		one.spend(t, 1, ada) // not a moment later than it was told
+		one.spend(t, 1, ada)
 	})
 }
 
-// What attempts in flight may give back is not remembered as spent, though another budget refused the attempt.
-func TestBudgetInHandIsNotSpent(t *testing.T) {
+// A budget is not remembered as spent while it has attempts in flight, even if another budget
+// refuses an attempt.
+func TestBudgetInFlightIsNotSpent(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		k := newKit(t, engine)
 		ada, grace := charge(ten, "ada"), charge(ten, "grace")
 		k.spend(t, 10, ada)
 		k.spend(t, 9, grace)
-		held := k.pass(t, 1, grace)
+		last := k.pass(t, 1, grace)
 		k.refuse(t, ada, grace)
-		k.refund(t, held)
+		k.refund(t, last)
 		k.spend(t, 1, grace)
 		k.refuse(t, grace)
 	})
 }
 
-// Of those who wait for a refund, not all ask the database at each.
-func TestWaitingAsksSeldom(t *testing.T) {
+// Attempts that wait for refunds share the queries.
+func TestWaitingCausesFewQueries(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		k := newKit(t, engine)
 		ada := charge(ten, "ada")
-		var asked atomic.Int64
+		var queries atomic.Int64
 		count := func(db *gorm.DB) {
 			if strings.Contains(db.Statement.SQL.String(), "INSERT INTO throttle") {
-				asked.Add(1)
+				queries.Add(1)
 			}
 		}
 		if err := k.db.WithContext(t.Context()).Callback().Row().Before("*").Register("count", count); err != nil {
 			t.Fatal(err)
 		}
-		held := k.pass(t, 10, ada)
+		last := k.pass(t, 10, ada)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		passed, done := make(chan struct{}, 50), make(chan struct{})
-		var all sync.WaitGroup
+		var attempts sync.WaitGroup
 		for range 50 {
-			all.Go(func() {
+			attempts.Go(func() {
 				if reservation, err := k.Reserve(ctx, ada); err == nil {
 					passed <- struct{}{}
 					<-done
@@ -448,14 +477,15 @@ func TestWaitingAsksSeldom(t *testing.T) {
 				}
 			})
 		}
-		k.refund(t, held)
+		k.refund(t, last)
 		<-passed
 		cancel()
 		close(done)
-		all.Wait()
-		// Besides the ten: one in vain for each state that the budget was in, and the one that passed.
-		if got := asked.Load(); got < 11 || got > 13 {
-			t.Errorf("asked %d times", got)
+		attempts.Wait()
+		// Ten before the refund, one that passed after it, and up to two that were refused, before and
+		// after it.
+		if got := queries.Load(); got < 11 || got > 13 {
+			t.Errorf("%d queries", got)
 		}
 	})
 }

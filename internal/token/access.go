@@ -1,6 +1,7 @@
-// Package token makes and checks the three types of token: access tokens, signed JWTs that anybody can verify with the
-// published keys; refresh tokens, which only Sesame can read; and one-time tokens, which are sent by email. It knows what a
-// token says, but not whether its session is still valid: package auth does.
+// Package token makes and checks the three types of token: access tokens, signed JWTs that anybody
+// can verify with the published keys; refresh tokens, which only Sesame can read; and one-time
+// tokens, which are sent by email. It does not know whether a token's session is still valid:
+// package auth does.
 package token
 
 import (
@@ -18,14 +19,15 @@ import (
 )
 
 const (
-	// accessType is the type of an access token (RFC 9068, section 2.1), so that no other JWT is accepted as one.
+	// accessType is the type of an access token (RFC 9068, section 2.1). No other JWT is accepted as
+	// one.
 	accessType = "at+jwt"
-	// clientID is the claim client_id: users log in to Sesame itself, there are no other clients.
+	// clientID is the claim client_id. Users log in to Sesame itself: there are no other clients.
 	clientID = "sesame"
 )
 
-// ErrAccess is returned for an access token that is not authentic or not valid now. The wrapped cause is for tests; the
-// client must not learn it.
+// ErrAccess is returned for an access token that is not authentic or not valid now. The wrapped
+// cause is for tests, and must not be sent to the client.
 var ErrAccess = errors.New("access token is not valid")
 
 // Access is the content of a valid access token.
@@ -55,8 +57,8 @@ func NewAccessTokens(config AccessConfig) *AccessTokens {
 // Lifetime returns how long a token is valid after it was issued.
 func (a *AccessTokens) Lifetime() time.Duration { return a.config.Lifetime }
 
-// claims are those of RFC 9068, section 2.2, and the session's id (sid). They say nothing about the person.
-// Times are seconds since 1970.
+// claims are those of RFC 9068, section 2.2, and the session's id (sid). They contain no personal
+// data except the user's id. Times are seconds since 1970.
 type claims struct {
 	Issuer    string    `json:"iss"`
 	Audience  string    `json:"aud"`
@@ -85,8 +87,15 @@ func (a *AccessTokens) issue(user, session uuid.UUID, authTime time.Time) (strin
 	}
 	issued, key := a.config.Now(), a.config.Keys.Active()
 	payload, err := json.Marshal(claims{
-		Issuer: a.config.Issuer, Audience: a.config.Audience, Subject: user, Session: session, ID: id, ClientID: clientID,
-		IssuedAt: issued.Unix(), ExpiresAt: issued.Add(a.config.Lifetime).Unix(), AuthTime: authTime.Unix(),
+		Issuer:    a.config.Issuer,
+		Audience:  a.config.Audience,
+		Subject:   user,
+		Session:   session,
+		ID:        id,
+		ClientID:  clientID,
+		IssuedAt:  issued.Unix(),
+		ExpiresAt: issued.Add(a.config.Lifetime).Unix(),
+		AuthTime:  authTime.Unix(),
 	})
 	if err != nil {
 		return "", err
@@ -99,8 +108,8 @@ func (a *AccessTokens) issue(user, session uuid.UUID, authTime time.Time) (strin
 	return string(signed), err
 }
 
-// Verify returns the content of a token that Issue made with any of the keys, and that is valid now. It follows the rules
-// that services use too (see package verify). It returns ErrAccess.
+// Verify returns the content of a token that Issue signed with any of the keys, and that is valid
+// now. It applies the same rules as services do (see package verify). It returns ErrAccess.
 func (a *AccessTokens) Verify(ctx context.Context, text string) (Access, error) {
 	content, err := a.verifier.Verify(ctx, text)
 	if err != nil {

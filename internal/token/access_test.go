@@ -13,30 +13,47 @@ import (
 	"github.com/sesame-auth/sesame/internal/signing"
 )
 
-// A token is its issuer's, for its audience, and every change of a character, every cut and every addition is refused.
-// What else is refused is package verify's to hold.
-func TestAccessTokenIsCanonical(t *testing.T) {
-	db := databasetest.New(t, databasetest.SQLite)
+const (
+	issuer   = "https://issuer.example"
+	audience = "https://audience.example"
+)
+
+// newAccessTokens returns AccessTokens with a new key.
+func newAccessTokens(t *testing.T, algorithm signing.Algorithm) *AccessTokens {
+	t.Helper()
+	const lifetime = 15 * time.Minute
 	ring, err := signing.Open(t.Context(), signing.Config{
-		DB: db, Secrets: []secret.Secret{secret.Secret(strings.Repeat("s", 32))}, Algorithm: signing.EdDSA, TokenLifetime: 15 * time.Minute, Now: time.Now,
+		DB:        databasetest.New(t, databasetest.SQLite),
+		Secrets:   []secret.Secret{secret.Secret(strings.Repeat("s", 32))},
+		Algorithm: algorithm, TokenLifetime: lifetime, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const issuer, audience = "https://issuer.example", "https://audience.example"
-	access := NewAccessTokens(AccessConfig{Keys: ring, Issuer: issuer, Audience: audience, Lifetime: 15 * time.Minute, Now: time.Now})
+	return NewAccessTokens(AccessConfig{
+		Keys: ring, Issuer: issuer, Audience: audience, Lifetime: lifetime, Now: time.Now,
+	})
+}
+
+// A token is refused for another issuer or audience, and after any change, deletion or insertion of
+// a character. Package verify tests the rest.
+func TestAccessTokenIsCanonical(t *testing.T) {
+	access := newAccessTokens(t, signing.EdDSA)
 	user, session := uuid.New(), uuid.New()
 	genuine, err := access.Issue(user, session, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said, err := access.Verify(t.Context(), genuine); err != nil || said.User != user || said.Session != session {
-		t.Errorf("the genuine token: %+v, %v", said, err)
+	if got, err := access.Verify(t.Context(), genuine); err != nil || got.User != user || got.Session != session {
+		t.Errorf("the genuine token: %+v, %v", got, err)
 	}
-	for _, other := range [][2]string{{issuer + "/", audience}, {audience, audience}, {issuer, issuer}} {
-		elsewhere := NewAccessTokens(AccessConfig{Keys: ring, Issuer: other[0], Audience: other[1], Lifetime: time.Minute, Now: time.Now})
-		if _, err := elsewhere.Verify(t.Context(), genuine); !errors.Is(err, ErrAccess) {
-			t.Errorf("%s for %s: %v", other[0], other[1], err)
+	for _, other := range []struct{ issuer, audience string }{
+		{issuer + "/", audience}, {audience, audience}, {issuer, issuer},
+	} {
+		config := access.config
+		config.Issuer, config.Audience = other.issuer, other.audience
+		if _, err := NewAccessTokens(config).Verify(t.Context(), genuine); !errors.Is(err, ErrAccess) {
+			t.Errorf("%+v: %v", other, err)
 		}
 	}
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -22,15 +22,15 @@ var (
 	another = secret.Secret(bytes.Repeat([]byte{8}, 32))
 )
 
-// A token that was handed out must be readable by every later version.
+// Every later version must be able to decode a token that was issued once.
 func TestRefreshTokenGolden(t *testing.T) {
-	said := token.Refresh{Session: uuid.MustParse("01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"), Counter: 4660}
+	content := token.Refresh{Session: uuid.MustParse("01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"), Counter: 4660}
 	const golden = "AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki"
 	codec := token.NewRefreshCodec([]secret.Secret{current})
-	if got := codec.Encode(said); got != golden {
+	if got := codec.Encode(content); got != golden {
 		t.Errorf("encoded %s", got)
 	}
-	if got, err := codec.Decode(golden); err != nil || got != said {
+	if got, err := codec.Decode(golden); err != nil || got != content {
 		t.Errorf("decoded %+v, %v", got, err)
 	}
 	if _, err := token.NewRefreshCodec([]secret.Secret{another}).Decode(golden); !errors.Is(err, token.ErrRefresh) {
@@ -38,22 +38,25 @@ func TestRefreshTokenGolden(t *testing.T) {
 	}
 }
 
-// While the secret is rotated, tokens of either one are read; new ones are written under the first.
+// While the secret is rotated, tokens of both secrets are decoded. New ones are encoded under the
+// first.
 func TestRefreshTokensOfAPreviousSecret(t *testing.T) {
-	said := token.Refresh{Session: uuid.New(), Counter: 1}
-	old, both, present := token.NewRefreshCodec([]secret.Secret{current}), token.NewRefreshCodec([]secret.Secret{another, current}), token.NewRefreshCodec([]secret.Secret{another})
-	if got, err := both.Decode(old.Encode(said)); err != nil || got != said {
-		t.Errorf("of the previous secret: %+v, %v", got, err)
+	content := token.Refresh{Session: uuid.New(), Counter: 1}
+	before := token.NewRefreshCodec([]secret.Secret{current})
+	during := token.NewRefreshCodec([]secret.Secret{another, current})
+	after := token.NewRefreshCodec([]secret.Secret{another})
+	if got, err := during.Decode(before.Encode(content)); err != nil || got != content {
+		t.Errorf("a token of the previous secret: %+v, %v", got, err)
 	}
-	if both.Encode(said) != present.Encode(said) {
-		t.Error("a new token is not of the present secret")
+	if during.Encode(content) != after.Encode(content) {
+		t.Error("a new token was not encoded under the new secret")
 	}
-	if _, err := present.Decode(old.Encode(said)); !errors.Is(err, token.ErrRefresh) {
+	if _, err := after.Decode(before.Encode(content)); !errors.Is(err, token.ErrRefresh) {
 		t.Errorf("after the rotation: %v", err)
 	}
 }
 
-// There is one spelling of a token: every change of a character, every cut and every addition is refused.
+// A token has only one encoding: any change, deletion or insertion of a character is refused.
 func TestRefreshTokenIsCanonical(t *testing.T) {
 	codec := token.NewRefreshCodec([]secret.Secret{current})
 	genuine := codec.Encode(token.Refresh{Session: uuid.New(), Counter: 1})
@@ -73,7 +76,7 @@ func TestRefreshTokenIsCanonical(t *testing.T) {
 		refuse(genuine[:at] + "\n" + genuine[at:])
 		refuse(genuine[:at] + "\n" + genuine[at+1:])
 	}
-	for _, lines := range []int{1, 4, 60, len(genuine)} { // a decoder passes over line breaks
+	for _, lines := range []int{1, 4, 60, len(genuine)} { // the decoder ignores line breaks
 		refuse(genuine[:len(genuine)-lines] + strings.Repeat("\n", lines))
 	}
 	for _, more := range []string{"A", "=", "\n", ".", genuine} {
@@ -92,6 +95,6 @@ func TestOneTimeTokens(t *testing.T) {
 		t.Errorf("%q and %q", one, other)
 	}
 	if !bytes.Equal(digest, sum[:]) || !bytes.Equal(digest, token.OneTimeDigest(one)) {
-		t.Error("the digest is not SHA-256 of the text")
+		t.Error("the digest is not the token's SHA-256")
 	}
 }

@@ -97,8 +97,8 @@ func New(t testing.TB, engine Engine) *database.DB {
 	return db
 }
 
-// URL returns the URL of a migrated database without rows, for tests that open it themselves or more
-// than once. The database is deleted after the test, even if it is still open.
+// URL returns the URL of a migrated database without rows, for tests that open it themselves or
+// more than once. The database is deleted after the test, even if it is still open.
 func URL(t testing.TB, engine Engine) string {
 	t.Helper()
 	switch engine {

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { Main(m) }
 
-func TestDatabasesAreMigratedAndApart(t *testing.T) {
+func TestDatabasesAreMigratedAndSeparate(t *testing.T) {
 	Each(t, func(t *testing.T, engine Engine) {
 		first, second := New(t, engine), New(t, engine)
 		for _, db := range []*database.DB{first, second} {
@@ -31,15 +31,15 @@ func TestDatabasesAreMigratedAndApart(t *testing.T) {
 			t.Errorf("the first database has %d rows, want 1", got)
 		}
 		if got := count(t, second); got != 0 {
-			t.Errorf("the second database has %d rows of the first's", got)
+			t.Errorf("the second database has %d rows of the first one", got)
 		}
 	})
 }
 
 func TestURLNamesOneDatabase(t *testing.T) {
 	Each(t, func(t *testing.T, engine Engine) {
-		address := URL(t, engine)
-		one, other := open(t, address), open(t, address)
+		databaseURL := URL(t, engine)
+		one, other := open(t, databaseURL), open(t, databaseURL)
 		exec(t, one, "CREATE TABLE visits (visitor TEXT)")
 		exec(t, one, "INSERT INTO visits VALUES ('one')")
 		if got := count(t, other); got != 1 {
@@ -57,34 +57,34 @@ func TestEmptyHasNoTables(t *testing.T) {
 	})
 }
 
-func TestDatabasesEndWithTheTest(t *testing.T) {
+func TestDatabasesAreDeletedAfterTheTest(t *testing.T) {
 	for _, engine := range Engines {
 		var left *database.DB
-		var address string
+		var databaseURL string
 		t.Run(string(engine), func(t *testing.T) {
-			address = URL(t, engine)
+			databaseURL = URL(t, engine)
 			var err error
-			if left, err = database.Open(t.Context(), address); err != nil {
+			if left, err = database.Open(t.Context(), databaseURL); err != nil {
 				t.Fatal(err)
 			}
 		})
 		_ = left.Close() // fails if its connections were closed by the deletion
 		switch engine {
 		case SQLite:
-			folder := filepath.Dir(strings.TrimPrefix(address, "sqlite:"))
+			folder := filepath.Dir(strings.TrimPrefix(databaseURL, "sqlite:"))
 			if _, err := os.Stat(folder); err == nil {
-				t.Errorf("%s is still there", folder)
+				t.Errorf("%s still exists", folder)
 			}
 		case Postgres:
-			if db, err := database.Open(t.Context(), address); err == nil {
+			if db, err := database.Open(t.Context(), databaseURL); err == nil {
 				_ = db.Close()
-				t.Errorf("%s is still there", address)
+				t.Errorf("%s still exists", databaseURL)
 			}
 		}
 	}
 }
 
-func TestTemplateIsMadeAnewAfterACrash(t *testing.T) {
+func TestTemplateIsRecreatedAfterACrash(t *testing.T) {
 	admin, err := pgx.Connect(t.Context(), os.Getenv(postgresVariable))
 	if err != nil {
 		t.Fatal(err)
@@ -110,9 +110,9 @@ func TestTemplateIsMadeAnewAfterACrash(t *testing.T) {
 	}
 }
 
-func open(t *testing.T, address string) *database.DB {
+func open(t *testing.T, databaseURL string) *database.DB {
 	t.Helper()
-	db, err := database.Open(t.Context(), address)
+	db, err := database.Open(t.Context(), databaseURL)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 
 const databasePrefix = "sesame_test_"
 
-// templateLock is the key of the advisory lock held while a template is created: "sesame" in ASCII.
+// templateLock is the key of the advisory lock for creating the template: "sesame" in ASCII.
 const templateLock = 0x736573616d65
 
 func migratedPostgres(t testing.TB) string {
@@ -45,7 +45,7 @@ func createPostgres(t testing.TB, template string) string {
 	t.Helper()
 	requirePostgres(t)
 	name := databasePrefix + strings.ToLower(rand.Text())
-	address, err := postgresURL(name)
+	databaseURL, err := postgresURL(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func createPostgres(t testing.TB, template string) string {
 			t.Errorf("delete the test's PostgreSQL database: %v", err)
 		}
 	})
-	return address
+	return databaseURL
 }
 
 // postgresTemplate returns the name of the migrated template. The first process that gets the lock
@@ -84,21 +84,22 @@ var postgresTemplate = sync.OnceValues(func() (name string, err error) {
 	if _, err := admin.Exec(ctx, "SELECT pg_advisory_lock($1)", templateLock); err != nil {
 		return "", err
 	}
-	var made bool
-	if err := admin.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)", name).Scan(&made); err != nil {
+	var exists bool
+	query := "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)"
+	if err := admin.QueryRow(ctx, query, name).Scan(&exists); err != nil {
 		return "", err
 	}
-	if made {
+	if exists {
 		return name, nil
 	}
 	return name, makePostgresTemplate(ctx, admin, name)
 })
 
-// makePostgresTemplate creates a migrated database and marks it as a template as the last step, so a
-// database that a killed process left unfinished is created again. It also forbids connections to
-// the template, because PostgreSQL does not copy a database that is in use.
+// makePostgresTemplate creates a migrated database. Its last step marks the database as a template,
+// so a database that a killed process left unfinished is created again. It also forbids connections
+// to the template, because PostgreSQL does not copy a database that is in use.
 func makePostgresTemplate(ctx context.Context, admin *pgx.Conn, name string) error {
-	address, err := postgresURL(name)
+	databaseURL, err := postgresURL(name)
 	if err != nil {
 		return err
 	}
@@ -108,16 +109,16 @@ func makePostgresTemplate(ctx context.Context, admin *pgx.Conn, name string) err
 	if _, err := admin.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
 		return err
 	}
-	if err := migrate(ctx, address); err != nil {
+	if err := migrate(ctx, databaseURL); err != nil {
 		return err
 	}
 	_, err = admin.Exec(ctx, "ALTER DATABASE "+name+" WITH IS_TEMPLATE true ALLOW_CONNECTIONS false")
 	return err
 }
 
-// migrate runs the migrations on the database at address.
-func migrate(ctx context.Context, address string) (err error) {
-	db, err := database.Open(ctx, address)
+// migrate runs the migrations on the database at databaseURL.
+func migrate(ctx context.Context, databaseURL string) (err error) {
+	db, err := database.Open(ctx, databaseURL)
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func migrate(ctx context.Context, address string) (err error) {
 	return db.Migrate(ctx)
 }
 
-// administer runs one statement on the database of the server's URL.
+// administer runs one statement on the server at SESAME_TEST_POSTGRES_URL.
 func administer(ctx context.Context, statement string) (err error) {
 	admin, err := pgx.Connect(ctx, os.Getenv(postgresVariable))
 	if err != nil {
@@ -146,8 +147,8 @@ func postgresURL(name string) (string, error) {
 	return server.String(), nil
 }
 
-// migrationsDigest returns a digest of the migrations. It is part of the template's name, so changed
-// migrations get a new template.
+// migrationsDigest returns a digest of the migrations. It is part of the template's name, so
+// changed migrations get a new template.
 func migrationsDigest() (string, error) {
 	digest := sha256.New()
 	err := fs.WalkDir(database.Migrations, ".", func(path string, entry fs.DirEntry, err error) error {

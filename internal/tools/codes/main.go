@@ -1,9 +1,11 @@
-// Command codes generates constants for the known values of the extensible lists in openapi.yaml: the named schemas
-// with x-extensible-enum. Generators do not know this extension, because such a list is open: more values may follow.
+// Command codes generates constants for the known values of the extensible lists in openapi.yaml:
+// the named schemas with x-extensible-enum. Other generators do not support this extension, which
+// means that more values may be added.
 //
-// It reads the document from standard input and writes below the folder that is its argument: gen/api/codes.gen.go,
-// gen/client/codes.gen.go, client/codes.gen.go, gen/typescript/codes.js and gen/typescript/codes.d.ts. Without an
-// argument it prints the values, sorted, one per line after the name of their schema.
+// It reads the document from standard input and writes gen/api/codes.gen.go,
+// gen/client/codes.gen.go, client/codes.gen.go, gen/typescript/codes.js and
+// gen/typescript/codes.d.ts in the folder that is its argument. Without an argument it prints the
+// values, sorted, one per line after the name of their schema.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Floor serves the least that Sesame's work can cost: a query or a change through the same database package,
-// and nothing around it. The benchmarks compare Sesame to it.
+// Floor is the server that the benchmarks compare Sesame to. It does the least that Sesame's work
+// can cost: one query or one update through the same database package, and nothing else.
 package main
 
 import (
@@ -30,13 +30,13 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := serve(ctx, os.Getenv("FLOOR_ADDR"), os.Getenv("FLOOR_DATABASE_URL")); err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, "floor:", err) // there is nowhere left to report to
+		_, _ = fmt.Fprintln(os.Stderr, "floor:", err) // best effort
 		return 1
 	}
 	return 0
 }
 
-// serve answers at address until ctx ends. The database is one that Sesame has migrated.
+// serve listens on address until ctx is done. The database must have been migrated by Sesame.
 func serve(ctx context.Context, address, databaseURL string) (err error) {
 	db, err := database.Open(ctx, databaseURL)
 	if err != nil {
@@ -83,10 +83,10 @@ func (f floor) read(w http.ResponseWriter, r *http.Request) {
 		Where("sessions.revoked_at IS NULL AND sessions.expires_at > ? AND sessions.idle_expires_at > ?", now, now).
 		Where("users.disabled_at IS NULL").
 		Take(&user).Error
-	answer(w, err, map[string]string{"name": user.Name, "email": user.Email})
+	respond(w, err, map[string]string{"name": user.Name, "email": user.Email})
 }
 
-// update changes a session as a refresh does, on fewer conditions.
+// update changes a session like a refresh, with fewer conditions.
 func (f floor) update(w http.ResponseWriter, r *http.Request) {
 	sessionID, err := uuid.Parse(r.PathValue("session"))
 	if err != nil {
@@ -97,16 +97,18 @@ func (f floor) update(w http.ResponseWriter, r *http.Request) {
 	err = f.db.Statement(r.Context(), func(tx *gorm.DB) error {
 		update := tx.Model(&auth.Session{}).
 			Where("id = ? AND revoked_at IS NULL", sessionID).
-			Updates(map[string]any{"counter": gorm.Expr("counter + 1"), "rotated_at": now, "idle_expires_at": now.Add(time.Hour)})
+			Updates(map[string]any{
+				"counter": gorm.Expr("counter + 1"), "rotated_at": now, "idle_expires_at": now.Add(time.Hour),
+			})
 		if update.Error == nil && update.RowsAffected != 1 {
 			return errors.New("there is no such session")
 		}
 		return update.Error
 	})
-	answer(w, err, map[string]string{"message": "updated"})
+	respond(w, err, map[string]string{"message": "updated"})
 }
 
-func answer(w http.ResponseWriter, err error, body map[string]string) {
+func respond(w http.ResponseWriter, err error, body map[string]string) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

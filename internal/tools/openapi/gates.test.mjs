@@ -1,5 +1,5 @@
-// Tests the gates: makes one breach after another in a copy of the OpenAPI document and expects the rule against it to
-// report it. The document is read from gen/openapi.json and changed as an object, so its texts may change freely.
+// Tests the linters' rules: breaks each rule in a copy of the OpenAPI document, and expects the linter to report it.
+// The document is read from gen/openapi.json and changed as an object, so its texts may change freely.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -34,7 +34,7 @@ const unauthorized = (operation) => operation.responses["401"].content;
 const schema = (d, name) => d.components.schemas[name];
 const retryAfter = (d) => d.components.headers["Retry-After"];
 
-// Breaches by the rule that must report them. A word after the name of a rule tells several breaches of it apart.
+// Changes that break a rule, by the rule that must report them. A word after the rule distinguishes several changes.
 const redocly = {
   "struct": (d) => rename(d.info, "title", "titel"),
   "no-unresolved-refs": (d) => { ok(login(d)).schema.$ref += "s"; },
@@ -70,7 +70,7 @@ const spectral = {
   "problem-schema": (d) => { unauthorized(login(d))["application/problem+json"].schema.$ref = "#/components/schemas/Tokens"; },
   "schema-name": (d) => { d.components.schemas.LogoutRESPONSE = schema(d, "Confirmation"); },
   "schema-named body": (d) => { body(login(d)).schema = { type: "object" }; },
-  "schema-named answer": (d) => { ok(login(d)).schema = { type: "object" }; },
+  "schema-named response": (d) => { ok(login(d)).schema = { type: "object" }; },
   "property-named enum": (d) => { schema(d, "User").properties.name.enum = ["Ada Lovelace"]; },
   "property-named object": (d) => { schema(d, "Welcome").properties.user = { type: "object", description: "A user", example: {} }; },
   "property-named fields": (d) => { schema(d, "Welcome").properties.user = { description: "A user", properties: {} }; },
@@ -84,13 +84,13 @@ const spectral = {
   "example header": (d) => { delete retryAfter(d).example; },
 };
 
-// fileName returns the name of the file that contains a breach.
-const fileName = (breach) => `${breach.replaceAll(/[ :]/g, "-")}.json`;
+// fileName returns the name of the file for a change.
+const fileName = (violation) => `${violation.replaceAll(/[ :]/g, "-")}.json`;
 
-// run lints a file per breach, expects the linter to fail and returns its standard output.
-function run(linter, breaches, ...args) {
-  const files = Object.entries(breaches).map(([breach, change]) => {
-    const file = join(folder, fileName(breach));
+// run lints one file for each change, expects the linter to fail and returns its standard output.
+function run(linter, violations, ...args) {
+  const files = Object.entries(violations).map(([violation, change]) => {
+    const file = join(folder, fileName(violation));
     writeFileSync(file, JSON.stringify(changed(change), null, 1));
     return file;
   });
@@ -99,19 +99,19 @@ function run(linter, breaches, ...args) {
   return ran.stdout;
 }
 
-// expectEach expects each breach among what was found, lines of a file and a rule.
-function expectEach(breaches, found) {
-  const missed = Object.keys(breaches).filter((breach) => !found.includes(`${fileName(breach)} ${breach.split(" ")[0]}`));
+// expectEach expects that each violation was found. found contains a file name and a rule for each reported problem.
+function expectEach(violations, found) {
+  const missed = Object.keys(violations).filter((violation) => !found.includes(`${fileName(violation)} ${violation.split(" ")[0]}`));
   assert.deepEqual(missed, [], `not found; found:\n${found.join("\n")}`);
 }
 
-test("Redocly reports each breach", () => {
+test("Redocly reports each violation", () => {
   const output = run("redocly", redocly, "lint", "--config", join(tools, "redocly.yaml"), "--format", "github-actions", "--max-problems", "10000");
   const errors = output.matchAll(/^::error title=([^,]+),file=([^,]+),/gm);
   expectEach(redocly, Array.from(errors, ([, rule, file]) => `${basename(file)} ${rule}`));
 });
 
-test("Spectral reports each breach", () => {
+test("Spectral reports each violation", () => {
   const output = run("spectral", spectral, "lint", "--quiet", "--fail-severity", "hint", "--ruleset", join(tools, "spectral.yaml"), "--format", "json");
   expectEach(spectral, JSON.parse(output).map((problem) => `${basename(problem.source)} ${problem.code}`));
 });
@@ -146,7 +146,7 @@ test("a breaking change fails unless it is listed", async (t) => {
   git("add", ".");
   commit("Add");
 
-  await t.test("before the first release the base is where the branch left origin/main", () => {
+  await t.test("before the first release, the base is the merge base with origin/main", () => {
     commit("Others' work");
     const more = changed(addCode);
     compared(more, { entry });
@@ -157,7 +157,7 @@ test("a breaking change fails unless it is listed", async (t) => {
   });
 
   git("tag", "v1.0.0");
-  await t.test("then it is the newest release that is not a prerelease", () => {
+  await t.test("after the first release, the base is the newest release that is not a prerelease", () => {
     compared(changed(addCode), { entry });
     commit("Add a code");
     git("tag", "v1.1.0-rc.1");
@@ -200,7 +200,7 @@ test("a breaking change fails unless it is listed", async (t) => {
     const line = "POST /auth/login api operation id `login` removed and replaced with `enter`\n";
     assert.match(compared(renamed, { entry, ignore: line }), /^0 .*compatible/s);
     assert.match(compared(renamed, { entry, ignore: line.replace("enter", "quit") }), /^1 /);
-    assert.match(compared(renamed, { entry, ignore: `# ${line}` }), /^1 /); // a comment lists nothing
+    assert.match(compared(renamed, { entry, ignore: `# ${line}` }), /^1 /); // a comment
   });
 
   await t.test("a repository that git cannot open is an error", () => {

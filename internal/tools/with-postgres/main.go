@@ -2,9 +2,9 @@
 //
 //	with-postgres go test ./...
 //
-// The command finds the cluster's URL in SESAME_TEST_POSTGRES_URL. When that is
-// set already, the command runs with the server it names and no cluster is
-// started. The exit status is the command's.
+// The command finds the cluster's URL in SESAME_TEST_POSTGRES_URL. If the variable
+// is already set, no cluster is started, and the command uses that server.
+// With-postgres exits with the status of the command.
 package main
 
 import (
@@ -33,10 +33,10 @@ func main() {
 	os.Exit(status)
 }
 
-// run returns the command's exit status, or 1 and what went wrong without it.
+// run returns the exit status of the command. If the cluster cannot be started or
+// stopped, it returns an error and a status of at least 1.
 func run(command []string) (status int, err error) {
-	// Signals are caught from here on, so that none of them ends this process
-	// ahead of the cluster.
+	// A signal must not end this process before the cluster is stopped.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -60,7 +60,7 @@ func run(command []string) (status int, err error) {
 	return supervise(cmd, signals)
 }
 
-// supervise runs cmd, hands signals on to it, and returns its exit status.
+// supervise runs cmd, forwards signals to it, and returns its exit status.
 func supervise(cmd *exec.Cmd, signals <-chan os.Signal) (int, error) {
 	if err := cmd.Start(); err != nil {
 		return 127, err
@@ -70,15 +70,15 @@ func supervise(cmd *exec.Cmd, signals <-chan os.Signal) (int, error) {
 	for {
 		select {
 		case s := <-signals:
-			_ = cmd.Process.Signal(s) // fails only when the command has ended by itself
+			_ = cmd.Process.Signal(s) // fails only if the command has ended
 		case err := <-ended:
 			return exitStatus(err)
 		}
 	}
 }
 
-// exitStatus follows the shell: 128 and the signal's number for a command that a
-// signal ended.
+// exitStatus returns the status that a shell would return: 128 plus the number of
+// the signal if a signal ended the command.
 func exitStatus(err error) (int, error) {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {

@@ -34,7 +34,7 @@ func TestRunsTheCommandWithACluster(t *testing.T) {
 	output, err := cmd.Output()
 	expectStatus(t, err, 3)
 	if !strings.HasPrefix(string(output), "postgres://") || listing.Len() == 0 {
-		t.Errorf("the command saw the URL %q and the folders %q", output, listing.String())
+		t.Errorf("the command got the URL %q and the folders %q", output, listing.String())
 	}
 	if left, _ := filepath.Glob(filepath.Join(temp, "*")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
@@ -48,12 +48,12 @@ func TestKeepsAGivenServer(t *testing.T) {
 	output, err := cmd.Output()
 	expectStatus(t, err, 0)
 	if string(output) != "given" {
-		t.Errorf("the command saw %q, want the given URL and no folder in %s", output, temp)
+		t.Errorf("the command got %q, want the given URL and no folder in %s", output, temp)
 	}
 }
 
 func TestForwardsSignals(t *testing.T) {
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for s, want := range map[syscall.Signal]string{syscall.SIGINT: "got INT\n", syscall.SIGTERM: "got TERM\n"} {
 		t.Run(s.String(), func(t *testing.T) {
 			temp := tempDir(t)
 			cmd := withPostgres(t, `trap 'echo got INT; exit 4' INT; trap 'echo got TERM; exit 4' TERM
@@ -64,7 +64,7 @@ func TestForwardsSignals(t *testing.T) {
 			}
 			rest, _ := io.ReadAll(output)
 			expectStatus(t, cmd.Wait(), 4)
-			if want := map[syscall.Signal]string{syscall.SIGINT: "got INT\n", syscall.SIGTERM: "got TERM\n"}[s]; string(rest) != want {
+			if string(rest) != want {
 				t.Errorf("the command wrote %q, want %q", rest, want)
 			}
 			if left, _ := filepath.Glob(filepath.Join(temp, "*")); len(left) > 0 {
@@ -74,22 +74,22 @@ func TestForwardsSignals(t *testing.T) {
 	}
 }
 
-func TestStatusOfACommandEndedByASignal(t *testing.T) {
+func TestStatusAfterASignal(t *testing.T) {
 	cmd := withPostgres(t, `kill -KILL $$`)
 	cmd.Env = append(cmd.Env, variable+"=given")
 	expectStatus(t, cmd.Run(), 128+int(syscall.SIGKILL))
 }
 
-func TestStatusOfACommandThatIsNotThere(t *testing.T) {
+func TestStatusOfAMissingCommand(t *testing.T) {
 	cmd := withPostgres(t, "")
 	cmd.Args = []string{cmd.Args[0], "/no/such/command"}
 	cmd.Env = append(cmd.Env, variable+"=given")
 	expectStatus(t, cmd.Run(), 127)
 }
 
-func TestTheServerDiesWithAKilledParent(t *testing.T) {
+func TestServerEndsWithAKilledParent(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux ends a process with its parent")
+		t.Skip("only Linux can kill a process when its parent ends")
 	}
 	tempDir(t)
 	cmd := withPostgres(t, `echo "$SESAME_TEST_POSTGRES_URL"; exec sleep 2`)
@@ -115,7 +115,7 @@ func TestTheServerDiesWithAKilledParent(t *testing.T) {
 			_ = conn.Close(t.Context())
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the server outlived its parent: %v", err)
+			t.Fatalf("the server still runs: %v", err)
 		}
 	}
 }
@@ -129,12 +129,12 @@ func withPostgres(t *testing.T, script string) *exec.Cmd {
 	}
 	cmd := exec.CommandContext(t.Context(), program, "sh", "-c", script)
 	cmd.Env = append(os.Environ(), asProgram+"=1", variable+"=",
-		"GORACE=atexit_sleep_ms=0") // the race detector waits a second at every exit otherwise
+		"GORACE=atexit_sleep_ms=0") // otherwise the race detector waits a second at every exit
 	cmd.Stderr = os.Stderr
 	return cmd
 }
 
-// tempDir makes an empty TMPDIR that the server's user may enter too.
+// tempDir creates an empty TMPDIR to which the server's user has access.
 func tempDir(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -145,8 +145,8 @@ func tempDir(t *testing.T) string {
 	return folder
 }
 
-// startAndReadLine returns when the command has written its first line, with
-// that line and the output after it.
+// startAndReadLine starts the command and waits for the first line of its output. It
+// returns the line and the rest of the output.
 func startAndReadLine(t *testing.T, cmd *exec.Cmd) (line string, rest io.Reader) {
 	t.Helper()
 	pipe, err := cmd.StdoutPipe()

@@ -12,8 +12,9 @@ import (
 
 const folderPrefix = "sesame-postgres-"
 
-// removeAbandoned deletes the folders in parent of clusters that were never stopped: a test that
-// panics or is killed leaves 40 MB. It ignores errors, because the folder may belong to another user.
+// removeAbandoned deletes the folders in parent of clusters that were never stopped, because their
+// test panicked or was killed. Each takes 40 MB. It ignores errors: a folder may belong to another
+// user.
 func removeAbandoned(parent string) {
 	folders, _ := filepath.Glob(filepath.Join(parent, folderPrefix+"*"))
 	for _, folder := range folders {

@@ -16,8 +16,9 @@ var errNoBinaries = errors.New("there is no PostgreSQL server on this machine (i
 	"run .ci/setup, which installs one for the tests, or set SESAME_TEST_POSTGRES_URL to a server you have")
 
 // findBinaries returns the folder that contains initdb and postgres. It looks in the project, where
-// .ci/setup installs them, then for the newest version that Debian installed, then in PATH, then
-// asks pg_config. Keep it in step with .ci/setup, which looks in the same places.
+// .ci/setup installs them; then for the newest version installed by Debian; then in PATH; then in
+// the folder that pg_config prints. Keep it consistent with .ci/setup, which looks in the same
+// places.
 func findBinaries() (string, error) {
 	var folders []string
 	if root, ok := projectRoot(); ok {
@@ -52,8 +53,8 @@ func newestFirst(folders []string) []string {
 	return folders
 }
 
-// projectRoot returns the folder of go.mod: the current folder, which in a test is the folder of the
-// package, or the nearest one above it.
+// projectRoot returns the folder of go.mod: the current folder, which in a test is the folder of
+// the package, or the nearest one above it.
 func projectRoot() (string, bool) {
 	folder, err := os.Getwd()
 	if err != nil {

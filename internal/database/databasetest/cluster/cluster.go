@@ -1,8 +1,8 @@
 // Package cluster starts throwaway PostgreSQL clusters for tests.
 //
-// A cluster listens only on a free port of 127.0.0.1, requires a random password, and keeps its files
-// in a temporary folder. Its data is not durable, which makes it faster. Its time zone is an unusual
-// one, so that code that confuses local time with UTC fails its tests.
+// A cluster listens only on a free port of 127.0.0.1, requires a random password, and keeps its
+// files in a temporary folder. Its data is not durable, which makes it faster. Its time zone is
+// unusual, so that code that confuses local time with UTC fails its tests.
 //
 // The folder is created in TMPDIR if that is set. Otherwise it is in memory on Linux if there is
 // enough, or in the system's temporary folder.
@@ -41,11 +41,11 @@ type Cluster struct {
 	exited chan struct{} // closed when the server has exited
 }
 
-// Start creates a cluster and returns when it accepts connections. The context only limits the start:
-// the caller must stop the cluster with Stop.
+// Start creates a cluster and returns when it accepts connections. The context only limits the
+// start: the caller must stop the cluster with Stop.
 //
-// If PostgreSQL is not installed, the error says what to run. If the server does not start, the error
-// contains its log.
+// If PostgreSQL is not installed, the error says what to run. If the server does not start, the
+// error contains its log.
 func Start(ctx context.Context) (_ *Cluster, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

@@ -69,7 +69,7 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	expectEmpty(t, os.TempDir())
 }
 
-func TestStartShowsTheLogOfAServerThatEnds(t *testing.T) {
+func TestErrorHasTheLogIfTheServerExits(t *testing.T) {
 	fakeServer(t, "echo out of luck >&2; exit 1")
 	_, err := Start(t.Context())
 	if !errors.Is(err, errEnded) || !strings.Contains(err.Error(), "out of luck") {
@@ -78,12 +78,12 @@ func TestStartShowsTheLogOfAServerThatEnds(t *testing.T) {
 	expectEmpty(t, os.TempDir())
 }
 
-func TestStartStopsAServerThatDoesNotAnswer(t *testing.T) {
-	fakeServer(t, "echo deaf; exec sleep 1000")
+func TestStartStopsAServerThatDoesNotRespond(t *testing.T) {
+	fakeServer(t, "echo stuck; exec sleep 1000")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err := Start(ctx)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "deaf") {
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "stuck") {
 		t.Errorf("Start: %v, want the deadline and the log", err)
 	}
 	expectEmpty(t, os.TempDir())
@@ -91,16 +91,17 @@ func TestStartStopsAServerThatDoesNotAnswer(t *testing.T) {
 
 func TestRemoveAbandoned(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	alive := start(t)
-	dead, young := filepath.Join(os.TempDir(), folderPrefix+"dead"), filepath.Join(os.TempDir(), folderPrefix+"young")
-	foreign := filepath.Join(os.TempDir(), "foreign")
-	for _, folder := range []string{dead, young, foreign} {
+	running := start(t)
+	abandoned := filepath.Join(os.TempDir(), folderPrefix+"abandoned")
+	recent := filepath.Join(os.TempDir(), folderPrefix+"recent")
+	unrelated := filepath.Join(os.TempDir(), "unrelated")
+	for _, folder := range []string{abandoned, recent, unrelated} {
 		if err := os.MkdirAll(filepath.Join(folder, "data"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	yesterday := time.Now().Add(-24 * time.Hour)
-	for _, folder := range []string{dead, foreign, alive.folder} {
+	for _, folder := range []string{abandoned, unrelated, running.folder} {
 		if err := os.Chtimes(folder, yesterday, yesterday); err != nil {
 			t.Fatal(err)
 		}
@@ -108,9 +109,9 @@ func TestRemoveAbandoned(t *testing.T) {
 
 	removeAbandoned(os.TempDir())
 
-	for folder, kept := range map[string]bool{dead: false, young: true, foreign: true, alive.folder: true} {
-		if _, err := os.Stat(folder); (err == nil) != kept {
-			t.Errorf("%s: %v, want kept = %t", folder, err, kept)
+	for folder, want := range map[string]bool{abandoned: false, recent: true, unrelated: true, running.folder: true} {
+		if _, err := os.Stat(folder); (err == nil) != want {
+			t.Errorf("%s: %v, want it to exist: %t", folder, err, want)
 		}
 	}
 }
@@ -130,8 +131,8 @@ func start(t *testing.T) *Cluster {
 	return c
 }
 
-// fakeServer replaces initdb by a program that does nothing, and postgres by a shell script, for the
-// rest of the test.
+// fakeServer replaces initdb by a program that does nothing, and postgres by a shell script, for
+// the rest of the test.
 func fakeServer(t *testing.T, script string) {
 	t.Helper()
 	project := t.TempDir()

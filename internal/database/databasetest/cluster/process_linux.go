@@ -34,7 +34,7 @@ func serverUser() (*user, error) {
 }
 
 // processAttributes returns the attributes of a child process that runs as owner and is killed when
-// this process ends. The child does not get the terminal's Ctrl-C, which the tests handle first.
+// this process ends. The child does not get a Ctrl-C of the terminal, so the tests can stop it.
 func processAttributes(owner *user) *syscall.SysProcAttr {
 	attributes := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
 	if owner != nil {
@@ -43,13 +43,16 @@ func processAttributes(owner *user) *syscall.SysProcAttr {
 	return attributes
 }
 
-// tempDir returns the folder in which clusters create theirs. PostgreSQL copies a database by creating
-// 300 files, which takes a tenth of the time or less in memory.
+// tempDir returns the folder in which clusters create theirs. PostgreSQL copies a database by
+// creating 300 files, which takes a tenth of the time or less in memory.
 func tempDir() string {
-	const memory, tmpfs, plenty = "/dev/shm", 0x01021994, 2 << 30
+	const memory, tmpfs, enough = "/dev/shm", 0x01021994, 2 << 30
 	var info syscall.Statfs_t
-	if os.Getenv("TMPDIR") == "" && syscall.Statfs(memory, &info) == nil &&
-		int64(info.Type) == tmpfs && info.Bavail*uint64(info.Bsize) >= plenty { //nolint:unconvert // an int32 on some platforms
+	if os.Getenv("TMPDIR") != "" || syscall.Statfs(memory, &info) != nil {
+		return os.TempDir()
+	}
+	isMemory := int64(info.Type) == tmpfs //nolint:unconvert // an int32 on some platforms
+	if isMemory && info.Bavail*uint64(info.Bsize) >= enough {
 		return memory
 	}
 	return os.TempDir()

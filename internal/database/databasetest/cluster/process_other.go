@@ -13,8 +13,8 @@ type user struct {
 	uid, gid int
 }
 
-// serverUser returns nil: the server runs as the current user. PostgreSQL returns an error if that is
-// root.
+// serverUser returns nil: the server runs as the current user. PostgreSQL returns an error if that
+// is root.
 func serverUser() (*user, error) { return nil, nil }
 
 // processAttributes returns nil: child processes end by Stop, or with the terminal.

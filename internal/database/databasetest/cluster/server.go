@@ -18,8 +18,8 @@ import (
 // errEnded is returned if the server exits while it starts. Its log contains the reason.
 var errEnded = errors.New("PostgreSQL ended while it started")
 
-// run starts the server on a free port and waits until it accepts connections. It returns errEnded if
-// the server exits.
+// run starts the server on a free port and waits until it accepts connections. It returns errEnded
+// if the server exits.
 func (c *Cluster) run(ctx context.Context, bin string, owner *user, password string) error {
 	port, err := freePort()
 	if err != nil {
