@@ -43,7 +43,7 @@
 //     request was due. quiet-p50-ms and quiet-p99-ms are the same without the flood.
 //   - logins/s counts the logins of the flood that got the response that the password is wrong,
 //     while there are no other requests. ratio is logins/s divided by floor-hash/s.
-//   - beside-logins/s and beside-ratio are the same next to the other requests.
+//   - mixed-logins/s and mixed-ratio are the same next to the other requests.
 //
 // A login may also be refused because there are too many (429 or 503). Any other response fails the
 // benchmark.

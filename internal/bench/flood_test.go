@@ -54,8 +54,8 @@ func BenchmarkFlood(b *testing.B) {
 			b.ReportMetric(logins, "logins/s")
 			b.ReportMetric(floor.perSecond(), "floor-hash/s")
 			b.ReportMetric(logins/floor.perSecond(), "ratio")
-			b.ReportMetric(mixed, "beside-logins/s")
-			b.ReportMetric(mixed/floor.perSecond(), "beside-ratio")
+			b.ReportMetric(mixed, "mixed-logins/s")
+			b.ReportMetric(mixed/floor.perSecond(), "mixed-ratio")
 			if in.idleMiB > 0 {
 				server := in.server.memoryMiB(b, "VmHWM")
 				b.ReportMetric(server, "server-MiB")

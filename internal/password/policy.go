@@ -23,7 +23,7 @@ var (
 	ErrCommon        = errors.New("the password is one of the most common ones")
 	ErrCommonVariant = errors.New("the password is a common one with characters added, swapped, reversed or repeated")
 	ErrBreached      = errors.New("the password is known from a leak, and is guessed early")
-	ErrPersonal      = errors.New("the password is too close to your name, your address or the name of this service")
+	ErrPersonal      = errors.New("the password is too close to your name, your email or the name of this service")
 )
 
 // New is a new password that Accept has checked, ready to be hashed.
