@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/porttest"
 )
 
 // tryPost posts a body, JSON unless headers say otherwise.
@@ -194,43 +193,4 @@ func TestConfigurationPage(t *testing.T) {
 	if err != nil || string(got) != want {
 		t.Errorf("%s is stale: run go test ./cmd/sesame -run TestConfigurationPage -update (%v)", path, err)
 	}
-}
-
-func TestCommandLine(t *testing.T) {
-	for _, args := range [][]string{{"serv"}, {"serve", "now"}, {"serve", "--fast"}} {
-		if status, _, stderr := run(t, nil, args...); status != 2 || !strings.HasPrefix(stderr, "sesame: unknown") {
-			t.Errorf("%v: status %d, %s", args, status, stderr)
-		}
-	}
-	contract, err := os.ReadFile("../../openapi.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if status, stdout, _ := run(t, nil, "openapi"); status != 0 || stdout != string(contract) {
-		t.Errorf("openapi: status %d, %d bytes", status, len(stdout))
-	}
-	if status, stdout, _ := run(t, nil, "version"); status != 0 || !strings.HasPrefix(stdout, "sesame ") {
-		t.Errorf("version: status %d, %s", status, stdout)
-	}
-	if status, stdout, _ := run(t, nil); status != 0 || !strings.Contains(stdout, "serve") {
-		t.Errorf("no command: status %d, %s", status, stdout)
-	}
-	if status, _, _ := run(t, []string{"SESAME_ADMIN_ADDR=" + porttest.Address(t)}, "healthcheck"); status != 1 {
-		t.Errorf("healthcheck without a server: status %d", status)
-	}
-}
-
-func TestMigrateAndHealthcheck(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := newProcess(t, engine, "SESAME_DATA_DIR="+t.TempDir())
-		for range 2 {
-			if status, _, stderr := run(t, p.environment, "migrate"); status != 0 {
-				t.Errorf("migrate: status %d, %s", status, stderr)
-			}
-		}
-		p.start(t)
-		if status, _, stderr := run(t, p.environment, "healthcheck"); status != 0 {
-			t.Errorf("healthcheck: status %d, %s", status, stderr)
-		}
-	})
 }
