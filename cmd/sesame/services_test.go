@@ -213,14 +213,10 @@ func tryService(t *testing.T, engine databasetest.Engine, algorithm string, star
 	refused("for another audience", issue(url, "https://other.example", time.Now()))
 	refused("of another issuer", issue("https://other.example", url, time.Now()))
 
-	if status, stdout, stderr := run(t, p.environment, "keys", "rotate"); status != 0 {
-		t.Fatalf("rotate: %d %s%s", status, stdout, stderr)
-	}
+	p.does(t, "", "keys", "rotate")
 	eventually(t, "the next key is published", func() bool { good("while it is rotated", first); return p.publishedKeys(t) == 2 })
 	active := part(t, first, 0).Kid
-	if status, stdout, stderr := run(t, p.environment, "keys", "revoke", active); status != 0 {
-		t.Fatalf("revoke: %d %s%s", status, stdout, stderr)
-	}
+	p.does(t, "", "keys", "revoke", active)
 	eventually(t, "the next key signs", func() bool {
 		_, tokens = p.post(t, "/auth/refresh-tokens", `{"refreshToken":"`+tokens["refreshToken"]+`"}`)
 		return part(t, tokens["accessToken"], 0).Kid != active

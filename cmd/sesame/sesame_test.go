@@ -132,14 +132,6 @@ func (p *process) end(t *testing.T, signal syscall.Signal) (string, error) {
 	}
 }
 
-// run runs one command in the test's process.
-func run(t *testing.T, environment []string, args ...string) (status int, stdout, stderr string) {
-	t.Helper()
-	var out, fault bytes.Buffer
-	status = realMain(context.Background(), args, environment, &out, &fault)
-	return status, out.String(), fault.String()
-}
-
 // shell runs a script in the server's folder.
 func (p *process) shell(t *testing.T, script string) string {
 	t.Helper()
