@@ -90,9 +90,11 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 0 {
 		ts.Fatalf("usage: ready")
 	}
-	for deadline := time.Now().Add(30 * time.Second); ts.Exec("sesame", "healthcheck") != nil; time.Sleep(20 * time.Millisecond) {
+	deadline := time.Now().Add(30 * time.Second)
+	for ts.Exec("sesame", "healthcheck") != nil {
 		if time.Now().After(deadline) {
 			ts.Fatalf("the server is not ready after 30 seconds")
 		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
