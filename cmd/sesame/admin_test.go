@@ -9,6 +9,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 )
 
+// get returns the status and the body of a GET request.
 func (p *process) get(t *testing.T, url string) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -29,7 +30,7 @@ func (p *process) get(t *testing.T, url string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-// The admin listener has metrics, and profiles when asked for; the API listener has neither.
+// The admin listener serves metrics, and profiles if they are on. The API listener serves neither.
 func TestAdminListener(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for profiling, want := range map[string]int{"": http.StatusNotFound, "on": http.StatusOK} {
@@ -49,19 +50,21 @@ func TestAdminListener(t *testing.T) {
 			} {
 				got, body := p.get(t, "http://"+p.admin+path)
 				if got != status {
-					t.Errorf("pprof %q: %s answers %d %s", profiling, path, got, body)
+					t.Errorf("pprof %q: %s returns %d %s", profiling, path, got, body)
 				}
 				if strings.Contains(body, secretOfTests) {
-					t.Errorf("%s tells the secret", path)
+					t.Errorf("%s contains the secret", path)
 				}
 				if got, _ := p.get(t, "http://"+p.api+path); got != http.StatusNotFound && path != "/auth" {
-					t.Errorf("pprof %q: the API's %s answers %d", profiling, path, got)
+					t.Errorf("pprof %q: %s of the API returns %d", profiling, path, got)
 				}
 			}
-			if _, metrics := p.get(t, "http://"+p.admin+"/metrics"); !strings.Contains(metrics, `sesame_http_request_duration_seconds_count{operation="other",status="404"}`) {
-				t.Errorf("the API's requests are not counted:\n%s", metrics)
+			const count = `sesame_http_request_duration_seconds_count{operation="other",status="404"}`
+			if _, metrics := p.get(t, "http://"+p.admin+"/metrics"); !strings.Contains(metrics, count) {
+				t.Errorf("requests to the API are not counted:\n%s", metrics)
 			}
-			if status, _ := p.post(t, "/auth/login", `{}`, "Origin", "https://app.example.com"); status != http.StatusBadRequest {
+			status, _ := p.post(t, "/auth/login", `{}`, "Origin", "https://app.example.com")
+			if status != http.StatusBadRequest {
 				t.Errorf("login: %d", status)
 			}
 		}

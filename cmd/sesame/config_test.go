@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// tryPost posts a body, JSON unless headers say otherwise.
+// tryPost sends a JSON body and returns the status and the members of the response. Headers are names and
+// values in turn.
 func (p *process) tryPost(ctx context.Context, path, body string, headers ...string) (int, map[string]string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.api+path, strings.NewReader(body))
 	if err != nil {
@@ -44,14 +45,19 @@ func (p *process) tryPost(ctx context.Context, path, body string, headers ...str
 	return response.StatusCode, texts, nil
 }
 
-// Profiles where others may reach them are told of. That is the admin listener's only danger that is switched on.
+// The server warns about profiles that other machines can reach.
 func TestWarnings(t *testing.T) {
 	for _, test := range []struct {
 		address, profiling string
 		warns              bool
 	}{
-		{"127.0.0.1:8081", "on", false}, {"localhost:8081", "on", false}, {"[::1]:8081", "on", false},
-		{"0.0.0.0:8081", "on", true}, {":8081", "on", true}, {"10.0.0.1:8081", "on", true}, {"0.0.0.0:8081", "off", false},
+		{"127.0.0.1:8081", "on", false},
+		{"localhost:8081", "on", false},
+		{"[::1]:8081", "on", false},
+		{"0.0.0.0:8081", "on", true},
+		{":8081", "on", true},
+		{"10.0.0.1:8081", "on", true},
+		{"0.0.0.0:8081", "off", false},
 	} {
 		c, err := load([]string{"SESAME_ADMIN_ADDR=" + test.address, "SESAME_PPROF=" + test.profiling})
 		if err != nil {
@@ -63,12 +69,13 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// The development mailbox is served only if there is no SMTP server and only this machine can reach the admin listener.
+// The development mailbox is served only if there is no SMTP server and only this machine can reach the
+// admin listener.
 func TestMailboxIsLocal(t *testing.T) {
 	local := []string{"SESAME_DATA_DIR=/nowhere"}
 	for _, test := range []struct {
 		environment []string
-		shown       bool
+		served      bool
 	}{
 		{nil, true},
 		{[]string{"SESAME_PUBLIC_URL=http://localhost:8080"}, true},
@@ -84,15 +91,16 @@ func TestMailboxIsLocal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var said strings.Builder
-		announce(&said, c)
-		if c.Mailbox() != test.shown || strings.Contains(said.String(), "http://"+c.AdminAddr+"/dev/mail (files in /nowhere/mail)") != test.shown {
-			t.Errorf("%v: %v\n%s", test.environment, c.Mailbox(), &said)
+		var printed strings.Builder
+		announce(&printed, c)
+		link := "http://" + c.AdminAddr + "/dev/mail (files in /nowhere/mail)"
+		if c.Mailbox() != test.served || strings.Contains(printed.String(), link) != test.served {
+			t.Errorf("%v: served %v\n%s", test.environment, c.Mailbox(), &printed)
 		}
 	}
 }
 
-var update = flag.Bool("update", false, "write the generated pages")
+var update = flag.Bool("update", false, "write the generated page, and the output that scripts expect")
 
 // docs/configuration.md is generated from the settings.
 func TestConfigurationPage(t *testing.T) {
@@ -105,6 +113,6 @@ func TestConfigurationPage(t *testing.T) {
 	}
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != want {
-		t.Errorf("%s is stale: run go test ./cmd/sesame -run TestConfigurationPage -update (%v)", path, err)
+		t.Errorf("%s is out of date: run go test ./cmd/sesame -run TestConfigurationPage -update (%v)", path, err)
 	}
 }

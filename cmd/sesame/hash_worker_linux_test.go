@@ -59,8 +59,8 @@ func isGone(pid int) bool {
 	return err != nil || strings.HasPrefix(fields, "Z")
 }
 
-// Passwords are hashed in child processes that take the processor only when the server does not want it, and that know
-// nothing of the server's secrets.
+// Passwords are hashed in child processes that have a lower priority than the server and none of its
+// secrets.
 func TestPasswordsAreHashedInChildren(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		p := newProcess(t, engine)
@@ -71,7 +71,7 @@ func TestPasswordsAreHashedInChildren(t *testing.T) {
 		p.login(t)
 		pids := p.children(t)
 		if len(pids) != 1 {
-			t.Fatalf("children after hashes one at a time: %v", pids)
+			t.Fatalf("children after one hash at a time: %v", pids)
 		}
 		child := pids[0]
 		for _, value := range niceness(t, child) {
@@ -93,7 +93,8 @@ func TestPasswordsAreHashedInChildren(t *testing.T) {
 			t.Errorf("the child's command: %q, %v", command, err)
 		}
 
-		// Ctrl-C and systemd signal the whole group. The server still drains, with the child's help.
+		// Ctrl-C and systemd signal the whole process group. The child ignores it, because the server
+		// needs it for the requests in flight.
 		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 			if err := syscall.Kill(child, signal); err != nil {
 				t.Fatal(err)
@@ -104,7 +105,7 @@ func TestPasswordsAreHashedInChildren(t *testing.T) {
 			t.Errorf("children after signals: %v, before: %d", again, child)
 		}
 
-		// A child that dies is replaced.
+		// A child that dies is replaced. The request that needed it fails.
 		if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -112,14 +113,14 @@ func TestPasswordsAreHashedInChildren(t *testing.T) {
 		p.expectLogin(t, "correct horse battery", http.StatusServiceUnavailable)
 		p.expectLogin(t, "correct horse battery", http.StatusOK)
 
-		// No child outlives a server that is killed.
+		// A killed server leaves no child.
 		child = p.children(t)[0]
 		_, _ = p.end(t, syscall.SIGKILL)
 		eventually(t, "the child is gone with the server", func() bool { return isGone(child) })
 	})
 }
 
-// A server that stops normally leaves no child either, and one whose file was replaced can still start them.
+// A server whose program file was deleted can still start children. A server that stops leaves no child.
 func TestChildrenAfterAnUpdate(t *testing.T) {
 	path, err := binary()
 	if err != nil {
@@ -143,10 +144,11 @@ func TestChildrenAfterAnUpdate(t *testing.T) {
 	if len(pids) != 1 {
 		t.Fatalf("children: %v", pids)
 	}
-	if said, err := p.end(t, syscall.SIGTERM); err != nil || strings.Contains(said, "could not start a child process") {
-		t.Errorf("%v\n%s", err, said)
+	output, err := p.end(t, syscall.SIGTERM)
+	if err != nil || strings.Contains(output, "could not start a child process") {
+		t.Errorf("%v\n%s", err, output)
 	}
 	if !isGone(pids[0]) {
-		t.Error("a child outlives the server")
+		t.Error("a child is left")
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 )
 
-// Guessing is limited unless it is switched off, and kill -9 does not begin the count anew.
-func TestGuessesAreLimited(t *testing.T) {
+// Failed logins are limited, and the count survives kill -9.
+func TestLoginLimitSurvivesKill(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		p := newProcess(t, engine)
 		p.start(t)
@@ -22,8 +22,8 @@ func TestGuessesAreLimited(t *testing.T) {
 			if i == 10 {
 				want = http.StatusTooManyRequests
 			}
-			if status, _ := p.post(t, "/auth/login", `{"email":"ada@example.com","password":"a wrong password"}`); status != want {
-				t.Errorf("guess %d: %d", i+1, status)
+			if status, _ := p.tryLogin(t, "ada@example.com", "a wrong password"); status != want {
+				t.Errorf("login %d: %d, want %d", i+1, status, want)
 			}
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
 
-// binary is the real program, built once with whatever the tests were built with but the race detector.
+// binary builds the program once, without the race detector, and returns its path.
 var binary = sync.OnceValues(func() (string, error) {
 	folder, err := os.MkdirTemp("", "sesame-binary-")
 	if err != nil {
@@ -38,10 +39,10 @@ var binary = sync.OnceValues(func() (string, error) {
 
 // process is a running `sesame serve`.
 type process struct {
-	binary      string // empty: the one of the tests
+	binary      string // path of the program; built by the tests if empty
 	api, admin  string // host:port
-	folder      string // where it runs; its data is in sesame-data
-	database    string // its URL
+	folder      string // working directory and home; the data is in sesame-data
+	database    string // URL
 	environment []string
 	command     *exec.Cmd
 	output      *bytes.Buffer
@@ -50,11 +51,14 @@ type process struct {
 
 var secretOfTests = base64.StdEncoding.EncodeToString([]byte("a secret of thirty-two bytes, and more"))
 
-// newProcess prepares a server on an engine and free ports; start starts it.
+// newProcess returns a server that is not started yet, with a database of its own and free ports.
 func newProcess(t *testing.T, engine databasetest.Engine, environment ...string) *process {
 	t.Helper()
 	p := &process{api: porttest.Address(t), admin: porttest.Address(t), folder: t.TempDir()}
-	p.environment = append([]string{"SESAME_ADDR=" + p.api, "SESAME_ADMIN_ADDR=" + p.admin, "HOME=" + p.folder, "PATH=" + os.Getenv("PATH")}, environment...)
+	p.environment = slices.Concat([]string{
+		"SESAME_ADDR=" + p.api, "SESAME_ADMIN_ADDR=" + p.admin,
+		"HOME=" + p.folder, "PATH=" + os.Getenv("PATH"),
+	}, environment)
 	p.database = "sqlite:" + filepath.Join(p.folder, "sesame-data", "sesame.db")
 	if engine == databasetest.Postgres {
 		p.database = databasetest.URL(t, engine)
@@ -63,6 +67,7 @@ func newProcess(t *testing.T, engine databasetest.Engine, environment ...string)
 	return p
 }
 
+// start runs `sesame serve` and waits until it is ready. The process is killed after the test.
 func (p *process) start(t *testing.T) {
 	t.Helper()
 	path := p.binary
@@ -117,7 +122,7 @@ func (p *process) untilReady(t *testing.T) {
 	}
 }
 
-// end sends a signal, waits for the end, and returns everything the server said.
+// end sends a signal, waits until the server ends, and returns everything that it has printed.
 func (p *process) end(t *testing.T, signal syscall.Signal) (string, error) {
 	t.Helper()
 	if err := p.command.Process.Signal(signal); err != nil {
@@ -132,7 +137,8 @@ func (p *process) end(t *testing.T, signal syscall.Signal) (string, error) {
 	}
 }
 
-// shell runs a script in the server's folder.
+// shell runs a bash script in the server's folder and returns its output. It fails the test if the script
+// fails.
 func (p *process) shell(t *testing.T, script string) string {
 	t.Helper()
 	output, err := p.tryShell(t, script)
@@ -142,6 +148,7 @@ func (p *process) shell(t *testing.T, script string) string {
 	return output
 }
 
+// tryShell is like shell, but returns an error if the script fails.
 func (p *process) tryShell(t *testing.T, script string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -152,7 +159,7 @@ func (p *process) tryShell(t *testing.T, script string) (string, error) {
 	return string(output), err
 }
 
-// block is what follows a mark in a document of the repository.
+// block returns what follows a mark in a document of the repository.
 func block(t *testing.T, document, mark string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("../..", document))
