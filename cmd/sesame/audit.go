@@ -82,8 +82,8 @@ func kindList() string {
 	return strings.Join(names, ", ")
 }
 
-// printer returns a function that prints events, as JSON or as name=value. It quotes untrusted text, which could contain
-// line breaks or control a terminal.
+// printer returns a function that prints events, as JSON or as name=value. It quotes untrusted text,
+// which could contain line breaks or control a terminal.
 func printer(out io.Writer, asJSON bool) func(audit.Event) error {
 	if asJSON {
 		encoder := json.NewEncoder(out)

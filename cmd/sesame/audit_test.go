@@ -1,12 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
-	"context"
-	"encoding/json"
 	"net/http"
+	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/audit"
@@ -14,82 +13,55 @@ import (
 	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
-// output is what a command that runs has printed.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(text []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(text)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
-// An operator reads what happened, beside the running server, and follows what happens.
-func TestAuditOfARunningServer(t *testing.T) {
+// audit --follow prints the events that happened, then those that happen, until it is interrupted.
+func TestAuditFollows(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := processtest.New(t, engine, "SESAME_DATA_DIR="+t.TempDir())
-		p.Start(t)
-		p.Login(t)
-		ctx, cancel := context.WithCancel(t.Context())
-		followed, ended := &output{}, make(chan int)
-		go func() {
-			ended <- realMain(ctx, []string{"audit", "--follow", "--kind", "login"}, p.Environment, followed, followed)
-		}()
-		processtest.Eventually(t, "the login is printed", func() bool { return strings.Contains(followed.String(), "login success") })
-		if status, _ := p.Post(t, "/auth/login", `{"email":"nobody@example.com","password":"a wrong password"}`); status != http.StatusUnauthorized {
-			t.Fatal(status)
+		server := processtest.New(t, engine)
+		server.Start(t)
+		server.Login(t)
+		command := server.Command(t, "audit", "--follow", "--kind", "login")
+		stdout, err := command.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
 		}
-		processtest.Eventually(t, "the failure is printed", func() bool {
-			return strings.Contains(followed.String(), `login failure email=nobody@example.com ip=127.0.0.1 detail="no such account"`)
-		})
-		cancel()
-		if status := <-ended; status != 0 || strings.Contains(followed.String(), "register") {
-			t.Errorf("status %d, printed:\n%s", status, followed)
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
 		}
-
-		status, stdout, stderr := run(t, p.Environment, "audit", "--json", "--user", "Ada@example.com")
-		if status != 0 {
-			t.Fatalf("%d %s", status, stderr)
-		}
-		var kinds []string
-		for line := range strings.Lines(stdout) {
-			var event audit.Event
-			if err := json.Unmarshal([]byte(line), &event); err != nil || event.Email != "ada@example.com" || event.RequestID == "" {
-				t.Errorf("%s: %v", line, err)
+		lines := bufio.NewScanner(stdout)
+		expect := func(event string) {
+			t.Helper()
+			if !lines.Scan() || !strings.Contains(lines.Text(), event) {
+				t.Errorf("printed %q, want %q", lines.Text(), event)
 			}
-			kinds = append(kinds, string(event.Kind))
 		}
-		if got := strings.Join(kinds, " "); got != "register login" {
-			t.Errorf("events of ada: %s", got)
+		expect("login success email=ada@example.com") // no registration: it is not a login
+		if status, _ := tryLogin(t, server, "nobody@example.com", "a wrong password"); status != http.StatusUnauthorized {
+			t.Fatalf("login with an unknown email: %d", status)
 		}
-		if _, stdout, _ := run(t, p.Environment, "audit", "--since", "0s"); stdout != "" {
-			t.Errorf("events since now: %s", stdout)
+		expect(`login failure email=nobody@example.com ip=127.0.0.1 detail="no such account"`)
+
+		if err := command.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
 		}
-		if status, _, stderr := run(t, p.Environment, "audit", "--user", "ada"); status != 2 || !strings.Contains(stderr, `"ada"`) {
-			t.Errorf("no user: %d %s", status, stderr)
+		if lines.Scan() {
+			t.Errorf("printed %q, want no further event", lines.Text())
 		}
-		if status, _, stderr := run(t, p.Environment, "audit", "--kind", "login,logn"); status != 2 || !strings.Contains(stderr, `no kind "logn"; the kinds are register, login,`) {
-			t.Errorf("no kind: %d %s", status, stderr)
+		if err := command.Wait(); err != nil {
+			t.Errorf("interrupted: %v", err)
 		}
 	})
 }
 
-// Text from outside neither ends a line nor steers the terminal it is printed on.
+// Untrusted text can neither break a line nor control the terminal.
 func TestPrintedEventsAreOneLine(t *testing.T) {
 	var out bytes.Buffer
-	event := audit.Event{Kind: audit.Login, Outcome: audit.Failure, Origin: audit.Origin{UserAgent: "x\r\n2026 login success \x1b[31m\u202e é"}}
+	origin := audit.Origin{UserAgent: "x\r\n2026 login success \x1b[31m\u202e é"}
+	event := audit.Event{Kind: audit.Login, Outcome: audit.Failure, Origin: origin}
 	if err := printer(&out, false)(event); err != nil {
 		t.Fatal(err)
 	}
-	const want = `0001-01-01T00:00:00.000Z login failure userAgent="x\r\n2026 login success \x1b[31m\u202e \u00e9"` + "\n"
+	const want = "0001-01-01T00:00:00.000Z login failure " +
+		`userAgent="x\r\n2026 login success \x1b[31m\u202e \u00e9"` + "\n"
 	if out.String() != want {
 		t.Errorf("%s, want %s", &out, want)
 	}

@@ -33,8 +33,8 @@ func load(environment []string) (*config, error) {
 	return &c, nil
 }
 
-// values returns the settings in the environment, including those in files, by name, and what is wrong with them. An empty
-// variable counts as not set.
+// values returns the settings in the environment by name, including those in files, and what is wrong
+// with them. An empty variable counts as not set.
 func values(environment []string) (map[string]string, []error) {
 	given, errs := make(map[string]string), []error(nil)
 	settings := allSettings()
@@ -57,7 +57,8 @@ func values(environment []string) (map[string]string, []error) {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 			continue
 		}
-		if slices.ContainsFunc(environment, func(other string) bool { return strings.HasPrefix(other, named+"=") && other != named+"=" }) {
+		isSet := func(other string) bool { return strings.HasPrefix(other, named+"=") && other != named+"=" }
+		if slices.ContainsFunc(environment, isSet) {
 			errs = append(errs, fmt.Errorf("%s: %s is set too; set only one of them", name, named))
 			continue
 		}
@@ -66,8 +67,8 @@ func values(environment []string) (map[string]string, []error) {
 	return given, errs
 }
 
-// checkTogether fills in the defaults that depend on other settings, and returns what is wrong with the combination of
-// settings.
+// checkTogether fills in the defaults that depend on other settings, and returns what is wrong with the
+// combination of settings.
 func (c *config) checkTogether(given map[string]string) []error {
 	var errs []error
 	invalid := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -93,7 +94,8 @@ func (c *config) checkTogether(given map[string]string) []error {
 		c.Audience = c.PublicURL
 	}
 	if c.DatabaseURL != "" && given["SESAME_SECRET"] == "" {
-		invalid("SESAME_SECRET: must be set with PostgreSQL, to the same value on every instance; make one with: openssl rand -base64 32")
+		invalid("SESAME_SECRET: must be set with PostgreSQL, to the same value on every instance; " +
+			"make one with: openssl rand -base64 32")
 	}
 	if c.SMTPURL != "" && given["SESAME_MAIL_FROM"] == "" {
 		invalid("SESAME_MAIL_FROM: must be set with SESAME_SMTP_URL")
@@ -114,7 +116,8 @@ func (c *config) checkTogether(given map[string]string) []error {
 func (c *config) warnings() []string {
 	host, _, err := net.SplitHostPort(c.AdminAddr)
 	if c.Profiling && (err != nil || !server.IsLoopback(host)) {
-		return []string{"SESAME_PPROF is on and SESAME_ADMIN_ADDR is not a loopback address: anybody who reaches it can slow the server down"}
+		return []string{"SESAME_PPROF is on and SESAME_ADMIN_ADDR is not a loopback address: " +
+			"anybody who reaches it can slow the server down"}
 	}
 	return nil
 }

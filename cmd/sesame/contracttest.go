@@ -67,7 +67,8 @@ func contractTest(command *cobra.Command, target conformance.Target) error {
 	if report == nil || report.Empty() {
 		return err
 	}
-	lines := []string{"", "Medians in milliseconds. \"-\" is a documented response that was not returned.", "", report.Table()}
+	const legend = `Medians in milliseconds. "-" is a documented response that was not returned.`
+	lines := []string{"", legend, "", report.Table()}
 	if report.Account != "" {
 		lines = append(lines, "Registered user: "+report.Account)
 	}

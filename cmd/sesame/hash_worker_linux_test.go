@@ -16,9 +16,9 @@ import (
 )
 
 // children returns the process ids of the server's children.
-func children(t *testing.T, p *processtest.Server) (pids []int) {
+func children(t *testing.T, server *processtest.Server) (pids []int) {
 	t.Helper()
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.Process.Pid))
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", server.Process.Pid))
 	if err != nil || len(tasks) == 0 {
 		t.Fatal("the server has no threads", err)
 	}
@@ -60,19 +60,19 @@ func isGone(pid int) bool {
 	return err != nil || strings.HasPrefix(fields, "Z")
 }
 
-// Passwords are hashed in child processes that take the processor only when the server does not want it, and that know
-// nothing of the server's secrets.
+// Passwords are hashed in child processes that have a lower priority than the server and none of its
+// secrets.
 func TestPasswordsAreHashedInChildren(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := processtest.New(t, engine)
-		p.Start(t)
-		if pids := children(t, p); len(pids) != 0 {
+		server := processtest.New(t, engine)
+		server.Start(t)
+		if pids := children(t, server); len(pids) != 0 {
 			t.Errorf("children before the first hash: %v", pids)
 		}
-		p.Login(t)
-		pids := children(t, p)
+		server.Login(t)
+		pids := children(t, server)
 		if len(pids) != 1 {
-			t.Fatalf("children after hashes one at a time: %v", pids)
+			t.Fatalf("children after one hash at a time: %v", pids)
 		}
 		child := pids[0]
 		for _, value := range niceness(t, child) {
@@ -80,7 +80,7 @@ func TestPasswordsAreHashedInChildren(t *testing.T) {
 				t.Errorf("a thread of the child has niceness %s", value)
 			}
 		}
-		for _, value := range niceness(t, p.Process.Pid) {
+		for _, value := range niceness(t, server.Process.Pid) {
 			if value != "0" {
 				t.Errorf("a thread of the server has niceness %s", value)
 			}
@@ -94,57 +94,59 @@ func TestPasswordsAreHashedInChildren(t *testing.T) {
 			t.Errorf("the child's command: %q, %v", command, err)
 		}
 
-		// Ctrl-C and systemd signal the whole group. The server still drains, with the child's help.
+		// Ctrl-C and systemd signal the whole process group. The child ignores it, because the server
+		// needs it for the requests in flight.
 		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 			if err := syscall.Kill(child, signal); err != nil {
 				t.Fatal(err)
 			}
 		}
-		p.CheckLogin(t, "correct horse battery", http.StatusOK)
-		if again := children(t, p); len(again) != 1 || again[0] != child {
+		server.CheckLogin(t, "correct horse battery", http.StatusOK)
+		if again := children(t, server); len(again) != 1 || again[0] != child {
 			t.Errorf("children after signals: %v, before: %d", again, child)
 		}
 
-		// A child that dies is replaced.
+		// A child that dies is replaced. The request that needed it fails.
 		if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		processtest.Eventually(t, "the child is gone", func() bool { return isGone(child) })
-		p.CheckLogin(t, "correct horse battery", http.StatusServiceUnavailable)
-		p.CheckLogin(t, "correct horse battery", http.StatusOK)
+		server.CheckLogin(t, "correct horse battery", http.StatusServiceUnavailable)
+		server.CheckLogin(t, "correct horse battery", http.StatusOK)
 
-		// No child outlives a server that is killed.
-		child = children(t, p)[0]
-		_, _ = p.Stop(t, syscall.SIGKILL)
+		// A killed server leaves no child.
+		child = children(t, server)[0]
+		_, _ = server.Stop(t, syscall.SIGKILL)
 		processtest.Eventually(t, "the child is gone with the server", func() bool { return isGone(child) })
 	})
 }
 
-// A server that stops normally leaves no child either, and one whose file was replaced can still start them.
+// A server whose program file was deleted can still start children. A server that stops leaves no child.
 func TestChildrenAfterAnUpdate(t *testing.T) {
 	path := processtest.Binary(t)
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := processtest.New(t, databasetest.SQLite)
-	p.Binary = filepath.Join(t.TempDir(), "sesame")
-	if err := os.WriteFile(p.Binary, content, 0o700); err != nil {
+	server := processtest.New(t, databasetest.SQLite)
+	server.Binary = filepath.Join(t.TempDir(), "sesame")
+	if err := os.WriteFile(server.Binary, content, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p.Start(t)
-	if err := os.Remove(p.Binary); err != nil {
+	server.Start(t)
+	if err := os.Remove(server.Binary); err != nil {
 		t.Fatal(err)
 	}
-	p.Login(t)
-	pids := children(t, p)
+	server.Login(t)
+	pids := children(t, server)
 	if len(pids) != 1 {
 		t.Fatalf("children: %v", pids)
 	}
-	if said, err := p.Stop(t, syscall.SIGTERM); err != nil || strings.Contains(said, "could not start a child process") {
-		t.Errorf("%v\n%s", err, said)
+	output, err := server.Stop(t, syscall.SIGTERM)
+	if err != nil || strings.Contains(output, "could not start a child process") {
+		t.Errorf("%v\n%s", err, output)
 	}
 	if !isGone(pids[0]) {
-		t.Error("a child outlives the server")
+		t.Error("a child is left")
 	}
 }

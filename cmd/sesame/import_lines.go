@@ -25,9 +25,9 @@ type importLine struct {
 	err     error
 }
 
-// importReader reads NDJSON, one user per line. It refuses an email or id that an earlier line has, because it cannot
-// know which of the two lines is right. It needs the memory of one batch, and about 40 bytes per line for the emails and
-// ids it has seen.
+// importReader reads NDJSON, one user per line. It refuses an email or id that an earlier line has,
+// because it cannot know which of the two lines is right. It needs the memory of one batch, and about
+// 40 bytes per line for the emails and ids it has seen.
 type importReader struct {
 	lines  *bufio.Reader
 	number int

@@ -43,8 +43,7 @@ func keysCommand(environment []string) *cobra.Command {
 					if err != nil {
 						return err
 					}
-					_, err = fmt.Fprintf(command.OutOrStdout(), "%s is published. It signs in %s at the latest.\n", kid, signing.RotateAfter)
-					return err
+					return printLine(command, "%s is published. It signs in %s at the latest.", kid, signing.RotateAfter)
 				})
 			},
 		},
@@ -62,8 +61,7 @@ func keysCommand(environment []string) *cobra.Command {
 					if err := keys.Revoke(command.Context(), args[0]); err != nil {
 						return err
 					}
-					_, err := fmt.Fprintf(command.OutOrStdout(), "%s is revoked.\n", args[0])
-					return err
+					return printLine(command, "%s is revoked.", args[0])
 				})
 			},
 		},

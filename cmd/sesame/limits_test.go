@@ -9,22 +9,22 @@ import (
 	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
-// Guessing is limited unless it is switched off, and kill -9 does not begin the count anew.
-func TestGuessesAreLimited(t *testing.T) {
+// Failed logins are limited, and the count survives kill -9.
+func TestLoginLimitSurvivesKill(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		p := processtest.New(t, engine)
-		p.Start(t)
+		server := processtest.New(t, engine)
+		server.Start(t)
 		for i := range 11 {
 			if i == 5 {
-				_, _ = p.Stop(t, syscall.SIGKILL)
-				p.Start(t)
+				_, _ = server.Stop(t, syscall.SIGKILL)
+				server.Start(t)
 			}
 			want := http.StatusUnauthorized
 			if i == 10 {
 				want = http.StatusTooManyRequests
 			}
-			if status, _ := p.Post(t, "/auth/login", `{"email":"ada@example.com","password":"a wrong password"}`); status != want {
-				t.Errorf("guess %d: %d", i+1, status)
+			if status, _ := tryLogin(t, server, "ada@example.com", "a wrong password"); status != want {
+				t.Errorf("login %d: %d, want %d", i+1, status, want)
 			}
 		}
 	})

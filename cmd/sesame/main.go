@@ -21,8 +21,8 @@ func main() {
 	os.Exit(status)
 }
 
-// realMain runs one command and returns the exit status: 0 on success, 1 if the command failed, 2 if its arguments or the
-// configuration are invalid.
+// realMain runs one command and returns the exit status: 0 on success, 1 if the command failed, and 2
+// if its arguments or the configuration are invalid.
 func realMain(ctx context.Context, args, environment []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:   "sesame",
@@ -79,7 +79,7 @@ func noArguments(command *cobra.Command, args []string) error {
 	if err == nil {
 		return nil
 	}
-	command.SuggestionsMinimumDistance = 2 // letters that may differ
+	command.SuggestionsMinimumDistance = 2 // characters that may differ
 	if similar := command.SuggestionsFor(args[0]); len(similar) > 0 {
 		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(similar, " or "))
 	}

@@ -68,11 +68,13 @@ var settingGroups = []settingGroup{
 				"Required with PostgreSQL. With SQLite the default is a new one, stored in the data folder.",
 			set: setSecret(func(c *config) *secret.Secret { return &c.Secret })},
 		{name: "SESAME_SECRET_PREVIOUS", secret: true,
-			help: "Another secret that is also accepted, while the secret is rotated (see [operations.md](operations.md#the-secret)).",
-			set:  setSecret(func(c *config) *secret.Secret { return &c.PreviousSecret })},
+			help: "Another secret that is also accepted, while the secret is rotated " +
+				"(see [operations.md](operations.md#the-secret)).",
+			set: setSecret(func(c *config) *secret.Secret { return &c.PreviousSecret })},
 	}},
 	{"Tokens and sessions", []setting{
-		{name: "SESAME_SIGNING_ALGORITHM", fallback: string(signing.ES256), help: "How access tokens are signed: `ES256` or `EdDSA`.",
+		{name: "SESAME_SIGNING_ALGORITHM", fallback: string(signing.ES256),
+			help: "How access tokens are signed: `ES256` or `EdDSA`.",
 			set: func(c *config, v string) error {
 				c.SigningAlgorithm = signing.Algorithm(v)
 				return oneOf(c.SigningAlgorithm, signing.Algorithms...)
@@ -95,9 +97,11 @@ var settingGroups = []settingGroup{
 	}},
 	{"Email", []setting{
 		{name: "SESAME_SMTP_URL", secret: true,
-			help: "`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`. Default: emails become files in the folder `mail` of the data folder.",
-			set:  func(c *config, v string) error { c.SMTPURL = v; return checkSMTPURL(v) }},
-		{name: "SESAME_MAIL_FROM", fallback: "Sesame <no-reply@localhost>", help: "The sender of emails. Required with an SMTP server.",
+			help: "`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`. " +
+				"Default: emails become files in the folder `mail` of the data folder.",
+			set: func(c *config, v string) error { c.SMTPURL = v; return checkSMTPURL(v) }},
+		{name: "SESAME_MAIL_FROM", fallback: "Sesame <no-reply@localhost>",
+			help: "The sender of emails. Required with an SMTP server.",
 			set: func(c *config, v string) error {
 				c.MailFrom = v
 				if mail.CheckFrom(v) != nil {
@@ -114,8 +118,9 @@ var settingGroups = []settingGroup{
 		{name: "SESAME_BRAND_COLOR", fallback: brand.DefaultColor,
 			help: "The color of buttons and links, as `#rrggbb`. It must be dark enough for white text.",
 			set:  func(c *config, v string) error { c.Brand.Color = v; return brand.CheckColor(v) }},
-		{name: "SESAME_APP_URL", help: "Where users log in to your application. The reset page links to it. Default: no link.",
-			set: func(c *config, v string) error { c.AppURL = v; return nil }},
+		{name: "SESAME_APP_URL",
+			help: "Where users log in to your application. The reset page links to it. Default: no link.",
+			set:  func(c *config, v string) error { c.AppURL = v; return nil }},
 		{name: "SESAME_RESET_URL",
 			help: "A page of your own for reset links, which end in `#token=…`. Default: `/reset-password` of the public URL.",
 			set:  func(c *config, v string) error { c.ResetURL = v; return nil }},
@@ -177,11 +182,13 @@ func configurationPage() string {
 	var page strings.Builder
 	page.WriteString(`# Configuration
 
-Sesame is configured with environment variables. ` + "`sesame config`" + ` prints them with their values. If any are invalid, the
-server lists all errors and exits. An unknown variable that starts with ` + "`SESAME_`" + ` is an error, too.
+Sesame is configured with environment variables. ` + "`sesame config`" + ` prints them with their values.
+If any are invalid, the server lists all errors and exits. An unknown variable that starts with
+` + "`SESAME_`" + ` is an error, too.
 
-The value of a setting marked with * can also be in a file: set the variable with ` + "`_FILE`" + ` at the end of its name to the
-path of the file. ` + "`sesame config`" + ` never prints these values. Durations are written like ` + "`90s`, `15m` or `720h`" + `.
+The value of a setting marked with * can also be in a file: set the variable with ` + "`_FILE`" + ` at the end
+of its name to the path of the file. ` + "`sesame config`" + ` never prints these values. Durations are
+written like ` + "`90s`, `15m` or `720h`" + `.
 
 The variables of the Go runtime (` + "`GOMAXPROCS`, `GOMEMLIMIT`" + `) work as usual.
 

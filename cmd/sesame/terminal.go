@@ -50,7 +50,8 @@ const longestInput = 8192
 func readPassword(command *cobra.Command, fromStdin bool) (string, error) {
 	in := command.InOrStdin()
 	if fromStdin {
-		content, err := await(command.Context(), func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, longestInput)) })
+		read := func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, longestInput)) }
+		content, err := await(command.Context(), read)
 		return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), err
 	}
 	file, onTerminal := terminal(in)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net/http"
 	"os"
 	"os/exec"
 	"reflect"
@@ -18,45 +19,45 @@ import (
 	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
-// screen is a terminal that a command runs on.
+// screen is a pseudo-terminal with a command that runs on it.
 type screen struct {
-	command         *exec.Cmd
-	keyboard, glass *os.File // the two ends: what is typed and shown, and what the command has
-	before          *term.State
-	stdout          bytes.Buffer // of the command: not on the screen
-	mu              sync.Mutex
-	shows           string
-	ended, drained  chan struct{}
+	command        *exec.Cmd
+	control, tty   *os.File // the end of the user, and the end of the command
+	before         *term.State
+	stdout         bytes.Buffer // standard output of the command, which is not the terminal
+	mu             sync.Mutex
+	shown          string // everything that the terminal has shown
+	ended, drained chan struct{}
 }
 
-// onScreen runs a command that has a terminal for standard input and standard error.
-func onScreen(t *testing.T, p *processtest.Server, args ...string) *screen {
+// onScreen runs a command with a terminal as standard input and standard error.
+func onScreen(t *testing.T, server *processtest.Server, args ...string) *screen {
 	t.Helper()
-	s := &screen{command: p.Command(t, args...), ended: make(chan struct{}), drained: make(chan struct{})}
+	s := &screen{command: server.Command(t, args...), ended: make(chan struct{}), drained: make(chan struct{})}
 	var err error
-	if s.keyboard, s.glass, err = pty.Open(); err != nil {
+	if s.control, s.tty, err = pty.Open(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _, _ = s.keyboard.Close(), s.glass.Close() })
-	if s.before, err = term.GetState(int(s.glass.Fd())); err != nil {
+	t.Cleanup(func() { _, _ = s.control.Close(), s.tty.Close() })
+	if s.before, err = term.GetState(int(s.tty.Fd())); err != nil {
 		t.Fatal(err)
 	}
-	s.command.Stdin, s.command.Stdout, s.command.Stderr = s.glass, &s.stdout, s.glass
+	s.command.Stdin, s.command.Stdout, s.command.Stderr = s.tty, &s.stdout, s.tty
 	s.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // so that Ctrl-C is a signal
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		defer close(s.ended)
-		_ = s.command.Wait() // end looks at the status
+		_ = s.command.Wait() // end checks the status
 	}()
 	go func() {
 		defer close(s.drained)
 		piece := make([]byte, 4096)
 		for {
-			n, err := s.keyboard.Read(piece)
+			n, err := s.control.Read(piece)
 			s.mu.Lock()
-			s.shows += string(piece[:n])
+			s.shown += string(piece[:n])
 			s.mu.Unlock()
 			if err != nil {
 				return
@@ -66,14 +67,14 @@ func onScreen(t *testing.T, p *processtest.Server, args ...string) *screen {
 	return s
 }
 
-// answer types something when the screen asks.
-func (s *screen) answer(t *testing.T, question, typed string) {
+// reply waits for a question and types the reply.
+func (s *screen) reply(t *testing.T, question, typed string) {
 	t.Helper()
 	processtest.Eventually(t, question, func() bool { return strings.HasSuffix(s.text(), question) })
-	if strings.HasSuffix(question, ": ") { // hidden: until the echo is off
+	if strings.HasSuffix(question, ": ") { // a password: wait until the echo is off
 		processtest.Eventually(t, "the echo is off", func() bool { return !s.isAsBefore(t) })
 	}
-	if _, err := s.keyboard.WriteString(typed); err != nil {
+	if _, err := s.control.WriteString(typed); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -81,99 +82,107 @@ func (s *screen) answer(t *testing.T, question, typed string) {
 func (s *screen) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.shows
+	return s.shown
 }
 
-// isAsBefore tells whether the terminal is set as it was before the command.
+// isAsBefore reports whether the terminal has the same settings as before the command.
 func (s *screen) isAsBefore(t *testing.T) bool {
 	t.Helper()
-	now, err := term.GetState(int(s.glass.Fd()))
+	now, err := term.GetState(int(s.tty.Fd()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return reflect.DeepEqual(now, s.before)
 }
 
-// end waits for the command's end, which leaves the terminal as it was, and for all it has shown.
+// end waits until the command ends. It fails the test if the exit status is not the wanted one, or if the
+// settings of the terminal have changed.
 func (s *screen) end(t *testing.T, status int) {
 	t.Helper()
 	select {
 	case <-s.ended:
 	case <-time.After(30 * time.Second):
-		t.Fatalf("it does not end:\n%s", s.text())
+		t.Fatalf("the command does not end:\n%s", s.text())
 	}
 	asBefore := s.isAsBefore(t)
-	if err := s.glass.Close(); err != nil { // nobody has this end any more, so the other one comes to its end
+	if err := s.tty.Close(); err != nil { // the last one that is open, so reading from control ends
 		t.Error(err)
 	}
 	<-s.drained
-	if s.command.ProcessState.ExitCode() != status || !asBefore {
-		t.Errorf("status %d, the terminal is as before: %v\n%s%s", s.command.ProcessState.ExitCode(), asBefore, s.text(), &s.stdout)
+	if got := s.command.ProcessState.ExitCode(); got != status {
+		t.Errorf("exit status %d, want %d\n%s%s", got, status, s.text(), &s.stdout)
+	}
+	if !asBefore {
+		t.Error("the settings of the terminal have changed")
 	}
 }
 
-// On a terminal a password is asked for twice and not shown.
+// On a terminal, the commands ask for a password twice and do not show it.
 func TestPasswordOnTerminal(t *testing.T) {
-	p := processtest.New(t, databasetest.SQLite)
-	p.Start(t)
+	server := processtest.New(t, databasetest.SQLite)
+	server.Start(t)
 	create := []string{"users", "create", "--email", "ada@example.com", "--name", "Ada"}
 
-	s := onScreen(t, p, create...)
-	s.answer(t, "Password: ", horse+"\n")
-	s.answer(t, "Repeat password: ", better+"\n")
+	s := onScreen(t, server, create...)
+	s.reply(t, "Password: ", horse+"\n")
+	s.reply(t, "Repeat password: ", better+"\n")
 	s.end(t, 1)
 	if !strings.Contains(s.text(), "the passwords do not match") || strings.Contains(s.text(), "horse") {
-		t.Errorf("it shows\n%s", s.text())
+		t.Errorf("shown\n%s", s.text())
 	}
 
-	s = onScreen(t, p, create...)
-	s.answer(t, "Password: ", "\x03") // Ctrl-C
+	s = onScreen(t, server, create...)
+	s.reply(t, "Password: ", "\x03") // Ctrl-C
 	s.end(t, 1)
-	if users := count(t, p); users != 0 {
+	if users := count(t, server); users != 0 {
 		t.Errorf("%d users", users)
 	}
 
-	s = onScreen(t, p, create...)
-	s.answer(t, "Password: ", horse+"\n")
-	s.answer(t, "Repeat password: ", horse+"\n")
+	s = onScreen(t, server, create...)
+	s.reply(t, "Password: ", horse+"\n")
+	s.reply(t, "Repeat password: ", horse+"\n")
 	s.end(t, 0)
-	if id := user(t, p, "ada@example.com").ID.String(); strings.TrimSpace(s.stdout.String()) != id || strings.Contains(s.text(), "horse") {
-		t.Errorf("it shows\n%s%s", s.text(), &s.stdout)
+	id := user(t, server, "ada@example.com").ID.String()
+	if strings.TrimSpace(s.stdout.String()) != id || strings.Contains(s.text(), "horse") {
+		t.Errorf("shown\n%s%s", s.text(), &s.stdout)
 	}
 
-	s = onScreen(t, p, "users", "set-password", "ada@example.com")
-	s.answer(t, "Password: ", better+"\n")
-	s.answer(t, "Repeat password: ", better+"\n")
+	s = onScreen(t, server, "users", "set-password", "ada@example.com")
+	s.reply(t, "Password: ", better+"\n")
+	s.reply(t, "Repeat password: ", better+"\n")
 	s.end(t, 0)
-	if status, _ := tryLogin(t, p, "ada@example.com", better); status != 200 {
-		t.Errorf("a login with what was typed: %d", status)
+	if status, _ := tryLogin(t, server, "ada@example.com", better); status != http.StatusOK {
+		t.Errorf("login with the new password: %d", status)
 	}
 }
 
-// On a terminal, what cannot be undone is asked about, and only a yes is one.
+// On a terminal, delete asks for confirmation. Only yes confirms.
 func TestDeleteOnTerminal(t *testing.T) {
-	p := processtest.New(t, databasetest.SQLite)
-	id := p.MustRun(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada", "--no-password")
-	for _, answer := range []string{"\n", "n\n", "ja\n", "\x03", "\x04", "y\n"} {
-		if users := count(t, p); users != 1 {
-			t.Fatalf("before %q: %d users", answer, users)
+	server := processtest.New(t, databasetest.SQLite)
+	id := server.MustRun(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada", "--no-password")
+	question := "Delete ada@example.com (" + id + ")? This cannot be undone. [y/N] "
+	const ctrlC, ctrlD = "\x03", "\x04"
+	for _, reply := range []string{"\n", "n\n", "ja\n", ctrlC, ctrlD, "y\n"} {
+		if users := count(t, server); users != 1 {
+			t.Fatalf("%d users before the reply %q", users, reply)
 		}
-		s := onScreen(t, p, "users", "delete", "ada@example.com")
-		s.answer(t, "Delete ada@example.com ("+id+")? This cannot be undone. [y/N] ", answer)
-		s.end(t, map[bool]int{true: 0, false: 1}[answer == "y\n"])
+		s := onScreen(t, server, "users", "delete", "ada@example.com")
+		s.reply(t, question, reply)
+		s.end(t, map[bool]int{true: 0, false: 1}[reply == "y\n"])
 	}
-	if users := count(t, p); users != 0 {
+	if users := count(t, server); users != 0 {
 		t.Errorf("%d users", users)
 	}
 }
 
-// On a terminal an import shows how far it is, and its report stays clean.
+// On a terminal, an import shows its progress, which is not part of the report.
 func TestImportOnTerminal(t *testing.T) {
-	p := processtest.New(t, databasetest.SQLite)
-	s := onScreen(t, p, "users", "import", writeUsers(t, 3000))
+	server := processtest.New(t, databasetest.SQLite)
+	s := onScreen(t, server, "users", "import", writeUsers(t, 3000))
 	s.end(t, 0)
-	if !strings.Contains(s.text(), "importing") || !strings.HasSuffix(s.text(), "3000 created, 0 already existed, 0 refused.\r\n") {
-		t.Errorf("it shows\n%q", s.text())
+	if !strings.Contains(s.text(), "importing") ||
+		!strings.HasSuffix(s.text(), "3000 created, 0 already existed, 0 refused.\r\n") {
+		t.Errorf("shown\n%q", s.text())
 	}
 	if lines := reported(t, s.stdout.String()); len(lines) != 3000 {
 		t.Errorf("%d lines", len(lines))

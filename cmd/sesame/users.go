@@ -12,15 +12,15 @@ import (
 	"github.com/sesame-auth/sesame/internal/server"
 )
 
-// usersCommand manages accounts in the database. Running servers read it for every request, so a command takes effect
-// immediately.
+// usersCommand manages accounts in the database. Running servers read it for every request, so a
+// command takes effect immediately.
 func usersCommand(environment []string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "users",
 		Short: "Create, list, change, delete and import users",
-		Long: `Create, list, change, delete and import users. USER is an email or an id.
-
-A command works on the database, with the settings of the server. Running servers use the change with the next request.`,
+		Long: "Create, list, change, delete and import users. USER is an email or an id.\n\n" +
+			"A command works on the database, with the settings of the server. " +
+			"Running servers use the change with the next request.",
 		Example: `  sesame users create --email ada@example.com --name "Ada Lovelace"
   sesame users list --search ada
   sesame users disable ada@example.com`,
@@ -62,8 +62,11 @@ func withService(command *cobra.Command, environment []string, work func(*auth.S
 	return withServer(command, environment, func(s *server.Server) error { return work(s.Auth) })
 }
 
+// userWork is what a command does with one user.
+type userWork func(*cobra.Command, *auth.Service, *auth.User) error
+
 // userCommand returns a command about one user.
-func userCommand(environment []string, name, short string, work func(*cobra.Command, *auth.Service, *auth.User) error) *cobra.Command {
+func userCommand(environment []string, name, short string, work userWork) *cobra.Command {
 	return &cobra.Command{
 		Use:   name + " USER",
 		Short: short,
@@ -110,15 +113,17 @@ func resetLink(command *cobra.Command, service *auth.Service, user *auth.User) e
 	return printLine(command, "%s", link)
 }
 
+func revokeSessions(command *cobra.Command, service *auth.Service, user *auth.User) error {
+	sessions, err := service.RevokeSessions(command.Context(), user.ID)
+	if err != nil {
+		return err
+	}
+	return printLine(command, "%s is logged out everywhere. Sessions ended: %d.", user.Email, sessions)
+}
+
 func revokeSessionsCommand(environment []string) *cobra.Command {
 	var all bool
-	command := userCommand(environment, "revoke-sessions", "Log a user out everywhere, or all users", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
-		sessions, err := service.RevokeSessions(command.Context(), user.ID)
-		if err != nil {
-			return err
-		}
-		return printLine(command, "%s is logged out everywhere. Sessions ended: %d.", user.Email, sessions)
-	})
+	command := userCommand(environment, "revoke-sessions", "Log a user out everywhere, or all users", revokeSessions)
 	one := command.RunE
 	command.Use = "revoke-sessions USER | --all"
 	command.Flags().BoolVar(&all, "all", false, "log out all users")
@@ -148,9 +153,10 @@ func revokeSessionsCommand(environment []string) *cobra.Command {
 
 func deleteUserCommand(environment []string) *cobra.Command {
 	var yes bool
-	command := userCommand(environment, "delete", "Delete a user and all their data", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
+	deleteUser := func(command *cobra.Command, service *auth.Service, user *auth.User) error {
 		if !yes {
-			if err := confirm(command, fmt.Sprintf("Delete %s (%s)? This cannot be undone.", user.Email, user.ID)); err != nil {
+			question := fmt.Sprintf("Delete %s (%s)? This cannot be undone.", user.Email, user.ID)
+			if err := confirm(command, question); err != nil {
 				return err
 			}
 		}
@@ -158,7 +164,8 @@ func deleteUserCommand(environment []string) *cobra.Command {
 			return err
 		}
 		return printLine(command, "%s is deleted.", user.Email)
-	})
+	}
+	command := userCommand(environment, "delete", "Delete a user and all their data", deleteUser)
 	command.Flags().BoolVar(&yes, "yes", false, "do not ask for confirmation")
 	return command
 }

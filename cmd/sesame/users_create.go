@@ -51,23 +51,25 @@ func createUserCommand(environment []string) *cobra.Command {
 	command.Flags().StringVar(&account.Name, "name", "", "the user's name")
 	command.Flags().StringVar(&bio, "bio", "", "a text about the user")
 	command.Flags().BoolVar(&fromStdin, "password-stdin", false, passwordHelp)
-	command.Flags().BoolVar(&noPassword, "no-password", false, "the user sets a password with a reset link before the first login")
+	command.Flags().BoolVar(&noPassword, "no-password", false,
+		"the user sets a password with a reset link before the first login")
 	return command
 }
 
 func setPasswordCommand(environment []string) *cobra.Command {
 	var fromStdin bool
-	command := userCommand(environment, "set-password", "Set a user's password, end all sessions and notify the user by email",
-		func(command *cobra.Command, service *auth.Service, user *auth.User) error {
-			password, err := readPassword(command, fromStdin)
-			if err != nil {
-				return err
-			}
-			if err := service.SetPassword(command.Context(), user.ID, password); err != nil {
-				return err
-			}
-			return printLine(command, "%s has a new password and is logged out everywhere.", user.Email)
-		})
+	setPassword := func(command *cobra.Command, service *auth.Service, user *auth.User) error {
+		password, err := readPassword(command, fromStdin)
+		if err != nil {
+			return err
+		}
+		if err := service.SetPassword(command.Context(), user.ID, password); err != nil {
+			return err
+		}
+		return printLine(command, "%s has a new password and is logged out everywhere.", user.Email)
+	}
+	const short = "Set a user's password, end all sessions and notify the user by email"
+	command := userCommand(environment, "set-password", short, setPassword)
 	command.Flags().BoolVar(&fromStdin, "password-stdin", false, passwordHelp)
 	return command
 }

@@ -60,8 +60,13 @@ func newProgress(out io.Writer, size int64) *progressbar.ProgressBar {
 	if _, onTerminal := terminal(out); !onTerminal {
 		return progressbar.DefaultBytesSilent(size)
 	}
-	return progressbar.NewOptions64(size, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription("importing"),
-		progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+	return progressbar.NewOptions64(size,
+		progressbar.OptionSetWriter(out),
+		progressbar.OptionSetDescription("importing"),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+	)
 }
 
 // reportLine is the outcome of a line.
@@ -72,9 +77,12 @@ type reportLine struct {
 	Reason  string `json:"reason,omitzero"`
 }
 
-// importUsers imports in batches. It reports a batch after the commit, so a user who was reported as created is
-// stored.
-func importUsers(command *cobra.Command, service *auth.Service, reader *importReader, progress *progressbar.ProgressBar, dryRun bool) error {
+// importUsers imports in batches. It reports a batch after the commit, so a user who was reported as
+// created is stored.
+func importUsers(
+	command *cobra.Command, service *auth.Service,
+	reader *importReader, progress *progressbar.ProgressBar, dryRun bool,
+) error {
 	out := bufio.NewWriter(command.OutOrStdout())
 	count := make(map[string]int)
 	for last := 0; ; {
@@ -115,7 +123,10 @@ const (
 )
 
 // importBatch imports the valid lines of a batch. It reports and counts all lines.
-func importBatch(ctx context.Context, service *auth.Service, batch []importLine, out *bufio.Writer, count map[string]int, dryRun bool) error {
+func importBatch(
+	ctx context.Context, service *auth.Service,
+	batch []importLine, out *bufio.Writer, count map[string]int, dryRun bool,
+) error {
 	var accounts []auth.ImportedUser
 	for _, line := range batch {
 		if line.err == nil {

@@ -55,12 +55,12 @@ other ids.`,
 				return usageError{errors.New("--limit must be 1 or more")}
 			}
 			return withService(command, environment, func(service *auth.Service) error {
-				out := bufio.NewWriter(command.OutOrStdout())
+				out := bufio.NewWriter(command.OutOrStdout()) // returns write errors from Flush
 				row := printUser
 				if asJSON {
 					row = printUserJSON
-				} else if _, err := fmt.Fprintf(out, userRow, "ID", "CREATED", "LAST LOGIN", "DISABLED", "EMAIL", "NAME"); err != nil {
-					return err
+				} else {
+					_, _ = fmt.Fprintf(out, userRow, "ID", "CREATED", "LAST LOGIN", "DISABLED", "EMAIL", "NAME")
 				}
 				rows := 0
 				for user, err := range service.Users(command.Context(), filter) {
@@ -80,13 +80,14 @@ other ids.`,
 	}
 	command.Flags().BoolVar(&asJSON, "json", false, "print NDJSON: one JSON object per line, as import reads it")
 	command.Flags().BoolVar(&filter.Disabled, "disabled", false, "list only disabled users")
-	command.Flags().StringVar(&filter.Search, "search", "", "list only users whose email or name contains this text, in any case")
+	command.Flags().StringVar(&filter.Search, "search", "",
+		"list only users whose email or name contains this text, in any case")
 	command.Flags().IntVar(&limit, "limit", 0, "list at most this many users")
 	return command
 }
 
-// userRow is a row of the table. The columns have a fixed width, so that rows are printed as they are read. The columns
-// of variable length are the last ones.
+// userRow is a row of the table. The columns have a fixed width, so that rows are printed as they are
+// read. The columns of variable length are the last ones.
 const userRow = "%-36s  %-20s  %-20s  %-20s  %-40s  %s\n"
 
 func printUser(out io.Writer, user *auth.User) error {
@@ -126,7 +127,7 @@ type sessionRecord struct {
 
 func showUserCommand(environment []string) *cobra.Command {
 	var asJSON bool
-	command := userCommand(environment, "show", "Show a user and the valid sessions", func(command *cobra.Command, service *auth.Service, user *auth.User) error {
+	show := func(command *cobra.Command, service *auth.Service, user *auth.User) error {
 		sessions, err := service.LiveSessions(command.Context(), user.ID)
 		if err != nil {
 			return err
@@ -144,7 +145,8 @@ func showUserCommand(environment []string) *cobra.Command {
 			userRecord
 			Sessions []sessionRecord `json:"sessions"`
 		}{newUserRecord(user), records})
-	})
+	}
+	command := userCommand(environment, "show", "Show a user and the valid sessions", show)
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return command
 }
@@ -155,14 +157,24 @@ func showUser(out io.Writer, user *auth.User, sessions []auth.Session) error {
 	if user.Bio != nil {
 		bio = shown(*user.Bio)
 	}
-	_, _ = fmt.Fprintf(table, "id\t%s\nemail\t%s\nname\t%s\nbio\t%s\ncreated\t%s\nlast login\t%s\ndisabled\t%s\n",
-		user.ID, user.Email, shown(user.Name), bio, inUTC(user.CreatedAt), timeOrDash(user.LastLoginAt), timeOrDash(user.DisabledAt))
+	for _, row := range [][2]string{
+		{"id", user.ID.String()},
+		{"email", user.Email},
+		{"name", shown(user.Name)},
+		{"bio", bio},
+		{"created", inUTC(user.CreatedAt)},
+		{"last login", timeOrDash(user.LastLoginAt)},
+		{"disabled", timeOrDash(user.DisabledAt)},
+	} {
+		_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
+	}
 	if err := table.Flush(); err != nil || len(sessions) == 0 {
 		return err
 	}
 	_, _ = fmt.Fprintln(table, "\nSESSION\tCREATED\tLAST USED\tIP\tUSER AGENT")
 	for _, s := range sessions {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.ID, inUTC(s.CreatedAt), inUTC(s.RotatedAt), shown(s.IP), shown(s.UserAgent))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n",
+			s.ID, inUTC(s.CreatedAt), inUTC(s.RotatedAt), shown(s.IP), shown(s.UserAgent))
 	}
 	return table.Flush()
 }

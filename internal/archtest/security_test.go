@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Every test that docs/security.md names exists.
+// Every test and every script of TestScripts that docs/security.md names exists.
 func TestSecurityNamesTests(t *testing.T) {
 	document, err := os.ReadFile(path.Join(root, "docs/security.md"))
 	if err != nil {
@@ -29,6 +29,11 @@ func TestSecurityNamesTests(t *testing.T) {
 	for _, name := range named {
 		if !tests[string(name[1])] {
 			t.Errorf("docs/security.md names %s, which does not exist", name[1])
+		}
+	}
+	for _, name := range regexp.MustCompile("`([a-z_]+\\.txt)`").FindAllSubmatch(document, -1) {
+		if _, err := os.Stat(path.Join(root, "cmd/sesame/testdata", string(name[1]))); err != nil {
+			t.Errorf("docs/security.md names a script: %v", err)
 		}
 	}
 }
