@@ -225,7 +225,7 @@ func TestLimitPerNetwork(t *testing.T) {
 		}
 		s.Clock.Advance(2 * time.Second)
 		expectStatus(t, s.ResetPassword(t, token, servertest.Password), 200) // refunded
-		expectStatus(t, s.Register(t, "new@example.com"), 201)       // not refunded
+		expectStatus(t, s.Register(t, "new@example.com"), 201)               // not refunded
 		expectStatus(t, s.Register(t, "newer@example.com"), 429)
 		expectStatus(t, loginFrom(t, s, "192.0.2.1", email, servertest.Password), 200) // another network
 	})
