@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -54,6 +56,16 @@ func niceness(t *testing.T, pid int) (values []string) {
 	return values
 }
 
+// autogroup returns the name and the niceness of the session of a process (sched(7), autogroup).
+func autogroup(t *testing.T, pid int) string {
+	t.Helper()
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(content))
+}
+
 func isGone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, fields, _ := strings.Cut(string(stat), ") ")
@@ -83,6 +95,14 @@ func TestPasswordsAreHashedInChildren(t *testing.T) {
 		for _, value := range niceness(t, server.Process.Pid) {
 			if value != "0" {
 				t.Errorf("a thread of the server has niceness %s", value)
+			}
+		}
+		if _, err := os.Stat("/proc/self/autogroup"); err == nil { // depends on the kernel
+			processtest.Eventually(t, "the child's session has the lowest priority", func() bool {
+				return strings.HasSuffix(autogroup(t, child), " nice 19")
+			})
+			if group := autogroup(t, server.Process.Pid); !strings.HasSuffix(group, " nice 0") {
+				t.Errorf("the server's session: %s", group)
 			}
 		}
 		environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", child))
@@ -148,5 +168,36 @@ func TestChildrenAfterAnUpdate(t *testing.T) {
 	}
 	if !isGone(pids[0]) {
 		t.Error("a child is left")
+	}
+}
+
+// A worker that somebody starts in a shell does not lower the priority of the shell's session.
+func TestHashWorkerInAShell(t *testing.T) {
+	command := exec.CommandContext(t.Context(), processtest.Binary(t), hashWorkerName)
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // like a shell, it leads a session already
+	in, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 4)); err != nil { // it is ready
+		t.Fatal(err)
+	}
+	for _, value := range niceness(t, command.Process.Pid) {
+		if value != "0" {
+			t.Errorf("a thread of the worker has niceness %s", value)
+		}
+	}
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := command.Wait(); err != nil {
+		t.Error(err)
 	}
 }

@@ -22,8 +22,8 @@ type child struct {
 	expiry  *time.Timer   // stops the child if it is idle for too long
 }
 
-// startChild starts a worker with the lowest priority and waits until it is ready. The worker gets
-// an empty environment, and so none of the server's secrets.
+// startChild starts a worker and waits until it is ready. The worker gets an empty environment, and
+// so none of the server's secrets.
 func startChild(worker []string, limit time.Duration) (*child, error) {
 	command := exec.Command(worker[0], worker[1:]...) //nolint:gosec,noctx // our own binary; outlives a request
 	command.Env = []string{}
@@ -36,7 +36,7 @@ func startChild(worker []string, limit time.Duration) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := startAtLowestPriority(command); err != nil {
+	if err := command.Start(); err != nil {
 		return nil, err
 	}
 	c := &child{command: command, in: in, out: out, limit: limit}

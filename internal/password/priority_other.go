@@ -1,8 +1,6 @@
-//go:build !linux
+//go:build !unix
 
 package password
 
-import "os/exec"
-
-// startAtLowestPriority starts a command with the normal priority. Only Linux can lower it.
-func startAtLowestPriority(command *exec.Cmd) error { return command.Start() }
+// lowerPriority does nothing: only Unix has a niceness.
+func lowerPriority() {}

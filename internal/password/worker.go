@@ -46,14 +46,15 @@ func (r request) run() (response, error) {
 	return response{Matches: stored.matches(string(r.Password))}, nil
 }
 
-// ServeWorker runs the requests of a Hasher, one at a time, until in ends. It is the main function
-// of a child process.
+// ServeWorker runs the requests of a Hasher, one at a time and with the lowest priority, until in
+// ends. It is the main function of a child process.
 //
 // It ignores the signals that stop the server. They may be sent to the whole process group, but
 // requests in flight still need their hashes. The process ends when the server closes its input or
 // exits.
 func ServeWorker(in io.Reader, out io.Writer) error {
 	signal.Ignore(os.Interrupt, syscall.SIGTERM)
+	lowerPriority()
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(-1) // see serveRequests
 	debug.FreeOSMemory()   // used during initialization
