@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -226,6 +227,9 @@ type meter struct {
 func (m *meter) Write(text []byte) (int, error) {
 	m.lines += bytes.Count(text, []byte("\n"))
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.command.Process.Pid))
+	if errors.Is(err, fs.ErrNotExist) { // the command has ended
+		return len(text), nil
+	}
 	if err != nil {
 		return 0, err
 	}
