@@ -6,12 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // The user that Login registers.
@@ -44,62 +45,24 @@ func (s *Server) CheckLogin(t *testing.T, password string, want int) {
 	}
 }
 
-// Post sends a JSON body and returns the status and the members of the response. Headers are names
-// and values in turn.
+// Post sends a JSON body, checks the response against the OpenAPI document, and returns its status and
+// its members. headers are alternating names and values.
 func (s *Server) Post(t *testing.T, path, body string, headers ...string) (int, map[string]string) {
 	t.Helper()
-	status, members, err := s.TryPost(t.Context(), path, body, headers...)
-	if err != nil {
-		t.Fatal(err)
+	headers = append([]string{"Content-Type", "application/json"}, headers...)
+	response := servertest.Do(t, s.client, http.MethodPost, "http://"+s.API+path, body, headers...)
+	members := make(map[string]string)
+	for name, value := range response.Body {
+		members[name] = fmt.Sprint(value)
 	}
-	return status, members
-}
-
-// TryPost is like Post, but returns an error if there is no response.
-func (s *Server) TryPost(ctx context.Context, path, body string, headers ...string) (int, map[string]string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.API+path, strings.NewReader(body))
-	if err != nil {
-		return 0, nil, err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	for i := 0; i+1 < len(headers); i += 2 {
-		request.Header.Set(headers[i], headers[i+1])
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	content, err := io.ReadAll(response.Body)
-	if err := errors.Join(err, response.Body.Close()); err != nil {
-		return 0, nil, err
-	}
-	var members map[string]any
-	if err := json.Unmarshal(content, &members); err != nil {
-		return 0, nil, err
-	}
-	texts := make(map[string]string)
-	for name, value := range members {
-		texts[name] = fmt.Sprint(value)
-	}
-	return response.StatusCode, texts, nil
+	return response.Status, members
 }
 
 // Get returns the status and the body of a GET request.
 func Get(t *testing.T, url string) (status int, body string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := io.ReadAll(response.Body)
-	if err := errors.Join(err, response.Body.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(content)
+	response := servertest.Do(t, http.DefaultClient, http.MethodGet, url, "")
+	return response.Status, response.Raw
 }
 
 // PublishedKeys returns the number of keys in the server's key set.

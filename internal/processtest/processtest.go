@@ -22,6 +22,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/porttest"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
 // Secret is the SESAME_SECRET of the servers that do not create one.
@@ -67,6 +68,7 @@ type Server struct {
 	Environment []string // of the server and of every other command
 	Process     *os.Process
 
+	client *http.Client // checks every response
 	output *bytes.Buffer
 	ended  chan error
 }
@@ -80,6 +82,7 @@ func New(t *testing.T, engine databasetest.Engine, settings ...string) *Server {
 		API:    porttest.Address(t),
 		Admin:  porttest.Address(t),
 		Folder: t.TempDir(),
+		client: &http.Client{Transport: servertest.Document().Transport(t, string(engine))},
 		output: &bytes.Buffer{},
 	}
 	s.DatabaseURL = "sqlite:" + filepath.Join(s.Folder, "sesame-data", "sesame.db")

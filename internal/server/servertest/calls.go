@@ -86,37 +86,45 @@ func (s *Server) Metric(t testing.TB, series string) (value float64, found bool)
 	return 0, false
 }
 
-// Do sends a request. headers are alternating names and values.
-func (s *Server) Do(t testing.TB, method, path, body string, headers ...string) Response {
+// Do sends a request with a client. headers are alternating names and values.
+func Do(t testing.TB, client *http.Client, method, url, body string, headers ...string) Response {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, bytes.NewBufferString(body))
+	request, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewBufferString(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		request.Header.Add(headers[i], headers[i+1])
 	}
-	return s.Send(t, request)
+	return send(t, client, request)
 }
 
-// Send sends a request.
-func (s *Server) Send(t testing.TB, request *http.Request) Response {
+func send(t testing.TB, client *http.Client, request *http.Request) Response {
 	t.Helper()
-	response, err := s.Client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		t.Error(err) // not Fatal: tests send from goroutines
 		return Response{}
 	}
 	raw, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Error(err)
-	}
-	if err := response.Body.Close(); err != nil {
+	if err := errors.Join(err, response.Body.Close()); err != nil {
 		t.Error(err)
 	}
 	result := Response{Status: response.StatusCode, Header: response.Header, Raw: string(raw)}
 	_ = json.Unmarshal(raw, &result.Body) // pages are not JSON
 	return result
+}
+
+// Do sends a request. headers are alternating names and values.
+func (s *Server) Do(t testing.TB, method, path, body string, headers ...string) Response {
+	t.Helper()
+	return Do(t, s.Client, method, s.URL+path, body, headers...)
+}
+
+// Send sends a request.
+func (s *Server) Send(t testing.TB, request *http.Request) Response {
+	t.Helper()
+	return send(t, s.Client, request)
 }
 
 // Post sends a JSON body, given as alternating names and values.
