@@ -49,8 +49,9 @@ import (
 const (
 	// MaxTokenSize is the maximum length of a token, in bytes.
 	MaxTokenSize = 8 << 10
-	// skew is the maximum difference between the clocks of the server and the service.
-	skew = 10 * time.Second
+	// maxAhead is how far in the future a token may have been issued: the clock of the server that
+	// issued it may be ahead. No token is accepted after its exp.
+	maxAhead = time.Minute
 	// tokenType is the typ of an access token (RFC 9068, section 2.1). Other JWTs have another one.
 	tokenType = "at+jwt"
 	// clientID is the claim client_id. It is constant, because users log in to Sesame itself.
@@ -175,7 +176,7 @@ func (v *Verifier) check(content claims) (Claims, error) {
 		return Claims{}, refused("sub, sid or jti")
 	}
 	now := v.now()
-	if !now.Before(content.ExpiresAt.Add(skew)) || now.Before(content.IssuedAt.Add(-skew)) {
+	if !now.Before(content.ExpiresAt) || now.Before(content.IssuedAt.Add(-maxAhead)) {
 		return Claims{}, refused("exp or iat")
 	}
 	return content.Claims, nil

@@ -102,11 +102,12 @@ func TestLifeOfAKey(t *testing.T) {
 		if kid := ring.JWKs()[1].Kid; kid != first {
 			t.Errorf("the retired key is %s", kid)
 		}
-		clock.Advance(lifetime)
+		clock.Advance(lifetime - 2*time.Second)
 		if _, err := tokens(ring, clock.Now).Verify(t.Context(), last); err != nil {
 			t.Errorf("the last token of the retired key: %v", err)
 		}
-		expect("while its tokens are valid", "active", "retired")
+		clock.Advance(2 * time.Second)
+		expect("just after its last token expired", "active", "retired")
 		clock.Advance(2 * time.Minute)
 		expect("after its tokens expired", "active")
 		clock.Advance(365 * 24 * time.Hour) // without a reload

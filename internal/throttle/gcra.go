@@ -27,7 +27,11 @@ func (g gcra) attempt(tat, now int64) (next, wait int64) {
 }
 
 // wait returns how long it takes until an attempt is allowed, 0 if one is allowed now.
-func (g gcra) wait(tat, now int64) int64 { return max(0, tat-g.tolerance-now) }
+func (g gcra) wait(tat, now int64) int64 { return max(0, min(tat, g.spent(now))-g.tolerance-now) }
+
+// spent returns the TAT of a budget of which nothing is left. A later TAT was stored while a clock was
+// ahead; it counts as this one.
+func (g gcra) spent(now int64) int64 { return now + g.tolerance + g.interval }
 
 // refund returns how much to subtract from the TAT for an attempt that moved it on from base.
 // Without the attempt the budget would have been full since base, and a full budget does not

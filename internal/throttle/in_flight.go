@@ -107,7 +107,7 @@ func (f *inFlight) refused(budgets []budget, now int64) *refusal {
 	defer f.mu.Unlock()
 	again := &refusal{at: now}
 	for _, b := range budgets {
-		if of := f.budgets[string(b.key)]; b.marker == nil && of.after == of.refunds && now < of.refusal.until {
+		if of := f.budgets[string(b.key)]; b.marker == nil && of.after == of.refunds && of.refusal.current(now) {
 			again.budgets, again.free = append(again.budgets, b), append(again.free, of.refusal.free)
 		}
 	}

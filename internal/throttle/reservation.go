@@ -53,6 +53,12 @@ type taken struct {
 	base int64 // the row's TAT without this reservation
 }
 
+// ahead is a row that was charged while a clock was ahead.
+type ahead struct {
+	key  []byte
+	gcra gcra
+}
+
 // reserve charges every budget or, if one of them is spent, none.
 func (t *Throttle) reserve(ctx context.Context, budgets []budget) (*Reservation, *refusal, error) {
 	now := t.now()
@@ -80,15 +86,31 @@ func (t *Throttle) reserve(ctx context.Context, budgets []budget) (*Reservation,
 		if len(refused.budgets) > 0 {
 			return errRefused
 		}
-		return nil
+		return reservation.setBack(tx, now)
 	})
 	if errors.Is(err, errRefused) {
-		return nil, refused, nil
+		if len(reservation.ahead) == 0 {
+			return nil, refused, nil
+		}
+		return nil, refused, t.db.Transaction(ctx, func(tx *gorm.DB) error { return reservation.setBack(tx, now) })
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	return reservation, nil, nil
+}
+
+// setBack sets the rows that were charged while a clock was ahead to spent budgets, so that they refill
+// from now on.
+func (r *Reservation) setBack(tx *gorm.DB, now int64) error {
+	for _, row := range r.ahead {
+		spent := row.gcra.spent(now)
+		err := tx.Exec("UPDATE throttle SET tat = ? WHERE key = ? AND tat > ?", spent, row.key, spent).Error
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // take makes one attempt on a row. It returns 0 or, if the attempt is refused, how long to wait.
@@ -117,6 +139,9 @@ func (r *Reservation) take(tx *gorm.DB, key []byte, g gcra, now int64) (wait int
 	if len(tat) == 0 {
 		return 0, errors.New("the budget's row is gone")
 	}
+	if tat[0] > g.spent(now) {
+		r.ahead = append(r.ahead, ahead{key: key, gcra: g})
+	}
 	return g.wait(tat[0], now), nil
 }
 
@@ -126,6 +151,7 @@ type Reservation struct {
 	throttle *Throttle
 	budgets  []budget
 	taken    []taken
+	ahead    []ahead
 	refunded bool
 }
 

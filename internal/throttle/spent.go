@@ -26,6 +26,11 @@ type spentBudget struct {
 	until int64 // when to query the database again
 }
 
+// current reports whether the refusal still holds. It does not if the clock was set back since.
+func (b spentBudget) current(now int64) bool {
+	return now < b.until && b.until <= now+remembered.Microseconds()
+}
+
 func remembering(free, now int64) spentBudget {
 	return spentBudget{free: free, until: min(free, now+remembered.Microseconds())}
 }
@@ -59,7 +64,7 @@ func (s *spent) wait(budgets []budget, now int64) time.Duration {
 	defer s.mu.Unlock()
 	longest := int64(0)
 	for _, b := range budgets {
-		if of, known := s.budgets[string(b.key)]; known && b.marker == nil && now < of.until {
+		if of, known := s.budgets[string(b.key)]; known && b.marker == nil && of.current(now) {
 			longest = max(longest, of.free-now)
 		}
 	}

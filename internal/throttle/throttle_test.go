@@ -489,3 +489,43 @@ func TestWaitingCausesFewQueries(t *testing.T) {
 		}
 	})
 }
+
+// What was charged while the clock was ahead counts as a spent budget, which refills as usual when the clock
+// is right again.
+func TestClockSetBack(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		for _, ahead := range []time.Duration{time.Hour, 365 * 24 * time.Hour} {
+			k := newKit(t, engine)
+			ada, grace := charge(ten, "ada"), charge(ten, "grace")
+			seen := throttle.Charge{Limit: ten, Subject: "network", Distinct: "ada"}
+			k.advance(ahead)
+			k.spend(t, 1, ada)
+			k.spend(t, 10, grace)
+			k.refuse(t, grace) // is remembered
+			k.spend(t, 1, seen)
+			k.advance(-ahead)
+			for _, budget := range []throttle.Charge{ada, grace} {
+				if wait := k.refuse(t, budget); wait != 90*time.Second {
+					t.Errorf("%s ahead, %s: wait %s", ahead, budget.Subject, wait)
+				}
+			}
+			k.advance(90*time.Second - time.Microsecond)
+			k.refuse(t, ada)
+			k.advance(time.Microsecond)
+			k.spend(t, 1, ada)
+			k.refuse(t, ada)
+			k.spend(t, 1, grace)
+			k.advance(ten.Per)
+			k.spend(t, 10, ada)
+			k.refuse(t, ada)
+
+			// A distinct attempt counts again after the period of its limit.
+			k.spend(t, 1, seen) // was counted
+			k.refuse(t, charge(ten, "network"))
+			k.advance(2 * ten.Per)
+			k.spend(t, 9, charge(ten, "network"))
+			k.spend(t, 1, seen)
+			k.refuse(t, charge(ten, "network"))
+		}
+	})
+}

@@ -38,7 +38,6 @@ async function userOf(authorization: string): Promise<string> {
     typ: "at+jwt",
     algorithms: ["ES256", "EdDSA"],
     requiredClaims: ["sub", "sid", "jti", "iat", "exp", "client_id", "auth_time"],
-    clockTolerance: 10,
   });
   return payload.sub ?? "";
 }
