@@ -7,11 +7,14 @@
 package audit
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/database"
 )
 
 // Kind is what was tried or done.
@@ -110,4 +113,14 @@ func Purge(tx *gorm.DB, until time.Time, limit int) (int64, error) {
 		DELETE FROM audit_events WHERE id IN (
 			SELECT id FROM audit_events WHERE at < ? LIMIT ?)`, until, limit)
 	return deletion.RowsAffected, deletion.Error
+}
+
+// Newest returns the time of the newest event, or the zero time if there is none.
+func Newest(ctx context.Context, db *database.DB) (time.Time, error) {
+	var events []Event
+	err := db.WithContext(ctx).Select("at").Order("at DESC").Limit(1).Find(&events).Error
+	if err != nil || len(events) == 0 {
+		return time.Time{}, err
+	}
+	return events[0].At, nil
 }

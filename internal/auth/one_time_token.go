@@ -38,11 +38,16 @@ func newOneTimeToken(
 	}).Create(&row).Error
 }
 
+// maxAhead is how far the clock of another instance may be ahead.
+const maxAhead = time.Minute
+
 // useOneTimeToken deletes the token and reports whether it was valid. If it is called several times
-// with the same token, even concurrently, only one call returns true.
+// with the same token, even concurrently, only one call returns true. A token that was made while a
+// clock was ahead is not valid: it would be for too long.
 func useOneTimeToken(tx *gorm.DB, text string, purpose Purpose, now time.Time) (bool, error) {
 	used := tx.
-		Where("digest = ? AND purpose = ? AND expires_at > ?", token.OneTimeDigest(text), purpose, now).
+		Where("digest = ? AND purpose = ?", token.OneTimeDigest(text), purpose).
+		Where("expires_at > ? AND created_at <= ?", now, now.Add(maxAhead)).
 		Delete(&OneTimeToken{})
 	return used.RowsAffected == 1, used.Error
 }

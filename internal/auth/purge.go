@@ -15,6 +15,13 @@ import (
 // between.
 const purgeBatch = 1000
 
+const (
+	// maxUnused is how old the newest event may be before the clock seems to be ahead.
+	maxUnused = 24 * time.Hour
+	// maxSkipped is how many purges in a row are skipped because the clock seems to be ahead.
+	maxSkipped = 24
+)
+
 // Purge deletes rows that are no longer needed: expired sessions and one-time tokens, networks
 // without a recent login, events older than the retention, and rate limits that are not in use. A
 // revoked session is kept until it expires.
@@ -52,16 +59,51 @@ func (s *Service) Purge(ctx context.Context) error {
 }
 
 // RunPurge purges now and then at the given interval, until ctx is done.
+//
+// If the clock is wrong, sessions may only seem to have expired. So while it is more than a day ahead of
+// the newest event, RunPurge logs a warning and deletes nothing, but at most maxSkipped times: perhaps
+// the server was only not used.
 func (s *Service) RunPurge(ctx context.Context, interval time.Duration, log *slog.Logger) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for ctx.Err() == nil {
-		if err := s.Purge(ctx); err != nil && ctx.Err() == nil {
+	s.runPurge(ctx, ticker.C, log)
+}
+
+func (s *Service) runPurge(ctx context.Context, ticks <-chan time.Time, log *slog.Logger) {
+	for skipped := 0; ctx.Err() == nil; {
+		ahead, err := s.isClockAhead(ctx, log)
+		switch {
+		case err == nil && ahead && skipped < maxSkipped:
+			skipped++
+		case err == nil:
+			skipped, err = 0, s.Purge(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			log.Error("could not delete expired rows; the next purge tries again", "err", err)
 		}
 		select {
 		case <-ctx.Done():
-		case <-ticker.C:
+		case <-ticks:
 		}
 	}
+}
+
+// isClockAhead reports whether the clock is more than a day ahead of the newest event. It logs a warning
+// if it is, or if the event is in the future.
+func (s *Service) isClockAhead(ctx context.Context, log *slog.Logger) (bool, error) {
+	newest, err := audit.Newest(ctx, s.db)
+	if err != nil || newest.IsZero() {
+		return false, err
+	}
+	now := s.now()
+	log = log.With("now", now, "newest_event", newest.UTC())
+	if newest.After(now.Add(maxAhead)) {
+		log.Warn("the newest event in the database is in the future: check the clock of this server")
+	}
+	ahead := now.Sub(newest) > maxUnused
+	if ahead {
+		log.Warn("the clock is more than a day ahead of the newest event: expired rows are not deleted yet; " +
+			"check the clock of this server")
+	}
+	return ahead, nil
 }

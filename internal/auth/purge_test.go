@@ -1,7 +1,11 @@
 package auth
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +100,60 @@ func TestPurge(t *testing.T) {
 		}
 		if len(sessions) != 2 || !left[live.ID] || !left[revoked.ID] {
 			t.Errorf("sessions left: %+v", sessions)
+		}
+	})
+}
+
+// A clock that jumps ahead deletes nothing at first, but is reported, and so is one that was ahead before.
+func TestPurgeChecksTheClock(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		tx := db.WithContext(t.Context())
+		now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+		token := OneTimeToken{UserID: uuid.New(), Purpose: "x", Digest: []byte("x"), ExpiresAt: now, CreatedAt: now}
+		user := User{ID: token.UserID, Email: "ada@example.com", CreatedAt: now, UpdatedAt: now}
+		err := errors.Join(tx.Create(&user).Error, tx.Create(&token).Error, audit.Record(tx, audit.Event{At: now}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			offset  time.Duration
+			ticks   int // each is received when a purge has ended; another one may begin after the last
+			warning string
+			left    int64
+		}{
+			{-time.Minute - time.Second, 1, "in the future", 1},
+			{-time.Minute, 1, "", 1},
+			{24*time.Hour + time.Second, maxSkipped - 1, "is more than a day ahead", 1},
+			{40 * 24 * time.Hour, maxSkipped - 1, "is more than a day ahead", 1},
+			{40 * 24 * time.Hour, maxSkipped + 1, "is more than a day ahead", 0},
+		} {
+			clock := func() time.Time { return now.Add(test.offset) }
+			service := &Service{
+				db: db, config: Config{AuditRetention: time.Hour, Now: clock},
+				throttle: throttle.New(throttle.Config{DB: db, Secret: testSecret, Now: clock}),
+			}
+			var log strings.Builder
+			ticks := make(chan time.Time)
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				service.runPurge(ctx, ticks, slog.New(slog.NewTextHandler(&log, nil)))
+			}()
+			for range test.ticks {
+				ticks <- now
+			}
+			cancel()
+			<-ended
+			warned := strings.Contains(log.String(), "check the clock")
+			if warned != (test.warning != "") || !strings.Contains(log.String(), test.warning) {
+				t.Errorf("%s: the log is\n%s", test.offset, &log)
+			}
+			var left int64
+			if err := tx.Model(&OneTimeToken{}).Count(&left).Error; err != nil || left != test.left {
+				t.Errorf("%s, %d ticks: %d tokens left, %v", test.offset, test.ticks, left, err)
+			}
 		}
 	})
 }

@@ -33,7 +33,7 @@ func (s *Service) RefreshTokens(ctx context.Context, refreshToken string, client
 	now := s.now()
 	var session *Session
 	err = s.db.Statement(ctx, func(db *gorm.DB) (err error) {
-		session, err = rotate(db, presented, now, s.config.IdleLifetime)
+		session, err = s.rotate(db, presented, now)
 		return err
 	})
 	if err == nil && session == nil {
@@ -46,16 +46,23 @@ func (s *Service) RefreshTokens(ctx context.Context, refreshToken string, client
 }
 
 // rotate increments the counter of the token's session and returns the session, or nil if the token
-// is not the current one of a valid session.
-func rotate(db *gorm.DB, presented token.Refresh, now time.Time, idle time.Duration) (*Session, error) {
+// is not the current one of a valid session. A session that began while a clock was ahead ends no
+// later than one that begins now.
+func (s *Service) rotate(db *gorm.DB, presented token.Refresh, now time.Time) (*Session, error) {
 	var session Session
+	latest := now.Add(s.config.SessionLifetime)
 	update := db.Model(&session).Clauses(clause.Returning{}).
 		Where("id = ? AND counter = ? AND revoked_at IS NULL", presented.Session, presented.Counter).
 		Where("expires_at > ? AND idle_expires_at > ?", now, now).
 		Where(`EXISTS (
 			SELECT 1 FROM users
 			WHERE users.id = sessions.user_id AND users.generation = sessions.generation AND users.disabled_at IS NULL)`).
-		Updates(map[string]any{"counter": gorm.Expr("counter + 1"), "rotated_at": now, "idle_expires_at": now.Add(idle)})
+		Updates(map[string]any{
+			"counter":         gorm.Expr("counter + 1"),
+			"rotated_at":      now,
+			"idle_expires_at": now.Add(s.config.IdleLifetime),
+			"expires_at":      gorm.Expr("CASE WHEN expires_at > ? THEN ? ELSE expires_at END", latest, latest),
+		})
 	if update.Error != nil || update.RowsAffected == 0 {
 		return nil, update.Error
 	}
@@ -124,11 +131,18 @@ func (s *Service) judge(presented token.Refresh, session *Session, user *User, n
 		return refused // a revoked session has no grace: there is nothing left to end
 	case presented.Counter == session.Counter:
 		return refused // the session became valid just after rotate looked; the client may try again
-	case presented.Counter == session.Counter-1 && now.Before(session.RotatedAt.Add(s.config.RefreshGrace)):
+	case presented.Counter == session.Counter-1 && s.inGrace(session, now):
 		return replayed
 	default:
 		return reused
 	}
+}
+
+// inGrace reports whether the session was refreshed within the last grace period. A time further ahead
+// than that is of a clock that was ahead, and must not make the grace period longer.
+func (s *Service) inGrace(session *Session, now time.Time) bool {
+	since, grace := now.Sub(session.RotatedAt), s.config.RefreshGrace
+	return since < grace && since >= -grace
 }
 
 // revokeReused revokes a session after an old refresh token was used, and records that.
