@@ -128,10 +128,10 @@ func (o *Outbox) first(ctx context.Context) (*outboxRow, error) {
 // claim reserves the row until the given time. If several workers try at the same
 // time, one succeeds; the others find that due_at has changed.
 func (o *Outbox) claim(ctx context.Context, row *outboxRow, until time.Time) (bool, error) {
-	claimed := false
+	claimed, now := false, o.now()
 	err := o.db.Statement(ctx, func(db *gorm.DB) error {
 		update := db.Model(&outboxRow{}).
-			Where("id = ? AND due_at <= ?", row.ID, o.now()).
+			Where("id = ? AND (due_at <= ? OR due_at > ?)", row.ID, now, now.Add(maxWait)).
 			Updates(map[string]any{"due_at": until, "attempts": gorm.Expr("attempts + 1")})
 		claimed = update.RowsAffected == 1
 		return update.Error

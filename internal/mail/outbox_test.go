@@ -149,7 +149,7 @@ func TestDrainWaits(t *testing.T) {
 			t.Errorf("nothing to do: %v", wait)
 		}
 		enqueue(t, o.Outbox, "ada@example.org")
-		for ahead, want := range map[time.Duration]time.Duration{2 * time.Second: 2 * time.Second, time.Hour: pollEvery} {
+		for ahead, want := range map[time.Duration]time.Duration{2 * time.Second: 2 * time.Second, maxWait: pollEvery} {
 			if err := o.db.WithContext(t.Context()).Exec("UPDATE outbox SET due_at = ?", o.now().Add(ahead)).Error; err != nil {
 				t.Fatal(err)
 			}
@@ -159,6 +159,21 @@ func TestDrainWaits(t *testing.T) {
 		}
 		if len(o.server.received) != 0 {
 			t.Error("sent before it was due")
+		}
+	})
+}
+
+// An email that was stored, claimed or postponed while a clock was ahead is sent when the clock is right.
+func TestClockWasAhead(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		o := newTestOutbox(t, engine, &mailServer{})
+		o.clock.advance(time.Hour)
+		enqueue(t, o.Outbox, "ada@example.org")
+		o.clock.advance(-time.Hour)
+		o.drain(t.Context(), messages)
+		noRows(t, o.Outbox)
+		if len(o.server.received) != 1 {
+			t.Errorf("%d emails were sent", len(o.server.received))
 		}
 	})
 }

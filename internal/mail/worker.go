@@ -13,11 +13,12 @@ import (
 const (
 	pollEvery     = 5 * time.Second // for rows that other instances stored
 	queryTimeout  = 10 * time.Second
-	workLimit     = time.Minute      // for one email: compose, send, delete
-	lease         = 2 * time.Minute  // exceeds workLimit by how much clocks may differ
-	firstRetry    = time.Second      // doubles with each attempt
-	lastRetry     = 15 * time.Minute // the longest wait
-	giveUpAfter   = 24 * time.Hour   // after the row was stored
+	workLimit     = time.Minute             // for one email: compose, send, delete
+	lease         = 2 * time.Minute         // exceeds workLimit by how much clocks may differ
+	firstRetry    = time.Second             // doubles with each attempt
+	lastRetry     = 15 * time.Minute        // the longest wait
+	maxWait       = lastRetry + time.Minute // a row due later was stored while a clock was ahead; it is due now
+	giveUpAfter   = 24 * time.Hour          // after the row was stored
 	shutdownGrace = 10 * time.Second
 )
 
@@ -43,7 +44,7 @@ func (o *Outbox) drain(ctx context.Context, compose map[Kind]Compose) time.Durat
 	for ctx.Err() == nil {
 		row, err := o.first(ctx)
 		if err == nil && row != nil {
-			if wait := row.DueAt.Sub(o.now()); wait > 0 {
+			if wait := row.DueAt.Sub(o.now()); wait > 0 && wait <= maxWait {
 				return min(wait, pollEvery)
 			}
 			err = o.work(ctx, row, compose)
