@@ -95,3 +95,21 @@ func TestResetLinkAfterClockWasAhead(t *testing.T) {
 		}
 	})
 }
+
+// Instances whose clocks differ by less than a minute accept each other's tokens.
+func TestInstancesWithDifferentClocks(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		behind := servertest.Start(t, engine, servertest.Options{})
+		ahead := behind.StartAnother(t, engine, servertest.Options{})
+		behind.Clock.Stop()
+		ahead.Clock.Stop()
+		ahead.Clock.Advance(58 * time.Second)
+		email := behind.NewUser(t)
+		for _, pair := range [][2]*servertest.Server{{behind, ahead}, {ahead, behind}} {
+			tokens := pair[0].Login(t, email)
+			expectStatus(t, pair[1].Authenticate(t, tokens.Access), http.StatusOK)
+			tokens = pair[1].Refresh(t, tokens.Refresh)
+			pair[0].RequireActive(t, tokens)
+		}
+	})
+}
