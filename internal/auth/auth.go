@@ -68,5 +68,8 @@ func New(config Config) *Service {
 	return &Service{config: config, db: config.DB, throttle: config.Throttle, dummyHash: config.Hasher.Unmatched()}
 }
 
+// maxAhead is how far the clock of another instance may be ahead.
+const maxAhead = time.Minute
+
 // now returns the time in UTC and in microseconds, as both engines store it.
 func (s *Service) now() time.Time { return s.config.Now().UTC().Truncate(time.Microsecond) }

@@ -38,18 +38,19 @@ func newOneTimeToken(
 	}).Create(&row).Error
 }
 
-// maxAhead is how far the clock of another instance may be ahead.
-const maxAhead = time.Minute
-
 // useOneTimeToken deletes the token and reports whether it was valid. If it is called several times
-// with the same token, even concurrently, only one call returns true. A token that was made while a
-// clock was ahead is not valid: it would be for too long.
+// with the same token, even concurrently, only one call returns true.
 func useOneTimeToken(tx *gorm.DB, text string, purpose Purpose, now time.Time) (bool, error) {
-	used := tx.
-		Where("digest = ? AND purpose = ?", token.OneTimeDigest(text), purpose).
-		Where("expires_at > ? AND created_at <= ?", now, now.Add(maxAhead)).
-		Delete(&OneTimeToken{})
+	used := validOneTimeToken(tx, text, purpose, now).Delete(&OneTimeToken{})
 	return used.RowsAffected == 1, used.Error
+}
+
+// validOneTimeToken returns a query for the row of a token, if it is valid. A token that was made while
+// a clock was ahead is not: it would be valid for too long.
+func validOneTimeToken(tx *gorm.DB, text string, purpose Purpose, now time.Time) *gorm.DB {
+	return tx.Model(&OneTimeToken{}).
+		Where("digest = ? AND purpose = ?", token.OneTimeDigest(text), purpose).
+		Where("expires_at > ? AND created_at <= ?", now, now.Add(maxAhead))
 }
 
 // deleteOneTimeTokens deletes a user's tokens for every purpose.

@@ -71,11 +71,19 @@ func (s *Service) RunPurge(ctx context.Context, interval time.Duration, log *slo
 
 func (s *Service) runPurge(ctx context.Context, ticks <-chan time.Time, log *slog.Logger) {
 	for skipped := 0; ctx.Err() == nil; {
-		ahead, err := s.isClockAhead(ctx, log)
+		newest, err := audit.Newest(ctx, s.db)
+		now := s.now()
+		clocks := log.With("now", now, "newest_event", newest.UTC())
 		switch {
-		case err == nil && ahead && skipped < maxSkipped:
+		case err != nil:
+		case !newest.IsZero() && now.Sub(newest) > maxUnused && skipped < maxSkipped:
 			skipped++
-		case err == nil:
+			clocks.Warn("the clock is more than a day ahead of the newest event: expired rows are not deleted yet; " +
+				"check the clock of this server")
+		default:
+			if newest.After(now.Add(maxAhead)) {
+				clocks.Warn("the newest event in the database is in the future: check the clock of this server")
+			}
 			skipped, err = 0, s.Purge(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -86,24 +94,4 @@ func (s *Service) runPurge(ctx context.Context, ticks <-chan time.Time, log *slo
 		case <-ticks:
 		}
 	}
-}
-
-// isClockAhead reports whether the clock is more than a day ahead of the newest event. It logs a warning
-// if it is, or if the event is in the future.
-func (s *Service) isClockAhead(ctx context.Context, log *slog.Logger) (bool, error) {
-	newest, err := audit.Newest(ctx, s.db)
-	if err != nil || newest.IsZero() {
-		return false, err
-	}
-	now := s.now()
-	log = log.With("now", now, "newest_event", newest.UTC())
-	if newest.After(now.Add(maxAhead)) {
-		log.Warn("the newest event in the database is in the future: check the clock of this server")
-	}
-	ahead := now.Sub(newest) > maxUnused
-	if ahead {
-		log.Warn("the clock is more than a day ahead of the newest event: expired rows are not deleted yet; " +
-			"check the clock of this server")
-	}
-	return ahead, nil
 }

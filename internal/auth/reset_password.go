@@ -12,7 +12,6 @@ import (
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
-	"github.com/sesame-auth/sesame/internal/token"
 )
 
 // ResetPassword sets a new password for the user that a reset token was sent to. It returns
@@ -78,12 +77,9 @@ func (s *Service) ResetPassword(ctx context.Context, resetToken, plain string, c
 // useOneTimeToken decides.
 func (s *Service) userByResetToken(ctx context.Context, resetToken string) (*User, error) {
 	var user User
-	err := s.db.WithContext(ctx).
-		Joins("JOIN one_time_tokens ON one_time_tokens.user_id = users.id").
-		Where("one_time_tokens.digest = ?", token.OneTimeDigest(resetToken)).
-		Where("one_time_tokens.purpose = ?", PurposeResetPassword).
-		Where("one_time_tokens.expires_at > ? AND users.disabled_at IS NULL", s.now()).
-		Take(&user).Error
+	db := s.db.WithContext(ctx)
+	valid := validOneTimeToken(db, resetToken, PurposeResetPassword, s.now())
+	err := db.Where("id IN (?) AND disabled_at IS NULL", valid.Select("user_id")).Take(&user).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return nil, ErrInvalidResetToken
 	}
