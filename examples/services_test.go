@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -24,6 +23,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/processtest"
 	"github.com/sesame-auth/sesame/internal/secret"
+	"github.com/sesame-auth/sesame/internal/server/servertest"
 	"github.com/sesame-auth/sesame/internal/signing"
 	"github.com/sesame-auth/sesame/internal/token"
 )
@@ -67,24 +67,13 @@ func startService(t *testing.T, name, folder, program string, args ...string) se
 // whoami asks the service who the user of a token is. An empty token is not sent.
 func (s service) whoami(t *testing.T, token string) (status int, user, challenge string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/whoami", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var headers []string
 	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
+		headers = []string{"Authorization", "Bearer " + token}
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := io.ReadAll(response.Body)
-	if err := errors.Join(err, response.Body.Close()); err != nil {
-		t.Fatal(err)
-	}
-	var body struct{ User string }
-	_ = json.Unmarshal(content, &body) // an error of Express is an HTML page
-	return response.StatusCode, body.User, response.Header.Get("WWW-Authenticate")
+	response := servertest.Do(t, http.DefaultClient, http.MethodGet, s.url+"/whoami", "", headers...)
+	user, _ = response.Body["user"].(string)
+	return response.Status, user, response.Header.Get("WWW-Authenticate")
 }
 
 // decode returns members of the header (0) or the claims (1) of a token.

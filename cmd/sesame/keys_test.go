@@ -18,12 +18,6 @@ func TestRunningServerReloadsKeys(t *testing.T) {
 		server := processtest.New(t, engine, "SESAME_RELOAD_KEYS=1s")
 		server.Start(t)
 		tokens := server.Login(t)
-		authenticate := func(accessToken string) int {
-			t.Helper()
-			status, _ := server.Post(t, "/auth", "", "Authorization", "Bearer "+accessToken)
-			return status
-		}
-
 		server.MustRun(t, "", "keys", "rotate")
 		processtest.Eventually(t, "the next key is published", func() bool { return server.PublishedKeys(t) == 2 })
 		active := regexp.MustCompile(`(\S+)  ES256 +active`).FindStringSubmatch(server.MustRun(t, "", "keys", "list"))
@@ -32,7 +26,7 @@ func TestRunningServerReloadsKeys(t *testing.T) {
 		}
 		server.MustRun(t, "", "keys", "revoke", active[1])
 		processtest.Eventually(t, "tokens of the revoked key are refused", func() bool {
-			return authenticate(tokens["accessToken"]) == http.StatusUnauthorized
+			return server.Authenticate(t, tokens["accessToken"]) == http.StatusUnauthorized
 		})
 
 		// The session does not depend on the key.
@@ -40,7 +34,7 @@ func TestRunningServerReloadsKeys(t *testing.T) {
 		if status != http.StatusOK {
 			t.Errorf("refresh after the key was revoked: %d", status)
 		}
-		if status := authenticate(next["accessToken"]); status != http.StatusOK {
+		if status := server.Authenticate(t, next["accessToken"]); status != http.StatusOK {
 			t.Errorf("access token of the next key: %d", status)
 		}
 	})
@@ -63,8 +57,7 @@ func TestSecretIsRotated(t *testing.T) {
 		if i == 0 {
 			tokens = server.Login(t)
 		}
-		status, _ := server.Post(t, "/auth", "", "Authorization", "Bearer "+tokens["accessToken"])
-		if status != http.StatusOK {
+		if status := server.Authenticate(t, tokens["accessToken"]); status != http.StatusOK {
 			t.Errorf("step %d: access token: %d", i, status)
 		}
 		status, next := server.Post(t, "/auth/refresh-tokens", `{"refreshToken":"`+tokens["refreshToken"]+`"}`)

@@ -30,11 +30,6 @@ func TestRestartAfterKill(t *testing.T) {
 				t.Fatal("the server reports success after kill -9")
 			}
 		}
-		authenticate := func(accessToken string) int {
-			t.Helper()
-			status, _ := server.Post(t, "/auth", "", "Authorization", "Bearer "+accessToken)
-			return status
-		}
 		tokens := server.Login(t)
 		for cycle := range 3 {
 			status, next := server.Post(t, "/auth/refresh-tokens", `{"refreshToken":"`+tokens["refreshToken"]+`"}`)
@@ -47,7 +42,7 @@ func TestRestartAfterKill(t *testing.T) {
 			}
 			kill()
 			server.Start(t)
-			if status := authenticate(next["accessToken"]); status != http.StatusOK {
+			if status := server.Authenticate(t, next["accessToken"]); status != http.StatusOK {
 				t.Errorf("access token after the restart: %d", status)
 			}
 			tokens = next
@@ -59,7 +54,7 @@ func TestRestartAfterKill(t *testing.T) {
 		kill()
 		checkEmails(t, server, 3)
 		server.Start(t)
-		if status := authenticate(tokens["accessToken"]); status != http.StatusUnauthorized {
+		if status := server.Authenticate(t, tokens["accessToken"]); status != http.StatusUnauthorized {
 			t.Errorf("access token after a confirmed logout: %d", status)
 		}
 	})

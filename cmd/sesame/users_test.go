@@ -39,11 +39,10 @@ func tryLogin(t *testing.T, server *processtest.Server, email, password string) 
 // expectLoggedOut fails the test if the server accepts a token of the session.
 func expectLoggedOut(t *testing.T, server *processtest.Server, when string, tokens map[string]string) {
 	t.Helper()
-	status, _ := server.Post(t, "/auth", "", "Authorization", "Bearer "+tokens["accessToken"])
-	if status != http.StatusUnauthorized {
+	if status := server.Authenticate(t, tokens["accessToken"]); status != http.StatusUnauthorized {
 		t.Errorf("%s: access token: %d", when, status)
 	}
-	status, _ = server.Post(t, "/auth/refresh-tokens", `{"refreshToken":"`+tokens["refreshToken"]+`"}`)
+	status, _ := server.Post(t, "/auth/refresh-tokens", `{"refreshToken":"`+tokens["refreshToken"]+`"}`)
 	if status != http.StatusUnauthorized {
 		t.Errorf("%s: refresh token: %d", when, status)
 	}

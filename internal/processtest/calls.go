@@ -45,6 +45,13 @@ func (s *Server) CheckLogin(t *testing.T, password string, want int) {
 	}
 }
 
+// Authenticate returns the status of POST /auth with an access token.
+func (s *Server) Authenticate(t *testing.T, accessToken string) (status int) {
+	t.Helper()
+	status, _ = s.Post(t, "/auth", "", "Authorization", "Bearer "+accessToken)
+	return status
+}
+
 // Post sends a JSON body, checks the response against the OpenAPI document, and returns its status and
 // its members. headers are alternating names and values.
 func (s *Server) Post(t *testing.T, path, body string, headers ...string) (int, map[string]string) {

@@ -63,8 +63,7 @@ func TestResetPasswordPage(t *testing.T) {
 
 		server.CheckLogin(t, "correct horse battery", http.StatusUnauthorized)
 		server.CheckLogin(t, newPassword, http.StatusOK)
-		status, _ := server.Post(t, "/auth", "", "Authorization", "Bearer "+session["accessToken"])
-		if status != http.StatusUnauthorized {
+		if status := server.Authenticate(t, session["accessToken"]); status != http.StatusUnauthorized {
 			t.Errorf("access token of an earlier session: %d", status)
 		}
 		v.openEmail(2, "Your Example & Sons password was changed")
