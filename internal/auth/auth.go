@@ -22,6 +22,7 @@
 package auth
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/sesame-auth/sesame/internal/brand"
@@ -41,6 +42,8 @@ type Config struct {
 	Hasher        *password.Hasher
 	Throttle      *throttle.Throttle
 	Now           func() time.Time
+	Observer      Observer
+	Log           *slog.Logger // receives warnings about likely attacks
 
 	SessionLifetime    time.Duration // from the login to the end of the session
 	IdleLifetime       time.Duration // from the last refresh to the end of the session

@@ -31,7 +31,7 @@ func newService(t *testing.T, engine databasetest.Engine) *Service {
 	db, now := databasetest.New(t, engine), func() time.Time { return noon }
 	return &Service{
 		db: db, dummyHash: "no user's",
-		throttle: throttle.New(throttle.Config{DB: db, Secret: testSecret, Now: now}),
+		throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: now}),
 		config: Config{
 			SessionLifetime: time.Hour, IdleLifetime: time.Hour, ResetTokenLifetime: time.Minute,
 			ResetURL: "https://auth.example.test/reset-password", Now: now,

@@ -116,7 +116,7 @@ func TestWaitingEnds(t *testing.T) {
 	go func() { first <- h.work(t.Context()) }()
 	<-started
 	impatient := withWork(1, time.Nanosecond, func() { t.Error("out of turn") })
-	impatient.turns = h.turns
+	impatient.gate = h.gate
 	if err := impatient.work(t.Context()); !errors.Is(err, ErrBusy) {
 		t.Errorf("waited too long: %v", err)
 	}

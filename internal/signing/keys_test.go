@@ -107,7 +107,7 @@ func TestKeysAreSealed(t *testing.T) {
 		}
 		refused := func(name string, with secret.Secret) {
 			t.Helper()
-			if _, err := open(t, db, signing.ES256, time.Now, with); !errors.Is(err, signing.ErrSealed) {
+			if _, err := open(t, db, signing.ES256, time.Now, with); !errors.Is(err, secret.ErrSealed) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
