@@ -193,6 +193,37 @@ func TestLimitPerEmail(t *testing.T) {
 	})
 }
 
+// A new password makes every known network unknown, except the one that the user reset it from: an
+// attacker may have registered the email first, and logged in.
+func TestNewPasswordForgetsKnownNetworks(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		email := s.NewUser(t)
+		const attacker, home = "198.51.100.1", "203.0.113.1"
+		guess := func() {
+			t.Helper()
+			for i := range 100 {
+				expectStatus(t, loginFrom(t, s, fmt.Sprintf("192.0.%d.1", i), email, wrong), 401)
+			}
+		}
+		expectStatus(t, loginFrom(t, s, attacker, email, servertest.Password), 200)
+		resetFrom(t, s, home, email)
+		guess()
+		expectStatus(t, loginFrom(t, s, attacker, email, wrong), 429)
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
+
+		user, err := s.Auth.FindUser(t.Context(), email)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Auth.SetPassword(t.Context(), user.ID, servertest.Password); err != nil {
+			t.Fatal(err)
+		}
+		guess()
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 429)
+	})
+}
+
 // resetFrom resets the password to the same one.
 func resetFrom(t *testing.T, s *servertest.Server, client, email string) {
 	t.Helper()

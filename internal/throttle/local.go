@@ -91,16 +91,16 @@ func (l *local) next(a *attempt, now int64) (refused *ThrottledError, change <-c
 			refused = longer(refused, b, of.free-now)
 		}
 	}
-	first := l.state(a.budgets[0])
+	first := l.budgets[string(a.budgets[0].key)]
 	switch {
 	case refused != nil:
 		return refused, nil
 	case change != nil:
 		return nil, change
-	case first.querying:
+	case first != nil && first.querying:
 		return nil, first.nextChange()
 	}
-	first.querying = true
+	l.state(a.budgets[0]).querying = true
 	for i, b := range a.budgets {
 		of := l.state(b)
 		of.inFlight++

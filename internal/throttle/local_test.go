@@ -47,6 +47,11 @@ func TestRememberedRefusalsAreLimited(t *testing.T) {
 	if queried != 1 || len(l.budgets) != 1 {
 		t.Errorf("a second later: %d queries, %d budgets are remembered", queried, len(l.budgets))
 	}
+	// Only the budget that refused an attempt is remembered.
+	other := newAttempt([]budget{{row: row{key: []byte("other")}}, {row: row{key: []byte("-1")}}})
+	if throttled, _ := l.next(other, now); throttled == nil || len(l.budgets) != 1 {
+		t.Errorf("%v, %d budgets are remembered", throttled, len(l.budgets))
+	}
 }
 
 // A refusal writes nothing, not even if this process does not remember it.
@@ -79,4 +84,26 @@ func TestRefusalWritesNothing(t *testing.T) {
 			now = now.Add(2 * remembered)
 		}
 	})
+}
+
+// A budget that was refunded while the database was queried may allow an attempt: it asks again.
+func TestRefundDuringAQuery(t *testing.T) {
+	l := local{budgets: make(map[string]*state)}
+	budgets := []budget{{row: row{key: []byte("first of one")}}, {row: row{key: []byte("shared")}}}
+	now := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC).UnixMicro()
+	inFlight := newAttempt(budgets)
+	a := newAttempt([]budget{{row: row{key: []byte("first of another")}}, budgets[1]})
+	for _, a := range []*attempt{inFlight, a} {
+		if throttled, change := l.next(a, now); throttled != nil || change != nil {
+			t.Fatalf("does not query: %v, %v", throttled, change)
+		}
+	}
+	l.queried(inFlight)
+	l.end(budgets, true, now)
+	if throttled := l.refuse(a, &refusal{at: now, free: []int64{0, now + time.Hour.Microseconds()}}); throttled != nil {
+		t.Errorf("refused: %v", throttled)
+	}
+	if throttled, change := l.next(a, now); throttled != nil || change != nil {
+		t.Errorf("does not query again: %v, %v", throttled, change)
+	}
 }

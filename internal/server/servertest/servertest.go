@@ -64,6 +64,7 @@ type Options struct {
 	RefreshGrace time.Duration // 0: 30 s; negative: none
 	WithoutKeys  bool          // there are no signing keys: operations that need them panic
 	NoHashing    bool          // no password can be hashed in time
+	SlowHashing  bool          // one password is hashed at a time, at the cost of a real one
 	Throttle     bool          // rate limits are on; most tests send too many requests for them
 	BehindProxy  bool          // the client is a trusted proxy: X-Forwarded-For is used
 	CORSOrigins  string        // SESAME_CORS_ORIGINS
@@ -137,6 +138,9 @@ func (s *Server) config(t testing.TB, options Options) server.Config {
 		config.RefreshGrace = max(0, options.RefreshGrace)
 	}
 	config.Hashing = password.Config{AtOnce: runtime.GOMAXPROCS(0), Wait: time.Minute, Parameters: password.WeakParameters}
+	if options.SlowHashing {
+		config.Hashing.AtOnce, config.Hashing.Parameters = 1, password.DefaultParameters
+	}
 	if options.NoHashing {
 		config.Hashing.AtOnce, config.Hashing.Wait = 0, 0
 	}
