@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
@@ -27,9 +26,9 @@ func (s *Service) Register(ctx context.Context, registration Registration, clien
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := password.Accept(registration.Password, registration.Name, email, s.config.Brand.Name)
+	accepted, err := s.acceptPassword(registration.Password, registration.Name, email)
 	if err != nil {
-		return nil, &WeakPasswordError{Reason: err}
+		return nil, err
 	}
 	event := s.failure(audit.Register, nil, client)
 	event.Email = email

@@ -10,7 +10,6 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/mail"
-	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
@@ -41,9 +40,9 @@ func (s *Service) ResetPassword(ctx context.Context, resetToken, plain string, c
 		return fmt.Errorf("reset password: %w", err)
 	}
 	defer func() { s.settle(ctx, reservation, err) }()
-	accepted, err := password.Accept(plain, user.Name, user.Email, s.config.Brand.Name)
+	accepted, err := s.acceptPassword(plain, user.Name, user.Email)
 	if err != nil {
-		return &WeakPasswordError{Reason: err}
+		return err
 	}
 	hash, err := s.config.Hasher.Hash(ctx, accepted)
 	if err != nil {

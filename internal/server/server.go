@@ -53,6 +53,7 @@ type Config struct {
 	ResetTokenTTL     time.Duration
 	AuditRetention    time.Duration
 	ThrottleOff       bool
+	Passwords         password.Policy
 	Hashing           password.Config
 
 	SMTPURL  string // empty: emails become files in DataDir
@@ -156,7 +157,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	}
 	s.metrics = httpapi.NewMetrics(s.hasher, s.outbox, pools)
 	s.Auth = auth.New(auth.Config{
-		DB: s.DB, Outbox: s.outbox, Hasher: s.hasher, Now: c.Now, Observer: s.metrics, Log: c.Log,
+		DB: s.DB, Outbox: s.outbox, Hasher: s.hasher, Passwords: c.Passwords, Now: c.Now, Observer: s.metrics, Log: c.Log,
 		AccessTokens: token.NewAccessTokens(token.AccessConfig{
 			Keys: s.Keys, Issuer: c.PublicURL, Audience: c.Audience, Lifetime: c.AccessTokenTTL, Now: c.Now,
 		}),
@@ -168,7 +169,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log,
 		PublicURL: c.PublicURL, ResetURL: c.ResetURL, AppURL: c.AppURL, Brand: c.Brand,
-		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins,
+		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins, Passwords: c.Passwords,
 	}
 	if s.handler, err = httpapi.New(s.API); err != nil {
 		return err
