@@ -224,6 +224,23 @@ func TestNewPasswordForgetsKnownNetworks(t *testing.T) {
 	})
 }
 
+// A network stays known for half a year after the last login from it, not after the first.
+func TestKnownNetworkIsRenewed(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		email := s.NewUser(t)
+		const home = "198.51.100.1"
+		for range 3 {
+			expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
+			s.Clock.Advance(100 * 24 * time.Hour)
+		}
+		for i := range 100 {
+			expectStatus(t, loginFrom(t, s, fmt.Sprintf("192.0.%d.1", i), email, wrong), 401)
+		}
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
+	})
+}
+
 // resetFrom resets the password to the same one.
 func resetFrom(t *testing.T, s *servertest.Server, client, email string) {
 	t.Helper()

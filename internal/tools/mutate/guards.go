@@ -86,6 +86,20 @@ var guards = []guard{
 		pkg:  "internal/httpapi", run: "TestLimitPerEmail",
 	},
 	{
+		what: "each login renews a known network",
+		file: "internal/auth/known_network.go",
+		code: `DoUpdates: clause.AssignmentColumns([]string{"last_seen"}),`,
+		gone: `DoNothing: true,`,
+		pkg:  "internal/httpapi", run: "TestKnownNetworkIsRenewed",
+	},
+	{
+		what: "SQLite's readers cannot write",
+		file: "internal/database/sqlite.go",
+		code: `append(common, "query_only(1)")`,
+		gone: `common`,
+		pkg:  "internal/database", run: "TestSQLiteFile",
+	},
+	{
 		what: "the limits on a network spare users who logged in from it",
 		file: "internal/auth/limits.go",
 		code: `	var charges []throttle.Charge
