@@ -64,6 +64,15 @@
 // as 0.001, that several runs confirm, means that the two can be distinguished. It is printed, not
 // checked, because a busy machine can make any value.
 //
+// # Cost of a request
+//
+// BenchmarkRequestCost measures the processor time that the server uses for one request without a
+// login: GET and HEAD of every page, asset and unknown path, with and without gzip, and every
+// operation with bodies up to the limit. It prints a table. max-cpu-ms is the largest value. None of
+// the requests hashes a password. The time includes the kernel's, for the network and the database.
+// The rate limits are off: with them, a network can store only ten reset emails an hour. The
+// processor time of another process is measured on Linux only.
+//
 // # Start
 //
 // BenchmarkStart measures start-ms, the median time from the start of the process until /readyz
