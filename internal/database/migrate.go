@@ -43,10 +43,10 @@ func (db *DB) Migrate(ctx context.Context) error {
 			"it was created by a newer version of Sesame, or by one from before the first release: "+
 			"upgrade sesame, or use another database", ErrSchema, current, newest)
 	}
-	const tries = 20
+	const races = 20
 	for try := 1; ; try++ {
 		_, err = provider.Up(ctx)
-		if err == nil || try == tries || db.Engine() != "sqlite" || ctx.Err() != nil {
+		if err == nil || try == races || db.Engine() != "sqlite" || ctx.Err() != nil {
 			break
 		}
 		// Each migration is one transaction. The instance that loses a race applies nothing, and

@@ -65,6 +65,8 @@ func (t *Throttle) reserve(ctx context.Context, budgets []budget) (*Reservation,
 	refused := &refusal{at: now}
 	reservation := &Reservation{throttle: t, budgets: budgets}
 	err := t.db.Transaction(ctx, func(tx *gorm.DB) error {
+		refused.budgets, refused.free = nil, nil // if the transaction runs again
+		reservation.taken, reservation.ahead = nil, nil
 		for _, b := range budgets {
 			if b.marker != nil {
 				wait, err := reservation.take(tx, b.marker.key, b.marker.gcra, now)
