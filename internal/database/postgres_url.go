@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,17 +46,14 @@ func CheckURL(databaseURL string) error {
 func parsePostgresURL(databaseURL string) (*postgresConfig, error) {
 	parsed, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
-		return nil, fmt.Errorf("the database URL is not valid: %w", err) // pgx does not include the password
-	}
-	_, query, _ := strings.Cut(databaseURL, "?")
-	parameters, err := url.ParseQuery(query)
-	if err != nil {
-		return nil, errors.New("the database URL is not valid: its parameters cannot be parsed")
+		// Without the URL, which pgx quotes: if the password is not escaped, pgx may not recognize it.
+		_, reason, _ := strings.Cut(err.Error(), "`: ")
+		return nil, fmt.Errorf("the database URL is not valid: %s", reason)
 	}
 	config := &postgresConfig{
 		ConnConfig:     parsed,
 		maxConnections: maxConnections, maxLifetime: maxLifetime,
-		findPooler: !parameters.Has("default_query_exec_mode"),
+		findPooler: !strings.Contains(databaseURL, "default_query_exec_mode="),
 	}
 	if parsed.ConnectTimeout == 0 {
 		parsed.ConnectTimeout = connectTimeout
@@ -68,16 +64,15 @@ func parsePostgresURL(databaseURL string) (*postgresConfig, error) {
 	if hosts := config.hosts(); len(hosts) > 1 && parsed.ValidateConnect == nil {
 		parsed.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	if err := errors.Join(config.checkTLS(parameters), config.takePoolParameters()); err != nil {
-		return nil, err
+	if problems := append(config.checkHosts(), config.takePoolParameters()...); len(problems) > 0 {
+		return nil, errors.New(strings.Join(problems, "; ")) // in one line, after the name of the setting
 	}
 	return config, nil
 }
 
 // takePoolParameters sets the fields of the pool's parameters, which have the names of pgxpool, and
-// removes the parameters, because the server does not know them.
-func (c *postgresConfig) takePoolParameters() error {
-	var errs []error
+// removes the parameters, because the server does not know them. It returns what is wrong with them.
+func (c *postgresConfig) takePoolParameters() (problems []string) {
 	for _, name := range slices.Sorted(maps.Keys(c.RuntimeParams)) {
 		if !strings.HasPrefix(name, "pool_") {
 			continue
@@ -100,10 +95,10 @@ func (c *postgresConfig) takePoolParameters() error {
 				"pool_max_conn_idle_time")
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s of the database URL: %w", name, err))
+			problems = append(problems, fmt.Sprintf("%s of the database URL %s", name, err))
 		}
 	}
-	return errors.Join(errs...)
+	return problems
 }
 
 func poolDuration(value string) (time.Duration, error) {
@@ -114,29 +109,25 @@ func poolDuration(value string) (time.Duration, error) {
 	return duration, nil
 }
 
-// checkTLS requires that a connection to another machine is encrypted, unless the URL says otherwise.
-// Without sslmode, pgx continues without TLS if the server, or somebody between, refuses it.
-func (c *postgresConfig) checkTLS(parameters url.Values) error {
-	if parameters.Get("sslmode") == "disable" {
-		return nil
-	}
-	var errs []error
+// checkHosts requires that a connection to another machine is encrypted, unless sslmode=disable says
+// otherwise. Without sslmode, pgx continues without TLS if the server, or somebody between, refuses it.
+func (c *postgresConfig) checkHosts() (problems []string) {
 	for _, host := range c.hosts() {
-		for _, try := range attempts(host) {
-			if try.TLSConfig == nil && !isLocal(try.Host) {
-				errs = append(errs, fmt.Errorf("the connection to %s might not be encrypted: add sslmode=verify-full "+
-					"(or at least sslmode=require) to the database URL, or sslmode=disable if the network is trusted", try.Host))
-				break
-			}
+		if strings.ContainsAny(host.Host, "@?#") { // do not quote it: it may be a part of the password
+			return []string{"the database URL has a host with special characters: percent-encode those of the password"}
+		}
+		if len(host.Fallbacks) > 0 && !isLocal(host.Host) { // one with TLS, and one without
+			problems = append(problems, fmt.Sprintf("the connection to %s might not be encrypted: add sslmode=verify-full "+
+				"(or at least sslmode=require) to the database URL, or sslmode=disable if the network is trusted", host.Host))
 		}
 	}
-	return errors.Join(errs...)
+	return problems
 }
 
 // isLocal reports whether a host is this machine: a Unix socket, localhost or a loopback IP address.
 func isLocal(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return strings.HasPrefix(host, "/") || host == "localhost" || err == nil && ip.IsLoopback()
+	return strings.HasPrefix(host, "/") || strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
 }
 
 // hosts returns a configuration for each host of the URL.

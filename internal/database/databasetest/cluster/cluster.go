@@ -61,6 +61,40 @@ func Start(ctx context.Context) (_ *Cluster, err error) {
 	return c.orStop(c.start(ctx))
 }
 
+// StartTLS is like Start, but the server supports TLS, with a certificate in PEM. SetCertificate replaces
+// it.
+func StartTLS(ctx context.Context, certificate, key string) (*Cluster, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	c, err := create(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = c.writeFile(filepath.Join(c.dataFolder(), "postgresql.auto.conf"), "ssl = on\n")
+	if err == nil {
+		err = c.writeCertificate(certificate, key)
+	}
+	if err == nil {
+		err = c.start(ctx)
+	}
+	return c.orStop(err)
+}
+
+// SetCertificate replaces the server's certificate. The server notices it soon after.
+func (c *Cluster) SetCertificate(certificate, key string) error {
+	if err := c.writeCertificate(certificate, key); err != nil {
+		return err
+	}
+	return c.signal(syscall.SIGHUP, c.server.Process.Pid)
+}
+
+func (c *Cluster) writeCertificate(certificate, key string) error {
+	return errors.Join(
+		c.writeFile(filepath.Join(c.dataFolder(), "server.crt"), certificate),
+		c.writeFile(filepath.Join(c.dataFolder(), "server.key"), key),
+	)
+}
+
 // StartPair is like Start, but creates a primary and a standby, which receives every change of the
 // primary. "SELECT pg_promote()" makes the standby a primary.
 func StartPair(ctx context.Context) (primary, standby *Cluster, err error) {
