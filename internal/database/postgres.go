@@ -68,7 +68,7 @@ func (c *postgresConfig) adaptToPooler(ctx context.Context) error {
 		return err
 	}
 	if processID != conn.PgConn().PID() {
-		c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+		c.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
 	return nil
 }

@@ -62,10 +62,20 @@ func (c *Cluster) launch(port string) error {
 	cmd.SysProcAttr = processAttributes(c.owner)
 	cmd.Stdout, cmd.Stderr = log, log
 
-	exited, started := make(chan struct{}), make(chan error)
+	exited := make(chan struct{})
+	if err := startLocked(cmd, exited); err != nil {
+		return fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	c.server, c.exited = cmd, exited
+	return nil
+}
+
+// startLocked starts a command, and closes exited when it has ended.
+func startLocked(cmd *exec.Cmd, exited chan<- struct{}) error {
+	started := make(chan error)
 	go func() {
-		// On Linux the server is killed when the thread that started it ends, so this goroutine
-		// keeps the thread until the server has exited.
+		// On Linux the command is killed when the thread that started it ends, so this goroutine
+		// keeps the thread until the command has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -75,11 +85,7 @@ func (c *Cluster) launch(port string) error {
 			close(exited)
 		}
 	}()
-	if err := <-started; err != nil {
-		return fmt.Errorf("start PostgreSQL: %w", err)
-	}
-	c.server, c.exited = cmd, exited
-	return nil
+	return <-started
 }
 
 // awaitReady waits until the server accepts connections. It returns an error if the server exits or
