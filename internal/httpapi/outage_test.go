@@ -153,3 +153,72 @@ func TestStalledDatabase(t *testing.T) {
 	}
 	o.requireRecovered(t, goroutines)
 }
+
+// While connections to the database are refused, reset or silent, every operation returns 503 in time.
+// With a slow one it succeeds. Afterwards the server recovers by itself.
+func TestDatabaseFaults(t *testing.T) {
+	proxy := databasetest.NewProxy(t, databasetest.URL(t, databasetest.Postgres))
+	o := startOutage(t, proxy.URL)
+	goroutines := databasetest.Goroutines()
+	for name, fault := range map[string]func(){
+		"refused": proxy.Refuse,
+		"reset":   func() { proxy.ResetAfter(1) },
+		"silent":  proxy.Silence,
+	} {
+		t.Log(name)
+		fault()
+		o.everywhere(t, 2, 8*time.Second) // requests would otherwise end after ten
+		proxy.Restore()
+		o.requireRecovered(t, goroutines)
+	}
+	proxy.Delay(10 * time.Millisecond)
+	email := o.NewUser(t)
+	o.RequireActive(t, o.Login(t, email))
+	if response := o.ForgotPassword(t, email); response.Status != http.StatusAccepted {
+		t.Errorf("forgot password with a slow database: %d %s", response.Status, response.Raw)
+	}
+}
+
+// If a connection to the database is reset at any moment, even during a commit, an operation that
+// succeeded is stored. One that failed may be stored, too.
+func TestNothingIsConfirmedBeforeItIsStored(t *testing.T) {
+	proxy := databasetest.NewProxy(t, databasetest.URL(t, databasetest.Postgres))
+	s := servertest.StartOn(t, databasetest.Postgres, proxy.URL, servertest.Options{})
+	confirmed, failed := 0, 0
+	for messages := 1; messages <= 60; messages++ {
+		proxy.Restore()
+		email := s.NewUser(t)
+		refreshed, loggedOut := s.Login(t, email), s.Login(t, email)
+		other := fmt.Sprintf("reset%d@example.com", messages)
+
+		proxy.ResetAfter(messages) // of each connection, also of those that are open
+		registration := s.Register(t, other)
+		refresh := s.TryRefresh(t, refreshed.Refresh)
+		logout := s.Logout(t, loggedOut.Refresh)
+		proxy.Restore()
+
+		for _, response := range []servertest.Response{registration, refresh, logout} {
+			switch response.Status {
+			case http.StatusOK, http.StatusCreated:
+				confirmed++
+			case http.StatusServiceUnavailable:
+				failed++
+			default:
+				t.Errorf("after %d messages: %d %s", messages, response.Status, response.Raw)
+			}
+		}
+		if registration.Status == http.StatusCreated {
+			s.Login(t, other)
+		}
+		if refresh.Status == http.StatusOK {
+			s.RequireActive(t, servertest.Tokens{Access: refresh.Text("accessToken"), Refresh: refresh.Text("refreshToken")})
+		}
+		if logout.Status == http.StatusOK {
+			s.RequireEnded(t, loggedOut)
+		}
+	}
+	t.Logf("%d operations succeeded, %d failed", confirmed, failed)
+	if confirmed == 0 || failed == 0 {
+		t.Error("the connections were not reset at different moments")
+	}
+}
