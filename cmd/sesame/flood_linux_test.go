@@ -36,13 +36,13 @@ func TestMemoryOfAFlood(t *testing.T) {
 		server.Start(t)
 		server.Login(t)
 		var clients sync.WaitGroup
-		var refused, busy atomic.Int64
+		var wrong, busy atomic.Int64
 		for client := range 500 {
 			clients.Go(func() {
 				status, _ := server.Post(t, "/auth/login", fmt.Sprintf(`{"email":"%d@example.com","password":"wrong"}`, client))
 				switch status {
 				case http.StatusUnauthorized:
-					refused.Add(1)
+					wrong.Add(1)
 				case http.StatusServiceUnavailable:
 					busy.Add(1)
 				default:
@@ -52,7 +52,7 @@ func TestMemoryOfAFlood(t *testing.T) {
 		}
 		clients.Wait()
 		ofServer, pids := peakMiB(t, server.Process.Pid), children(t, server)
-		t.Logf("%d logins with a wrong password, %d while busy; the server used %d MiB", refused.Load(), busy.Load(), ofServer)
+		t.Logf("%d wrong passwords, %d refused while busy; the server used %d MiB", wrong.Load(), busy.Load(), ofServer)
 		if ofServer > 400 {
 			t.Errorf("the server used %d MiB", ofServer)
 		}

@@ -61,7 +61,11 @@ func (c *postgresConfig) adaptToPooler(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = connected.Close() }() // best effort
-	conn := connected.(*stdlib.Conn).Conn()  //nolint:forcetypeassert // newConnector returns no others
+	direct, ok := connected.(*stdlib.Conn)
+	if !ok {
+		return fmt.Errorf("a connection is a %T", connected)
+	}
+	conn := direct.Conn()
 	var processID uint32
 	err = conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&processID)
 	if err != nil {
