@@ -28,8 +28,8 @@ func peakMiB(t *testing.T, pid int) (mebibytes int) {
 	return mebibytes / 1024
 }
 
-// A flood of logins uses a limited amount of memory: 500 hashes at once would use 10 GiB. Those that
-// wait too long are refused, and the server works as usual afterwards.
+// A flood of logins uses a limited amount of memory: 500 hashes at once would use 10 GiB. Those
+// that wait too long are refused, and the server works as usual afterwards.
 func TestMemoryOfAFlood(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine, "SESAME_THROTTLE=off")

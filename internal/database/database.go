@@ -101,10 +101,10 @@ func (db *DB) WithContext(ctx context.Context) *gorm.DB {
 // must set every variable outside that it changes, and must not change anything else. A retry is
 // safe because the database guarantees that nothing was stored.
 //
-// The deadline of ctx applies, but its cancellation only after canceledLimit: otherwise, if a client
-// disconnects during COMMIT, nobody would know whether the transaction was committed. If Transaction
-// returns an error, the caller must not report success, although the transaction may have been
-// committed if the connection was lost.
+// The deadline of ctx applies, but its cancellation only after canceledLimit: otherwise, if a
+// client disconnects during COMMIT, nobody would know whether the transaction was committed. If
+// Transaction returns an error, the caller must not report success, although the transaction may
+// have been committed if the connection was lost.
 func (db *DB) Transaction(ctx context.Context, work func(tx *gorm.DB) error) error {
 	return db.retry(ctx, func(session *gorm.DB) error { return session.Transaction(work) })
 }

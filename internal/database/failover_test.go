@@ -53,8 +53,8 @@ func fillPool(t *testing.T, db *database.DB) {
 	all.Wait()
 }
 
-// If the server is lost without a reset, every call of a request returns soon, also those that wait for
-// a connection, and leaves nothing behind. When the server responds again, so do calls, without
+// If the server is lost without a reset, every call of a request returns soon, also those that wait
+// for a connection, and leaves nothing behind. When the server responds again, so do calls, without
 // waiting for every connection that is dead.
 func TestSilentServer(t *testing.T) {
 	proxy := databasetest.NewProxy(t, databasetest.URL(t, databasetest.Postgres))
@@ -89,8 +89,8 @@ func TestSilentServer(t *testing.T) {
 	databasetest.RequireGoroutines(t, goroutines)
 }
 
-// If the idle connections are lost, the first call that notices it evicts all of them: further calls do
-// not wait for one after the other.
+// If the idle connections are lost, the first call that notices it evicts all of them: further
+// calls do not wait for one after the other.
 func TestIdleConnectionsAreEvicted(t *testing.T) {
 	t.Parallel()
 	proxy := databasetest.NewProxy(t, databasetest.URL(t, databasetest.Postgres))
@@ -176,8 +176,8 @@ func hosts(t *testing.T, first, second string) string {
 	return one.String()
 }
 
-// A server that refuses writes for a while, such as a primary that was demoted or whose disk is full,
-// is used again as soon as it accepts them: its old connections would remain read-only.
+// A server that refuses writes for a while, such as a primary that was demoted or whose disk is
+// full, is used again as soon as it accepts them: its old connections would remain read-only.
 func TestReadOnlyServer(t *testing.T) {
 	t.Parallel()
 	databaseURL := databasetest.URL(t, databasetest.Postgres)

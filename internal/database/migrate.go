@@ -115,8 +115,8 @@ func (db *DB) migrations() (*goose.Provider, error) {
 	return provider, nil
 }
 
-// migrationLock is an advisory lock of PostgreSQL, held by a transaction of its own. A lock of a session,
-// which goose uses, would stay with a connection of the pooler if there is one.
+// migrationLock is an advisory lock of PostgreSQL, held by a transaction of its own. A lock of a
+// session, which goose uses, would stay with a connection of the pooler if there is one.
 type migrationLock struct{ tx *sql.Tx }
 
 // migrationLockTimeout is how long an instance waits for another one that migrates.

@@ -15,8 +15,8 @@ import (
 	"gorm.io/driver/postgres"
 )
 
-// callLimit is how long one call may take whose context has a deadline. A request ends with the first
-// call that fails, so it also limits how long requests wait for a server that is lost.
+// callLimit is how long one call may take whose context has a deadline. A request ends with the
+// first call that fails, so it also limits how long requests wait for a server that is lost.
 const callLimit = 2500 * time.Millisecond
 
 // postgresDialector is GORM's dialect, except that translate classifies its errors.
@@ -32,6 +32,8 @@ func openPostgres(ctx context.Context, url string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout+callLimit)
+	defer cancel()
 	if config.findPooler {
 		if err := config.adaptToPooler(ctx); err != nil {
 			return nil, fmt.Errorf("reach database: %w", plain(err))
@@ -50,9 +52,9 @@ func openPostgres(ctx context.Context, url string) (*DB, error) {
 	return db, nil
 }
 
-// adaptToPooler connects once to find out whether a connection pooler such as PgBouncer is in front of
-// the server. The pooler may run each transaction on another connection of its own, which does not
-// have the statements that were prepared on the last one, so statements are not prepared then.
+// adaptToPooler connects once to find out whether a connection pooler such as PgBouncer is in front
+// of the server. The pooler may run each transaction on another connection of its own, which does
+// not have the statements that were prepared on the last one, so statements are not prepared then.
 //
 // A pooler makes up the process id that a client gets when it connects.
 func (c *postgresConfig) adaptToPooler(ctx context.Context) error {
@@ -77,8 +79,8 @@ func (c *postgresConfig) adaptToPooler(ctx context.Context) error {
 	return nil
 }
 
-// connector opens the connections of a pool. It evicts all connections that are open when one of them
-// shows that its server is lost, or is a standby now.
+// connector opens the connections of a pool. It evicts all connections that are open when one of
+// them shows that its server is lost, or is a standby now.
 type connector struct {
 	hosts     []driver.Connector
 	evictions *atomic.Int64
@@ -124,14 +126,15 @@ func (c connector) opened(_ context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// noteIdle records how long a connection was idle. It returns false: reuse pings, with a time limit.
+// noteIdle records how long a connection was idle. It returns false: reuse pings, with a time
+// limit.
 func noteIdle(_ context.Context, params stdlib.ShouldPingParams) bool {
 	params.Conn.PgConn().CustomData()[idle] = params.IdleDuration
 	return false
 }
 
-// reuse returns driver.ErrBadConn if an idle connection must be closed instead of used again: it was
-// evicted, or its server does not respond.
+// reuse returns driver.ErrBadConn if an idle connection must be closed instead of used again: it
+// was evicted, or its server does not respond.
 func (c connector) reuse(ctx context.Context, conn *pgx.Conn) error {
 	data := conn.PgConn().CustomData()
 	if data[evictionsBefore] != c.evictions.Load() {
@@ -151,8 +154,8 @@ func (c connector) reuse(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Connect returns a connection to the first host that accepts one. It tries all hosts at the same time:
-// one that is lost would otherwise delay every new connection until its timeout.
+// Connect returns a connection to the first host that accepts one. It tries all hosts at the same
+// time: one that is lost would otherwise delay every new connection until its timeout.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	type result struct {
 		conn driver.Conn

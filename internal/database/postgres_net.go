@@ -44,8 +44,8 @@ func prompt(config *pgx.ConnConfig) {
 	}
 }
 
-// promptConn limits the deadlines that pgx sets. It sets only one that is not now or never: 15 seconds
-// for the end of a connection.
+// promptConn limits the deadlines that pgx sets. It sets only one that is not now or never: 15
+// seconds for the end of a connection.
 type promptConn struct{ net.Conn }
 
 // SetDeadline sets the deadline t or, if it is later, closeLimit from now.

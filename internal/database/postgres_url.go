@@ -71,7 +71,8 @@ func parsePostgresURL(databaseURL string) (*postgresConfig, error) {
 }
 
 // takePoolParameters sets the fields of the pool's parameters, which have the names of pgxpool, and
-// removes the parameters, because the server does not know them. It returns what is wrong with them.
+// removes the parameters, because the server does not know them. It returns what is wrong with
+// them.
 func (c *postgresConfig) takePoolParameters() (problems []string) {
 	for _, name := range slices.Sorted(maps.Keys(c.RuntimeParams)) {
 		if !strings.HasPrefix(name, "pool_") {
@@ -109,8 +110,9 @@ func poolDuration(value string) (time.Duration, error) {
 	return duration, nil
 }
 
-// checkHosts requires that a connection to another machine is encrypted, unless sslmode=disable says
-// otherwise. Without sslmode, pgx continues without TLS if the server, or somebody between, refuses it.
+// checkHosts requires that a connection to another machine is encrypted, unless sslmode=disable
+// says otherwise. Without sslmode, pgx continues without TLS if the server, or somebody between,
+// refuses it.
 func (c *postgresConfig) checkHosts() (problems []string) {
 	for _, host := range c.hosts() {
 		if strings.ContainsAny(host.Host, "@?#") { // do not quote it: it may be a part of the password
@@ -124,7 +126,8 @@ func (c *postgresConfig) checkHosts() (problems []string) {
 	return problems
 }
 
-// isLocal reports whether a host is this machine: a Unix socket, localhost or a loopback IP address.
+// isLocal reports whether a host is this machine: a Unix socket, localhost or a loopback IP
+// address.
 func isLocal(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return strings.HasPrefix(host, "/") || strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()

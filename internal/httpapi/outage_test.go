@@ -26,7 +26,8 @@ type outage struct {
 	resetToken string
 }
 
-// startOutage starts a server whose database works for now. Each request may come from another network.
+// startOutage starts a server whose database works for now. Each request may come from another
+// network.
 func startOutage(t *testing.T, databaseURL string) *outage {
 	t.Helper()
 	options := servertest.Options{Throttle: true, BehindProxy: true}
@@ -61,8 +62,8 @@ func (o *outage) call(t *testing.T, operation conformance.Operation) (servertest
 	return response, time.Since(started)
 }
 
-// everywhere calls every operation at the same time, as often as given. It requires that those that need
-// the database return 503 within the given time, and the others succeed.
+// everywhere calls every operation at the same time, as often as given. It requires that those that
+// need the database return 503 within the given time, and the others succeed.
 func (o *outage) everywhere(t *testing.T, times int, within time.Duration) {
 	t.Helper()
 	var calls sync.WaitGroup
@@ -90,7 +91,8 @@ func (o *outage) everywhere(t *testing.T, times int, within time.Duration) {
 	t.Logf("longest responses: %v", longest)
 }
 
-// authenticateUnknown sends requests with access tokens of keys that do not exist, all at the same time.
+// authenticateUnknown sends requests with access tokens of keys that do not exist, all at the same
+// time.
 func (o *outage) authenticateUnknown(t *testing.T, requests int, within time.Duration) {
 	t.Helper()
 	var calls sync.WaitGroup
@@ -123,9 +125,9 @@ func (o *outage) requireRecovered(t *testing.T, goroutines int) {
 	databasetest.RequireGoroutines(t, goroutines)
 }
 
-// While PostgreSQL does not run, because its processes are stopped, every operation returns 503 in time,
-// whatever it waits for: a connection, a response, its turn, or a key that another request looks up.
-// Afterwards nothing is left of them.
+// While PostgreSQL does not run, because its processes are stopped, every operation returns 503 in
+// time, whatever it waits for: a connection, a response, its turn, or a key that another request
+// looks up. Afterwards nothing is left of them.
 func TestStalledDatabase(t *testing.T) {
 	postgres, err := cluster.Start(t.Context())
 	if err != nil {
@@ -154,8 +156,8 @@ func TestStalledDatabase(t *testing.T) {
 	o.requireRecovered(t, goroutines)
 }
 
-// While connections to the database are refused, reset or silent, every operation returns 503 in time.
-// With a slow one it succeeds. Afterwards the server recovers by itself.
+// While connections to the database are refused, reset or silent, every operation returns 503 in
+// time. With a slow one it succeeds. Afterwards the server recovers by itself.
 func TestDatabaseFaults(t *testing.T) {
 	proxy := databasetest.NewProxy(t, databasetest.URL(t, databasetest.Postgres))
 	o := startOutage(t, proxy.URL)

@@ -10,8 +10,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// With PgBouncer in transaction mode, which runs each transaction on another connection, all operations
-// succeed, also in parallel.
+// With PgBouncer in transaction mode, which runs each transaction on another connection, all
+// operations succeed, also in parallel.
 func TestTransactionPooler(t *testing.T) {
 	const engine = databasetest.Postgres
 	databaseURL := databasetest.Empty(t, engine) // the server migrates it, through the pooler

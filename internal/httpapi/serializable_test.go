@@ -10,8 +10,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// With a database whose transactions are serializable by default, PostgreSQL refuses many of those that
-// run in parallel. They run again: no request fails.
+// With a database whose transactions are serializable by default, PostgreSQL refuses many of those
+// that run in parallel. They run again: no request fails.
 func TestSerializableDatabase(t *testing.T) {
 	const engine = databasetest.Postgres
 	databaseURL := databasetest.URL(t, engine) + "&default_transaction_isolation=serializable"

@@ -165,9 +165,9 @@ func (k *Keyring) Active() *Key {
 	return next
 }
 
-// PublicKey returns the public key with this kid, or verify.ErrInvalidToken if there is none. If the
-// kid is unknown, another instance may just have made the key, so PublicKey queries the database, at
-// most once a second. It returns database.ErrUnavailable if that fails.
+// PublicKey returns the public key with this kid, or verify.ErrInvalidToken if there is none. If
+// the kid is unknown, another instance may just have made the key, so PublicKey queries the
+// database, at most once a second. It returns database.ErrUnavailable if that fails.
 func (k *Keyring) PublicKey(ctx context.Context, kid string) (crypto.PublicKey, error) {
 	if key, ok := k.find(kid); ok {
 		return key.Private.Public(), nil
@@ -181,8 +181,8 @@ func (k *Keyring) PublicKey(ctx context.Context, kid string) (crypto.PublicKey, 
 	return nil, verify.ErrInvalidToken
 }
 
-// reloadOnce reloads the keys, unless that was tried in the last second, and returns the error of the
-// latest try. Concurrent calls wait for the same reload, each as long as its context allows.
+// reloadOnce reloads the keys, unless that was tried in the last second, and returns the error of
+// the latest try. Concurrent calls wait for the same reload, each as long as its context allows.
 func (k *Keyring) reloadOnce(ctx context.Context) error {
 	latest := k.latestLookUp(ctx)
 	select {
@@ -193,8 +193,8 @@ func (k *Keyring) reloadOnce(ctx context.Context) error {
 	}
 }
 
-// latestLookUp returns the look-up that is running or was finished in the last second. If there is none,
-// it starts one, which is not canceled with ctx, because other requests wait for it, too.
+// latestLookUp returns the look-up that is running or was finished in the last second. If there is
+// none, it starts one, which is not canceled with ctx, because other requests wait for it, too.
 func (k *Keyring) latestLookUp(ctx context.Context) *lookUp {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 // Goroutines returns the number of goroutines, without those of a Proxy.
 func Goroutines() int { return len(stacks()) }
 
-// RequireGoroutines waits until no more goroutines run than before, and fails the test if that takes
-// longer than 15 seconds.
+// RequireGoroutines waits until no more goroutines run than before, and fails the test if that
+// takes longer than 15 seconds.
 func RequireGoroutines(t testing.TB, before int) {
 	t.Helper()
 	deadline := time.Now().Add(15 * time.Second)

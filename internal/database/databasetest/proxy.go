@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Proxy is a network between the server under test and PostgreSQL, whose failures a test can choose.
-// At first it works.
+// Proxy is a network between the server under test and PostgreSQL, whose failures a test can
+// choose. At first it works.
 type Proxy struct {
 	URL string // the database through the proxy
 
@@ -58,8 +58,8 @@ func NewProxy(t testing.TB, databaseURL string) *Proxy {
 	return p
 }
 
-// Silence stops forwarding, as if the machine of the server were lost: connections stay open, new ones
-// are accepted, and nothing is received.
+// Silence stops forwarding, as if the machine of the server were lost: connections stay open, new
+// ones are accepted, and nothing is received.
 func (p *Proxy) Silence() { p.become(network{silent: true}) }
 
 // Forget makes the open connections silent, as if a firewall had forgotten them. New ones work.
@@ -181,8 +181,8 @@ func (p *Proxy) copy(to, from net.Conn, sent *int) {
 	}
 }
 
-// pass waits until a message of a connection may be forwarded, and returns false if the connection is
-// reset instead. It counts the messages in sent.
+// pass waits until a message of a connection may be forwarded, and returns false if the connection
+// is reset instead. It counts the messages in sent.
 func (p *Proxy) pass(from net.Conn, sent *int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

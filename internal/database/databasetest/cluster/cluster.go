@@ -61,8 +61,8 @@ func Start(ctx context.Context) (_ *Cluster, err error) {
 	return c.orStop(c.start(ctx))
 }
 
-// StartTLS is like Start, but the server supports TLS, with a certificate in PEM. SetCertificate replaces
-// it.
+// StartTLS is like Start, but the server supports TLS, with a certificate in PEM. SetCertificate
+// replaces it.
 func StartTLS(ctx context.Context, certificate, key string) (*Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -163,8 +163,8 @@ func (c *Cluster) orStop(err error) (*Cluster, error) {
 	return c, nil
 }
 
-// start starts the server. Another process may take the port before the server does, so it tries more
-// than one.
+// start starts the server. Another process may take the port before the server does, so it tries
+// more than one.
 func (c *Cluster) start(ctx context.Context) (err error) {
 	for range 3 {
 		if err = c.run(ctx); !errors.Is(err, errEnded) {

@@ -21,8 +21,8 @@ type Pooler struct {
 	port   string
 }
 
-// StartPooler starts PgBouncer in front of the server at serverURL, in transaction mode: each transaction
-// runs on one of its two connections.
+// StartPooler starts PgBouncer in front of the server at serverURL, in transaction mode: each
+// transaction runs on one of its two connections.
 func StartPooler(ctx context.Context, serverURL string) (_ *Pooler, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
