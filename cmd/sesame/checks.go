@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
+	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/server"
 )
@@ -15,15 +19,36 @@ import (
 // The checks of settings and flags. An operator reads their errors after the name of the setting.
 
 func checkAddr(v string) error {
-	if _, _, err := net.SplitHostPort(v); err != nil {
+	host, port, err := net.SplitHostPort(v)
+	if _, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil || strings.ContainsAny(host, " /") {
 		return errors.New("must be host:port, such as 127.0.0.1:8080")
 	}
 	return nil
 }
 
+// checkDataDir accepts a folder that does not exist yet.
+func checkDataDir(v string) error {
+	if info, err := os.Stat(v); err == nil && !info.IsDir() {
+		return errors.New("must be a folder")
+	}
+	return nil
+}
+
 func checkDatabaseURL(v string) error {
-	if v != "" && !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://") {
+	switch {
+	case v == "":
+		return nil
+	case !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://"):
 		return errors.New("must begin with postgres://; leave it empty for SQLite")
+	}
+	return database.CheckURL(v)
+}
+
+// checkAudience accepts what RFC 7519, section 2, calls StringOrURI, without spaces.
+func checkAudience(v string) error {
+	parsed, err := url.Parse(v)
+	if err != nil || strings.ContainsFunc(v, unicode.IsSpace) || strings.Contains(v, ":") && parsed.Scheme == "" {
+		return errors.New("must be a URL, such as https://api.example.com, or a word")
 	}
 	return nil
 }

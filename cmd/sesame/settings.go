@@ -63,8 +63,15 @@ var settingGroups = []settingGroup{
 	{"Database and secret", []setting{
 		{name: "SESAME_DATA_DIR", fallback: "./sesame-data",
 			help: "The folder of the SQLite database, its secret, and the emails if there is no SMTP server.",
-			set:  func(c *config, v string) (err error) { c.DataDir, err = filepath.Abs(v); return err }},
-		{name: "SESAME_DATABASE_URL", secret: true, help: "`postgres://…`. Default: SQLite in the data folder.",
+			set: func(c *config, v string) (err error) {
+				if c.DataDir, err = filepath.Abs(v); err != nil {
+					return err
+				}
+				return checkDataDir(c.DataDir)
+			}},
+		{name: "SESAME_DATABASE_URL", secret: true,
+			help: "`postgres://user:password@host/database?sslmode=verify-full`. Default: SQLite in the data folder. " +
+				"See [operations.md](operations.md#postgresql).",
 			set: func(c *config, v string) error { c.DatabaseURL = v; return checkDatabaseURL(v) }},
 		{name: "SESAME_SECRET", secret: true,
 			help: "At least 32 bytes in base64 (`openssl rand -base64 32`), from which all keys are derived. " +
@@ -83,7 +90,7 @@ var settingGroups = []settingGroup{
 				return oneOf(c.SigningAlgorithm, signing.Algorithms...)
 			}},
 		{name: "SESAME_AUDIENCE", help: "The claim `aud` of access tokens. Default: the public URL.",
-			set: func(c *config, v string) error { c.Audience = v; return nil }},
+			set: func(c *config, v string) error { c.Audience = v; return checkAudience(v) }},
 		{name: "SESAME_ACCESS_TOKEN_TTL", fallback: "15m", help: "Lifetime of an access token.",
 			set: setDuration(func(c *config) *time.Duration { return &c.AccessTokenTTL }, 10*time.Second, 24*time.Hour)},
 		{name: "SESAME_REFRESH_TOKEN_TTL", fallback: "336h", help: "How long a session lasts without a refresh.",

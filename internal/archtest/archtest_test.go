@@ -184,8 +184,10 @@ func TestEnvironment(t *testing.T) {
 
 func TestClock(t *testing.T) {
 	for _, f := range handWritten(t) {
-		// middleware.go measures the duration of requests, which no test needs to control.
-		if !f.product || isBelow(f.folder, "cmd/sesame") || f.path == "internal/httpapi/middleware.go" {
+		// middleware.go measures the duration of requests and postgres_net.go sets the deadlines of
+		// connections, which no test needs to control.
+		if !f.product || isBelow(f.folder, "cmd/sesame") || f.path == "internal/httpapi/middleware.go" ||
+			f.path == "internal/database/postgres_net.go" {
 			continue
 		}
 		f.mentions("time", func(name string, at, parent ast.Node) {

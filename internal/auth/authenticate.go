@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/database"
 )
 
 // Authenticate returns the user that an access token belongs to. It returns ErrInvalidAccessToken
@@ -16,6 +18,9 @@ import (
 // effect immediately.
 func (s *Service) Authenticate(ctx context.Context, accessToken string) (*User, error) {
 	access, err := s.config.AccessTokens.Verify(ctx, accessToken)
+	if errors.Is(err, database.ErrUnavailable) { // the key could not be looked up
+		return nil, fmt.Errorf("authenticate: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidAccessToken, err)
 	}

@@ -66,7 +66,11 @@ func (s *Service) ImportUsers(ctx context.Context, batch []ImportedUser, dryRun 
 			return err
 		}
 		for i, row := range rows {
-			if row != nil && !stored[row.ID] {
+			switch {
+			case row == nil: // refused before
+			case stored[row.ID]:
+				outcomes[i] = nil // if the transaction runs again
+			default:
 				outcomes[i] = existing.outcome(batch[i].ID, row, dryRun)
 			}
 		}

@@ -7,7 +7,10 @@
 //   - a duplicate key is gorm.ErrDuplicatedKey, and a database that is down, full, locked or too
 //     slow is [ErrUnavailable];
 //   - changes are durable when [DB.Transaction] or [DB.Statement] returns without an error;
-//   - concurrent writers wait for each other instead of failing.
+//   - concurrent writers wait for each other instead of failing, and a transaction that PostgreSQL
+//     rolled back because of another one (a deadlock, or a serialization failure) runs again;
+//   - on PostgreSQL, a call whose context has a deadline, such as that of a request, returns within
+//     callLimit, even if the server does not respond at all.
 //
 // A deadline interrupts a statement, with one exception: once a read on SQLite has returned its
 // first row, it stops only between rows, because the driver does not interrupt the search for the
@@ -23,7 +26,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
+	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -33,7 +38,19 @@ import (
 //
 // GORM's own Transaction, Begin and Connection must not be called outside this package, because
 // they do not treat deadlines and cancellation like [DB.Transaction]. The linter refuses them.
-type DB struct{ gorm *gorm.DB }
+type DB struct {
+	gorm  *gorm.DB
+	limit time.Duration // of one call whose context has a deadline; 0: that deadline
+}
+
+const (
+	// tries is how often a transaction runs that PostgreSQL rolls back because of another one.
+	tries = 15
+	// longestWait is the longest wait between two tries.
+	longestWait = 200 * time.Millisecond
+	// canceledLimit is how long a transaction may continue after its context was canceled.
+	canceledLimit = 5 * time.Second
+)
 
 // Open connects to the database at url: "postgres://…" or "postgresql://…" (several hosts and
 // target_session_attrs work as in libpq), or "sqlite:" followed by the path of a file, which is
@@ -61,7 +78,7 @@ func open(ctx context.Context, dialector gorm.Dialector) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	db := &DB{opened}
+	db := &DB{gorm: opened}
 	if err := db.Ping(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("reach database: %w", err), db.Close())
 	}
@@ -71,37 +88,79 @@ func open(ctx context.Context, dialector gorm.Dialector) (*DB, error) {
 // Engine returns "sqlite" or "postgres".
 func (db *DB) Engine() string { return db.gorm.Name() }
 
-// WithContext returns a GORM session for reads. Writes belong in Transaction or Statement.
-func (db *DB) WithContext(ctx context.Context) *gorm.DB { return db.gorm.WithContext(ctx) }
+// WithContext returns a GORM session for one read. Writes belong in Transaction or Statement.
+func (db *DB) WithContext(ctx context.Context) *gorm.DB {
+	limited, cancel := db.limited(ctx)
+	_ = cancel // the read comes later; a context with a deadline ends by itself
+	return db.gorm.WithContext(limited)
+}
 
 // Transaction calls work and commits, or rolls back if work returns an error.
 //
-// The deadline of ctx applies, but not its cancellation: otherwise, if a client disconnects during
-// COMMIT, nobody would know whether the transaction was committed. If Transaction returns an error,
-// the caller must not report success, although the transaction may have been committed if the
-// connection was lost.
+// It calls work again if PostgreSQL rolled the transaction back because of another one, so work
+// must set every variable outside that it changes, and must not change anything else. A retry is
+// safe because the database guarantees that nothing was stored.
+//
+// The deadline of ctx applies, but its cancellation only after canceledLimit: otherwise, if a
+// client disconnects during COMMIT, nobody would know whether the transaction was committed. If
+// Transaction returns an error, the caller must not report success, although the transaction may
+// have been committed if the connection was lost.
 func (db *DB) Transaction(ctx context.Context, work func(tx *gorm.DB) error) error {
-	ctx, cancel := withoutCancel(ctx)
-	defer cancel()
-	return plain(db.gorm.WithContext(ctx).Transaction(work)) // GORM does not translate the errors of Raw
+	return db.retry(ctx, func(session *gorm.DB) error { return session.Transaction(work) })
 }
 
 // Statement is like Transaction, but for a single statement, which both engines commit by
 // themselves. It saves the round trips of BEGIN and COMMIT. A failed commit is reported when the
 // statement's rows are closed, which GORM's methods do.
 func (db *DB) Statement(ctx context.Context, work func(db *gorm.DB) error) error {
-	ctx, cancel := withoutCancel(ctx)
-	defer cancel()
-	return plain(work(db.gorm.WithContext(ctx)))
+	return db.retry(ctx, work)
 }
 
-// withoutCancel returns ctx with its deadline and without its cancellation.
-func withoutCancel(ctx context.Context) (context.Context, context.CancelFunc) {
-	detached := context.WithoutCancel(ctx)
-	if deadline, ok := ctx.Deadline(); ok {
-		return context.WithDeadline(detached, deadline)
+// retry calls work until it does not lose a race, at most as often as tries and as long as ctx
+// allows. It waits for a random time in between, so that the same transactions do not meet again.
+func (db *DB) retry(ctx context.Context, work func(session *gorm.DB) error) error {
+	ctx, cancel := db.limited(ctx)
+	defer cancel()
+	ctx, cancelLate := cancelLate(ctx)
+	defer cancelLate()
+	for try := 1; ; try++ {
+		err := plain(work(db.gorm.WithContext(ctx))) // GORM does not translate the errors of Raw
+		if !lostRace(err) || try == tries {
+			return err
+		}
+		select {
+		case <-time.After(rand.N(min(time.Millisecond<<try, longestWait))): //nolint:gosec // not a secret
+		case <-ctx.Done():
+			return err
+		}
 	}
-	return detached, func() {}
+}
+
+// limited returns ctx with a deadline in db.limit, if it has a deadline at all.
+func (db *DB) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); !ok || db.limit == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, db.limit)
+}
+
+// cancelLate returns ctx with its deadline, and a cancellation that is delayed by canceledLimit.
+func cancelLate(ctx context.Context) (context.Context, context.CancelFunc) {
+	detached := context.WithoutCancel(ctx)
+	var cancel context.CancelFunc
+	if deadline, ok := ctx.Deadline(); ok {
+		detached, cancel = context.WithDeadline(detached, deadline)
+	} else {
+		detached, cancel = context.WithCancel(detached)
+	}
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(canceledLimit):
+			cancel()
+		case <-detached.Done():
+		}
+	})
+	return detached, func() { stop(); cancel() }
 }
 
 // Ping reports whether the database responds.

@@ -59,14 +59,27 @@ func unavailable(err error) bool {
 		strings.HasSuffix(err.Error(), "sql: database is closed") // database/sql does not export this error
 }
 
+// The SQLSTATEs that this package handles.
+const (
+	readOnlyTransaction  = "25006" // this host is a standby now
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	lockNotAvailable     = "55P03"
+)
+
+// lostRace reports whether PostgreSQL rolled the transaction back because of another one, so that
+// the same transaction may succeed if it runs again.
+func lostRace(err error) bool {
+	onPostgres, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (onPostgres.Code == serializationFailure || onPostgres.Code == deadlockDetected)
+}
+
 // unavailablePostgres reports whether an SQLSTATE (PostgreSQL manual, appendix A) is a condition
 // that ends by itself or that an operator can end: connection exceptions, insufficient resources,
 // operator intervention, a primary that became a standby, and conflicts with other transactions.
 func unavailablePostgres(code string) bool {
 	switch code {
-	case "25006", // read_only_sql_transaction: this host is a standby now
-		"40001", "40P01", // serialization_failure, deadlock_detected
-		"55P03": // lock_not_available
+	case readOnlyTransaction, serializationFailure, deadlockDetected, lockNotAvailable:
 		return true
 	}
 	switch code[:min(2, len(code))] {

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -43,10 +44,10 @@ func (db *DB) Migrate(ctx context.Context) error {
 			"it was created by a newer version of Sesame, or by one from before the first release: "+
 			"upgrade sesame, or use another database", ErrSchema, current, newest)
 	}
-	const tries = 20
+	const races = 20
 	for try := 1; ; try++ {
 		_, err = provider.Up(ctx)
-		if err == nil || try == tries || db.Engine() != "sqlite" || ctx.Err() != nil {
+		if err == nil || try == races || db.Engine() != "sqlite" || ctx.Err() != nil {
 			break
 		}
 		// Each migration is one transaction. The instance that loses a race applies nothing, and
@@ -105,11 +106,7 @@ func (db *DB) migrations() (*goose.Provider, error) {
 		goose.WithLogger(goose.NopLogger()),
 	}
 	if db.Engine() == "postgres" {
-		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // tries every second, for five minutes
-		if err != nil {
-			return nil, fmt.Errorf("migrate database: %w", err)
-		}
-		dialect, options = goose.DialectPostgres, append(options, goose.WithSessionLocker(locker))
+		dialect, options = goose.DialectPostgres, append(options, goose.WithLocker(&migrationLock{}))
 	}
 	provider, err := goose.NewProvider(dialect, pool, files, options...)
 	if err != nil {
@@ -117,3 +114,28 @@ func (db *DB) migrations() (*goose.Provider, error) {
 	}
 	return provider, nil
 }
+
+// migrationLock is an advisory lock of PostgreSQL, held by a transaction of its own. A lock of a
+// session, which goose uses, would stay with a connection of the pooler if there is one.
+type migrationLock struct{ tx *sql.Tx }
+
+// migrationLockTimeout is how long an instance waits for another one that migrates.
+const migrationLockTimeout = 5 * time.Minute
+
+// Lock waits until no other instance has the lock.
+func (l *migrationLock) Lock(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(context.WithoutCancel(ctx), nil) // Unlock ends it
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, migrationLockTimeout)
+	defer cancel()
+	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", lock.DefaultLockID); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	l.tx = tx
+	return nil
+}
+
+// Unlock releases the lock.
+func (l *migrationLock) Unlock(context.Context, *sql.DB) error { return l.tx.Rollback() }

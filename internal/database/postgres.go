@@ -2,22 +2,22 @@ package database
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 )
 
-const (
-	// postgresConnections is the maximum number of connections of one instance. Idle connections
-	// stay open, because opening one costs more than a hundred reads.
-	postgresConnections = 20
-	// connectTimeout limits the wait for a host that does not respond, unless the URL has its own
-	// connect_timeout.
-	connectTimeout = 5 * time.Second
-)
+// callLimit is how long one call may take whose context has a deadline. A request ends with the
+// first call that fails, so it also limits how long requests wait for a server that is lost.
+const callLimit = 2500 * time.Millisecond
 
 // postgresDialector is GORM's dialect, except that translate classifies its errors.
 type postgresDialector struct{ *postgres.Dialector }
@@ -28,18 +28,166 @@ func (d postgresDialector) Translate(err error) error {
 
 // openPostgres opens the database at url.
 func openPostgres(ctx context.Context, url string) (*DB, error) {
-	config, err := pgx.ParseConfig(url)
+	config, err := parsePostgresURL(url)
 	if err != nil {
-		return nil, fmt.Errorf("the database URL is not valid: %w", err) // pgx does not include the password
+		return nil, err
 	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = connectTimeout
+	ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout+callLimit)
+	defer cancel()
+	if config.findPooler {
+		if err := config.adaptToPooler(ctx); err != nil {
+			return nil, fmt.Errorf("reach database: %w", plain(err))
+		}
 	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "sesame"
+	pool := sql.OpenDB(newConnector(config))
+	pool.SetMaxOpenConns(config.maxConnections)
+	pool.SetMaxIdleConns(config.maxConnections)
+	pool.SetConnMaxLifetime(config.maxLifetime)
+	pool.SetConnMaxIdleTime(config.maxIdleTime)
+	db, err := open(ctx, postgresDialector{&postgres.Dialector{Config: &postgres.Config{Conn: pool}}})
+	if err != nil {
+		return nil, err
 	}
-	pool := stdlib.OpenDB(*config)
-	pool.SetMaxOpenConns(postgresConnections)
-	pool.SetMaxIdleConns(postgresConnections)
-	return open(ctx, postgresDialector{&postgres.Dialector{Config: &postgres.Config{Conn: pool}}})
+	db.limit = callLimit
+	return db, nil
 }
+
+// adaptToPooler connects once to find out whether a connection pooler such as PgBouncer is in front
+// of the server. The pooler may run each transaction on another connection of its own, which does
+// not have the statements that were prepared on the last one, so statements are not prepared then.
+//
+// A pooler makes up the process id that a client gets when it connects.
+func (c *postgresConfig) adaptToPooler(ctx context.Context) error {
+	connected, err := newConnector(c).Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connected.Close() }() // best effort
+	direct, ok := connected.(*stdlib.Conn)
+	if !ok {
+		return fmt.Errorf("a connection is a %T", connected)
+	}
+	conn := direct.Conn()
+	var processID uint32
+	err = conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&processID)
+	if err != nil {
+		return err
+	}
+	if processID != conn.PgConn().PID() {
+		c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
+	return nil
+}
+
+// connector opens the connections of a pool. It evicts all connections that are open when one of
+// them shows that its server is lost, or is a standby now.
+type connector struct {
+	hosts     []driver.Connector
+	evictions *atomic.Int64
+}
+
+const (
+	// pingAfter is how long a connection is idle before it is checked when it is used again.
+	pingAfter = time.Second
+	// pingLimit is how long a server may take to respond to a ping, which waits for no lock.
+	pingLimit = time.Second
+)
+
+// The custom data of a connection.
+const (
+	evictionsBefore = "evictions" // when it was opened
+	idle            = "idle"      // for how long it was not used
+)
+
+func newConnector(config *postgresConfig) connector {
+	c := connector{evictions: &atomic.Int64{}}
+	for _, host := range config.hosts() {
+		prompt(host)
+		onError := host.OnPgError
+		host.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
+			if err.Code == readOnlyTransaction {
+				c.evictions.Add(1)
+				return false // closes this one
+			}
+			return onError(conn, err)
+		}
+		c.hosts = append(c.hosts, stdlib.GetConnector(*host,
+			stdlib.OptionAfterConnect(c.opened),
+			stdlib.OptionShouldPing(noteIdle),
+			stdlib.OptionResetSession(c.reuse),
+		))
+	}
+	return c
+}
+
+// opened records when a connection was opened.
+func (c connector) opened(_ context.Context, conn *pgx.Conn) error {
+	conn.PgConn().CustomData()[evictionsBefore] = c.evictions.Load()
+	return nil
+}
+
+// noteIdle records how long a connection was idle. It returns false: reuse pings, with a time
+// limit.
+func noteIdle(_ context.Context, params stdlib.ShouldPingParams) bool {
+	params.Conn.PgConn().CustomData()[idle] = params.IdleDuration
+	return false
+}
+
+// reuse returns driver.ErrBadConn if an idle connection must be closed instead of used again: it
+// was evicted, or its server does not respond.
+func (c connector) reuse(ctx context.Context, conn *pgx.Conn) error {
+	data := conn.PgConn().CustomData()
+	if data[evictionsBefore] != c.evictions.Load() {
+		return driver.ErrBadConn
+	}
+	if duration, ok := data[idle].(time.Duration); ok && duration < pingAfter {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, pingLimit)
+	defer cancel()
+	if err := conn.PgConn().Ping(limited); err != nil {
+		if limited.Err() != nil && ctx.Err() == nil {
+			c.evictions.Add(1)
+		}
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// Connect returns a connection to the first host that accepts one. It tries all hosts at the same
+// time: one that is lost would otherwise delay every new connection until its timeout.
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	type result struct {
+		conn driver.Conn
+		err  error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan result, len(c.hosts))
+	for _, host := range c.hosts {
+		go func() {
+			conn, err := host.Connect(ctx)
+			results <- result{conn, err}
+		}()
+	}
+	var errs []error
+	for tried := range c.hosts {
+		first := <-results
+		if first.err != nil {
+			errs = append(errs, first.err)
+			continue
+		}
+		go func() { // close what the other hosts return
+			for range c.hosts[tried+1:] {
+				if other := <-results; other.err == nil {
+					_ = other.conn.Close() // best effort
+				}
+			}
+		}()
+		return first.conn, nil
+	}
+	return nil, errors.Join(errs...)
+}
+
+// Driver returns pgx's driver.
+func (c connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }

@@ -9,6 +9,7 @@ package signing
 import (
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -48,9 +49,16 @@ type Keyring struct {
 	db     *database.DB
 	sealer secret.Sealer
 
-	keys     atomic.Pointer[[]*Key] // the newest first
-	lookUp   sync.Mutex
-	lookedUp time.Time
+	keys   atomic.Pointer[[]*Key] // the newest first
+	mu     sync.Mutex
+	latest *lookUp // nil: none yet
+}
+
+// lookUp is a reload because of an unknown kid.
+type lookUp struct {
+	done chan struct{} // closed when at and err are set
+	at   time.Time
+	err  error
 }
 
 // Open decrypts the stored keys, and makes the first one if there is none. It re-seals keys that
@@ -151,26 +159,59 @@ func (k *Keyring) Active() *Key {
 	return next
 }
 
-// PublicKey returns the public key with this kid, or verify.ErrInvalidToken if there is none. If the kid
-// is unknown, another instance may just have made the key, so PublicKey queries the database, at
-// most once a second.
+// PublicKey returns the public key with this kid, or verify.ErrInvalidToken if there is none. If
+// the kid is unknown, another instance may just have made the key, so PublicKey queries the
+// database, at most once a second. It returns database.ErrUnavailable if that fails.
 func (k *Keyring) PublicKey(ctx context.Context, kid string) (crypto.PublicKey, error) {
 	if key, ok := k.find(kid); ok {
 		return key.Private.Public(), nil
 	}
-	k.lookUp.Lock()
-	defer k.lookUp.Unlock()
-	if now := k.now(); now.Sub(k.lookedUp).Abs() >= lookUpEvery {
-		k.lookedUp = now
-		// Not canceled with ctx: other requests wait for the result, too.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTimeout)
-		defer cancel()
-		_ = k.Reload(ctx) // best effort: Run logs errors
-	}
+	if err := k.reloadOnce(ctx); errors.Is(err, database.ErrUnavailable) {
+		return nil, err
+	} // Run logs other errors
 	if key, ok := k.find(kid); ok {
 		return key.Private.Public(), nil
 	}
 	return nil, verify.ErrInvalidToken
+}
+
+// reloadOnce reloads the keys, unless that was tried in the last second, and returns the error of
+// the latest try. Concurrent calls wait for the same reload, each as long as its context allows.
+func (k *Keyring) reloadOnce(ctx context.Context) error {
+	latest := k.latestLookUp(ctx)
+	select {
+	case <-latest.done:
+		return latest.err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", database.ErrUnavailable, ctx.Err())
+	}
+}
+
+// latestLookUp returns the look-up that is running or was finished in the last second. If there is
+// none, it starts one, which is not canceled with ctx, because other requests wait for it, too.
+func (k *Keyring) latestLookUp(ctx context.Context) *lookUp {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.latest != nil {
+		select {
+		case <-k.latest.done:
+			if k.now().Sub(k.latest.at).Abs() < lookUpEvery {
+				return k.latest
+			}
+		default:
+			return k.latest
+		}
+	}
+	started := &lookUp{done: make(chan struct{})}
+	k.latest = started
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTimeout)
+		defer cancel()
+		started.err = k.Reload(ctx)
+		started.at = k.now()
+		close(started.done)
+	}()
+	return started
 }
 
 func (k *Keyring) find(kid string) (*Key, bool) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	osuser "os/user"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -56,4 +57,21 @@ func tempDir() string {
 		return memory
 	}
 	return os.TempDir()
+}
+
+// children returns the ids of the processes that a process has started.
+func children(parent int) ([]int, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", parent, parent))
+	if err != nil {
+		return nil, err
+	}
+	var ids []int
+	for _, field := range strings.Fields(string(content)) {
+		id, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
 }

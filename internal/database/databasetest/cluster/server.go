@@ -20,33 +20,33 @@ var errEnded = errors.New("PostgreSQL ended while it started")
 
 // run starts the server on a free port and waits until it accepts connections. It returns errEnded
 // if the server exits.
-func (c *Cluster) run(ctx context.Context, bin string, owner *user, password string) error {
+func (c *Cluster) run(ctx context.Context) error {
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
 	c.URL = (&url.URL{
 		Scheme:   "postgres",
-		User:     url.UserPassword(superuser, password),
+		User:     url.UserPassword(superuser, c.password),
 		Host:     net.JoinHostPort("127.0.0.1", port),
 		Path:     "/postgres",
 		RawQuery: "sslmode=disable",
 	}).String()
-	if err := c.launch(bin, owner, port); err != nil {
+	if err := c.launch(port); err != nil {
 		return err
 	}
 	return c.awaitReady(ctx)
 }
 
 // launch starts the server and writes its output to the log file.
-func (c *Cluster) launch(bin string, owner *user, port string) error {
+func (c *Cluster) launch(port string) error {
 	log, err := os.Create(c.logFile())
 	if err != nil {
 		return fmt.Errorf("make PostgreSQL's log: %w", err)
 	}
 	defer func() { _ = log.Close() }() // the server has its own handle
 
-	cmd := exec.Command(filepath.Join(bin, "postgres"),
+	cmd := exec.Command(filepath.Join(c.bin, "postgres"),
 		"-D", c.dataFolder(),
 		"-c", "listen_addresses=127.0.0.1",
 		"-c", "port="+port,
@@ -59,13 +59,23 @@ func (c *Cluster) launch(bin string, owner *user, port string) error {
 		"-c", "timezone=Pacific/Chatham",
 	)
 	cmd.Dir = c.folder
-	cmd.SysProcAttr = processAttributes(owner)
+	cmd.SysProcAttr = processAttributes(c.owner)
 	cmd.Stdout, cmd.Stderr = log, log
 
-	exited, started := make(chan struct{}), make(chan error)
+	exited := make(chan struct{})
+	if err := startLocked(cmd, exited); err != nil {
+		return fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	c.server, c.exited = cmd, exited
+	return nil
+}
+
+// startLocked starts a command, and closes exited when it has ended.
+func startLocked(cmd *exec.Cmd, exited chan<- struct{}) error {
+	started := make(chan error)
 	go func() {
-		// On Linux the server is killed when the thread that started it ends, so this goroutine
-		// keeps the thread until the server has exited.
+		// On Linux the command is killed when the thread that started it ends, so this goroutine
+		// keeps the thread until the command has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -75,11 +85,7 @@ func (c *Cluster) launch(bin string, owner *user, port string) error {
 			close(exited)
 		}
 	}()
-	if err := <-started; err != nil {
-		return fmt.Errorf("start PostgreSQL: %w", err)
-	}
-	c.server, c.exited = cmd, exited
-	return nil
+	return <-started
 }
 
 // awaitReady waits until the server accepts connections. It returns an error if the server exits or

@@ -1,0 +1,45 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// Pause stops all processes of the server (SIGSTOP), as if its machine had failed: clients stay
+// connected and get no response. Resume continues them.
+func (c *Cluster) Pause() error {
+	server := c.server.Process.Pid
+	if err := c.signal(syscall.SIGSTOP, server); err != nil { // first, so that it starts no other process
+		return err
+	}
+	c.paused = append(c.paused, server)
+	running, err := children(server)
+	if err != nil {
+		return fmt.Errorf("list PostgreSQL's processes: %w", err)
+	}
+	c.paused = append(c.paused, running...)
+	return c.signal(syscall.SIGSTOP, running...)
+}
+
+// Resume continues what Pause stopped.
+func (c *Cluster) Resume() error {
+	paused := c.paused
+	c.paused = nil
+	return c.signal(syscall.SIGCONT, paused...)
+}
+
+// signal sends a signal to processes of the server. It ignores those that have ended.
+func (c *Cluster) signal(signal syscall.Signal, processes ...int) error {
+	for _, id := range processes {
+		process, err := os.FindProcess(id)
+		if err == nil {
+			err = process.Signal(signal)
+		}
+		if err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("send %s to PostgreSQL: %w", signal, err)
+		}
+	}
+	return nil
+}
