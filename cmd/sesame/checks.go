@@ -6,8 +6,10 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/server"
 )
@@ -15,17 +17,24 @@ import (
 // The checks of settings and flags. An operator reads their errors after the name of the setting.
 
 func checkAddr(v string) error {
-	if _, _, err := net.SplitHostPort(v); err != nil {
+	_, port, err := net.SplitHostPort(v)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
 		return errors.New("must be host:port, such as 127.0.0.1:8080")
 	}
 	return nil
 }
 
 func checkDatabaseURL(v string) error {
-	if v != "" && !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://") {
+	if v == "" {
+		return nil
+	}
+	if !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://") {
 		return errors.New("must begin with postgres://; leave it empty for SQLite")
 	}
-	return nil
+	return database.CheckURL(v)
 }
 
 func checkSMTPURL(v string) error {

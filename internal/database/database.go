@@ -6,7 +6,8 @@
 //
 //   - a duplicate key is gorm.ErrDuplicatedKey, and a database that is down, full, locked or too
 //     slow is [ErrUnavailable];
-//   - changes are durable when [DB.Transaction] or [DB.Statement] returns without an error;
+//   - changes are durable when [DB.Transaction] or [DB.Statement] returns without an error, in the
+//     file that the next start will open: one that was removed meanwhile is [ErrUnavailable];
 //   - concurrent writers wait for each other instead of failing.
 //
 // A deadline interrupts a statement, with one exception: once a read on SQLite has returned its
@@ -25,6 +26,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 )
@@ -33,18 +35,34 @@ import (
 //
 // GORM's own Transaction, Begin and Connection must not be called outside this package, because
 // they do not treat deadlines and cancellation like [DB.Transaction]. The linter refuses them.
-type DB struct{ gorm *gorm.DB }
+type DB struct {
+	gorm *gorm.DB
+	file *sqliteFile // nil: PostgreSQL
+}
 
 // Open connects to the database at url: "postgres://…" or "postgresql://…" (several hosts and
 // target_session_attrs work as in libpq), or "sqlite:" followed by the path of a file, which is
 // created if it does not exist. Open returns when the database has responded. It does not migrate
 // the schema.
-func Open(ctx context.Context, url string) (*DB, error) {
+func Open(ctx context.Context, url string) (*DB, error) { return openURL(ctx, url, true) }
+
+// OpenExisting is like Open, but does not create the file of an SQLite database. If there is none,
+// its error is fs.ErrNotExist.
+func OpenExisting(ctx context.Context, url string) (*DB, error) { return openURL(ctx, url, false) }
+
+// CheckURL returns an error if Open would refuse the form of the URL of a PostgreSQL database. It
+// does not connect. The error does not contain the password.
+func CheckURL(url string) error {
+	_, err := pgx.ParseConfig(url)
+	return err
+}
+
+func openURL(ctx context.Context, url string, create bool) (*DB, error) {
 	switch {
 	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
 		return openPostgres(ctx, url)
 	case strings.HasPrefix(url, "sqlite:"):
-		return openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"))
+		return openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"), create)
 	default:
 		return nil, errors.New("the database URL must begin with sqlite: or postgres://")
 	}
@@ -61,7 +79,7 @@ func open(ctx context.Context, dialector gorm.Dialector) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	db := &DB{opened}
+	db := &DB{gorm: opened}
 	if err := db.Ping(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("reach database: %w", err), db.Close())
 	}
@@ -83,7 +101,7 @@ func (db *DB) WithContext(ctx context.Context) *gorm.DB { return db.gorm.WithCon
 func (db *DB) Transaction(ctx context.Context, work func(tx *gorm.DB) error) error {
 	ctx, cancel := withoutCancel(ctx)
 	defer cancel()
-	return plain(db.gorm.WithContext(ctx).Transaction(work)) // GORM does not translate the errors of Raw
+	return db.stored(plain(db.gorm.WithContext(ctx).Transaction(work))) // GORM does not translate the errors of Raw
 }
 
 // Statement is like Transaction, but for a single statement, which both engines commit by
@@ -92,7 +110,7 @@ func (db *DB) Transaction(ctx context.Context, work func(tx *gorm.DB) error) err
 func (db *DB) Statement(ctx context.Context, work func(db *gorm.DB) error) error {
 	ctx, cancel := withoutCancel(ctx)
 	defer cancel()
-	return plain(work(db.gorm.WithContext(ctx)))
+	return db.stored(plain(work(db.gorm.WithContext(ctx))))
 }
 
 // withoutCancel returns ctx with its deadline and without its cancellation.

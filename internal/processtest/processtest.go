@@ -87,7 +87,7 @@ func New(t *testing.T, engine databasetest.Engine, settings ...string) *Server {
 	}
 	s.DatabaseURL = "sqlite:" + filepath.Join(s.Folder, "sesame-data", "sesame.db")
 	s.Environment = []string{
-		"SESAME_ADDR=" + s.API, "SESAME_ADMIN_ADDR=" + s.Admin,
+		"SESAME_ADDR=" + s.API, "SESAME_ADMIN_ADDR=" + s.Admin, "SESAME_DRAIN_DELAY=0s",
 		"HOME=" + s.Folder, "PATH=" + os.Getenv("PATH"),
 	}
 	if engine == databasetest.Postgres {
