@@ -83,6 +83,7 @@ func openMigrated(ctx context.Context, config Config) (*database.DB, []database.
 	if config.DatabaseWait == 0 {
 		attempt = ctx
 	}
+	var reason error // of the last attempt that was not cut short
 	for pause := time.Second; ; pause = min(2*pause, longestPause) {
 		db, err := database.Open(attempt, config.databaseURL())
 		if err == nil {
@@ -92,6 +93,9 @@ func openMigrated(ctx context.Context, config Config) (*database.DB, []database.
 			}
 			err = errors.Join(err, db.Close())
 		}
+		if reason == nil || waiting.Err() == nil {
+			reason = err
+		}
 		switch {
 		case !errors.Is(err, database.ErrUnavailable) || config.DatabaseURL == "": // waiting does not mend a file
 			return nil, nil, err
@@ -99,9 +103,9 @@ func openMigrated(ctx context.Context, config Config) (*database.DB, []database.
 			return nil, nil, err
 		case waiting.Err() != nil:
 			return nil, nil, fmt.Errorf("the database was not available within %s (SESAME_DATABASE_WAIT): %w",
-				config.DatabaseWait, err)
+				config.DatabaseWait, reason)
 		}
-		config.Log.Warn("the database is not available; trying again", "err", err, "for", config.DatabaseWait.String())
+		config.Log.Warn("the database is not available; trying again", "err", err)
 		select {
 		case <-waiting.Done():
 		case <-time.After(pause):
