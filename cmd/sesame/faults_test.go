@@ -130,6 +130,7 @@ func TestReadinessIsAWrite(t *testing.T) {
 // If the data folder is removed from a running server, nothing that it would store is confirmed. If the folder was only
 // moved, everything works again once it is back.
 func TestDataFolderIsRemoved(t *testing.T) {
+	t.Parallel()
 	server := processtest.New(t, databasetest.SQLite, "SESAME_THROTTLE=off")
 	server.Start(t)
 	folder := filepath.Join(server.Folder, "sesame-data")
@@ -171,6 +172,7 @@ func TestDataFolderIsRemoved(t *testing.T) {
 
 // A file that is damaged under a running server makes it not ready.
 func TestDamagedWhileRunning(t *testing.T) {
+	t.Parallel()
 	server := processtest.New(t, databasetest.SQLite)
 	server.Start(t)
 	server.Login(t)

@@ -51,10 +51,16 @@ func Open(ctx context.Context, url string) (*DB, error) { return openURL(ctx, ur
 func OpenExisting(ctx context.Context, url string) (*DB, error) { return openURL(ctx, url, false) }
 
 // CheckURL returns an error if Open would refuse the form of the URL of a PostgreSQL database. It
-// does not connect. The error does not contain the password.
+// does not connect. The error does not quote the URL, which may contain a password.
 func CheckURL(url string) error {
 	_, err := pgx.ParseConfig(url)
-	return err
+	if err == nil {
+		return nil
+	}
+	if cause := errors.Unwrap(err); cause != nil { // err quotes the URL, and the cause does not
+		return fmt.Errorf("is not valid: %w", cause)
+	}
+	return errors.New("is not valid")
 }
 
 func openURL(ctx context.Context, url string, create bool) (*DB, error) {
