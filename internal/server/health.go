@@ -26,9 +26,9 @@ var (
 // health is the result of the latest check of the database. The checks run in the background, so
 // that a probe costs nothing, however often it comes and however slow the database is.
 type health struct {
-	mu      sync.Mutex
-	checked bool
-	err     error
+	mu       sync.Mutex
+	err      error // errUnchecked before the first check
+	failures int   // in a row
 }
 
 // run checks the database at the interval until ctx is done.
@@ -57,19 +57,21 @@ func (h *health) check(ctx context.Context, db *database.DB, log *slog.Logger) {
 	}
 }
 
-// set stores the result of a check, and logs it if it is another one than before.
+// set stores the result of a check. It logs the first failure in a row, then one a minute, and the
+// end.
 func (h *health) set(err error, log *slog.Logger) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	before, checked := h.err, h.checked
-	h.err, h.checked = err, true
+	h.err = err
 	switch {
-	case err != nil && (before == nil || before.Error() != err.Error()):
-		log.Error("not ready", "err", err)
-	case err == nil && before != nil:
+	case err != nil:
+		if h.failures%int(time.Minute/checkInterval) == 0 {
+			log.Error("not ready", "err", err)
+		}
+		h.failures++
+	case h.failures > 0:
+		h.failures = 0
 		log.Info("ready again")
-	case err == nil && !checked:
-		log.Debug("ready")
 	}
 }
 
@@ -77,8 +79,5 @@ func (h *health) set(err error, log *slog.Logger) {
 func (h *health) ready() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.checked {
-		return errUnchecked
-	}
 	return h.err
 }

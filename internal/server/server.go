@@ -97,7 +97,7 @@ type Server struct {
 // New opens the database, creates and migrates it if necessary, and assembles a Server. It does not
 // listen. The caller must call Close.
 func New(ctx context.Context, config Config) (_ *Server, err error) {
-	s := &Server{config: config}
+	s := &Server{config: config, health: health{err: errUnchecked}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
