@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -79,9 +80,12 @@ func limit(t *testing.T, server *processtest.Server, option string) {
 func TestReadinessIsAWrite(t *testing.T) {
 	readOnly := func(t *testing.T, server *processtest.Server, value string) {
 		t.Helper()
-		executeAt(t, server.DatabaseURL+"&default_transaction_read_only=off", `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = `+value+
-			`', current_database()); END $$`, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-			WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		executeAt(t, server.DatabaseURL+"&default_transaction_read_only=off",
+			`DO $$ BEGIN
+				EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = `+value+`', current_database());
+			END $$`,
+			`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+				WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 	}
 	faults := map[databasetest.Engine]struct {
 		fail, heal func(*testing.T, *processtest.Server)
@@ -190,8 +194,10 @@ func TestDamagedWhileRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitReadiness(t, server, false)
-	if output := server.Output(); !strings.Contains(output, path+" is damaged") || !strings.Contains(output, "restore a backup") {
-		t.Errorf("the log does not say which file is damaged, and what to do:\n%s", output)
+	for _, text := range []string{path + " is damaged", "restore a backup"} {
+		if logged(server, text) == 0 {
+			t.Errorf("the log does not contain %q:\n%s", text, server.Output())
+		}
 	}
 }
 
@@ -257,8 +263,8 @@ func relay(t *testing.T, address, target string) {
 				_ = from.Close()
 				continue
 			}
-			go func() { _, _ = from.(*net.TCPConn).ReadFrom(to); _ = from.Close() }()
-			go func() { _, _ = to.(*net.TCPConn).ReadFrom(from); _ = to.Close() }()
+			go func() { _, _ = io.Copy(from, to); _ = from.Close() }()
+			go func() { _, _ = io.Copy(to, from); _ = to.Close() }()
 		}
 	}()
 }

@@ -94,7 +94,8 @@ func TestNewerSchema(t *testing.T) {
 		if _, err := server.Stop(t, syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
-		for _, args := range append(slices.Clone(commands), []string{"migrate", "--status"}, []string{"migrate"}, []string{"serve"}) {
+		all := append(slices.Clone(commands), []string{"migrate", "--status"}, []string{"migrate"}, []string{"serve"})
+		for _, args := range all {
 			expectRefused(t, server, "it is at version 1001 and this program knows versions up to 2; "+
 				"it was migrated by a newer version of Sesame", args...)
 		}

@@ -43,8 +43,8 @@ func (f *sqliteFile) check() error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("%w; nothing is stored until it is back; otherwise stop the server, restore a backup and start again",
-		err)
+	const advice = "move it back, or stop the server, restore a backup and start again"
+	return fmt.Errorf("%w; %s", err, advice)
 }
 
 // stored returns err or, if there is none, whether the database is still where it was opened.

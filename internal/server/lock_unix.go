@@ -12,6 +12,6 @@ import (
 func lockShared(folder *os.File) (another bool) {
 	fd := int(folder.Fd())
 	another = syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB) == syscall.EWOULDBLOCK
-	_ = syscall.Flock(fd, syscall.LOCK_SH|syscall.LOCK_NB) // best effort: only a server that is starting has it exclusively
+	_ = syscall.Flock(fd, syscall.LOCK_SH|syscall.LOCK_NB) // best effort: it only fails while another one starts
 	return another
 }
