@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -13,7 +12,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/auth"
-	"github.com/sesame-auth/sesame/internal/server"
+	"github.com/sesame-auth/sesame/internal/database"
 )
 
 // followInterval is how often --follow queries the database for new events.
@@ -47,20 +46,13 @@ func auditCommand(environment []string) *cobra.Command {
 					return usageError{fmt.Errorf("--user: %q is neither an id nor an email", user)}
 				}
 			}
-			c, err := load(environment)
-			if err != nil {
-				return err
-			}
-			db, err := server.OpenDatabase(command.Context(), c.Config)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, db.Close()) }()
-			each := printer(command.OutOrStdout(), asJSON)
-			if follow {
-				return audit.Follow(command.Context(), db, filter, followInterval, each)
-			}
-			return audit.Read(command.Context(), db, filter, each)
+			return withDatabase(command, environment, func(db *database.DB, _ *config) error {
+				each := printer(command.OutOrStdout(), asJSON)
+				if follow {
+					return audit.Follow(command.Context(), db, filter, followInterval, each)
+				}
+				return audit.Read(command.Context(), db, filter, each)
+			})
 		},
 	}
 	flags := command.Flags()

@@ -11,35 +11,21 @@ import (
 	"github.com/spf13/cobra"
 
 	sesame "github.com/sesame-auth/sesame"
-	"github.com/sesame-auth/sesame/internal/server"
 )
 
-func migrateCommand(environment []string) *cobra.Command {
-	return &cobra.Command{
-		Use:   "migrate",
-		Short: "Migrate the database schema, as serve does at start",
-		Args:  noArguments,
-		RunE: func(command *cobra.Command, _ []string) error {
-			c, err := load(environment)
-			if err != nil {
-				return err
-			}
-			db, err := server.OpenDatabase(command.Context(), c.Config)
-			if err != nil {
-				return err
-			}
-			command.Println("The database schema is up to date.")
-			return db.Close()
-		},
-	}
-}
-
 func configCommand(environment []string) *cobra.Command {
-	return &cobra.Command{
+	var check bool
+	command := &cobra.Command{
 		Use:   "config",
 		Short: "List the settings with their values, but not the secrets",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
+			if check {
+				if _, err := load(environment); err != nil {
+					return err
+				}
+				return printLine(command, "The configuration is valid.")
+			}
 			given, _ := values(environment)
 			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, s := range allSettings() {
@@ -59,6 +45,9 @@ func configCommand(environment []string) *cobra.Command {
 			return err
 		},
 	}
+	command.Flags().BoolVar(&check, "check", false,
+		"only check the settings, without opening the database or anything else; the exit status is 2 if any is invalid")
+	return command
 }
 
 func openapiCommand() *cobra.Command {

@@ -71,6 +71,7 @@ func values(environment []string) (map[string]string, []error) {
 // combination of settings.
 func (c *config) checkTogether(given map[string]string) []error {
 	var errs []error
+	c.drainSet = given["SESAME_DRAIN_DELAY"] != ""
 	invalid := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.PublicURL == "" {
 		if host, _, err := net.SplitHostPort(c.Addr); err == nil && !server.IsLoopback(host) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/server"
 	"github.com/sesame-auth/sesame/internal/signing"
 )
@@ -28,8 +29,8 @@ func keysCommand(environment []string) *cobra.Command {
 			Short: "List the keys, the newest first",
 			Args:  noArguments,
 			RunE: func(command *cobra.Command, _ []string) error {
-				return withKeys(command, environment, func(keys *signing.Keyring) error {
-					return listKeys(command.Context(), command.OutOrStdout(), keys)
+				return withDatabase(command, environment, func(db *database.DB, c *config) error {
+					return listKeys(command.Context(), command.OutOrStdout(), db, c.SigningAlgorithm)
 				})
 			},
 		},
@@ -74,8 +75,8 @@ func withKeys(command *cobra.Command, environment []string, work func(*signing.K
 	return withServer(command, environment, func(s *server.Server) error { return work(s.Keys) })
 }
 
-func listKeys(ctx context.Context, out io.Writer, keys *signing.Keyring) error {
-	list, err := keys.List(ctx)
+func listKeys(ctx context.Context, out io.Writer, db *database.DB, algorithm signing.Algorithm) error {
+	list, err := signing.List(ctx, db, algorithm, time.Now())
 	if err != nil {
 		return err
 	}

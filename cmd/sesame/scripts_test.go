@@ -49,6 +49,9 @@ func setUpScript(env *testscript.Env, engine databasetest.Engine) error {
 	}
 	env.Setenv("PATH", filepath.Dir(program)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 	env.Setenv("REPOSITORY", repository)
+	env.Setenv("SESAME_DRAIN_DELAY", "0s")
+	env.Setenv("ANOTHER_ADDR", porttest.Address(t))
+	env.Setenv("ANOTHER_ADMIN_ADDR", porttest.Address(t))
 	env.Setenv("SESAME_ADDR", porttest.Address(t))
 	env.Setenv("SESAME_ADMIN_ADDR", porttest.Address(t))
 	if engine == databasetest.Postgres {

@@ -24,12 +24,16 @@ func serveCommand(environment []string) *cobra.Command {
 		Use:   "serve",
 		Short: "Start the server",
 		Long: `Start the server. It migrates the database, listens, and runs until it gets SIGINT or SIGTERM.
-Then it waits for in-flight requests.`,
+Then it is not ready, accepts requests for SESAME_DRAIN_DELAY, and waits for those that are in flight.
+A second signal ends it at once.`,
 		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			c, err := load(environment)
 			if err != nil {
 				return err
+			}
+			if !c.drainSet && interactive(command) {
+				c.DrainDelay = 0 // somebody waits for it to end
 			}
 			return serve(command.Context(), c, command.OutOrStdout(), newLogger(c, command.ErrOrStderr()))
 		},

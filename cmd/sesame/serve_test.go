@@ -135,7 +135,7 @@ func TestFirstStart(t *testing.T) {
 	}
 }
 
-// After SIGTERM the server finishes requests in flight and accepts no new ones.
+// After SIGTERM the server finishes requests in flight and accepts no new ones. Meanwhile it says that it is not ready.
 func TestDrain(t *testing.T) {
 	server := processtest.New(t, databasetest.SQLite)
 	server.Start(t)
@@ -167,6 +167,9 @@ func TestDrain(t *testing.T) {
 	// Wait until the server accepts no connection.
 	server.MustShell(t,
 		"while (: < /dev/tcp/"+strings.Replace(server.API, ":", "/", 1)+") 2> /dev/null; do sleep 0.05; done")
+	if status, _ := processtest.Get(t, "http://"+server.Admin+"/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("readyz: %d", status)
+	}
 	if _, err := io.WriteString(connection, body); err != nil {
 		t.Fatal(err)
 	}

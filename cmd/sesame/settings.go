@@ -22,6 +22,7 @@ import (
 type config struct {
 	server.Config
 
+	drainSet  bool // SESAME_DRAIN_DELAY is set
 	logFormat string
 	logLevel  slog.Level
 }
@@ -73,6 +74,9 @@ var settingGroups = []settingGroup{
 			help: "`postgres://user:password@host/database?sslmode=verify-full`. Default: SQLite in the data folder. " +
 				"See [operations.md](operations.md#postgresql).",
 			set: func(c *config, v string) error { c.DatabaseURL = v; return checkDatabaseURL(v) }},
+		{name: "SESAME_DATABASE_WAIT", fallback: "30s",
+			help: "How long `sesame serve` waits at start for a PostgreSQL that is down. `0s`: it exits at once.",
+			set:  setDuration(func(c *config) *time.Duration { return &c.DatabaseWait }, 0, time.Hour)},
 		{name: "SESAME_SECRET", secret: true,
 			help: "At least 32 bytes in base64 (`openssl rand -base64 32`), from which all keys are derived. " +
 				"Required with PostgreSQL. With SQLite the default is a new one, stored in the data folder.",
@@ -151,6 +155,10 @@ var settingGroups = []settingGroup{
 			}},
 		{name: "SESAME_AUDIT_RETENTION", fallback: "8760h", help: "How long the events are kept that `sesame audit` prints.",
 			set: setDuration(func(c *config) *time.Duration { return &c.AuditRetention }, 24*time.Hour, 20*365*24*time.Hour)},
+		{name: "SESAME_DRAIN_DELAY", fallback: "5s",
+			help: "How long a server that gets SIGTERM is not ready and still accepts requests, until the load balancer " +
+				"has noticed. Default on a terminal: `0s`.",
+			set: setDuration(func(c *config) *time.Duration { return &c.DrainDelay }, 0, 5*time.Minute)},
 		{name: "SESAME_PPROF", fallback: "off", help: "`on` adds `/debug/pprof/` to the admin listener.",
 			set: func(c *config, v string) error { c.Profiling = v == "on"; return oneOf(v, "on", "off") }},
 		{name: "SESAME_LOG_FORMAT", help: "`text` or `json`. Default: text on a terminal, otherwise JSON.",

@@ -22,6 +22,13 @@ func terminal(stream any) (*os.File, bool) {
 	return file, isFile && term.IsTerminal(int(file.Fd()))
 }
 
+// interactive reports whether standard input or output is a terminal.
+func interactive(command *cobra.Command) bool {
+	_, in := terminal(command.InOrStdin())
+	_, out := terminal(command.OutOrStdout())
+	return in || out
+}
+
 // await returns the result of read, or the cause of ctx when ctx is done first. A signal cancels ctx, but cannot
 // interrupt a read from a terminal or a pipe; such a read goes on until the program ends.
 func await[T any](ctx context.Context, read func() (T, error)) (T, error) {

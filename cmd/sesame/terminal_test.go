@@ -159,6 +159,7 @@ func TestPasswordOnTerminal(t *testing.T) {
 // On a terminal, delete asks for confirmation. Only yes confirms.
 func TestDeleteOnTerminal(t *testing.T) {
 	server := processtest.New(t, databasetest.SQLite)
+	server.MustRun(t, "", "migrate")
 	id := server.MustRun(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada", "--no-password")
 	question := "Delete ada@example.com (" + id + ")? This cannot be undone. [y/N] "
 	const ctrlC, ctrlD = "\x03", "\x04"
@@ -178,6 +179,7 @@ func TestDeleteOnTerminal(t *testing.T) {
 // On a terminal, an import shows its progress, which is not part of the report.
 func TestImportOnTerminal(t *testing.T) {
 	server := processtest.New(t, databasetest.SQLite)
+	server.MustRun(t, "", "migrate")
 	s := onScreen(t, server, "users", "import", writeUsers(t, 3000))
 	s.end(t, 0)
 	if !strings.Contains(s.text(), "importing") ||

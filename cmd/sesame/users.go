@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/server"
 )
@@ -42,7 +43,30 @@ func usersCommand(environment []string) *cobra.Command {
 	return command
 }
 
-// withServer assembles the configured installation, without serving it.
+// withDatabase opens the database for a command that only reads. It creates and changes nothing, and
+// needs no secret.
+func withDatabase(command *cobra.Command, environment []string, work func(*database.DB, *config) error) (err error) {
+	c, err := load(environment)
+	if err != nil {
+		return err
+	}
+	db, err := server.OpenDatabase(command.Context(), c.Config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return work(db, c)
+}
+
+// withReader opens the database for a command that reads users.
+func withReader(command *cobra.Command, environment []string, work func(*auth.Reader) error) error {
+	return withDatabase(command, environment, func(db *database.DB, _ *config) error {
+		return work(auth.NewReader(db, time.Now))
+	})
+}
+
+// withServer assembles the configured installation, without serving it. It neither creates nor
+// migrates the database.
 func withServer(command *cobra.Command, environment []string, work func(*server.Server) error) error {
 	c, err := load(environment)
 	if err != nil {
@@ -50,7 +74,7 @@ func withServer(command *cobra.Command, environment []string, work func(*server.
 	}
 	c.Log, c.Now = newLogger(c, command.ErrOrStderr()), time.Now
 	c.Hashing = password.Config{AtOnce: 1, Wait: hashingWait} // a command hashes one password
-	s, err := server.New(command.Context(), c.Config)
+	s, err := server.Open(command.Context(), c.Config)
 	if err != nil {
 		return err
 	}
@@ -73,14 +97,22 @@ func userCommand(environment []string, name, short string, work userWork) *cobra
 		Args:  oneArgument,
 		RunE: func(command *cobra.Command, args []string) error {
 			return withService(command, environment, func(service *auth.Service) error {
-				user, err := service.FindUser(command.Context(), args[0])
+				user, err := findUser(command, service.Reader, args[0])
 				if err != nil {
-					return fmt.Errorf("%s: %w", args[0], err)
+					return err
 				}
 				return work(command, service, user)
 			})
 		},
 	}
+}
+
+func findUser(command *cobra.Command, reader *auth.Reader, emailOrID string) (*auth.User, error) {
+	user, err := reader.FindUser(command.Context(), emailOrID)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", emailOrID, err)
+	}
+	return user, nil
 }
 
 func disableUser(command *cobra.Command, service *auth.Service, user *auth.User) error {

@@ -144,6 +144,7 @@ func TestImportAfterKill(t *testing.T) {
 	path := writeUsers(t, total)
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine)
+		server.MustRun(t, "", "migrate")
 		command := server.Command(t, "users", "import", path)
 		output, err := command.StdoutPipe()
 		if err != nil {
@@ -200,6 +201,7 @@ func TestImportUsesBoundedMemory(t *testing.T) {
 	path := writeUsers(t, total)
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine)
+		server.MustRun(t, "", "migrate")
 		for _, args := range [][]string{
 			{"users", "import", "--dry-run", path}, {"users", "import", path}, {"users", "list", "--json"}, {"users", "list"},
 		} {
@@ -244,6 +246,7 @@ func (m *meter) Write(text []byte) (int, error) {
 // A signal stops an import that waits for input. It does not import an incomplete batch.
 func TestImportInterrupted(t *testing.T) {
 	server := processtest.New(t, databasetest.SQLite)
+	server.MustRun(t, "", "migrate")
 	command := server.Command(t, "users", "import", "-")
 	var stderr bytes.Buffer
 	command.Stderr = &stderr

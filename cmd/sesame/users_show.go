@@ -55,7 +55,7 @@ other ids.`,
 			if limit < 0 || limit == 0 && command.Flags().Changed("limit") {
 				return usageError{errors.New("--limit must be 1 or more")}
 			}
-			return withService(command, environment, func(service *auth.Service) error {
+			return withReader(command, environment, func(reader *auth.Reader) error {
 				out := bufio.NewWriter(command.OutOrStdout()) // returns write errors from Flush
 				row := printUser
 				if asJSON {
@@ -64,7 +64,7 @@ other ids.`,
 					_, _ = fmt.Fprintf(out, userRow, "ID", "CREATED", "LAST LOGIN", "DISABLED", "EMAIL", "NAME")
 				}
 				rows := 0
-				for user, err := range service.Users(command.Context(), filter) {
+				for user, err := range reader.Users(command.Context(), filter) {
 					if err != nil {
 						return err
 					}
@@ -129,28 +129,42 @@ type sessionRecord struct {
 
 func showUserCommand(environment []string) *cobra.Command {
 	var asJSON bool
-	show := func(command *cobra.Command, service *auth.Service, user *auth.User) error {
-		sessions, err := service.LiveSessions(command.Context(), user.ID)
-		if err != nil {
-			return err
-		}
-		if !asJSON {
-			return showUser(command.OutOrStdout(), user, sessions)
-		}
-		records := make([]sessionRecord, 0, len(sessions))
-		for _, s := range sessions {
-			records = append(records, sessionRecord{
-				ID: s.ID, CreatedAt: s.CreatedAt.UTC(), LastUsedAt: s.RotatedAt.UTC(), IP: s.IP, UserAgent: s.UserAgent,
+	command := &cobra.Command{
+		Use:   "show USER",
+		Short: "Show a user and the valid sessions",
+		Args:  oneArgument,
+		RunE: func(command *cobra.Command, args []string) error {
+			return withReader(command, environment, func(reader *auth.Reader) error {
+				user, err := findUser(command, reader, args[0])
+				if err != nil {
+					return err
+				}
+				sessions, err := reader.LiveSessions(command.Context(), user.ID)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return showUserJSON(command.OutOrStdout(), user, sessions)
+				}
+				return showUser(command.OutOrStdout(), user, sessions)
 			})
-		}
-		return printJSON(command.OutOrStdout(), struct {
-			userRecord
-			Sessions []sessionRecord `json:"sessions"`
-		}{newUserRecord(user), records})
+		},
 	}
-	command := userCommand(environment, "show", "Show a user and the valid sessions", show)
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return command
+}
+
+func showUserJSON(out io.Writer, user *auth.User, sessions []auth.Session) error {
+	records := make([]sessionRecord, 0, len(sessions))
+	for _, s := range sessions {
+		records = append(records, sessionRecord{
+			ID: s.ID, CreatedAt: s.CreatedAt.UTC(), LastUsedAt: s.RotatedAt.UTC(), IP: s.IP, UserAgent: s.UserAgent,
+		})
+	}
+	return printJSON(out, struct {
+		userRecord
+		Sessions []sessionRecord `json:"sessions"`
+	}{newUserRecord(user), records})
 }
 
 func showUser(out io.Writer, user *auth.User, sessions []auth.Session) error {

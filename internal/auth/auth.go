@@ -58,8 +58,9 @@ type Config struct {
 // Service implements the use cases. It is safe for concurrent use, and several processes may share
 // one database.
 type Service struct {
+	*Reader
+
 	config   Config
-	db       *database.DB
 	throttle *throttle.Throttle
 
 	// dummyHash has the current cost, and no password matches it. A login with an unknown email
@@ -69,11 +70,11 @@ type Service struct {
 
 // New returns a Service.
 func New(config Config) *Service {
-	return &Service{config: config, db: config.DB, throttle: config.Throttle, dummyHash: config.Hasher.Unmatched()}
+	return &Service{
+		Reader: NewReader(config.DB, config.Now), config: config, throttle: config.Throttle,
+		dummyHash: config.Hasher.Unmatched(),
+	}
 }
 
 // maxAhead is how far the clock of another instance may be ahead.
 const maxAhead = time.Minute
-
-// now returns the time in UTC and in microseconds, as both engines store it.
-func (s *Service) now() time.Time { return s.config.Now().UTC().Truncate(time.Microsecond) }

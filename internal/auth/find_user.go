@@ -6,15 +6,31 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/database"
 )
 
+// Reader reads users and sessions. Commands that change nothing use it without a Service, which
+// needs keys and a secret. It is safe for concurrent use.
+type Reader struct {
+	db    *database.DB
+	clock func() time.Time
+}
+
+// NewReader returns a Reader. now is the clock.
+func NewReader(db *database.DB, now func() time.Time) *Reader { return &Reader{db, now} }
+
+// now returns the time in UTC and in microseconds, as both engines store it.
+func (r *Reader) now() time.Time { return r.clock().UTC().Truncate(time.Microsecond) }
+
 // FindUser returns the user with this email or id, as typed by an operator, or ErrUnknownUser.
-func (s *Service) FindUser(ctx context.Context, emailOrID string) (*User, error) {
+func (r *Reader) FindUser(ctx context.Context, emailOrID string) (*User, error) {
 	if strings.Contains(emailOrID, "@") {
-		user, err := s.userByEmail(ctx, emailOrID)
+		user, err := r.userByEmail(ctx, emailOrID)
 		if err == nil && user == nil {
 			err = ErrUnknownUser
 		}
@@ -24,7 +40,7 @@ func (s *Service) FindUser(ctx context.Context, emailOrID string) (*User, error)
 	if err != nil {
 		return nil, ErrUnknownUser
 	}
-	return userByID(s.db.WithContext(ctx), id)
+	return userByID(r.db.WithContext(ctx), id)
 }
 
 // userByID returns the user with this id, or ErrUnknownUser.
@@ -39,13 +55,13 @@ func userByID(tx *gorm.DB, id uuid.UUID) (*User, error) {
 
 // userByEmail returns the user with this email, or nil. It runs one query even if the email is
 // invalid.
-func (s *Service) userByEmail(ctx context.Context, typed string) (*User, error) {
+func (r *Reader) userByEmail(ctx context.Context, typed string) (*User, error) {
 	email, err := NormalizeEmail(typed)
 	if err != nil {
 		email = "" // no user has it
 	}
 	var user User
-	err = s.db.WithContext(ctx).Where("email = ?", email).Take(&user).Error
+	err = r.db.WithContext(ctx).Where("email = ?", email).Take(&user).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return nil, nil //nolint:nilnil // nil means that there is no such user
 	}
@@ -71,11 +87,11 @@ func (f UserFilter) selects(user *User) bool {
 //
 // The search runs here and not in SQL, because the engines differ in how they ignore case outside
 // ASCII.
-func (s *Service) Users(ctx context.Context, filter UserFilter) iter.Seq2[*User, error] {
+func (r *Reader) Users(ctx context.Context, filter UserFilter) iter.Seq2[*User, error] {
 	return func(yield func(*User, error) bool) {
 		last, read := uuid.Nil, usersPage
 		for read == usersPage {
-			query := s.db.WithContext(ctx).Where("id > ?", last).Order("id").Limit(usersPage)
+			query := r.db.WithContext(ctx).Where("id > ?", last).Order("id").Limit(usersPage)
 			if filter.Disabled {
 				query = query.Where("disabled_at IS NOT NULL")
 			}
@@ -96,9 +112,9 @@ func (s *Service) Users(ctx context.Context, filter UserFilter) iter.Seq2[*User,
 }
 
 // LiveSessions returns a user's valid sessions, the latest login first.
-func (s *Service) LiveSessions(ctx context.Context, user uuid.UUID) ([]Session, error) {
+func (r *Reader) LiveSessions(ctx context.Context, user uuid.UUID) ([]Session, error) {
 	var sessions []Session
-	err := liveSessions(s.db.WithContext(ctx), s.now()).
+	err := liveSessions(r.db.WithContext(ctx), r.now()).
 		Where("users.id = ?", user).
 		Order("sessions.id DESC").
 		Find(&sessions).Error

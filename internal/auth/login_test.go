@@ -40,7 +40,7 @@ func TestNoSessionIfTheUserChangedMeanwhile(t *testing.T) {
 				t.Fatal(err)
 			}
 			config := Config{SessionLifetime: time.Hour, IdleLifetime: time.Hour, Now: func() time.Time { return now }}
-			s := &Service{db: db, config: config}
+			s := &Service{Reader: NewReader(db, config.Now), config: config}
 			session, err := s.newSession(&user, Client{})
 			if err != nil {
 				t.Fatal(err)

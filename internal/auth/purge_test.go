@@ -72,7 +72,7 @@ func TestPurge(t *testing.T) {
 
 		clock := func() time.Time { return now }
 		service := &Service{
-			db: db, config: Config{AuditRetention: time.Hour, Now: clock},
+			Reader: NewReader(db, clock), config: Config{AuditRetention: time.Hour, Now: clock},
 			throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: clock}),
 		}
 		if err := service.Purge(t.Context()); err != nil {
@@ -130,7 +130,7 @@ func TestPurgeChecksTheClock(t *testing.T) {
 		} {
 			clock := func() time.Time { return now.Add(test.offset) }
 			service := &Service{
-				db: db, config: Config{AuditRetention: time.Hour, Now: clock},
+				Reader: NewReader(db, clock), config: Config{AuditRetention: time.Hour, Now: clock},
 				throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: clock}),
 			}
 			var log strings.Builder

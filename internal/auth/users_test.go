@@ -36,7 +36,7 @@ func newService(t *testing.T, engine databasetest.Engine) *Service {
 	t.Helper()
 	db, now := databasetest.New(t, engine), func() time.Time { return noon }
 	return &Service{
-		db: db, dummyHash: "no user's",
+		Reader: NewReader(db, now), dummyHash: "no user's",
 		throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: now}),
 		config: Config{
 			SessionLifetime: time.Hour, IdleLifetime: time.Hour, ResetTokenLifetime: time.Minute,

@@ -61,6 +61,7 @@ func serverEnvironment(folder, address, admin string) []string {
 		"SESAME_ADMIN_ADDR=" + admin,
 		"SESAME_LOG_LEVEL=warn",
 		"SESAME_THROTTLE=off",
+		"SESAME_DRAIN_DELAY=0s",
 	}
 }
 

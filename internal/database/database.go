@@ -6,7 +6,8 @@
 //
 //   - a duplicate key is gorm.ErrDuplicatedKey, and a database that is down, full, locked or too
 //     slow is [ErrUnavailable];
-//   - changes are durable when [DB.Transaction] or [DB.Statement] returns without an error;
+//   - changes are durable when [DB.Transaction] or [DB.Statement] returns without an error, in the
+//     file that the next start will open: one that was removed meanwhile is [ErrUnavailable];
 //   - concurrent writers wait for each other instead of failing, and a transaction that PostgreSQL
 //     rolled back because of another one (a deadlock, or a serialization failure) runs again;
 //   - on PostgreSQL, a call whose context has a deadline, such as that of a request, returns within
@@ -41,6 +42,7 @@ import (
 type DB struct {
 	gorm  *gorm.DB
 	limit time.Duration // of one call whose context has a deadline; 0: that deadline
+	file  *sqliteFile   // nil: PostgreSQL
 }
 
 const (
@@ -56,12 +58,18 @@ const (
 // target_session_attrs work as in libpq), or "sqlite:" followed by the path of a file, which is
 // created if it does not exist. Open returns when the database has responded. It does not migrate
 // the schema.
-func Open(ctx context.Context, url string) (*DB, error) {
+func Open(ctx context.Context, url string) (*DB, error) { return openURL(ctx, url, true) }
+
+// OpenExisting is like Open, but does not create the file of an SQLite database. If there is none,
+// its error is fs.ErrNotExist.
+func OpenExisting(ctx context.Context, url string) (*DB, error) { return openURL(ctx, url, false) }
+
+func openURL(ctx context.Context, url string, create bool) (*DB, error) {
 	switch {
 	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
 		return openPostgres(ctx, url)
 	case strings.HasPrefix(url, "sqlite:"):
-		return openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"))
+		return openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"), create)
 	default:
 		return nil, errors.New("the database URL must begin with sqlite: or postgres://")
 	}
@@ -126,7 +134,7 @@ func (db *DB) retry(ctx context.Context, work func(session *gorm.DB) error) erro
 	for try := 1; ; try++ {
 		err := plain(work(db.gorm.WithContext(ctx))) // GORM does not translate the errors of Raw
 		if !lostRace(err) || try == tries {
-			return err
+			return db.stored(err)
 		}
 		select {
 		case <-time.After(rand.N(min(time.Millisecond<<try, longestWait))): //nolint:gosec // not a secret

@@ -96,7 +96,7 @@ func TestUnknownMigrationsAreRefused(t *testing.T) {
 		var versions []int64
 		err = db.WithContext(t.Context()).Table("schema_migrations").
 			Order("version_id").Pluck("version_id", &versions).Error
-		if err != nil || !slices.Equal(versions, []int64{0, 1, 3, 5}) {
+		if err != nil || !slices.Equal(versions, []int64{0, 1, 2, 3, 5}) {
 			t.Errorf("versions afterwards: %v, %v", versions, err)
 		}
 	})
@@ -407,6 +407,27 @@ func TestSQLiteLimitIsLiteral(t *testing.T) {
 	} {
 		if got := query.Statement.SQL.String(); query.Error != nil || !strings.HasSuffix(got, " "+want) {
 			t.Errorf("%s: %s, %v", want, got, query.Error)
+		}
+	}
+}
+
+// CheckURL finds what Open would refuse, and does not quote the URL.
+func TestCheckURL(t *testing.T) {
+	for _, valid := range []string{
+		"postgres://u:p@127.0.0.1:1/x", "postgresql://h,other/x?target_session_attrs=primary", "postgres:///x?host=/tmp",
+	} {
+		if err := database.CheckURL(valid); err != nil {
+			t.Errorf("%s: %v", valid, err)
+		}
+	}
+	for _, invalid := range []string{
+		"postgres://u:canary@[bad", "postgres://u:canary@h:99999999/x", "postgres://u:canary%zz@h/x",
+		"postgres://u:ca nary@h/x", "postgres://h/x?password=canary&sslmode=perhaps",
+		"postgres://h/x?password=canary&connect_timeout=soon", "postgres://h:canary/x", "postgres://h/x?password=canary%zz",
+	} {
+		err := database.CheckURL(invalid)
+		if err == nil || strings.Contains(err.Error(), "nary") {
+			t.Errorf("%s: %v", invalid, err)
 		}
 	}
 }

@@ -21,28 +21,28 @@ var Migrations embed.FS
 // versions is the table of the applied migrations.
 const versions = "schema_migrations"
 
-// ErrSchema is returned if the schema of the database is not the one that this program needs.
-var ErrSchema = errors.New("the database has a different schema version")
+// ErrSchema is returned if this program cannot use the schema of the database.
+var ErrSchema = errors.New("the schema of the database does not match this version of Sesame")
 
 // Migrate applies the migrations that are missing. Several instances may call it at the same time:
 // on PostgreSQL they queue for an advisory lock, on SQLite the one that loses the race tries again.
 //
-// It returns ErrSchema, and changes nothing, if the database has migrations that this program does
-// not know: they were applied by a newer version of Sesame, or by one from before the first
-// release.
+// It changes nothing if the database has newer migrations that are all additive, and returns
+// ErrSchema if one of them is not, or if they are from before the first release.
 func (db *DB) Migrate(ctx context.Context) error {
-	provider, err := db.migrations()
-	if err != nil {
-		return err
-	}
-	current, err := db.schemaVersion(ctx)
+	schema, err := db.Schema(ctx)
 	if err != nil {
 		return fmt.Errorf("migrate database: %w", err)
 	}
-	if newest := newestVersion(provider); current > newest {
-		return fmt.Errorf("%w: it is at version %d and this program knows versions up to %d; "+
-			"it was created by a newer version of Sesame, or by one from before the first release: "+
-			"upgrade sesame, or use another database", ErrSchema, current, newest)
+	if len(schema.Pending()) == 0 {
+		return schema.Check()
+	}
+	if schema.newer() {
+		return schema.errNewer()
+	}
+	provider, err := db.migrations()
+	if err != nil {
+		return err
 	}
 	const races = 20
 	for try := 1; ; try++ {
@@ -55,40 +55,19 @@ func (db *DB) Migrate(ctx context.Context) error {
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err != nil {
-		return fmt.Errorf("migrate database: %w", plain(err))
+		return fmt.Errorf("migrate database: %w", db.explain(plain(err)))
 	}
 	return nil
 }
 
-// CheckSchema returns nil if the schema is exactly the one that this program needs, and ErrSchema
-// or ErrUnavailable otherwise.
+// CheckSchema returns nil if this program can use the schema, and ErrSchema or ErrUnavailable
+// otherwise.
 func (db *DB) CheckSchema(ctx context.Context) error {
-	provider, err := db.migrations()
+	schema, err := db.Schema(ctx)
 	if err != nil {
 		return err
 	}
-	current, err := db.schemaVersion(ctx)
-	if err != nil {
-		return err
-	}
-	if newest := newestVersion(provider); current != newest {
-		return fmt.Errorf("%w: it is at version %d, this program needs version %d", ErrSchema, current, newest)
-	}
-	return nil
-}
-
-// schemaVersion returns the newest migration that was applied, or 0 in an empty database.
-func (db *DB) schemaVersion(ctx context.Context) (version int64, err error) {
-	err = plain(db.WithContext(ctx).Raw("SELECT MAX(version_id) FROM " + versions).Scan(&version).Error)
-	if errors.Is(err, ErrUnavailable) {
-		return 0, err
-	}
-	return version, nil // other errors mean that the table does not exist
-}
-
-func newestVersion(provider *goose.Provider) int64 {
-	sources := provider.ListSources()
-	return sources[len(sources)-1].Version
+	return schema.Check()
 }
 
 func (db *DB) migrations() (*goose.Provider, error) {

@@ -11,30 +11,53 @@ import (
 	"strings"
 )
 
-// openSQLite opens the file at path in WAL mode, with every commit synced to disk. It creates the
-// file if it does not exist, so that only its owner can read it.
-func openSQLite(ctx context.Context, path string) (*DB, error) {
-	// SQLite would use mode 0644.
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator configured the path
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	if err := file.Close(); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
+// openSQLite opens the file at path in WAL mode, with every commit synced to disk. If create is
+// true, it creates the file if it does not exist, so that only its owner can read it. Otherwise it
+// returns fs.ErrNotExist, and does not change the journal mode of a file that is none of ours.
+func openSQLite(ctx context.Context, path string, create bool) (*DB, error) {
 	common := []string{"busy_timeout(5000)", "foreign_keys(1)", "synchronous(FULL)"}
-	writer, err := openSQLitePool(path, "immediate", append(common, "journal_mode(WAL)"), 1)
+	writing := common
+	if create {
+		if err := createSQLite(path); err != nil {
+			return nil, err
+		}
+		writing = append(writing, "journal_mode(WAL)")
+	} else if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	writer, err := openSQLitePool(path, "immediate", writing, 1)
 	if err != nil {
 		return nil, err
 	}
 	if err := writer.PingContext(ctx); err != nil { // switches the file to WAL before the first read
-		return nil, errors.Join(fmt.Errorf("open database: %w", plain(err)), writer.Close())
+		err = explainDamage(plain(err), path)
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), writer.Close())
 	}
 	readers, err := openSQLitePool(path, "deferred", append(common, "query_only(1)"), max(4, runtime.NumCPU()))
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	return open(ctx, sqliteDialect{&sqlitePool{writer: writer, readers: readers}})
+	db, err := open(ctx, sqliteDialect{&sqlitePool{writer: writer, readers: readers}})
+	if err != nil {
+		return nil, err
+	}
+	if db.file, err = openedFile(path); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// createSQLite creates an empty file, unless there is one.
+func createSQLite(path string) error {
+	// SQLite would use mode 0644.
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator configured the path
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	return nil
 }
 
 func openSQLitePool(path, lock string, pragmas []string, connections int) (*sql.DB, error) {

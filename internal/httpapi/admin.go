@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"encoding/json"
 	"log/slog"
 	"net"
@@ -9,15 +8,11 @@ import (
 	"net/http/pprof" // it also registers with http.DefaultServeMux, which is not served
 	"net/netip"
 	"strings"
-	"time"
 )
-
-// readyTimeout bounds the check of the database by /readyz.
-const readyTimeout = 2 * time.Second
 
 // AdminConfig configures the admin endpoints.
 type AdminConfig struct {
-	Ready     func(context.Context) error // returns nil if the server can handle requests
+	Ready     func() error // returns nil if the server can handle requests; costs nothing
 	Metrics   *Metrics
 	Profiling bool         // serve /debug/pprof/
 	Mailbox   http.Handler // serves /dev/mail and the assets of its pages; nil: none
@@ -40,11 +35,8 @@ func NewAdmin(config AdminConfig) http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		writeStatus(w, http.StatusOK, "alive")
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-		defer cancel()
-		if err := config.Ready(ctx); err != nil {
-			config.Log.Warn("not ready", "err", err)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if config.Ready() != nil { // the server logs the reason once
 			writeStatus(w, http.StatusServiceUnavailable, "not ready")
 			return
 		}

@@ -20,7 +20,7 @@ import (
 func TestAdminHost(t *testing.T) {
 	admin := httpapi.NewAdmin(httpapi.AdminConfig{
 		Metrics: httpapi.NewMetrics(httpapi.NewConnections(1), nil, nil, nil),
-		Ready:   func(context.Context) error { return nil }, Profiling: true,
+		Ready:   func() error { return nil }, Profiling: true,
 		Mailbox: http.NotFoundHandler(), Host: "sesame.internal", Log: slog.New(slog.DiscardHandler),
 	})
 	for host, known := range map[string]bool{

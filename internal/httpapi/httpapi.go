@@ -16,6 +16,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/brand"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/rarelog"
 	"github.com/sesame-auth/sesame/internal/signing"
 	"github.com/sesame-auth/sesame/internal/web"
 )
@@ -69,6 +70,9 @@ func New(config Config) (http.Handler, error) {
 		log:       config.Log,
 		https:     isHTTPS(config.PublicURL),
 		proxies:   config.TrustedProxies,
+		busy: rarelog.New(func(count int, _ error) {
+			config.Log.Warn("requests returned 503, because their passwords could not be hashed in time", "count", count)
+		}),
 	}
 	router := echo.New()
 	router.HTTPErrorHandler = m.writeError

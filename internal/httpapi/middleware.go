@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/rarelog"
 	"github.com/sesame-auth/sesame/internal/web"
 )
 
@@ -36,7 +37,8 @@ type middleware struct {
 	log       *slog.Logger
 	https     bool // the public URL is https
 	proxies   Proxies
-	warned    sync.Map // by reason why the IP address of a client is unknown
+	warned    sync.Map       // by reason why the IP address of a client is unknown
+	busy      *rarelog.Event // a password could not be hashed in time
 }
 
 // handle is the outermost middleware. It gives the request an id, sets the headers that every

@@ -7,7 +7,6 @@
 package processtest
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -69,7 +69,7 @@ type Server struct {
 	Process     *os.Process
 
 	client *http.Client // checks every response
-	output *bytes.Buffer
+	output *servertest.Log
 	ended  chan error
 }
 
@@ -83,11 +83,11 @@ func New(t *testing.T, engine databasetest.Engine, settings ...string) *Server {
 		Admin:  porttest.Address(t),
 		Folder: t.TempDir(),
 		client: &http.Client{Transport: servertest.Document().Transport(t, string(engine))},
-		output: &bytes.Buffer{},
+		output: &servertest.Log{},
 	}
 	s.DatabaseURL = "sqlite:" + filepath.Join(s.Folder, "sesame-data", "sesame.db")
 	s.Environment = []string{
-		"SESAME_ADDR=" + s.API, "SESAME_ADMIN_ADDR=" + s.Admin,
+		"SESAME_ADDR=" + s.API, "SESAME_ADMIN_ADDR=" + s.Admin, "SESAME_DRAIN_DELAY=0s",
 		"HOME=" + s.Folder, "PATH=" + os.Getenv("PATH"),
 	}
 	if engine == databasetest.Postgres {
@@ -98,8 +98,25 @@ func New(t *testing.T, engine databasetest.Engine, settings ...string) *Server {
 	return s
 }
 
+// Another returns a second server with the same folder and database, which is not started yet.
+func (s *Server) Another(t *testing.T) *Server {
+	t.Helper()
+	another := *s
+	another.API, another.Admin, another.output = porttest.Address(t), porttest.Address(t), &servertest.Log{}
+	another.Environment = append(slices.Clone(s.Environment),
+		"SESAME_ADDR="+another.API, "SESAME_ADMIN_ADDR="+another.Admin, "SESAME_PUBLIC_URL=http://"+s.API)
+	return &another
+}
+
 // Start runs `sesame serve` and waits until it is ready. The process is killed after the test.
 func (s *Server) Start(t *testing.T) {
+	t.Helper()
+	s.Launch(t)
+	s.waitUntilReady(t)
+}
+
+// Launch is like Start, but does not wait.
+func (s *Server) Launch(t *testing.T) {
 	t.Helper()
 	command := exec.Command(s.Binary, "serve")
 	command.Dir, command.Env = s.Folder, s.Environment
@@ -110,7 +127,6 @@ func (s *Server) Start(t *testing.T) {
 	s.Process, s.ended = command.Process, make(chan error, 1)
 	go func() { s.ended <- command.Wait() }()
 	t.Cleanup(func() { _ = command.Process.Kill() })
-	s.waitUntilReady(t)
 }
 
 func (s *Server) waitUntilReady(t *testing.T) {
@@ -125,14 +141,18 @@ func (s *Server) waitUntilReady(t *testing.T) {
 		case <-deadline:
 			t.Fatal("the server is not ready after 30 seconds")
 		case <-tick.C:
-			if s.isReady(t.Context()) {
+			if s.IsReady(t.Context()) {
 				return
 			}
 		}
 	}
 }
 
-func (s *Server) isReady(ctx context.Context) bool {
+// Output returns everything that the server has printed.
+func (s *Server) Output() string { return s.output.String() }
+
+// IsReady reports whether the server is ready.
+func (s *Server) IsReady(ctx context.Context) bool {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Admin+"/readyz", nil)
 	if err != nil {
 		return false

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -10,14 +11,16 @@ import (
 	"path/filepath"
 
 	"github.com/sesame-auth/sesame/internal/secret"
+	"github.com/sesame-auth/sesame/internal/signing"
 )
 
 // loadSecrets returns the current secret and, while the secret is being rotated, the previous one.
-func loadSecrets(c Config) ([]secret.Secret, error) {
+func (s *Server) loadSecrets(ctx context.Context) ([]secret.Secret, error) {
+	c := s.config
 	current := c.Secret
 	if current == nil {
 		var err error
-		if current, err = loadSecretFile(filepath.Join(c.DataDir, "secret")); err != nil {
+		if current, err = s.loadSecretFile(ctx, filepath.Join(c.DataDir, "secret")); err != nil {
 			return nil, err
 		}
 	}
@@ -27,11 +30,20 @@ func loadSecrets(c Config) ([]secret.Secret, error) {
 	return []secret.Secret{current, c.PreviousSecret}, nil
 }
 
-// loadSecretFile reads the secret from a file, and creates the file if it does not exist. Several
-// instances may start at the same time: one creates the file and all of them read it.
-func loadSecretFile(path string) (secret.Secret, error) {
+// loadSecretFile reads the secret from a file. It creates the file if it does not exist and nothing
+// in the database was made with another secret. Several instances may start at the same time: one
+// creates the file and all of them read it.
+func (s *Server) loadSecretFile(ctx context.Context, path string) (secret.Secret, error) {
 	content, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
 	if errors.Is(err, fs.ErrNotExist) {
+		keys, failed := signing.List(ctx, s.DB, s.config.SigningAlgorithm, s.config.Now())
+		switch {
+		case failed != nil:
+			return nil, failed
+		case len(keys) > 0:
+			return nil, fmt.Errorf("secret: %s is missing, and the database next to it was created with it: "+
+				"restore the file from a backup, or set SESAME_SECRET to what it contained", path)
+		}
 		if err = createSecretFile(path); err == nil || errors.Is(err, fs.ErrExist) {
 			content, err = os.ReadFile(path) //nolint:gosec // as above
 		}

@@ -12,21 +12,22 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sesame-auth/sesame/internal/httpapi"
+	"github.com/sesame-auth/sesame/internal/rarelog"
 )
 
 const (
 	// purgeInterval is how often expired rows are deleted.
 	purgeInterval = time.Hour
-	// drainTimeout is how long Serve waits for in-flight requests when it shuts down.
+	// drainTimeout is how long Serve waits for in-flight requests after the drain delay.
 	drainTimeout = 25 * time.Second
 )
 
 // Listen opens the listeners of the API and of the admin endpoints.
 func (s *Server) Listen(ctx context.Context) (err error) {
-	if s.apiListener, err = listen(ctx, "SESAME_ADDR", s.config.Addr); err != nil {
+	if s.apiListener, err = s.listen(ctx, "SESAME_ADDR", s.config.Addr); err != nil {
 		return err
 	}
-	if s.adminListener, err = listen(ctx, "SESAME_ADMIN_ADDR", s.config.AdminAddr); err != nil {
+	if s.adminListener, err = s.listen(ctx, "SESAME_ADMIN_ADDR", s.config.AdminAddr); err != nil {
 		return errors.Join(err, s.apiListener.Close())
 	}
 	return nil
@@ -38,21 +39,40 @@ func (s *Server) Addr() string { return s.apiListener.Addr().String() }
 // AdminAddr returns the address that the admin endpoints listen on, after Listen.
 func (s *Server) AdminAddr() string { return s.adminListener.Addr().String() }
 
-// Serve runs the API, the admin endpoints and the background work until ctx is done. Then it waits
-// for in-flight requests and emails. Call Listen first.
+// Serve runs the API, the admin endpoints and the background work until ctx is done. Then the
+// server is not ready, but accepts requests for the drain delay, so that a load balancer notices.
+// Then it accepts no more, and waits for in-flight requests and emails. The admin endpoints stop
+// last. Call Listen first.
 func (s *Server) Serve(ctx context.Context) error {
-	api := httpapi.NewServer(s.handler, s.config.Log)
-	admin := httpapi.NewServer(s.admin, s.config.Log)
-	group, ctx := errgroup.WithContext(ctx)
+	log := s.config.Log
+	api := httpapi.NewServer(s.closeWhenDraining(s.handler), log)
+	admin := httpapi.NewServer(s.admin, log)
+	s.health.check(ctx, s.DB, log)
+	group, running := errgroup.WithContext(context.WithoutCancel(ctx))
+	work, stopWork := context.WithCancel(running)
+	defer stopWork()
 	group.Go(func() error { return untilClosed(s.connections.Serve(api, s.apiListener)) })
 	group.Go(func() error { return untilClosed(admin.Serve(s.adminListener)) })
-	group.Go(func() error { s.outbox.Run(ctx, s.Auth.Emails()); return nil })
-	group.Go(func() error { s.Auth.RunPurge(ctx, purgeInterval, s.config.Log); return nil })
-	group.Go(func() error { s.Keys.Run(ctx, s.config.KeyReloadInterval, s.config.Log); return nil })
+	group.Go(func() error { s.outbox.Run(work, s.Auth.Emails()); return nil })
+	group.Go(func() error { s.Auth.RunPurge(work, purgeInterval, log); return nil })
+	group.Go(func() error { s.Keys.Run(work, s.config.KeyReloadInterval, log); return nil })
+	group.Go(func() error { s.health.run(work, s.DB, log); return nil })
 	group.Go(func() error {
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-running.Done(): // a listener failed
+		}
 		s.draining.Store(true)
-		s.config.Log.Info("shutting down: waiting for in-flight requests")
+		if s.config.DrainDelay > 0 && running.Err() == nil {
+			log.Info("shutting down: not ready, accepting requests for the drain delay",
+				"delay", s.config.DrainDelay.String())
+			select {
+			case <-time.After(s.config.DrainDelay):
+			case <-running.Done():
+			}
+		}
+		log.Info("shutting down: waiting for in-flight requests")
+		stopWork()
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
 		return errors.Join(api.Shutdown(bounded), admin.Shutdown(bounded))
@@ -60,12 +80,23 @@ func (s *Server) Serve(ctx context.Context) error {
 	return group.Wait()
 }
 
+// closeWhenDraining closes each connection after its next response once the server shuts down. A
+// client that keeps a connection would otherwise send a request on it just when it is closed.
+func (s *Server) closeWhenDraining(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // ready returns nil if the server can handle requests.
-func (s *Server) ready(ctx context.Context) error {
+func (s *Server) ready() error {
 	if s.draining.Load() {
-		return errors.New("shutting down")
+		return errDraining
 	}
-	return s.DB.CheckSchema(ctx)
+	return s.health.ready()
 }
 
 // untilClosed ignores the error that http.Server returns after Shutdown.
@@ -81,13 +112,32 @@ func untilClosed(err error) error {
 // that idle connections take about 80 MiB of memory at most.
 func maxConnections() int { return min(4096, max(16, maxFiles()/2)) }
 
-func listen(ctx context.Context, setting, address string) (net.Listener, error) {
+func (s *Server) listen(ctx context.Context, setting, address string) (net.Listener, error) {
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", address)
+	opened, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
-	return listener, nil
+	return listener{opened, rarelog.New(func(count int, err error) {
+		s.config.Log.Error("could not accept connections", "address", address, "count", count, "err", err)
+	})}, nil
+}
+
+// listener reports errors of Accept, such as the limit of open files. http.Server tries again after
+// such an error, up to 200 times a second, and logs each.
+type listener struct {
+	net.Listener
+
+	failed *rarelog.Event
+}
+
+// Accept waits for the next connection.
+func (l listener) Accept() (net.Conn, error) {
+	connection, err := l.Listener.Accept()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		l.failed.Happened(err)
+	}
+	return connection, err
 }
 
 // IsLoopback reports whether host is this machine: localhost or a loopback IP address.

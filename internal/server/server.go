@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -37,9 +36,11 @@ type Config struct {
 	TrustedProxies  httpapi.Proxies
 	CORSOrigins     httpapi.Origins
 	Profiling       bool
+	DrainDelay      time.Duration // how long Serve accepts requests after its context is done
 
 	DataDir        string
 	DatabaseURL    string        // empty: SQLite in DataDir
+	DatabaseWait   time.Duration // how long New waits for a PostgreSQL that is down
 	Secret         secret.Secret // nil: kept in DataDir
 	PreviousSecret secret.Secret // nil: none
 
@@ -82,6 +83,7 @@ type Server struct {
 	API  httpapi.Config // of the handler that Serve serves
 
 	config      Config
+	folder      *dataFolder // nil: not the folder of a running server
 	hasher      *password.Hasher
 	outbox      *mail.Outbox
 	connections *httpapi.Connections // of the API
@@ -89,46 +91,58 @@ type Server struct {
 	handler     http.Handler // of the API
 	admin       http.Handler
 	draining    atomic.Bool
+	health      health
 
 	apiListener, adminListener net.Listener
 }
 
-// New opens and migrates the database and assembles a Server. It does not listen. The caller must
-// call Close.
-func New(ctx context.Context, config Config) (*Server, error) {
+// New opens the database, creates and migrates it if necessary, and assembles a Server. It does not
+// listen. The caller must call Close.
+func New(ctx context.Context, config Config) (_ *Server, err error) {
+	s := &Server{config: config, health: health{err: errUnchecked}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if config.DatabaseURL == "" {
+		if s.folder, err = openDataFolder(config.DataDir, config.Log); err != nil {
+			return nil, err
+		}
+	}
+	var applied []database.Migration
+	if s.DB, applied, err = openMigrated(ctx, config); err != nil {
+		return nil, err
+	}
+	for _, migration := range applied {
+		config.Log.Info("migrated the database", "migration", migration.Name)
+	}
+	if err := s.assemble(ctx); err != nil {
+		return nil, err
+	}
+	if s.folder != nil {
+		s.folder.warnIfReadable(config.Log)
+	}
+	return s, nil
+}
+
+// Open is like New, for commands that run next to servers: it neither creates nor migrates the
+// database.
+func Open(ctx context.Context, config Config) (*Server, error) {
 	db, err := OpenDatabase(ctx, config)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{DB: db, config: config}
 	if err := s.assemble(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// OpenDatabase opens and migrates the database that the configuration names.
-func OpenDatabase(ctx context.Context, config Config) (*database.DB, error) {
-	databaseURL := config.DatabaseURL
-	if databaseURL == "" {
-		if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
-			return nil, fmt.Errorf("make data folder: %w", err)
-		}
-		databaseURL = "sqlite:" + filepath.Join(config.DataDir, "sesame.db")
-	}
-	db, err := database.Open(ctx, databaseURL)
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Migrate(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, nil
-}
-
 func (s *Server) assemble(ctx context.Context) (err error) {
 	c := s.config
-	secrets, err := loadSecrets(c)
+	secrets, err := s.loadSecrets(ctx)
 	if err != nil {
 		return err
 	}
@@ -197,7 +211,15 @@ func newSender(c Config) (mail.Sender, error) {
 }
 
 // Close stops the child processes and closes the database.
-func (s *Server) Close() error {
-	s.hasher.Close()
-	return s.DB.Close()
+func (s *Server) Close() (err error) {
+	if s.hasher != nil {
+		s.hasher.Close()
+	}
+	if s.DB != nil {
+		err = s.DB.Close()
+	}
+	if s.folder != nil {
+		err = errors.Join(err, s.folder.close())
+	}
+	return err
 }

@@ -80,7 +80,7 @@ func (k *Keyring) now() time.Time { return k.config.Now().UTC().Truncate(time.Mi
 // others. If it returns an error, the keyring keeps the keys it has.
 func (k *Keyring) Reload(ctx context.Context) error {
 	for {
-		rows, err := k.load(ctx)
+		rows, err := load(ctx, k.db)
 		if err != nil {
 			return err
 		}
@@ -142,21 +142,15 @@ func (k *Keyring) JWKs() []JWK {
 	return keys
 }
 
-// Active returns the key that signs: the newest one whose SignsFrom has passed. If there is none,
-// because it was revoked, Active returns the earliest of the next keys.
+// Active returns the key that signs.
 func (k *Keyring) Active() *Key {
-	now := k.now()
-	var next *Key
-	for _, key := range *k.keys.Load() {
-		if key.Algorithm != k.config.Algorithm {
-			continue
-		}
-		if !key.signsFrom.After(now) {
-			return key
-		}
-		next = key
+	keys := *k.keys.Load()
+	is := func(key *Key) (Algorithm, time.Time) { return key.Algorithm, key.signsFrom }
+	i := active(keys, is, k.config.Algorithm, k.now())
+	if i < 0 {
+		return nil
 	}
-	return next
+	return keys[i]
 }
 
 // PublicKey returns the public key with this kid, or verify.ErrInvalidToken if there is none. If
@@ -223,9 +217,10 @@ func (k *Keyring) find(kid string) (*Key, bool) {
 	return keys[i], true
 }
 
-func (k *Keyring) load(ctx context.Context) ([]StoredKey, error) {
+// load returns the stored keys, the newest first.
+func load(ctx context.Context, db *database.DB) ([]StoredKey, error) {
 	var rows []StoredKey
-	if err := k.db.WithContext(ctx).Order("generation DESC").Find(&rows).Error; err != nil {
+	if err := db.WithContext(ctx).Order("generation DESC").Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("load signing keys: %w", err)
 	}
 	return rows, nil

@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/database"
 )
 
 const (
@@ -51,22 +52,21 @@ type KeyInfo struct {
 	SignsFrom time.Time
 }
 
-// List returns every stored key, the newest first.
-func (k *Keyring) List(ctx context.Context) ([]KeyInfo, error) {
-	if err := k.Reload(ctx); err != nil {
-		return nil, err
-	}
-	rows, err := k.load(ctx)
+// List returns every stored key, the newest first. It changes nothing and needs no secret. The
+// active key is the one with which a server signs that uses this algorithm.
+func List(ctx context.Context, db *database.DB, algorithm Algorithm, now time.Time) ([]KeyInfo, error) {
+	rows, err := load(ctx, db)
 	if err != nil {
 		return nil, err
 	}
-	active, keys := k.Active(), make([]KeyInfo, len(rows))
+	signs := active(rows, func(r StoredKey) (Algorithm, time.Time) { return r.Algorithm, r.SignsFrom }, algorithm, now)
+	keys := make([]KeyInfo, len(rows))
 	for i, row := range rows {
 		state := Retired
 		switch {
-		case row.Kid == active.Kid:
+		case i == signs:
 			state = Active
-		case row.SignsFrom.After(k.now()):
+		case row.SignsFrom.After(now):
 			state = Next
 		}
 		keys[i] = KeyInfo{
@@ -77,10 +77,28 @@ func (k *Keyring) List(ctx context.Context) ([]KeyInfo, error) {
 	return keys, nil
 }
 
+// active returns the index of the key that signs, or -1 if there is none: the newest one of the
+// algorithm whose SignsFrom has passed. If there is none, because it was revoked, the earliest of
+// the next keys signs. The keys are sorted, the newest first.
+func active[K any](keys []K, is func(K) (Algorithm, time.Time), algorithm Algorithm, now time.Time) int {
+	next := -1
+	for i, key := range keys {
+		of, signsFrom := is(key)
+		if of != algorithm {
+			continue
+		}
+		if !signsFrom.After(now) {
+			return i
+		}
+		next = i
+	}
+	return next
+}
+
 // Rotate publishes the next key now, makes it sign RotateAfter from now, and returns its kid. If
 // the next key is published already, Rotate only makes it sign earlier.
 func (k *Keyring) Rotate(ctx context.Context) (string, error) {
-	rows, err := k.load(ctx)
+	rows, err := load(ctx, k.db)
 	if err != nil {
 		return "", err
 	}
@@ -195,7 +213,7 @@ func (k *Keyring) change(ctx context.Context, kind audit.Kind, kid string, chang
 // reseal encrypts the keys that were sealed under a previous secret with the current one. Because
 // of the condition on the old ciphertext, only one of several instances changes a row.
 func (k *Keyring) reseal(ctx context.Context) error {
-	rows, err := k.load(ctx)
+	rows, err := load(ctx, k.db)
 	if err != nil {
 		return err
 	}

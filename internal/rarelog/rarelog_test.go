@@ -1,0 +1,48 @@
+package rarelog_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sesame-auth/sesame/internal/rarelog"
+)
+
+// The first event is logged at once, and those of the next interval together at its end. After an
+// interval without an event, the next one is logged at once again.
+func TestEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var counts []int
+		event := rarelog.New(func(count int, latest error) {
+			if latest == nil || latest.Error() != "the latest" {
+				t.Errorf("%d events, %v", count, latest)
+			}
+			counts = append(counts, count)
+		})
+		expect := func(want ...int) {
+			t.Helper()
+			synctest.Wait()
+			if !slices.Equal(counts, want) {
+				t.Errorf("logged %v, want %v", counts, want)
+			}
+		}
+		event.Happened(errors.New("the latest"))
+		expect(1)
+		for range 1000 {
+			event.Happened(errors.New("an earlier one"))
+		}
+		event.Happened(errors.New("the latest"))
+		expect(1)
+		time.Sleep(rarelog.Interval)
+		expect(1, 1001)
+		event.Happened(errors.New("the latest"))
+		expect(1, 1001)
+		time.Sleep(rarelog.Interval)
+		expect(1, 1001, 1)
+		time.Sleep(3 * rarelog.Interval)
+		event.Happened(errors.New("the latest"))
+		expect(1, 1001, 1, 1)
+	})
+}

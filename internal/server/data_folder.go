@@ -1,0 +1,51 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// dataFolder is the data folder of a server with SQLite.
+type dataFolder struct {
+	path   string
+	handle *os.File // keeps the lock
+}
+
+// openDataFolder creates the data folder if it does not exist. It logs a warning if another server
+// uses it.
+func openDataFolder(path string, log *slog.Logger) (*dataFolder, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	handle, err := os.Open(path) //nolint:gosec // the operator configured the path
+	if err != nil {
+		return nil, fmt.Errorf("open data folder: %w", err)
+	}
+	if lockShared(handle) {
+		log.Warn("another server uses this data folder; that is supported on one machine, "+
+			"with a local file system and the same settings", "folder", path)
+	}
+	return &dataFolder{path, handle}, nil
+}
+
+// warnIfReadable logs a warning for the folder, and for each file with users or keys, to which other
+// users of the machine have access.
+func (f *dataFolder) warnIfReadable(log *slog.Logger) {
+	if runtime.GOOS == "windows" {
+		return // has no such modes
+	}
+	for _, name := range []string{"", "secret", "sesame.db", "sesame.db-wal", "sesame.db-shm", "mail"} {
+		path := filepath.Join(f.path, name)
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm()&0o077 == 0 {
+			continue
+		}
+		log.Warn("other users of this machine have access to a file that only the server should read; "+
+			"change its mode with chmod go=", "path", path, "mode", fmt.Sprintf("%04o", info.Mode().Perm()))
+	}
+}
+
+func (f *dataFolder) close() error { return f.handle.Close() }

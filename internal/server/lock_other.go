@@ -1,0 +1,8 @@
+//go:build !unix
+
+package server
+
+import "os"
+
+// lockShared locks nothing.
+func lockShared(*os.File) (another bool) { return false }
