@@ -215,6 +215,7 @@ func TestLostSecret(t *testing.T) {
 	}
 	expectRefused(t, server, "secret is missing", "serve")
 	execute(t, server, "DELETE FROM signing_keys")
+	execute(t, server, "DELETE FROM throttle_key")
 	server.Start(t)
 	server.CheckLogin(t, processtest.Password, http.StatusOK)
 }
