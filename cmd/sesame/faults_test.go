@@ -36,6 +36,14 @@ func awaitReadiness(t *testing.T, server *processtest.Server, ready bool) {
 	})
 }
 
+// awaitLogged waits until at least n lines of the server's log contain a text. The log arrives later than a response.
+func awaitLogged(t *testing.T, server *processtest.Server, n int, text string) {
+	t.Helper()
+	processtest.Eventually(t, fmt.Sprintf("%d lines of the log contain %s", n, text), func() bool {
+		return logged(server, text) >= n
+	})
+}
+
 // logged returns how many lines of the server's log contain a text.
 func logged(server *processtest.Server, text string) (lines int) {
 	for line := range strings.Lines(server.Output()) {
@@ -121,7 +129,8 @@ func TestReadinessIsAWrite(t *testing.T) {
 			t.Errorf("%d users, want 3", users)
 		}
 		for _, message := range []string{`"level":"ERROR","msg":"not ready"`, `"level":"INFO","msg":"ready again"`} {
-			if lines := logged(server, message); lines < 2 || lines > 6 { // a check may meet an old connection
+			awaitLogged(t, server, 2, message)
+			if lines := logged(server, message); lines > 6 { // more than 2 if a check meets an old connection
 				t.Errorf("%d lines contain %s, want 2\n%s", lines, message, server.Output())
 			}
 		}
@@ -162,10 +171,8 @@ func TestDataFolderIsRemoved(t *testing.T) {
 		}
 	}
 	awaitReadiness(t, server, false)
-	const message = `"msg":"not ready","err":"write to the database: database unavailable: the database file was removed`
-	if logged(server, message) != 2 {
-		t.Errorf("the log does not say that the file was removed:\n%s", server.Output())
-	}
+	awaitLogged(t, server, 2,
+		`"msg":"not ready","err":"write to the database: database unavailable: the database file was removed`)
 	if _, err := server.Stop(t, syscall.SIGTERM); err != nil {
 		t.Errorf("SIGTERM: %v", err)
 	}
@@ -195,9 +202,7 @@ func TestDamagedWhileRunning(t *testing.T) {
 	}
 	awaitReadiness(t, server, false)
 	for _, text := range []string{path + " is damaged", "restore a backup"} {
-		if logged(server, text) == 0 {
-			t.Errorf("the log does not contain %q:\n%s", text, server.Output())
-		}
+		awaitLogged(t, server, 1, text)
 	}
 }
 
@@ -235,9 +240,7 @@ func TestOpenFileLimit(t *testing.T) {
 		defer func() { _ = connection.Close() }()
 	}
 	const message = `"level":"ERROR","msg":"could not accept connections","address":"`
-	processtest.Eventually(t, "the log says that no connection can be accepted", func() bool {
-		return logged(server, message) > 0
-	})
+	awaitLogged(t, server, 1, message)
 	limit(t, server, "--nofile=10000:")
 	server.Login(t)
 	if lines := logged(server, message); lines > 3 {
@@ -288,9 +291,7 @@ func TestDatabaseWait(t *testing.T) {
 		t.Parallel()
 		server, address, target := behind(t, "5m")
 		server.Launch(t)
-		processtest.Eventually(t, "the log says that the server waits", func() bool {
-			return logged(server, `"level":"WARN","msg":"the database is not available; trying again"`) > 0
-		})
+		awaitLogged(t, server, 1, `"level":"WARN","msg":"the database is not available; trying again"`)
 		relay(t, address, target)
 		awaitReadiness(t, server, true)
 	})
@@ -313,7 +314,7 @@ func TestDatabaseWait(t *testing.T) {
 		t.Parallel()
 		server, _, _ := behind(t, "5m")
 		server.Launch(t)
-		processtest.Eventually(t, "the server waits", func() bool { return logged(server, "trying again") > 0 })
+		awaitLogged(t, server, 1, "trying again")
 		if _, err := server.Stop(t, syscall.SIGTERM); err == nil {
 			t.Error("the server reports success, although it did not start")
 		}
