@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -117,4 +118,18 @@ func freePort() (string, error) {
 	defer func() { _ = listener.Close() }()
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	return port, err
+}
+
+// signal sends a signal to processes of the server. It ignores those that have ended.
+func (c *Cluster) signal(signal syscall.Signal, processes ...int) error {
+	for _, id := range processes {
+		process, err := os.FindProcess(id)
+		if err == nil {
+			err = process.Signal(signal)
+		}
+		if err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("send %s to PostgreSQL: %w", signal, err)
+		}
+	}
+	return nil
 }

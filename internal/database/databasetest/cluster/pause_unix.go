@@ -1,9 +1,9 @@
+//go:build unix
+
 package cluster
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"syscall"
 )
 
@@ -28,18 +28,4 @@ func (c *Cluster) Resume() error {
 	paused := c.paused
 	c.paused = nil
 	return c.signal(syscall.SIGCONT, paused...)
-}
-
-// signal sends a signal to processes of the server. It ignores those that have ended.
-func (c *Cluster) signal(signal syscall.Signal, processes ...int) error {
-	for _, id := range processes {
-		process, err := os.FindProcess(id)
-		if err == nil {
-			err = process.Signal(signal)
-		}
-		if err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return fmt.Errorf("send %s to PostgreSQL: %w", signal, err)
-		}
-	}
-	return nil
 }
