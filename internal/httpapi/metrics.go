@@ -62,11 +62,22 @@ func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*
 			return float64(value(hasher.Load()))
 		})
 	}
+	counting := func(name, help string, value func(sent, failed, givenUp int64) int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 {
+			return float64(value(outbox.Counts()))
+		})
+	}
 	m.registry.MustRegister(m.duration, m.inFlight, m.panics, m.refused,
 		hashing("sesame_hashing_running", "Passwords being hashed.",
 			func(running, _ int) int { return running }),
 		hashing("sesame_hashing_waiting", "Passwords waiting to be hashed.",
 			func(_, waiting int) int { return waiting }),
+		counting("sesame_outbox_sent_total", "Emails that the mail server accepted from this server.",
+			func(sent, _, _ int64) int64 { return sent }),
+		counting("sesame_outbox_failed_total", "Attempts of this server to send an email that failed.",
+			func(_, failed, _ int64) int64 { return failed }),
+		counting("sesame_outbox_given_up_total", "Emails that this server gave up.",
+			func(_, _, givenUp int64) int64 { return givenUp }),
 		backlog{outbox},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -100,6 +111,8 @@ var (
 		"Emails not sent yet, including those that failed and will be retried.", nil, nil)
 	dueMessages = prometheus.NewDesc("sesame_outbox_due_messages",
 		"Emails that are due to be sent now.", nil, nil)
+	deadMessages = prometheus.NewDesc("sesame_outbox_dead_messages",
+		"Emails that were given up, and are kept for a week.", nil, nil)
 	oldestMessage = prometheus.NewDesc("sesame_outbox_oldest_seconds",
 		"Age of the oldest email that is not sent yet.", nil, nil)
 )
@@ -107,6 +120,7 @@ var (
 func (backlog) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- unsentMessages
 	descriptions <- dueMessages
+	descriptions <- deadMessages
 	descriptions <- oldestMessage
 }
 
@@ -121,6 +135,7 @@ func (b backlog) Collect(metrics chan<- prometheus.Metric) {
 	for description, value := range map[*prometheus.Desc]float64{
 		unsentMessages: float64(unsent.Messages),
 		dueMessages:    float64(unsent.Due),
+		deadMessages:   float64(unsent.Dead),
 		oldestMessage:  unsent.Oldest.Seconds(),
 	} {
 		metrics <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, value)

@@ -46,7 +46,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return untilClosed(api.Serve(s.apiListener)) })
 	group.Go(func() error { return untilClosed(admin.Serve(s.adminListener)) })
-	group.Go(func() error { s.outbox.Run(ctx, s.Auth.Emails()); return nil })
+	group.Go(func() error { s.Outbox.Run(ctx, s.Auth.Emails()); return nil })
 	group.Go(func() error { s.Auth.RunPurge(ctx, purgeInterval, s.config.Log); return nil })
 	group.Go(func() error { s.Keys.Run(ctx, s.config.KeyReloadInterval, s.config.Log); return nil })
 	group.Go(func() error {

@@ -3,6 +3,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,8 +56,9 @@ type Config struct {
 	ThrottleOff       bool
 	Hashing           password.Config
 
-	SMTPURL  string // empty: emails become files in DataDir
-	MailFrom string
+	SMTPURL   string         // empty: emails become files in DataDir
+	SMTPRoots *x509.CertPool // nil: the certificate authorities of the system
+	MailFrom  string
 
 	Log *slog.Logger
 	Now func() time.Time
@@ -75,14 +77,15 @@ func (c Config) Mailbox() bool {
 
 // Server is an assembled Sesame. The fields are its parts, for commands and tests.
 type Server struct {
-	DB   *database.DB
-	Auth *auth.Service
-	Keys *signing.Keyring
-	API  httpapi.Config // of the handler that Serve serves
+	DB     *database.DB
+	Auth   *auth.Service
+	Keys   *signing.Keyring
+	Outbox *mail.Outbox
+	API    httpapi.Config // of the handler that Serve serves
 
 	config   Config
 	hasher   *password.Hasher
-	outbox   *mail.Outbox
+	sender   mail.Sender
 	metrics  *httpapi.Metrics
 	handler  http.Handler // of the API
 	admin    http.Handler
@@ -140,14 +143,13 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	sender, err := newSender(c)
-	if err != nil {
+	if s.sender, err = newSender(c); err != nil {
 		return err
 	}
 	s.hasher = password.NewHasher(c.Hashing)
-	s.outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: sender, Log: c.Log, Now: c.Now})
+	s.Outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: s.sender, Log: c.Log, Now: c.Now})
 	s.Auth = auth.New(auth.Config{
-		DB: s.DB, Outbox: s.outbox, Hasher: s.hasher, Now: c.Now,
+		DB: s.DB, Outbox: s.Outbox, Hasher: s.hasher, Now: c.Now,
 		AccessTokens: token.NewAccessTokens(token.AccessConfig{
 			Keys: s.Keys, Issuer: c.PublicURL, Audience: c.Audience, Lifetime: c.AccessTokenTTL, Now: c.Now,
 		}),
@@ -160,7 +162,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.metrics = httpapi.NewMetrics(s.hasher, s.outbox, pools)
+	s.metrics = httpapi.NewMetrics(s.hasher, s.Outbox, pools)
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log,
 		PublicURL: c.PublicURL, ResetURL: c.ResetURL, AppURL: c.AppURL, Brand: c.Brand,
@@ -183,11 +185,12 @@ func newSender(c Config) (mail.Sender, error) {
 	if c.SMTPURL == "" {
 		return mail.NewFolder(c.MailDir(), c.MailFrom)
 	}
-	return mail.NewSMTP(c.SMTPURL, c.MailFrom, nil)
+	return mail.NewSMTP(c.SMTPURL, c.MailFrom, c.SMTPRoots)
 }
 
-// Close stops the child processes and closes the database.
+// Close stops the child processes and closes the connections to the mail server and the database.
 func (s *Server) Close() error {
 	s.hasher.Close()
+	s.sender.Close()
 	return s.DB.Close()
 }
