@@ -10,7 +10,7 @@ import (
 
 const (
 	lease      = 5 * time.Second         // without a heartbeat, after which another worker sends the email
-	renewEvery = 1500 * time.Millisecond // a heartbeat
+	renewEvery = 1500 * time.Millisecond // a heartbeat, which takes no longer than that
 	batch      = 100                     // entries that are read at once
 )
 
@@ -78,14 +78,15 @@ func (o *Outbox) abandoned(ctx context.Context) (entries []Entry, err error) {
 	return entries, nil
 }
 
-// claim takes the lease of an entry, if nobody has changed it since it was read. Of several workers that
-// try at the same time, one succeeds.
+// claim takes the lease of an entry, if nobody has changed it since it was read: a claim changes attempts,
+// and a heartbeat or a retry due_at. Of several workers that try at the same time, one succeeds.
 func (o *Outbox) claim(ctx context.Context, entry *Entry) (claimed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
 	id, now := uuid.NewString(), o.now()
 	err = o.db.Statement(ctx, func(db *gorm.DB) error {
 		update := db.Model(&Entry{}).
 			Where("id = ? AND dead_at IS NULL AND attempts = ? AND due_at = ?", entry.ID, entry.Attempts, entry.DueAt).
-			Where("lease IS NOT DISTINCT FROM ?", entry.Lease).
 			Updates(map[string]any{"lease": id, "due_at": now, "attempts": entry.Attempts + 1})
 		claimed = update.RowsAffected == 1
 		return update.Error
@@ -98,7 +99,8 @@ func (o *Outbox) claim(ctx context.Context, entry *Entry) (claimed bool, err err
 // or could not be renewed in time: then another worker may send the email.
 func (o *Outbox) hold(ctx context.Context, entry *Entry) (held context.Context, stop func()) {
 	held, cancel := context.WithCancel(ctx)
-	expiry := time.AfterFunc(lease, cancel)
+	const safe = lease - renewEvery // others may have seen the heartbeat before its statement returned
+	expiry := time.AfterFunc(safe, cancel)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -114,7 +116,7 @@ func (o *Outbox) hold(ctx context.Context, entry *Entry) (held context.Context, 
 			switch {
 			case err != nil: // tries again
 			case renewed:
-				expiry.Reset(lease)
+				expiry.Reset(safe)
 			default:
 				cancel()
 			}

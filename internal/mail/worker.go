@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	pollEvery     = time.Second // for emails of other instances, and retries
+	pollEvery     = time.Second     // for emails of other instances, and retries
+	databaseWait  = 5 * time.Second // after an error of the database
 	queryTimeout  = 10 * time.Second
 	workLimit     = time.Minute             // for one email: compose, send, delete
 	firstRetry    = time.Second             // doubles with each attempt
@@ -70,11 +71,15 @@ func (o *Outbox) drain(ctx context.Context, compose map[Kind]Compose) (wait time
 			o.sending.Go(func() { o.work(ctx, &entry, compose) })
 		}
 	}
-	o.logDatabase(ctx, err)
-	if err == nil && started > 0 && len(entries) >= batch {
+	switch {
+	case err != nil:
+		o.logDatabase(ctx, err)
+		return databaseWait
+	case started > 0 && len(entries) >= batch:
 		return 0
+	default:
+		return pollEvery
 	}
-	return pollEvery
 }
 
 // try starts to send one email although the mail server is down: one that another instance has abandoned,
@@ -95,14 +100,17 @@ func (o *Outbox) try(ctx context.Context, compose map[Kind]Compose) (wait time.D
 	if err == nil {
 		err = o.giveUpOld(ctx)
 	}
-	o.logDatabase(ctx, err)
+	if err != nil {
+		o.logDatabase(ctx, err)
+		return databaseWait
+	}
 	wait, _ = o.pace.down(o.clock())
 	return wait
 }
 
 // logDatabase logs an error of the database. An interrupted read at the end of ctx is normal.
 func (o *Outbox) logDatabase(ctx context.Context, err error) {
-	if err != nil && ctx.Err() == nil {
+	if ctx.Err() == nil {
 		o.log.Error("outbox: database error", "err", err)
 	}
 }
