@@ -50,6 +50,11 @@ bench: ## Run all benchmarks, or some: make bench ARGS='-bench Login -benchtime 
 soak: ## Run the model test of sessions for a long time: make soak SEEDS=5000
 	$(with_postgres) go test -run Model -timeout 10h ./internal/httpapi -rapid.checks=$(or $(SEEDS),5000)
 
+.PHONY: mutate
+mutate: ## Remove guards one by one and check that a test fails, or some: make mutate ARGS=internal/throttle
+	.ci/setup
+	$(with_postgres) go run ./internal/tools/mutate $(ARGS)
+
 # go test fuzzes one target at a time. None of them uses PostgreSQL. FUZZTIME is a number of executions: with a time,
 # Go before 1.27 sometimes fails when the time is over (go.dev/issue/75804).
 .PHONY: fuzz

@@ -22,14 +22,16 @@ type Kind string
 
 // The kinds. They are stored, and operators search for them.
 const (
-	Register       Kind = "register"
-	Login          Kind = "login"
-	Replay         Kind = "refresh-replay" // a just-used refresh token was used again within the grace period
-	Reuse          Kind = "refresh-reuse"  // an old refresh token was used: the session was revoked
-	Logout         Kind = "logout"
-	Evict          Kind = "session-evict" // a login over the limit revoked the session not refreshed for longest
-	ForgotPassword Kind = "forgot-password"
-	ResetPassword  Kind = "reset-password"
+	Register Kind = "register"
+	Login    Kind = "login"
+	Replay   Kind = "refresh-replay" // a just-used refresh token was used again within the grace period
+	// ReplayElsewhere is a Replay from another network than that of the last refresh.
+	ReplayElsewhere Kind = "refresh-replay-elsewhere"
+	Reuse           Kind = "refresh-reuse" // an old refresh token was used: the session was revoked
+	Logout          Kind = "logout"
+	Evict           Kind = "session-evict" // a login over the limit revoked the session not refreshed for longest
+	ForgotPassword  Kind = "forgot-password"
+	ResetPassword   Kind = "reset-password"
 
 	// By an operator:
 
@@ -54,7 +56,7 @@ const (
 
 // Kinds lists every kind.
 var Kinds = []Kind{
-	Register, Login, Replay, Reuse, Logout, Evict, ForgotPassword, ResetPassword,
+	Register, Login, Replay, ReplayElsewhere, Reuse, Logout, Evict, ForgotPassword, ResetPassword,
 	CreateUser, ImportUsers, DisableUser, EnableUser, DeleteUser, SetPassword, RevokeSessions, ResetLink,
 	CreateKey, AdvanceKey, RevokeKey, DeleteKey,
 	GiveUpEmail, RetryEmail, DropEmail,

@@ -42,17 +42,24 @@ func (s *Service) record(ctx context.Context, event audit.Event) error {
 	return s.db.Statement(ctx, func(db *gorm.DB) error { return audit.Record(db, event) })
 }
 
-// recordOnce writes an event unless one of the same kind and subject was written in the last 15
-// minutes.
-func (s *Service) recordOnce(ctx context.Context, event audit.Event, subject string) error {
-	charge := throttle.Charge{Limit: repeatedEvents, Subject: string(event.Kind) + " " + subject}
-	reservation, err := s.throttle.Reserve(ctx, charge)
+// recordOnce writes an event if the charges allow it, and reports whether it did. Their limit is
+// repeatedEvents.
+func (s *Service) recordOnce(
+	ctx context.Context, event audit.Event, charges ...throttle.Charge,
+) (recorded bool, err error) {
+	reservation, err := s.throttle.Reserve(ctx, charges...)
 	if _, ok := errors.AsType[*ThrottledError](err); ok {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	reservation.End()
-	return s.record(ctx, event)
+	return true, s.record(ctx, event)
+}
+
+// warn logs an event that is likely an attack. Callers must bound how often a client can cause it.
+func (s *Service) warn(message string, event audit.Event) {
+	s.config.Log.Warn(message, "kind", event.Kind, "user", event.UserID, "session", event.SessionID,
+		"ip", event.IP, "request_id", event.RequestID)
 }

@@ -22,6 +22,7 @@
 package auth
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/sesame-auth/sesame/internal/brand"
@@ -39,8 +40,11 @@ type Config struct {
 	RefreshTokens token.RefreshCodec
 	Outbox        *mail.Outbox
 	Hasher        *password.Hasher
+	Passwords     password.Policy
 	Throttle      *throttle.Throttle
 	Now           func() time.Time
+	Observer      Observer
+	Log           *slog.Logger // receives warnings about likely attacks
 
 	SessionLifetime    time.Duration // from the login to the end of the session
 	IdleLifetime       time.Duration // from the last refresh to the end of the session

@@ -24,22 +24,29 @@ const (
 // links, it returns nil and sends none.
 //
 // It does not look up whether there is an account: it does the same work and adds the same row to
-// the outbox for every email. The account does not change. Once it returns nil, the request
-// survives a crash and an unreachable mail server.
-func (s *Service) ForgotPassword(ctx context.Context, typed string, client Client) error {
+// the outbox for every email. Only the networks that a user has logged in from are known, and have
+// limits of their own. The account does not change. Once it returns nil, the request survives a
+// crash and an unreachable mail server.
+func (s *Service) ForgotPassword(ctx context.Context, typed string, client Client) (err error) {
+	defer func() { s.observe("forgot-password", err) }()
 	email, err := NormalizeEmail(typed)
 	if err != nil {
 		return err
 	}
 	event := s.failure(audit.ForgotPassword, nil, client)
 	event.Email = email
-	request, err := s.reserve(ctx, event, throttle.Charge{Limit: resetsPerNetwork, Subject: throttle.Network(client.IP)})
+	known, err := s.isKnownNetwork(ctx, email, client.IP)
 	if err != nil {
 		return fmt.Errorf("forgot password: %w", err)
 	}
-	request.End()
-	sending, err := s.reserve(ctx, event,
-		throttle.Charge{Limit: resetsPerEmail, Subject: email}, throttle.Charge{Limit: dailyResetsPerEmail, Subject: email})
+	if !known {
+		request, err := s.reserve(ctx, event, throttle.Charge{Limit: resetRequestsPerNetwork}.PerNetwork(client.IP)...)
+		if err != nil {
+			return fmt.Errorf("forgot password: %w", err)
+		}
+		request.End()
+	}
+	sending, err := s.reserve(ctx, event, resetEmailCharges(email, client.IP, known)...)
 	if _, ok := errors.AsType[*ThrottledError](err); ok {
 		return nil
 	}

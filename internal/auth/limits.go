@@ -3,12 +3,11 @@ package auth
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/password"
@@ -16,22 +15,40 @@ import (
 )
 
 // The limits on guessing passwords (NIST SP 800-63B-4, section 3.2.2: at most 100 consecutive
-// failures) and on reset emails. Networks are those of throttle.Network.
+// failures), on registrations, and on reset emails. Networks are those of [throttle.Network]; each
+// limit on a network also applies, ten times as large, to the wide network around it.
+//
+// A known network of a user is one that the user has logged in from (see known_network.go). There
+// the limits on networks do not apply to this user, or anybody in the network could lock its users
+// out.
 var (
 	// passwordsPerNetwork is shared by all operations that hash a password.
-	passwordsPerNetwork      = throttle.Limit{Name: "passwords per network", Burst: 30, Per: time.Minute}
-	loginsPerEmailAndNetwork = throttle.Limit{Name: "logins per email and network", Burst: 10, Per: 15 * time.Minute}
+	passwordsPerNetwork = throttle.Limit{Name: "passwords per network", Burst: 30, Per: time.Minute}
 	// emailsPerNetwork counts each email once. It stops an attacker who tries one password on many
 	// accounts.
 	emailsPerNetwork = throttle.Limit{Name: "emails per network", Burst: 20, Per: 15 * time.Minute}
-	// loginsPerEmail stops guessing from many networks. Networks that the user logged in from are
-	// exempt, or anybody could lock the user out. Once it is spent, it allows one more attempt each
-	// hour.
-	loginsPerEmail = throttle.Limit{Name: "logins per email from unknown networks", Burst: 100, Per: 100 * time.Hour}
+	// loginsPerNetworkAndEmail applies to known and unknown networks.
+	loginsPerNetworkAndEmail = throttle.Limit{Name: "logins per email and network", Burst: 10, Per: 15 * time.Minute}
+	// loginsPerEmail stops guessing from many unknown networks, and loginsPerKnownNetwork stops
+	// guessing from one known network of the user. Each has its own budget, or an attacker could
+	// lock the user out everywhere. Once it is spent, it allows one more attempt each hour.
+	loginsPerEmail        = throttle.Limit{Name: "logins per email from unknown networks", Burst: 100, Per: 100 * time.Hour}
+	loginsPerKnownNetwork = throttle.Limit{Name: "logins per email and known network", Burst: 100, Per: 100 * time.Hour}
 
-	resetsPerNetwork    = throttle.Limit{Name: "reset requests per network", Burst: 10, Per: time.Hour}
-	resetsPerEmail      = throttle.Limit{Name: "reset emails", Burst: 1, Per: time.Minute}
-	dailyResetsPerEmail = throttle.Limit{Name: "reset emails per day", Burst: 5, Per: 24 * time.Hour}
+	registrationsPerNetwork = throttle.Limit{Name: "registrations per network", Burst: 200, Per: 24 * time.Hour}
+
+	// resetsPerAccount limits how often a valid reset token may be tried. No limit on the network
+	// applies to it: a reset must be possible while somebody else floods the network.
+	resetsPerAccount = throttle.Limit{Name: "resets per account", Burst: 30, Per: 15 * time.Minute}
+
+	resetRequestsPerNetwork = throttle.Limit{Name: "reset requests per network", Burst: 10, Per: time.Hour}
+	// The limits on emails to a mailbox. A known network of the user has budgets of its own, so a
+	// stranger cannot use up those of the user; and one unknown network cannot use up those of all.
+	resetEmailsPerMinute  = throttle.Limit{Name: "reset emails per minute", Burst: 1, Per: time.Minute}
+	resetEmailsPerNetwork = throttle.Limit{Name: "reset emails per network", Burst: 3, Per: 24 * time.Hour}
+	resetEmailsPerDay     = throttle.Limit{Name: "reset emails per day", Burst: 5, Per: 24 * time.Hour}
+	// resetEmailsToAccount limits the emails that all known networks of a user can request.
+	resetEmailsToAccount = throttle.Limit{Name: "reset emails per account", Burst: 20, Per: 24 * time.Hour}
 )
 
 // reserve charges an attempt to its limits. If the attempt is throttled, reserve records that.
@@ -39,11 +56,17 @@ func (s *Service) reserve(
 	ctx context.Context, event audit.Event, charges ...throttle.Charge,
 ) (*throttle.Reservation, error) {
 	reservation, err := s.throttle.Reserve(ctx, charges...)
-	if _, ok := errors.AsType[*ThrottledError](err); ok {
+	if throttled, ok := errors.AsType[*ThrottledError](err); ok {
+		s.config.Observer.Throttled(throttled.Limit)
 		event.Outcome = audit.Throttled
 		event.Detail = "too many attempts; further ones from this network are not recorded for 15 minutes"
-		if failed := s.recordOnce(ctx, event, throttle.Network(event.IP)); failed != nil {
+		once := throttle.Charge{Limit: repeatedEvents, Subject: string(event.Kind)}
+		recorded, failed := s.recordOnce(ctx, event, once.PerNetwork(event.IP)...)
+		if failed != nil {
 			return nil, failed
+		}
+		if recorded && (throttled.Limit == loginsPerEmail.Name || throttled.Limit == loginsPerKnownNetwork.Name) {
+			s.warn("a user is locked out after 100 failed logins; a password reset lifts this", event)
 		}
 	}
 	return reservation, err
@@ -59,60 +82,65 @@ func (s *Service) settle(ctx context.Context, reservation *throttle.Reservation,
 }
 
 // reserveLogin charges a login to its limits. They apply to the email as typed, whether or not it
-// has an account, so that being throttled reveals nothing.
-func (s *Service) reserveLogin(ctx context.Context, typed string, event audit.Event) (*throttle.Reservation, error) {
-	subject := event.Email
-	if subject == "" {
-		subject = strings.ToLower(typed)
+// has an account, so that being throttled reveals nothing. It also reports whether the network is
+// known.
+func (s *Service) reserveLogin(
+	ctx context.Context, typed string, event audit.Event,
+) (reservation *throttle.Reservation, known bool, err error) {
+	email := event.Email
+	if email == "" {
+		email = strings.ToLower(typed)
 	}
-	network := throttle.Network(event.IP)
-	charges := []throttle.Charge{
-		{Limit: passwordsPerNetwork, Subject: network},
-		{Limit: loginsPerEmailAndNetwork, Subject: subject + " " + network}, // a network contains no space
-		{Limit: emailsPerNetwork, Subject: network, Distinct: subject},
-	}
-	known, err := s.isKnownNetwork(ctx, subject, network)
+	known, err = s.isKnownNetwork(ctx, email, event.IP)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	pair := s.networkPseudonym(email, event.IP)
+	var charges []throttle.Charge
 	if !known {
-		charges = append(charges, throttle.Charge{Limit: loginsPerEmail, Subject: subject})
+		charges = slices.Concat(
+			throttle.Charge{Limit: passwordsPerNetwork}.PerNetwork(event.IP),
+			throttle.Charge{Limit: emailsPerNetwork, Distinct: email}.PerNetwork(event.IP),
+		)
 	}
-	return s.reserve(ctx, event, charges...)
-}
-
-// knownFor is how long a network stays known after the last login from it.
-const knownFor = 180 * 24 * time.Hour
-
-// KnownNetwork is a network that a user has logged in from.
-type KnownNetwork struct {
-	Pseudonym []byte `gorm:"primaryKey"` // throttle.Pseudonym of email and network
-	UserID    uuid.UUID
-	LastSeen  time.Time // the last login
-}
-
-func (s *Service) networkPseudonym(email, network string) []byte {
-	return s.throttle.Pseudonym("known network", email, network)
-}
-
-// isKnownNetwork reports whether a user with this email has logged in from the network. It makes
-// one query, whether or not there is such a user.
-func (s *Service) isKnownNetwork(ctx context.Context, email, network string) (bool, error) {
-	var rows int64
-	err := s.db.WithContext(ctx).Model(&KnownNetwork{}).
-		Where("pseudonym = ? AND last_seen > ?", s.networkPseudonym(email, network), s.now().Add(-knownFor)).
-		Count(&rows).Error
-	return rows > 0, err
-}
-
-// rememberNetwork records the network of a login with this email.
-func (s *Service) rememberNetwork(tx *gorm.DB, session *Session, email string) error {
-	row := KnownNetwork{
-		Pseudonym: s.networkPseudonym(email, throttle.Network(session.IP)),
-		UserID:    session.UserID, LastSeen: session.CreatedAt,
+	charges = append(charges, throttle.Charge{Limit: loginsPerNetworkAndEmail, Subject: string(pair)})
+	if known {
+		charges = append(charges, throttle.Charge{Limit: loginsPerKnownNetwork, Subject: string(pair)})
+	} else {
+		charges = append(charges, throttle.Charge{Limit: loginsPerEmail, Subject: email})
 	}
-	return tx.Clauses(clause.OnConflict{
-		Columns:   []clause.Column{{Name: "pseudonym"}},
-		DoUpdates: clause.AssignmentColumns([]string{"last_seen"}),
-	}).Create(&row).Error
+	reservation, err = s.reserve(ctx, event, charges...)
+	return reservation, known, err
+}
+
+// clearLimits lifts everything that stands between a user and the next login, after the password
+// was replaced: guesses with the old one are irrelevant.
+func (s *Service) clearLimits(tx *gorm.DB, email string, pairs ...[]byte) error {
+	for _, pair := range pairs { // in the order of reserveLogin, which locks the rows, too
+		for _, limit := range []throttle.Limit{loginsPerNetworkAndEmail, loginsPerKnownNetwork} {
+			if err := s.throttle.Clear(tx, limit, string(pair)); err != nil {
+				return err
+			}
+		}
+	}
+	return s.throttle.Clear(tx, loginsPerEmail, email)
+}
+
+// resetEmailCharges returns the charges for one reset email. They limit the emails to a mailbox, so a
+// tag in the email gets no budget of its own.
+func resetEmailCharges(email, ip string, known bool) []throttle.Charge {
+	mailbox := withoutTag(email)
+	inNetwork := mailbox + " " + throttle.Network(ip) // an email contains no space
+	if known {
+		return []throttle.Charge{
+			{Limit: resetEmailsToAccount, Subject: email},
+			{Limit: resetEmailsPerDay, Subject: inNetwork},
+			{Limit: resetEmailsPerMinute, Subject: inNetwork},
+		}
+	}
+	return []throttle.Charge{
+		{Limit: resetEmailsPerDay, Subject: mailbox},
+		{Limit: resetEmailsPerMinute, Subject: mailbox},
+		{Limit: resetEmailsPerNetwork, Subject: inNetwork},
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/password"
 )
 
 // loginAttempts is how often a login checks the password if the user changes meanwhile. Two are
@@ -27,20 +28,27 @@ const loginAttempts = 2
 // password reveals.
 //
 // The attempt counts against the rate limits before the password is hashed, so parallel guesses
-// cannot exceed them. It is refunded if the login succeeds or if the password was never hashed.
+// cannot exceed them. It is refunded if the login succeeds or if the password was never hashed. Users
+// in a network they have logged in from are hashed first, so that a flood of logins from elsewhere
+// does not keep them out.
 //
 // An outdated hash is replaced when the session is created. If several logins run at the same time,
 // one replaces the hash. The others find that the hash they checked is gone, and check again.
 func (s *Service) Login(ctx context.Context, email, plain string, client Client) (tokens *Tokens, err error) {
+	defer func() { s.observe("login", err) }()
 	event := s.failure(audit.Login, nil, client)
 	event.Email, _ = NormalizeEmail(email) // an invalid email is not recorded: it may be a password
-	reservation, err := s.reserveLogin(ctx, email, event)
+	reservation, known, err := s.reserveLogin(ctx, email, event)
 	if err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
 	defer func() { s.settle(ctx, reservation, err) }()
+	hashing := ctx
+	if known {
+		hashing = password.Preferred(ctx, string(s.networkPseudonym(event.Email, client.IP)))
+	}
 	for range loginAttempts {
-		user, refusal, err := s.checkPassword(ctx, email, plain)
+		user, refusal, err := s.checkPassword(hashing, email, plain)
 		if err != nil {
 			return nil, fmt.Errorf("login: %w", err)
 		}
@@ -56,7 +64,7 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 		}
 		rehash := ""
 		if s.config.Hasher.Outdated(user.PasswordHash) {
-			if rehash, err = s.config.Hasher.Rehash(ctx, plain); err != nil {
+			if rehash, err = s.config.Hasher.Rehash(hashing, plain); err != nil {
 				return nil, fmt.Errorf("login: %w", err)
 			}
 		}
@@ -71,7 +79,7 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 			if err := s.evictSessions(tx, user, session, client); err != nil {
 				return err
 			}
-			if err := s.rememberNetwork(tx, session, user.Email); err != nil {
+			if err := s.rememberNetwork(tx, user, client.IP, session.CreatedAt); err != nil {
 				return err
 			}
 			return reservation.Refund(tx)
@@ -126,7 +134,7 @@ func (s *Service) newSession(user *User, client Client) (*Session, error) {
 		ID: id, UserID: user.ID, Generation: user.Generation, Counter: 1,
 		CreatedAt: now, RotatedAt: now,
 		ExpiresAt: now.Add(s.config.SessionLifetime), IdleExpiresAt: now.Add(s.config.IdleLifetime),
-		IP: client.IP, UserAgent: client.UserAgent,
+		IP: client.IP, LastIP: client.IP, UserAgent: client.UserAgent,
 	}, nil
 }
 
@@ -158,12 +166,13 @@ func (s *Service) createSession(
 		}
 		insert := tx.Exec(`
 			INSERT INTO sessions (
-				id, user_id, generation, counter, created_at, rotated_at, expires_at, idle_expires_at, ip, user_agent
+				id, user_id, generation, counter, created_at, rotated_at, expires_at, idle_expires_at, ip, last_ip,
+				user_agent
 			)
-			SELECT ?, id, generation, ?, ?, ?, ?, ?, ?, ? FROM users
+			SELECT ?, id, generation, ?, ?, ?, ?, ?, ?, ?, ? FROM users
 			WHERE id = ? AND generation = ? AND password_hash = ? AND disabled_at IS NULL`,
 			session.ID, session.Counter, session.CreatedAt, session.RotatedAt, session.ExpiresAt, session.IdleExpiresAt,
-			session.IP, session.UserAgent, user.ID, user.Generation, hash)
+			session.IP, session.LastIP, session.UserAgent, user.ID, user.Generation, hash)
 		created = insert.RowsAffected == 1
 		if insert.Error != nil || !created {
 			return insert.Error

@@ -84,7 +84,7 @@ func TestPurge(t *testing.T) {
 			db: db, config: Config{
 				AuditRetention: time.Hour, Now: clock, Outbox: mail.NewOutbox(mail.OutboxConfig{DB: db, Now: clock}),
 			},
-			throttle: throttle.New(throttle.Config{DB: db, Secret: testSecret, Now: clock}),
+			throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: clock}),
 		}
 		if err := service.Purge(t.Context()); err != nil {
 			t.Fatal(err)
@@ -145,7 +145,7 @@ func TestPurgeChecksTheClock(t *testing.T) {
 				db: db, config: Config{
 					AuditRetention: time.Hour, Now: clock, Outbox: mail.NewOutbox(mail.OutboxConfig{DB: db, Now: clock}),
 				},
-				throttle: throttle.New(throttle.Config{DB: db, Secret: testSecret, Now: clock}),
+				throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: clock}),
 			}
 			var log strings.Builder
 			ticks := make(chan time.Time)

@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
@@ -28,19 +29,25 @@ import (
 func (s *Service) RefreshTokens(ctx context.Context, refreshToken string, client Client) (*Tokens, error) {
 	presented, err := s.config.RefreshTokens.Decode(refreshToken)
 	if err != nil {
+		s.config.Observer.Outcome("refresh", string(refused))
 		return nil, ErrInvalidRefreshToken
 	}
-	now := s.now()
+	now, outcome := s.now(), rotated
 	var session *Session
 	err = s.db.Statement(ctx, func(db *gorm.DB) (err error) {
-		session, err = s.rotate(db, presented, now)
+		session, err = s.rotate(db, presented, now, client)
 		return err
 	})
 	if err == nil && session == nil {
-		session, err = s.replay(ctx, presented, now, client)
+		session, outcome, err = s.replay(ctx, presented, now, client)
 	}
 	if err != nil {
+		s.config.Observer.Outcome("refresh", "error")
 		return nil, fmt.Errorf("refresh tokens: %w", err)
+	}
+	s.config.Observer.Outcome("refresh", string(outcome))
+	if session == nil {
+		return nil, fmt.Errorf("refresh tokens: %w", ErrInvalidRefreshToken)
 	}
 	return s.issueTokens(session, presented.Counter+1)
 }
@@ -48,7 +55,7 @@ func (s *Service) RefreshTokens(ctx context.Context, refreshToken string, client
 // rotate increments the counter of the token's session and returns the session, or nil if the token
 // is not the current one of a valid session. A session that began while a clock was ahead ends no
 // later than one that begins now.
-func (s *Service) rotate(db *gorm.DB, presented token.Refresh, now time.Time) (*Session, error) {
+func (s *Service) rotate(db *gorm.DB, presented token.Refresh, now time.Time, client Client) (*Session, error) {
 	var session Session
 	latest := now.Add(s.config.SessionLifetime)
 	update := db.Model(&session).Clauses(clause.Returning{}).
@@ -60,6 +67,7 @@ func (s *Service) rotate(db *gorm.DB, presented token.Refresh, now time.Time) (*
 		Updates(map[string]any{
 			"counter":         gorm.Expr("counter + 1"),
 			"rotated_at":      now,
+			"last_ip":         client.IP,
 			"idle_expires_at": now.Add(s.config.IdleLifetime),
 			"expires_at":      gorm.Expr("CASE WHEN expires_at > ? THEN ? ELSE expires_at END", latest, latest),
 		})
@@ -70,30 +78,47 @@ func (s *Service) rotate(db *gorm.DB, presented token.Refresh, now time.Time) (*
 }
 
 // replay handles an authentic token that rotate did not accept. It returns the session if the token
-// is within its grace period, revokes the session if the token was reused, and returns
-// ErrInvalidRefreshToken otherwise.
-func (s *Service) replay(ctx context.Context, presented token.Refresh, now time.Time, client Client) (*Session, error) {
+// is within its grace period, revokes the session if the token was reused, and returns nil
+// otherwise.
+func (s *Service) replay(
+	ctx context.Context, presented token.Refresh, now time.Time, client Client,
+) (*Session, verdict, error) {
 	var session *Session
 	var user *User
 	var outcome verdict
+	var reuse *audit.Event
 	err := s.db.Transaction(ctx, func(tx *gorm.DB) (err error) {
+		reuse = nil
 		if session, user, err = loadSession(tx, presented); err != nil {
 			return err
 		}
 		if outcome = s.judge(presented, session, user, now); outcome == reused {
 			// Returns nil although the request is refused: a rollback would keep the session alive.
-			return s.revokeReused(tx, user, session, client)
+			reuse, err = s.revokeReused(tx, user, session, client)
 		}
-		return nil
+		return err
 	})
-	switch {
-	case err != nil:
-		return nil, err
-	case outcome != replayed:
-		return nil, ErrInvalidRefreshToken
+	if err == nil && reuse != nil {
+		s.warn("an old refresh token was used again: it was probably stolen; the session is revoked", *reuse)
+	}
+	if err != nil || outcome != replayed {
+		return nil, outcome, err
 	}
 	event := ofSession(s.success(audit.Replay, user, client), session)
-	return session, s.recordOnce(ctx, event, session.ID.String())
+	if throttle.Network(client.IP) != throttle.Network(session.LastIP) {
+		outcome, event.Kind = replayedElsewhere, audit.ReplayElsewhere
+		event.Detail = "the token was first used from " + session.LastIP
+	}
+	once := throttle.Charge{Limit: repeatedEvents, Subject: string(event.Kind) + " " + session.ID.String()}
+	recorded, err := s.recordOnce(ctx, event, once)
+	if err != nil {
+		return nil, outcome, err
+	}
+	if recorded && outcome == replayedElsewhere {
+		s.warn("a refresh token was used twice within the grace period, from two networks; "+
+			"it may have been stolen", event)
+	}
+	return session, outcome, nil
 }
 
 // loadSession reads the session of a token and its user. Both are nil if the session does not
@@ -114,12 +139,15 @@ func loadSession(tx *gorm.DB, presented token.Refresh) (*Session, *User, error) 
 	return &session, user, err
 }
 
-type verdict int
+// verdict is what an authentic token was found to be. Its text is a label of a metric.
+type verdict string
 
 const (
-	refused verdict = iota
-	replayed
-	reused
+	rotated           verdict = "rotated"
+	refused           verdict = "refused"
+	replayed          verdict = "replayed"
+	replayedElsewhere verdict = "replayed-elsewhere"
+	reused            verdict = "reused"
 )
 
 // judge decides about an authentic token that rotate did not accept.
@@ -145,13 +173,16 @@ func (s *Service) inGrace(session *Session, now time.Time) bool {
 	return since < grace && since >= -grace
 }
 
-// revokeReused revokes a session after an old refresh token was used, and records that.
-func (s *Service) revokeReused(tx *gorm.DB, user *User, session *Session, client Client) error {
+// revokeReused revokes a session after an old refresh token was used, and records that. It returns the
+// event, or nil if the session was revoked already.
+func (s *Service) revokeReused(
+	tx *gorm.DB, user *User, session *Session, client Client,
+) (*audit.Event, error) {
 	revoked, err := revokeSession(tx, session.ID, RevokedByReuse, s.now())
 	if revoked == nil || err != nil {
-		return err
+		return nil, err
 	}
 	event := ofSession(s.failure(audit.Reuse, user, client), session)
 	event.Detail = "an old refresh token was used again: the session is revoked"
-	return audit.Record(tx, event)
+	return &event, audit.Record(tx, event)
 }

@@ -3,9 +3,9 @@ package auth
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
@@ -18,21 +18,24 @@ type Registration struct {
 }
 
 // Register creates an account. It returns ErrInvalidEmail, ErrEmailTaken, *WeakPasswordError,
-// *ThrottledError or password.ErrBusy. Each registration counts against the network's limit on
-// passwords. It is refunded only if the password was never hashed.
+// *ThrottledError or password.ErrBusy. Each registration counts against the limits of the network. It
+// is refunded only if the password was never hashed.
 func (s *Service) Register(ctx context.Context, registration Registration, client Client) (user *User, err error) {
+	defer func() { s.observe("register", err) }()
 	email, err := NormalizeEmail(registration.Email)
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := password.Accept(registration.Password, registration.Name, email, s.config.Brand.Name)
+	accepted, err := s.acceptPassword(registration.Password, registration.Name, email)
 	if err != nil {
-		return nil, &WeakPasswordError{Reason: err}
+		return nil, err
 	}
 	event := s.failure(audit.Register, nil, client)
 	event.Email = email
-	charge := throttle.Charge{Limit: passwordsPerNetwork, Subject: throttle.Network(client.IP)}
-	reservation, err := s.reserve(ctx, event, charge)
+	reservation, err := s.reserve(ctx, event, slices.Concat(
+		throttle.Charge{Limit: passwordsPerNetwork}.PerNetwork(client.IP),
+		throttle.Charge{Limit: registrationsPerNetwork}.PerNetwork(client.IP),
+	)...)
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}

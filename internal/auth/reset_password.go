@@ -10,7 +10,6 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/mail"
-	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
@@ -21,25 +20,29 @@ import (
 // used. Then one transaction uses the token, which only one request can do, sets the password, and
 // raises the user's generation. That ends every session and every login that is still hashing the
 // old password. It creates no session: the user has to log in.
+//
+// A reset removes everything that stands between the user and the next login: it lifts the limits on
+// guessing, and the network of the reset becomes the user's only known network. A valid token is
+// not subject to the limits on networks, which somebody else in the network may have used up.
 func (s *Service) ResetPassword(ctx context.Context, resetToken, plain string, client Client) (err error) {
+	defer func() { s.observe("reset-password", err) }()
 	event := s.failure(audit.ResetPassword, nil, client)
-	charge := throttle.Charge{Limit: passwordsPerNetwork, Subject: throttle.Network(client.IP)}
-	reservation, err := s.reserve(ctx, event, charge)
+	user, err := s.userByResetToken(ctx, resetToken)
+	if errors.Is(err, ErrInvalidResetToken) {
+		err = cmp.Or(s.recordInvalidToken(ctx, event), err)
+	}
+	if err != nil {
+		return fmt.Errorf("reset password: %w", err)
+	}
+	event.UserID, event.Email = user.ID, user.Email
+	reservation, err := s.reserve(ctx, event, throttle.Charge{Limit: resetsPerAccount, Subject: user.ID.String()})
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
 	defer func() { s.settle(ctx, reservation, err) }()
-	user, err := s.userByResetToken(ctx, resetToken)
-	if errors.Is(err, ErrInvalidResetToken) {
-		event.Detail = "the token is unknown, used, or expired"
-		err = cmp.Or(s.record(ctx, event), err)
-	}
+	accepted, err := s.acceptPassword(plain, user.Name, user.Email)
 	if err != nil {
-		return fmt.Errorf("reset password: %w", err)
-	}
-	accepted, err := password.Accept(plain, user.Name, user.Email, s.config.Brand.Name)
-	if err != nil {
-		return &WeakPasswordError{Reason: err}
+		return err
 	}
 	hash, err := s.config.Hasher.Hash(ctx, accepted)
 	if err != nil {
@@ -54,11 +57,15 @@ func (s *Service) ResetPassword(ctx context.Context, resetToken, plain string, c
 		if !used {
 			return ErrInvalidResetToken
 		}
-		replaced, err := s.replacePassword(tx, user, hash, now, enabledOnly)
+		pair := s.networkPseudonym(user.Email, client.IP)
+		replaced, err := s.replacePassword(tx, user, hash, now, enabledOnly, pair)
 		if err == nil && !replaced {
 			err = ErrInvalidResetToken
 		}
 		if err != nil {
+			return err
+		}
+		if err := s.rememberNetwork(tx, user, client.IP, now); err != nil {
 			return err
 		}
 		if err := reservation.Refund(tx); err != nil {
@@ -71,6 +78,18 @@ func (s *Service) ResetPassword(ctx context.Context, resetToken, plain string, c
 	}
 	s.config.Outbox.Wake()
 	return nil
+}
+
+// recordInvalidToken records an attempt with an invalid token. It returns *ThrottledError if the
+// network made too many attempts.
+func (s *Service) recordInvalidToken(ctx context.Context, event audit.Event) error {
+	reservation, err := s.reserve(ctx, event, throttle.Charge{Limit: passwordsPerNetwork}.PerNetwork(event.IP)...)
+	if err != nil {
+		return err
+	}
+	reservation.End()
+	event.Detail = "the token is unknown, used, or expired"
+	return s.record(ctx, event)
 }
 
 // userByResetToken returns the user of a valid reset token. The token can become invalid meanwhile:

@@ -25,6 +25,7 @@ type Session struct {
 	RevokedAt     *time.Time // nil: not revoked
 	RevokedReason *RevokedReason
 	IP            string // the client's, at the login
+	LastIP        string // the client's, at the login or the last refresh
 	UserAgent     string // the client's, at the login; untrusted text
 }
 

@@ -9,7 +9,6 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/password"
 )
 
 // SetPassword sets a user's password for an operator, with the same consequences as a reset. A
@@ -19,9 +18,9 @@ func (s *Service) SetPassword(ctx context.Context, id uuid.UUID, plain string) e
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	accepted, err := password.Accept(plain, user.Name, user.Email, s.config.Brand.Name)
+	accepted, err := s.acceptPassword(plain, user.Name, user.Email)
 	if err != nil {
-		return &WeakPasswordError{Reason: err}
+		return err
 	}
 	hash, err := s.config.Hasher.Hash(ctx, accepted)
 	if err != nil {
@@ -55,8 +54,11 @@ const (
 
 // replacePassword replaces a user's password, and reports whether it did. It raises the generation,
 // which ends every session and every login that is still hashing the old password. It also deletes
-// the user's one-time tokens, resets the limit on guessing, and notifies the user by email.
-func (s *Service) replacePassword(tx *gorm.DB, user *User, hash string, now time.Time, of passwordOf) (bool, error) {
+// the user's one-time tokens, forgets the known networks, lifts the limits on guessing, also those for
+// the given pairs of email and network, and notifies the user by email.
+func (s *Service) replacePassword(
+	tx *gorm.DB, user *User, hash string, now time.Time, of passwordOf, pairs ...[]byte,
+) (bool, error) {
 	if err := deleteOneTimeTokens(tx, user.ID); err != nil { // before the user's row is locked, as in a reset
 		return false, err
 	}
@@ -70,7 +72,11 @@ func (s *Service) replacePassword(tx *gorm.DB, user *User, hash string, now time
 	if update.Error != nil || update.RowsAffected == 0 {
 		return false, update.Error
 	}
-	if err := s.throttle.Clear(tx, loginsPerEmail, user.Email); err != nil {
+	known, err := forgetNetworks(tx, user.ID)
+	if err != nil {
+		return false, err
+	}
+	if err := s.clearLimits(tx, user.Email, append(known, pairs...)...); err != nil {
 		return false, err
 	}
 	return true, s.config.Outbox.Enqueue(tx, passwordChangedEmail, user.Email)

@@ -26,15 +26,22 @@ var noon = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
 var testSecret = secret.Secret("the secret of a test, 32 bytes..")
 
+// nobody observes nothing.
+type nobody struct{}
+
+func (nobody) Outcome(string, string) {}
+func (nobody) Throttled(string)       {}
+
 func newService(t *testing.T, engine databasetest.Engine) *Service {
 	t.Helper()
 	db, now := databasetest.New(t, engine), func() time.Time { return noon }
 	return &Service{
 		db: db, dummyHash: "no user's",
-		throttle: throttle.New(throttle.Config{DB: db, Secret: testSecret, Now: now}),
+		throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: now}),
 		config: Config{
 			SessionLifetime: time.Hour, IdleLifetime: time.Hour, ResetTokenLifetime: time.Minute,
-			ResetURL: "https://auth.example.test/reset-password", Now: now,
+			ResetURL: "https://auth.example.test/reset-password", Now: now, Observer: nobody{},
+			Log: slog.New(slog.DiscardHandler),
 		},
 	}
 }

@@ -3,7 +3,10 @@ package httpapi_test
 import (
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/server/servertest"
@@ -67,5 +70,36 @@ func TestBusyHashingIsRefunded(t *testing.T) {
 			expectStatus(t, guess(), http.StatusUnauthorized)
 		}
 		expectStatus(t, guess(), http.StatusTooManyRequests)
+	})
+}
+
+// A user in a network that they have logged in from does not wait for a flood of logins from others.
+func TestKnownNetworksAreHashedFirst(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{SlowHashing: true, BehindProxy: true})
+		email := s.NewUser(t)
+		const home = "198.51.100.1"
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), http.StatusOK)
+		const flood = 40
+		var answered atomic.Int64
+		var logins sync.WaitGroup
+		for range flood {
+			logins.Go(func() {
+				loginFrom(t, s, "192.0.2.1", "nobody@example.com", wrong)
+				answered.Add(1)
+			})
+		}
+		for waiting := 0.0; waiting < flood/2; time.Sleep(time.Millisecond) {
+			waiting, _ = s.Metric(t, "sesame_hashing_waiting")
+			if answered.Load() > flood/2 {
+				t.Fatal("the passwords were hashed before they waited")
+			}
+		}
+		before := answered.Load()
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), http.StatusOK)
+		if meanwhile := answered.Load() - before; meanwhile >= flood/2 {
+			t.Errorf("%d of %d other logins went first", meanwhile, flood)
+		}
+		logins.Wait()
 	})
 }

@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"net/http"
-	"strconv"
 	"testing"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 
 const year = 365 * 24 * time.Hour
 
-// After a clock that was ahead is set back, users can log in as soon as a spent budget allows it.
+// After a clock that was ahead is set back, users can log in at once.
 func TestLoginAfterClockWasAhead(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for _, ahead := range []time.Duration{time.Hour, year} {
@@ -23,14 +22,8 @@ func TestLoginAfterClockWasAhead(t *testing.T) {
 			expectStatus(t, loginFrom(t, s, "192.0.2.1", email, wrong), 401)
 			s.Clock.Advance(-ahead)
 			for _, email := range []string{email, s.NewUser(t)} {
-				for response := loginFrom(t, s, "192.0.2.1", email, servertest.Password); response.Status != 200; {
-					wait, err := strconv.Atoi(response.Header.Get("Retry-After"))
-					if response.Status != 429 || err != nil || wait > 90 {
-						t.Fatalf("%s ahead: %d, wait %d, %v", ahead, response.Status, wait, err)
-					}
-					s.Clock.Advance(time.Duration(wait) * time.Second)
-					response = loginFrom(t, s, "192.0.2.1", email, servertest.Password)
-				}
+				expectStatus(t, loginFrom(t, s, "192.0.2.1", email, servertest.Password), 200)
+				expectStatus(t, loginFrom(t, s, "192.0.2.2", email, servertest.Password), 200)
 			}
 		}
 	})

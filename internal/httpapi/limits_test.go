@@ -3,10 +3,12 @@ package httpapi_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/server/servertest"
@@ -157,34 +159,220 @@ func TestSpellingsShareABudget(t *testing.T) {
 }
 
 // Guesses from other networks do not lock out the user on a network that they have logged in from.
-// A password reset resets the limit.
+// A password reset lifts the limit.
 func TestLimitPerEmail(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
 		email := s.NewUser(t)
 		const home = "198.51.100.1"
 		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
-		var responses []servertest.Response
-		for i := range 150 {
-			responses = append(responses, loginFrom(t, s, fmt.Sprintf("192.0.2.%d", i), email, wrong))
+		guess := func() map[int]int {
+			var responses []servertest.Response
+			for i := range 150 {
+				responses = append(responses, loginFrom(t, s, fmt.Sprintf("192.0.%d.1", i), email, wrong))
+			}
+			return countStatuses(responses)
 		}
-		if count := countStatuses(responses); count[401] != 100 || count[429] != 50 {
+		if count := guess(); count[401] != 100 || count[429] != 50 {
 			t.Errorf("statuses: %v", count)
 		}
 		expectThrottled(t, loginFrom(t, s, "203.0.113.1", email, servertest.Password), "3600")
 		expectStatus(t, loginFrom(t, s, home, email, wrong), 401)
 		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
 
-		s.ForgotPassword(t, email)
-		expectStatus(t, s.ResetPassword(t, s.ResetToken(t, s.NextEmail(t)), servertest.Password), 200)
-		expectStatus(t, loginFrom(t, s, "203.0.113.2", email, wrong), 401)
+		resetFrom(t, s, "203.0.113.1", email)
+		expectStatus(t, loginFrom(t, s, "203.0.113.2", email, servertest.Password), 200)
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
 		s.Clock.Advance(180*24*time.Hour - time.Second)
-		for i := range 100 {
-			expectStatus(t, loginFrom(t, s, fmt.Sprintf("192.0.2.%d", i), email, wrong), 401)
+		if count := guess(); count[401] != 100 {
+			t.Errorf("statuses after half a year: %v", count)
 		}
 		expectStatus(t, loginFrom(t, s, home, email, wrong), 401)
 		s.Clock.Advance(time.Second)
 		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 429) // no longer known
+	})
+}
+
+// A new password makes every known network unknown, except the one that the user reset it from: an
+// attacker may have registered the email first, and logged in.
+func TestNewPasswordForgetsKnownNetworks(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		email := s.NewUser(t)
+		const attacker, home = "198.51.100.1", "203.0.113.1"
+		guess := func() {
+			t.Helper()
+			for i := range 100 {
+				expectStatus(t, loginFrom(t, s, fmt.Sprintf("192.0.%d.1", i), email, wrong), 401)
+			}
+		}
+		expectStatus(t, loginFrom(t, s, attacker, email, servertest.Password), 200)
+		resetFrom(t, s, home, email)
+		guess()
+		expectStatus(t, loginFrom(t, s, attacker, email, wrong), 429)
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
+
+		user, err := s.Auth.FindUser(t.Context(), email)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Auth.SetPassword(t.Context(), user.ID, servertest.Password); err != nil {
+			t.Fatal(err)
+		}
+		guess()
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 429)
+	})
+}
+
+// A network stays known for half a year after the last login from it, not after the first.
+func TestKnownNetworkIsRenewed(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		email := s.NewUser(t)
+		const home = "198.51.100.1"
+		for range 3 {
+			expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
+			s.Clock.Advance(100 * 24 * time.Hour)
+		}
+		for i := range 100 {
+			expectStatus(t, loginFrom(t, s, fmt.Sprintf("192.0.%d.1", i), email, wrong), 401)
+		}
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
+	})
+}
+
+// resetFrom resets the password to the same one.
+func resetFrom(t *testing.T, s *servertest.Server, client, email string) {
+	t.Helper()
+	expectStatus(t, forgotFrom(t, s, client, email), 202)
+	expectStatus(t, useTokenFrom(t, s, client, s.NextResetToken(t, email)), 200)
+}
+
+func useTokenFrom(t *testing.T, s *servertest.Server, client, token string) servertest.Response {
+	t.Helper()
+	return s.Do(t, http.MethodPost, "/auth/reset-password?token="+token,
+		fmt.Sprintf(`{"password":%q}`, servertest.Password), "Content-Type", asJSON, "X-Forwarded-For", client)
+}
+
+func forgotFrom(t *testing.T, s *servertest.Server, client, email string) servertest.Response {
+	t.Helper()
+	return s.Do(t, http.MethodPost, "/auth/forgot-password", fmt.Sprintf(`{"email":%q}`, email),
+		"Content-Type", asJSON, "X-Forwarded-For", client)
+}
+
+// Somebody in a network that the user has logged in from can make 100 wrong guesses there (NIST SP
+// 800-63B-4, section 3.2.2). This does not lock the user out of other networks, and a reset lifts it.
+func TestLimitPerKnownNetwork(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		email := s.NewUser(t)
+		const home, work = "198.51.100.1", "203.0.113.1"
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
+		expectStatus(t, loginFrom(t, s, work, email, servertest.Password), 200)
+		guesses := 0
+		for range 30 {
+			for loginFrom(t, s, home, email, wrong).Status == 401 {
+				guesses++
+			}
+			s.Clock.Advance(time.Minute)
+			for loginFrom(t, s, home, email, wrong).Status == 401 {
+				guesses++
+			}
+			s.Clock.Advance(14 * time.Minute)
+		}
+		if guesses != 107 { // 100, and one an hour
+			t.Errorf("%d guesses from home", guesses)
+		}
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 429)
+		expectStatus(t, loginFrom(t, s, work, email, servertest.Password), 200)
+		resetFrom(t, s, work, email)
+		for range 2 { // the second time, it is known again
+			expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
+		}
+	})
+}
+
+// While somebody in a shared network tries many emails and passwords, the users who have logged in
+// from it before can log in and reset their password. Others have to wait, or reset their password.
+func TestFloodInASharedNetwork(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		known, unknown := s.NewUser(t), s.NewUser(t)
+		const shared = "198.51.100.1"
+		expectStatus(t, loginFrom(t, s, shared, known, servertest.Password), 200)
+		for i := range 20 {
+			expectStatus(t, loginFrom(t, s, shared, fmt.Sprintf("%d@example.com", i), wrong), 401)
+			forgotFrom(t, s, shared, fmt.Sprintf("%d@example.com", i))
+		}
+		for i := range 20 { // as many passwords as the network may try, and more
+			loginFrom(t, s, shared, fmt.Sprintf("%d@example.com", i), wrong)
+		}
+		expectStatus(t, loginFrom(t, s, shared, unknown, servertest.Password), 429)
+		expectStatus(t, loginFrom(t, s, shared, known, servertest.Password), 200)
+		expectStatus(t, forgotFrom(t, s, shared, unknown), 429)
+		resetFrom(t, s, shared, known)
+		expectStatus(t, loginFrom(t, s, shared, known, servertest.Password), 200)
+
+		expectStatus(t, forgotFrom(t, s, "203.0.113.1", unknown), 202)
+		expectStatus(t, useTokenFrom(t, s, shared, s.NextResetToken(t, unknown)), 200)
+		expectStatus(t, loginFrom(t, s, shared, unknown, servertest.Password), 200)
+	})
+}
+
+// An attacker with many networks next to each other has ten times the attempts of one network.
+func TestWideNetworks(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		for _, neighbors := range []string{"2001:db8:1:%x::1", "192.0.2.%d"} {
+			var responses []servertest.Response
+			for i := range 256 {
+				client := fmt.Sprintf(neighbors, i)
+				responses = append(responses, loginFrom(t, s, client, fmt.Sprintf("%d@example.com", i), wrong))
+			}
+			if count := countStatuses(responses); count[401] != 200 || count[429] != 56 {
+				t.Errorf("one guess for each email from %s: %v", neighbors, count)
+			}
+			responses = nil
+			for i := range 256 {
+				responses = append(responses, forgotFrom(t, s, fmt.Sprintf(neighbors, i), "nobody@example.com"))
+			}
+			if count := countStatuses(responses); count[202] != 100 {
+				t.Errorf("reset requests from %s: %v", neighbors, count)
+			}
+		}
+		email := s.NewUser(t)
+		for _, other := range []string{"2001:db8:2::1", "192.0.3.1"} {
+			expectStatus(t, loginFrom(t, s, other, email, servertest.Password), 200)
+		}
+		throttled := 0
+		for _, event := range recorded(t, s) {
+			if event.Kind == audit.Login && event.Outcome == audit.Throttled {
+				throttled++
+			}
+		}
+		if throttled != 20 {
+			t.Errorf("%d events of throttled logins from two wide networks, want 20", throttled)
+		}
+	})
+}
+
+// A network can register 200 accounts a day.
+func TestLimitOfRegistrations(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		register := func(client string, i int) servertest.Response {
+			body := fmt.Sprintf(`{"name":"Ada","email":"%[1]d@example.com","password":%[2]q,"confirm":%[2]q}`,
+				i, servertest.Password)
+			return s.Do(t, http.MethodPost, "/auth/register", body, "Content-Type", asJSON, "X-Forwarded-For", client)
+		}
+		for i := range 200 {
+			expectStatus(t, register("192.0.2.1", i), 201)
+			s.Clock.Advance(2 * time.Second) // the limit for each minute
+		}
+		expectThrottled(t, register("192.0.2.1", 200), "32") // one every 432 s, of which 400 have passed
+		expectStatus(t, register("192.0.2.2", 200), 201)
+		s.Clock.Advance(32 * time.Second)
+		expectStatus(t, register("192.0.2.1", 201), 201)
 	})
 }
 
@@ -203,75 +391,107 @@ func TestLimitOfEmailsPerNetwork(t *testing.T) {
 	})
 }
 
-// The operations that hash a password share one limit for each network.
+// The operations that hash a password share one limit for each network. A valid reset token and the
+// users who have logged in from the network are exempt.
 func TestLimitPerNetwork(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
-		email := s.NewUser(t)
+		email, other := s.NewUser(t), s.NewUser(t)
 		s.ForgotPassword(t, email)
 		token := s.ResetToken(t, s.NextEmail(t))
-		for range 29 { // the 30th is the registration of the user
+		for range 28 { // the others are the registrations of the users
 			expectStatus(t, s.ResetPassword(t, "x", wrong), 401)
 		}
-		throttled := []func() servertest.Response{
-			func() servertest.Response { return s.ResetPassword(t, token, servertest.Password) },
-			func() servertest.Response { return s.Register(t, "new@example.com") },
-			func() servertest.Response {
-				return s.Post(t, "/auth/login", "email", email, "password", servertest.Password)
-			},
+		login := func(email string) servertest.Response {
+			return s.Post(t, "/auth/login", "email", email, "password", servertest.Password)
 		}
-		for _, call := range throttled {
-			expectThrottled(t, call(), "2")
-		}
+		expectThrottled(t, s.ResetPassword(t, "x", wrong), "2")
+		expectThrottled(t, s.Register(t, "new@example.com"), "2")
+		expectThrottled(t, login(email), "2")
+		expectStatus(t, s.ResetPassword(t, token, servertest.Password), 200)
+		expectStatus(t, login(email), 200)
 		s.Clock.Advance(2 * time.Second)
-		expectStatus(t, s.ResetPassword(t, token, servertest.Password), 200) // refunded
-		expectStatus(t, s.Register(t, "new@example.com"), 201)               // not refunded
+		expectStatus(t, login(other), 200)                     // refunded
+		expectStatus(t, s.Register(t, "new@example.com"), 201) // not refunded
 		expectStatus(t, s.Register(t, "newer@example.com"), 429)
 		expectStatus(t, loginFrom(t, s, "192.0.2.1", email, servertest.Password), 200) // another network
 	})
 }
 
-// A network that requests too many emails gets 429. An email that received too many gets no more,
-// and the response does not show it.
+// A valid reset token can be tried 30 times in 15 minutes.
+func TestLimitOfResets(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := limited(t, engine)
+		email := s.NewUser(t)
+		s.ForgotPassword(t, email)
+		token := s.ResetToken(t, s.NextEmail(t))
+		for range 30 {
+			expectStatus(t, s.ResetPassword(t, token, "12345678"), 400)
+		}
+		expectThrottled(t, s.ResetPassword(t, token, servertest.Password), "30")
+		s.Clock.Advance(30 * time.Second)
+		expectStatus(t, s.ResetPassword(t, token, servertest.Password), 200)
+	})
+}
+
+// A network that requests too many emails gets 429. A mailbox that received too many gets no more,
+// and the response does not show it. Strangers cannot use up the emails that the user can request
+// from a known network.
 func TestResetEmailLimits(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)
-		email, other, minutely := s.NewUser(t), s.NewUser(t), s.NewUser(t)
-		forgot := func(client int, email string) servertest.Response {
-			return s.Do(t, http.MethodPost, "/auth/forgot-password", fmt.Sprintf(`{"email":%q}`, email),
-				"Content-Type", asJSON, "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", client))
+		email := s.NewUser(t)
+		tagged := strings.Replace(email, "@", "+tag@", 1)
+		expectStatus(t, s.Register(t, tagged), 201)
+		const home = "198.51.100.1"
+		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
+		expectSent := func(what string, want int) {
+			t.Helper()
+			s.WaitForOutbox(t)
+			if sent := len(s.Emails()); sent != want {
+				t.Errorf("%s: %d messages, want %d", what, sent, want)
+			}
 		}
-		for i := range 100 {
-			expectStatus(t, forgot(200+i/10, minutely), 202)
-		}
-		expectStatus(t, forgot(250, email), 202)
-		to := []string{s.NextEmail(t).To, s.NextEmail(t).To} // messages are sent in order
-		if to[0] != minutely || to[1] != email {
-			t.Errorf("100 requests in a minute: messages to %v", to)
-		}
-		s.Clock.Advance(24 * time.Hour)
-		for day := range 2 {
-			for minute := range 8 { // five messages a day are sent
-				for i := range 20 {
-					expectStatus(t, forgot(day*100+minute*10+i/2, email), 202)
-				}
+		minutely := func(clients ...string) {
+			t.Helper()
+			for _, client := range clients {
+				expectStatus(t, forgotFrom(t, s, client, email), 202)
 				s.Clock.Advance(time.Minute)
 			}
-			s.Clock.Advance(24 * time.Hour)
 		}
-		expectStatus(t, forgot(250, other), 202)
-		messages := 0
-		for s.NextEmail(t).To == email {
-			messages++
+		for i := range 10 {
+			expectStatus(t, forgotFrom(t, s, fmt.Sprintf("192.0.%d.1", i), email), 202)
+			expectStatus(t, forgotFrom(t, s, fmt.Sprintf("192.0.%d.1", i), tagged), 202)
 		}
-		if messages != 10 {
-			t.Errorf("%d messages in two days", messages)
+		expectSent("20 requests in a minute", 1)
+		s.Clock.Advance(24 * time.Hour)
+		minutely(slices.Repeat([]string{"192.0.2.1"}, 8)...)
+		expectSent("8 requests of a stranger", 3)
+		minutely("192.0.3.1", "192.0.4.1", "192.0.5.1")
+		expectSent("3 requests of other strangers", 2)
+
+		for range 2 {
+			expectStatus(t, forgotFrom(t, s, home, email), 202)
 		}
-		for range 9 {
-			expectStatus(t, forgot(250, "nobody@example.com"), 202)
+		expectSent("2 requests of the user", 1)
+		s.Clock.Advance(time.Minute)
+		minutely(slices.Repeat([]string{home}, 8)...)
+		expectSent("8 more requests of the user", 4)
+
+		networks := make([]string, 10)
+		for i := range networks {
+			networks[i] = fmt.Sprintf("203.0.%d.1", i)
+			expectStatus(t, loginFrom(t, s, networks[i], email, servertest.Password), 200)
 		}
-		expectThrottled(t, forgot(250, "nobody@example.com"), "360")
+		minutely(slices.Concat(networks, networks)...)
+		expectSent("20 requests from 10 networks of the user", 15) // 20 a day with those from home
+
+		const stranger = "192.0.2.250"
+		for range 10 {
+			expectStatus(t, forgotFrom(t, s, stranger, "nobody@example.com"), 202)
+		}
+		expectThrottled(t, forgotFrom(t, s, stranger, "nobody@example.com"), "360")
 		s.Clock.Advance(6 * time.Minute)
-		expectStatus(t, forgot(250, "nobody@example.com"), 202)
+		expectStatus(t, forgotFrom(t, s, stranger, "nobody@example.com"), 202)
 	})
 }

@@ -32,6 +32,9 @@ type Metrics struct {
 	inFlight prometheus.Gauge
 	panics   prometheus.Counter
 	refused  prometheus.Counter // because hashing was busy
+
+	outcomes  *prometheus.CounterVec
+	throttled *prometheus.CounterVec
 }
 
 // NewMetrics returns the metrics of one server. It counts requests itself, and reads the hasher,
@@ -57,6 +60,14 @@ func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*
 			Help: "Requests that returned 503 because the password could not be hashed in time.",
 		}),
 	}
+	m.outcomes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sesame_outcomes_total",
+		Help: "Calls of login, register, refresh, forgot-password and reset-password, by outcome.",
+	}, []string{"operation", "outcome"})
+	m.throttled = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sesame_throttled_total",
+		Help: "Attempts that a rate limit refused, by limit.",
+	}, []string{"limit"})
 	hashing := func(name, help string, value func(running, waiting int) int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
 			return float64(value(hasher.Load()))
@@ -67,7 +78,7 @@ func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*
 			return float64(value(outbox.Counts()))
 		})
 	}
-	m.registry.MustRegister(m.duration, m.inFlight, m.panics, m.refused,
+	m.registry.MustRegister(m.duration, m.inFlight, m.panics, m.refused, m.outcomes, m.throttled,
 		hashing("sesame_hashing_running", "Passwords being hashed.",
 			func(running, _ int) int { return running }),
 		hashing("sesame_hashing_waiting", "Passwords waiting to be hashed.",
@@ -93,6 +104,14 @@ func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*
 func (m *Metrics) observe(operation string, status int, took time.Duration) {
 	m.duration.WithLabelValues(operation, strconv.Itoa(status)).Observe(took.Seconds())
 }
+
+// Outcome counts a call of an operation. Metrics implements auth.Observer.
+func (m *Metrics) Outcome(operation, outcome string) {
+	m.outcomes.WithLabelValues(operation, outcome).Inc()
+}
+
+// Throttled counts an attempt that a rate limit refused.
+func (m *Metrics) Throttled(limit string) { m.throttled.WithLabelValues(limit).Inc() }
 
 // handler serves the metrics in Prometheus' format. It logs metrics that cannot be read, and leaves
 // them out.

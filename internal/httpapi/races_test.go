@@ -9,8 +9,11 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// racedPairs is the number of times that each pair of operations races. Run with -count for more.
-const racedPairs = 25
+// How often each pair of operations races, on each engine.
+const (
+	racedLogouts = 500
+	racedResets  = 50
+)
 
 // race makes two calls in parallel. It returns the tokens of the first one, if it succeeded.
 func race(t *testing.T, first, second func() servertest.Response) (servertest.Tokens, bool) {
@@ -39,7 +42,7 @@ func TestLogoutRacesRefresh(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		email := s.NewUser(t)
-		for range racedPairs {
+		for range racedLogouts {
 			tokens := s.Login(t, email)
 			refreshed, granted := race(t,
 				func() servertest.Response { return s.TryRefresh(t, tokens.Refresh) },
@@ -58,7 +61,7 @@ func TestResetRacesRefreshAndLogin(t *testing.T) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		email := s.NewUser(t)
 		passwords := [2]string{servertest.Password, "an even better horse"}
-		for i := range racedPairs {
+		for i := range racedResets {
 			old, fresh := passwords[i%2], passwords[(i+1)%2]
 			login := func() servertest.Response {
 				return s.Post(t, "/auth/login", "email", email, "password", old)

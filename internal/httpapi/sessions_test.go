@@ -1,7 +1,9 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -267,4 +269,51 @@ func sessionReason(t *testing.T, s *servertest.Server, tokens servertest.Tokens)
 		t.Fatal(err)
 	}
 	return session.RevokedReason
+}
+
+// A refresh token that is used again within the grace period from another network returns the same
+// tokens, but it is recorded and logged as its own kind, because it may have been stolen. So is
+// reuse.
+func TestReplayFromAnotherNetwork(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{BehindProxy: true})
+		s.Clock.Stop()
+		email := s.NewUser(t)
+		first := s.Login(t, email)
+		refreshFrom := func(client, token string) servertest.Response {
+			return s.Do(t, http.MethodPost, "/auth/refresh-tokens", fmt.Sprintf(`{"refreshToken":%q}`, token),
+				"Content-Type", asJSON, "X-Forwarded-For", client)
+		}
+		second := refreshFrom("2001:db8:1:2::1", first.Refresh).Text("refreshToken")
+		if again := refreshFrom("2001:db8:1:2::2", first.Refresh); again.Text("refreshToken") != second {
+			t.Errorf("the successor differs: %s", again.Raw)
+		}
+		for range 3 {
+			if again := refreshFrom("2001:db8:1:3::1", first.Refresh); again.Text("refreshToken") != second {
+				t.Errorf("the successor differs: %s", again.Raw)
+			}
+		}
+		s.Clock.Advance(31 * time.Second)
+		expectStatus(t, refreshFrom("192.0.2.1", first.Refresh), http.StatusUnauthorized)
+
+		count := make(map[string]int)
+		for _, event := range recorded(t, s) {
+			count[string(event.Kind)]++
+		}
+		for kind, want := range map[string]int{"refresh-replay": 1, "refresh-replay-elsewhere": 1, "refresh-reuse": 1} {
+			if count[kind] != want {
+				t.Errorf("%d events of kind %s, want %d", count[kind], kind, want)
+			}
+		}
+		for outcome, want := range map[string]float64{
+			"rotated": 1, "replayed": 1, "replayed-elsewhere": 3, "reused": 1,
+		} {
+			expectMetric(t, s, `sesame_outcomes_total{operation="refresh",outcome="`+outcome+`"}`, want)
+		}
+		for _, message := range []string{"used twice within the grace period, from two networks", "probably stolen"} {
+			if log := s.Log.String(); strings.Count(log, message) != 1 || !strings.Contains(log, `"level":"WARN"`) {
+				t.Errorf("%q is not in the log once:\n%s", message, log)
+			}
+		}
+	})
 }

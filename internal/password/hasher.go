@@ -27,10 +27,10 @@ type Config struct {
 
 // Hasher hashes and verifies passwords, a limited number at once. It is safe for concurrent use.
 type Hasher struct {
-	config Config
-	run    func(request) (response, error) // in this process or in a child
-	turns  chan struct{}                   // has a value for each running hash
-	calls  atomic.Int64                    // running and waiting
+	config         Config
+	run            func(request) (response, error) // in this process or in a child
+	gate           *gate
+	calls, running atomic.Int64 // calls: running and waiting
 
 	mu     sync.Mutex
 	idle   []*child // the most recently used one is the last
@@ -44,7 +44,7 @@ func NewHasher(config Config) *Hasher {
 	if config.Parameters == (Parameters{}) {
 		config.Parameters = DefaultParameters
 	}
-	h := &Hasher{config: config, run: request.run, turns: make(chan struct{}, config.AtOnce)}
+	h := &Hasher{config: config, run: request.run, gate: newGate(config.AtOnce)}
 	if len(config.Worker) > 0 {
 		h.run = h.runInChild
 	}
@@ -53,7 +53,7 @@ func NewHasher(config Config) *Hasher {
 
 // Load returns how many hashes are running, and how many calls are waiting for their turn.
 func (h *Hasher) Load() (running, waiting int) {
-	running = len(h.turns)
+	running = int(h.running.Load())
 	return running, max(0, int(h.calls.Load())-running) // the two may change in between
 }
 
@@ -100,23 +100,18 @@ func (h *Hasher) Outdated(hash string) bool {
 }
 
 // do runs one request when it is its turn. It stops waiting when ctx is done, but does not
-// interrupt a hash that has started. It returns ErrBusy, which wraps the error of ctx.
+// interrupt a hash that has started. It returns ErrBusy, which wraps the error of the context.
 func (h *Hasher) do(ctx context.Context, r request) (response, error) {
-	if err := ctx.Err(); err != nil { // select could choose a free turn even if ctx is done
-		return response{}, fmt.Errorf("%w: %w", ErrBusy, err)
-	}
 	h.calls.Add(1)
 	defer h.calls.Add(-1)
-	wait := time.NewTimer(h.config.Wait)
-	defer wait.Stop()
-	select {
-	case h.turns <- struct{}{}:
-	case <-ctx.Done():
-		return response{}, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
-	case <-wait.C:
-		return response{}, ErrBusy
+	waiting, cancel := context.WithTimeout(ctx, h.config.Wait)
+	defer cancel()
+	if err := h.gate.enter(waiting); err != nil {
+		return response{}, fmt.Errorf("%w: %w", ErrBusy, err)
 	}
-	defer func() { <-h.turns }()
+	defer h.gate.leave()
+	h.running.Add(1)
+	defer h.running.Add(-1)
 	return h.run(r)
 }
 

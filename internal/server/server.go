@@ -54,6 +54,7 @@ type Config struct {
 	ResetTokenTTL     time.Duration
 	AuditRetention    time.Duration
 	ThrottleOff       bool
+	Passwords         password.Policy
 	Hashing           password.Config
 
 	SMTPURL   string         // empty: emails become files in DataDir
@@ -136,7 +137,11 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	s.Keys, err = signing.Open(ctx, signing.Config{
 		DB: s.DB, Secrets: secrets, Algorithm: c.SigningAlgorithm, TokenLifetime: c.AccessTokenTTL, Now: c.Now,
 	})
-	if errors.Is(err, signing.ErrSealed) {
+	var throttleKey []byte
+	if err == nil {
+		throttleKey, err = throttle.LoadKey(ctx, s.DB, secrets)
+	}
+	if errors.Is(err, secret.ErrSealed) {
 		return fmt.Errorf("%w: SESAME_SECRET, or the file secret in the data folder, "+
 			"is not the one this database was created with", err)
 	}
@@ -148,25 +153,25 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	}
 	s.hasher = password.NewHasher(c.Hashing)
 	s.Outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: s.sender, Log: c.Log, Now: c.Now})
-	s.Auth = auth.New(auth.Config{
-		DB: s.DB, Outbox: s.Outbox, Hasher: s.hasher, Now: c.Now,
-		AccessTokens: token.NewAccessTokens(token.AccessConfig{
-			Keys: s.Keys, Issuer: c.PublicURL, Audience: c.Audience, Lifetime: c.AccessTokenTTL, Now: c.Now,
-		}),
-		RefreshTokens:   token.NewRefreshCodec(secrets),
-		Throttle:        throttle.New(throttle.Config{DB: s.DB, Secret: secrets[0], Now: c.Now, Off: c.ThrottleOff}),
-		SessionLifetime: c.SessionTTL, IdleLifetime: c.RefreshTokenTTL, RefreshGrace: c.RefreshGrace,
-		ResetTokenLifetime: c.ResetTokenTTL, AuditRetention: c.AuditRetention, ResetURL: c.ResetURL, Brand: c.Brand,
-	})
 	pools, err := s.DB.Pools()
 	if err != nil {
 		return err
 	}
 	s.metrics = httpapi.NewMetrics(s.hasher, s.Outbox, pools)
+	s.Auth = auth.New(auth.Config{
+		DB: s.DB, Outbox: s.Outbox, Hasher: s.hasher, Passwords: c.Passwords, Now: c.Now, Observer: s.metrics, Log: c.Log,
+		AccessTokens: token.NewAccessTokens(token.AccessConfig{
+			Keys: s.Keys, Issuer: c.PublicURL, Audience: c.Audience, Lifetime: c.AccessTokenTTL, Now: c.Now,
+		}),
+		RefreshTokens:   token.NewRefreshCodec(secrets),
+		Throttle:        throttle.New(throttle.Config{DB: s.DB, Key: throttleKey, Now: c.Now, Off: c.ThrottleOff}),
+		SessionLifetime: c.SessionTTL, IdleLifetime: c.RefreshTokenTTL, RefreshGrace: c.RefreshGrace,
+		ResetTokenLifetime: c.ResetTokenTTL, AuditRetention: c.AuditRetention, ResetURL: c.ResetURL, Brand: c.Brand,
+	})
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log,
 		PublicURL: c.PublicURL, ResetURL: c.ResetURL, AppURL: c.AppURL, Brand: c.Brand,
-		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins,
+		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins, Passwords: c.Passwords,
 	}
 	if s.handler, err = httpapi.New(s.API); err != nil {
 		return err

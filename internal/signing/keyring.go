@@ -9,7 +9,6 @@ package signing
 import (
 	"context"
 	"crypto"
-	"crypto/cipher"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -47,7 +46,7 @@ type Config struct {
 type Keyring struct {
 	config Config
 	db     *database.DB
-	aeads  []cipher.AEAD // one for each secret
+	sealer secret.Sealer
 
 	keys     atomic.Pointer[[]*Key] // the newest first
 	lookUp   sync.Mutex
@@ -55,15 +54,10 @@ type Keyring struct {
 }
 
 // Open decrypts the stored keys, and makes the first one if there is none. It re-seals keys that
-// were sealed under a previous secret. It returns ErrSealed if none of the secrets decrypts a key.
+// were sealed under a previous secret. It returns secret.ErrSealed if none of the secrets decrypts a key.
 func Open(ctx context.Context, config Config) (*Keyring, error) {
-	ring := &Keyring{config: config, db: config.DB}
-	for _, s := range config.Secrets {
-		aead, err := newAEAD(s)
-		if err != nil {
-			return nil, err
-		}
-		ring.aeads = append(ring.aeads, aead)
+	ring := &Keyring{
+		config: config, db: config.DB, sealer: secret.NewSealer(config.Secrets, "signing key seal v1"),
 	}
 	if err := ring.reseal(ctx); err != nil {
 		return nil, err
@@ -101,7 +95,7 @@ func (k *Keyring) Reload(ctx context.Context) error {
 				}
 				continue
 			}
-			key, err := open(row, k.aeads)
+			key, err := open(row, k.sealer)
 			if err != nil {
 				return err
 			}

@@ -286,7 +286,7 @@ func TestSecretIsRotated(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if _, err := open(t, db, signing.ES256, time.Now, current); !errors.Is(err, signing.ErrSealed) {
+		if _, err := open(t, db, signing.ES256, time.Now, current); !errors.Is(err, secret.ErrSealed) {
 			t.Errorf("the previous secret still decrypts the keys: %v", err)
 		}
 	})

@@ -2,16 +2,16 @@ package signing
 
 import (
 	"crypto"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
-	"errors"
 	"fmt"
+	"io"
+	"math/big"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -33,18 +33,13 @@ const (
 // Algorithms lists every Algorithm, the default first.
 var Algorithms = []Algorithm{ES256, EdDSA}
 
-// ErrSealed is returned if a stored key cannot be decrypted, because it was sealed under another
-// secret or changed.
-var ErrSealed = errors.New("the signing keys in the database were sealed with another secret")
-
-// StoredKey is a row of the table signing_keys: the private half of a key pair, sealed with
-// AES-256-GCM under a key derived from the secret. The row's kid is the additional data, so rows
-// cannot be swapped.
+// StoredKey is a row of the table signing_keys: the private half of a key pair, sealed under the
+// installation's secret. The row's kid is the context, so rows cannot be swapped.
 type StoredKey struct {
 	Generation int64 `gorm:"primaryKey;autoIncrement:false"` // 1, 2, 3 …; only one instance can insert the next
 	Kid        string
 	Algorithm  Algorithm
-	Sealed     []byte    // nonce ‖ ciphertext of the PKCS #8 private key
+	Sealed     []byte    // the PKCS #8 private key, sealed
 	CreatedAt  time.Time `gorm:"autoCreateTime:false"` // the key is published from then on
 	SignsFrom  time.Time // the key signs from then on, until the next key of its algorithm does
 }
@@ -71,7 +66,7 @@ func (k *Key) SignatureAlgorithm() jwa.SignatureAlgorithm {
 // for Ed25519.
 type JWK struct{ Kty, Crv, X, Y, Kid, Alg string }
 
-func generate(algorithm Algorithm, aead cipher.AEAD) (StoredKey, error) {
+func generate(algorithm Algorithm, sealer secret.Sealer) (StoredKey, error) {
 	private, err := newPrivateKey(algorithm)
 	if err != nil {
 		return StoredKey{}, fmt.Errorf("make signing key: %w", err)
@@ -84,7 +79,7 @@ func generate(algorithm Algorithm, aead cipher.AEAD) (StoredKey, error) {
 	if err != nil {
 		return StoredKey{}, fmt.Errorf("make signing key: %w", err)
 	}
-	return StoredKey{Kid: public.Kid, Algorithm: algorithm, Sealed: seal(aead, plain, public.Kid)}, nil
+	return StoredKey{Kid: public.Kid, Algorithm: algorithm, Sealed: sealer.Seal(plain, public.Kid)}, nil
 }
 
 func newPrivateKey(algorithm Algorithm) (crypto.Signer, error) {
@@ -99,11 +94,24 @@ func newPrivateKey(algorithm Algorithm) (crypto.Signer, error) {
 	}
 }
 
+// allows reports whether public is a key for the algorithm: ES256 is only for P-256 (RFC 7518,
+// section 3.4), and EdDSA, here, only for Ed25519.
+func (a Algorithm) allows(public crypto.PublicKey) bool {
+	switch key := public.(type) {
+	case *ecdsa.PublicKey:
+		return a == ES256 && key.Curve == elliptic.P256()
+	case ed25519.PublicKey:
+		return a == EdDSA
+	default:
+		return false
+	}
+}
+
 // open decrypts and parses a stored key.
-func open(row StoredKey, aeads []cipher.AEAD) (*Key, error) {
-	plain, _, err := unseal(row, aeads)
+func open(row StoredKey, sealer secret.Sealer) (*Key, error) {
+	plain, _, err := sealer.Open(row.Sealed, row.Kid)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("signing key %s: %w", row.Kid, err)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(plain)
 	if err != nil {
@@ -117,11 +125,38 @@ func open(row StoredKey, aeads []cipher.AEAD) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	if key, ok := private.(*ecdsa.PrivateKey); ok {
+		private = lowS{key}
+	}
 	return &Key{Kid: public.Kid, Algorithm: row.Algorithm, Private: private, signsFrom: row.SignsFrom, jwk: public}, nil
 }
 
-// newJWK describes a public key as a JWK whose kid is its thumbprint (RFC 7638).
+// lowS signs like its key, but makes only those signatures that package verify accepts: of (r, s) and
+// (r, n-s), which ECDSA both accepts, the one with the lower s.
+type lowS struct{ *ecdsa.PrivateKey }
+
+// Sign returns a signature in ASN.1, as crypto.Signer requires.
+func (k lowS) Sign(random io.Reader, digest []byte, options crypto.SignerOpts) ([]byte, error) {
+	signed, err := k.PrivateKey.Sign(random, digest, options)
+	if err != nil {
+		return nil, err
+	}
+	var signature struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(signed, &signature); err != nil {
+		return nil, err
+	}
+	if twin := new(big.Int).Sub(k.Params().N, signature.S); twin.Cmp(signature.S) < 0 {
+		signature.S = twin
+	}
+	return asn1.Marshal(signature)
+}
+
+// newJWK describes a public key as a JWK whose kid is its thumbprint (RFC 7638). It returns an error
+// if the key is not for the algorithm.
 func newJWK(public crypto.PublicKey, algorithm Algorithm) (JWK, error) {
+	if !algorithm.allows(public) {
+		return JWK{}, fmt.Errorf("describe signing key: a %T is not a key for %s", public, algorithm)
+	}
 	key, err := jwk.FromRaw(public)
 	if err != nil {
 		return JWK{}, fmt.Errorf("describe signing key: %w", err)
@@ -139,33 +174,4 @@ func newJWK(public crypto.PublicKey, algorithm Algorithm) (JWK, error) {
 		described.Crv, described.X = key.Crv().String(), encode(key.X())
 	}
 	return described, nil
-}
-
-func newAEAD(s secret.Secret) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(s.Derive("signing key seal v1"))
-	if err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
-	return cipher.NewGCM(block)
-}
-
-func seal(aead cipher.AEAD, plain []byte, kid string) []byte {
-	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+len(plain)+aead.Overhead())
-	_, _ = rand.Read(nonce) // never fails (crypto/rand)
-	return aead.Seal(nonce, nonce, plain, []byte(kid))
-}
-
-// unseal decrypts a stored key with the first of aeads that can, and returns the index of that
-// aead.
-func unseal(row StoredKey, aeads []cipher.AEAD) (plain []byte, by int, err error) {
-	for by, aead := range aeads {
-		if len(row.Sealed) < aead.NonceSize() {
-			break
-		}
-		plain, err := aead.Open(nil, row.Sealed[:aead.NonceSize()], row.Sealed[aead.NonceSize():], []byte(row.Kid))
-		if err == nil {
-			return plain, by, nil
-		}
-	}
-	return nil, 0, fmt.Errorf("%w (key %s)", ErrSealed, row.Kid)
 }

@@ -107,7 +107,7 @@ func TestKeysAreSealed(t *testing.T) {
 		}
 		refused := func(name string, with secret.Secret) {
 			t.Helper()
-			if _, err := open(t, db, signing.ES256, time.Now, with); !errors.Is(err, signing.ErrSealed) {
+			if _, err := open(t, db, signing.ES256, time.Now, with); !errors.Is(err, secret.ErrSealed) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -128,6 +128,22 @@ func TestKeysAreSealed(t *testing.T) {
 		for _, sealed := range [][]byte{{}, original[:11], original[:40], withoutAByte} {
 			store(1, sealed)
 			refused(fmt.Sprintf("%d bytes", len(sealed)), current)
+		}
+	})
+}
+
+// A stored key is used only with its own algorithm. Its row could be changed: only the private key
+// and its kid are sealed.
+func TestKeyOfAnotherAlgorithm(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		openRing(t, db, time.Now)
+		change := db.WithContext(t.Context()).Model(&signing.StoredKey{}).Where("generation = 1")
+		if err := change.Update("algorithm", signing.EdDSA).Error; err != nil {
+			t.Fatal(err)
+		}
+		if _, err := open(t, db, signing.ES256, time.Now, current); err == nil {
+			t.Error("an ES256 key is used for EdDSA")
 		}
 	})
 }

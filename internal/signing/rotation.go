@@ -157,7 +157,7 @@ func (k *Keyring) expired(rows []StoredKey, i int, now time.Time) bool {
 // insert stores a new key as the next generation. It returns the key's kid, or "" if another
 // instance was first.
 func (k *Keyring) insert(ctx context.Context, rows []StoredKey, signsFrom time.Time) (string, error) {
-	row, err := generate(k.config.Algorithm, k.aeads[0])
+	row, err := generate(k.config.Algorithm, k.sealer)
 	if err != nil {
 		return "", err
 	}
@@ -200,16 +200,16 @@ func (k *Keyring) reseal(ctx context.Context) error {
 		return err
 	}
 	for _, row := range rows {
-		plain, by, err := unseal(row, k.aeads)
+		plain, outdated, err := k.sealer.Open(row.Sealed, row.Kid)
 		if err != nil {
-			return err
+			return fmt.Errorf("signing key %s: %w", row.Kid, err)
 		}
-		if by == 0 {
+		if !outdated {
 			continue
 		}
 		err = k.db.Statement(ctx, func(db *gorm.DB) error {
 			return db.Model(&StoredKey{}).Where("kid = ? AND sealed = ?", row.Kid, row.Sealed).
-				Update("sealed", seal(k.aeads[0], plain, row.Kid)).Error
+				Update("sealed", k.sealer.Seal(plain, row.Kid)).Error
 		})
 		if err != nil {
 			return fmt.Errorf("re-seal signing key: %w", err)

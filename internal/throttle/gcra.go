@@ -20,6 +20,7 @@ func newGCRA(limit Limit) gcra {
 // attempt returns the TAT after an attempt at now. If the attempt is refused, it returns how long
 // to wait until one is allowed. The TAT of a new budget is 0.
 func (g gcra) attempt(tat, now int64) (next, wait int64) {
+	tat = g.believed(tat, now)
 	if wait := g.wait(tat, now); wait > 0 {
 		return tat, wait
 	}
@@ -27,11 +28,17 @@ func (g gcra) attempt(tat, now int64) (next, wait int64) {
 }
 
 // wait returns how long it takes until an attempt is allowed, 0 if one is allowed now.
-func (g gcra) wait(tat, now int64) int64 { return max(0, min(tat, g.spent(now))-g.tolerance-now) }
+func (g gcra) wait(tat, now int64) int64 { return max(0, g.believed(tat, now)-g.tolerance-now) }
 
-// spent returns the TAT of a budget of which nothing is left. A later TAT was stored while a clock was
-// ahead; it counts as this one.
-func (g gcra) spent(now int64) int64 { return now + g.tolerance + g.interval }
+// believed returns the TAT, unless it is later than that of a budget of which nothing is left. Such a
+// TAT was stored while a clock was ahead. It counts as that of a budget with one attempt left: a
+// legitimate one is refunded, so nobody is locked out, and somebody who guesses gains little.
+func (g gcra) believed(tat, now int64) int64 {
+	if tat > now+g.tolerance+g.interval {
+		return now + g.tolerance
+	}
+	return tat
+}
 
 // refund returns how much to subtract from the TAT for an attempt that moved it on from base.
 // Without the attempt the budget would have been full since base, and a full budget does not

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
-	"github.com/sesame-auth/sesame/internal/secret"
 )
 
 func TestGCRA(t *testing.T) {
@@ -39,8 +38,7 @@ func TestStatementIsGCRA(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		now := int64(1_900_000_000_000_000)
 		th := New(Config{
-			DB: databasetest.New(t, engine), Secret: secret.Secret("a secret of thirty-two bytes, and more"),
-			Now: func() time.Time { return time.UnixMicro(now) },
+			DB: databasetest.New(t, engine), Key: []byte("a key"), Now: func() time.Time { return time.UnixMicro(now) },
 		})
 		random := rand.New(rand.NewPCG(1, 2)) // a reproducible sequence
 		for _, limit := range []Limit{
@@ -52,7 +50,7 @@ func TestStatementIsGCRA(t *testing.T) {
 			for i := range 200 {
 				now += random.Int64N(2 * g.interval)
 				next, wait := g.attempt(tat, now)
-				_, refused, err := th.reserve(context.Background(), th.budgets([]Charge{{Limit: limit, Subject: "ada"}}))
+				_, refused, err := th.query(context.Background(), th.budgets([]Charge{{Limit: limit, Subject: "ada"}}))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -10,8 +10,8 @@
 // An attempt is charged before its outcome is known, and refunded if it turns out to be legitimate.
 // If a budget is spent only because of attempts in flight, further attempts wait for their outcome,
 // so parallel legitimate attempts do not throttle each other. An attempt waits only for attempts of
-// the same process: those in flight on another instance count as spent. A refusal is remembered for
-// a second, so that a flood of attempts does not reach the database.
+// the same process: those in flight on another instance count as spent. A refusal writes
+// nothing, and is remembered for a second, so that a flood of attempts does not reach the database.
 package throttle
 
 import (
@@ -26,7 +26,6 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/database"
-	"github.com/sesame-auth/sesame/internal/secret"
 )
 
 // Limit is the size of a budget. Each subject has its own.
@@ -49,6 +48,7 @@ type Charge struct {
 
 // ThrottledError is returned when a budget is spent.
 type ThrottledError struct {
+	Limit      string        // the name of the limit with the longest wait
 	RetryAfter time.Duration // until an attempt is allowed, if there are no others meanwhile; more than 0
 }
 
@@ -58,33 +58,27 @@ func (e *ThrottledError) Error() string {
 
 // Config configures a Throttle.
 type Config struct {
-	DB     *database.DB
-	Secret secret.Secret // a new secret makes all budgets full
-	Now    func() time.Time
-	Off    bool // only limits with Always apply
+	DB  *database.DB
+	Key []byte // of LoadKey
+	Now func() time.Time
+	Off bool // only limits with Always apply
 }
 
 // Throttle keeps budgets in the table throttle. It is safe for concurrent use.
 type Throttle struct {
-	db       *database.DB
-	key      []byte
-	clock    func() time.Time
-	off      bool
-	turns    [64]chan struct{} // selected by the first charge; see Reserve
-	inFlight inFlight
-	spent    spent
+	db    *database.DB
+	key   []byte
+	clock func() time.Time
+	off   bool
+	local local
 }
 
 // New returns a Throttle.
 func New(config Config) *Throttle {
-	t := &Throttle{
-		db: config.DB, key: config.Secret.Derive("throttle v1"), clock: config.Now, off: config.Off,
-		inFlight: newInFlight(), spent: spent{budgets: make(map[string]spentBudget)},
+	return &Throttle{
+		db: config.DB, key: config.Key, clock: config.Now, off: config.Off,
+		local: local{budgets: make(map[string]*state)},
 	}
-	for i := range t.turns {
-		t.turns[i] = make(chan struct{}, 1)
-	}
-	return t
 }
 
 // now returns the time in microseconds since 1970, which both engines store exactly.
@@ -106,80 +100,48 @@ func (t *Throttle) Pseudonym(parts ...string) []byte {
 // with the longest wait.
 //
 // The charges must have the same order everywhere, because their rows are locked in that order. The
-// charge that is shared by the most attempts comes first: attempts with the same first charge take
-// turns, so that a refused attempt sees all attempts in flight that have charged its budget.
+// charge that is shared by the most attempts comes first.
 func (t *Throttle) Reserve(ctx context.Context, charges ...Charge) (*Reservation, error) {
 	if t.off {
 		charges = slices.DeleteFunc(slices.Clone(charges), func(c Charge) bool { return !c.Limit.Always })
 	}
-	budgets := t.budgets(charges)
-	if len(budgets) == 0 {
+	if len(charges) == 0 {
 		return &Reservation{throttle: t}, nil
 	}
-	t.inFlight.enter(budgets)
+	a := newAttempt(t.budgets(charges))
 	for {
-		seen := t.inFlight.refunds(budgets) // before the refusal, so that no refund after it is missed
-		reservation, refused, err := t.inTurn(ctx, budgets)
-		switch {
-		case err != nil:
-			t.inFlight.leave(budgets)
-			return nil, fmt.Errorf("reserve: %w", err)
-		case reservation != nil:
-			return reservation, nil
-		case !t.inFlight.wait(ctx, refused.budgets, seen):
-			t.inFlight.leave(budgets)
-			if ctx.Err() != nil {
-				// A refund might still have come.
-				return nil, fmt.Errorf("reserve: %w: %w", database.ErrUnavailable, ctx.Err())
+		throttled, change := t.local.next(a, t.now())
+		if throttled == nil && change == nil {
+			reservation, refused, err := t.query(ctx, a.budgets)
+			if err != nil {
+				t.local.queried(a)
+				t.local.end(a.budgets, false, t.now())
+				return nil, fmt.Errorf("reserve: %w", err)
 			}
-			return nil, &ThrottledError{RetryAfter: t.learn(refused)}
+			if reservation != nil {
+				t.local.queried(a)
+				return reservation, nil
+			}
+			throttled = t.local.refuse(a, refused)
+		}
+		if throttled != nil {
+			return nil, throttled
+		}
+		if change == nil {
+			continue // a budget was refunded, or may be: decide again
+		}
+		select {
+		case <-change:
+		case <-ctx.Done(): // a refund might still have come
+			return nil, fmt.Errorf("reserve: %w: %w", database.ErrUnavailable, ctx.Err())
 		}
 	}
-}
-
-// inTurn tries to reserve once, when it is the attempt's turn. A reservation counts as in flight
-// before the turn ends, and so before another attempt can be refused because of it.
-func (t *Throttle) inTurn(ctx context.Context, budgets []budget) (*Reservation, *refusal, error) {
-	turn := t.turns[int(budgets[0].key[0])%len(t.turns)]
-	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
-	case <-ctx.Done():
-		return nil, nil, fmt.Errorf("%w: %w", database.ErrUnavailable, ctx.Err())
-	}
-	if wait := t.spent.wait(budgets, t.now()); wait > 0 {
-		return nil, nil, &ThrottledError{RetryAfter: wait}
-	}
-	if refused := t.inFlight.refused(budgets, t.now()); refused != nil {
-		return nil, refused, nil
-	}
-	seen := t.inFlight.refunds(budgets)
-	reservation, refused, err := t.reserve(ctx, budgets)
-	if reservation != nil {
-		t.inFlight.reserve(budgets)
-	}
-	if refused != nil {
-		t.inFlight.refuse(refused, seen)
-	}
-	return reservation, refused, err
-}
-
-// learn remembers a refusal and returns its longest wait.
-func (t *Throttle) learn(refused *refusal) time.Duration {
-	now, longest := t.now(), int64(0)
-	for i, b := range refused.budgets {
-		longest = max(longest, refused.free[i]-refused.at)
-		if t.inFlight.none(b) {
-			t.spent.remember(b.key, refused.free[i], now)
-		}
-	}
-	return time.Duration(longest) * time.Microsecond
 }
 
 // Clear makes the budget of a subject full again, in the caller's transaction.
 func (t *Throttle) Clear(tx *gorm.DB, limit Limit, subject string) error {
 	key := t.Pseudonym(limit.Name, subject)
-	t.spent.forget(key)
+	t.local.forget(key)
 	return tx.Exec("DELETE FROM throttle WHERE key = ?", key).Error
 }
 

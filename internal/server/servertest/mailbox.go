@@ -86,6 +86,29 @@ func (s *Server) NextEmail(t testing.TB) Email {
 	}
 }
 
+// NextResetToken waits for the next reset email to this recipient, and returns its token.
+func (s *Server) NextResetToken(t testing.TB, to string) string {
+	t.Helper()
+	for {
+		if email := s.NextEmail(t); email.To == to && resetLink.MatchString(email.Raw) {
+			return s.ResetToken(t, email)
+		}
+	}
+}
+
+// WaitForOutbox waits until the outbox is empty.
+func (s *Server) WaitForOutbox(t testing.TB) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if messages, _ := s.Metric(t, "sesame_outbox_messages"); messages == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the outbox is not empty after 20 seconds")
+		}
+	}
+}
+
 // Emails returns the emails that have arrived since the last call, without waiting.
 func (s *Server) Emails() []Email {
 	var emails []Email

@@ -64,10 +64,12 @@ type Options struct {
 	RefreshGrace time.Duration // 0: 30 s; negative: none
 	WithoutKeys  bool          // there are no signing keys: operations that need them panic
 	NoHashing    bool          // no password can be hashed in time
+	SlowHashing  bool          // one password is hashed at a time, at the cost of a real one
 	Throttle     bool          // rate limits are on; most tests send too many requests for them
 	BehindProxy  bool          // the client is a trusted proxy: X-Forwarded-For is used
 	CORSOrigins  string        // SESAME_CORS_ORIGINS
 	Mailbox      bool          // there is no SMTP server: emails become files, which /dev/mail shows
+	MinLength    int           // SESAME_MIN_PASSWORD_LENGTH; 0: 8
 }
 
 // Start runs a server with an empty database until the test ends.
@@ -133,10 +135,14 @@ func (s *Server) config(t testing.TB, options Options) server.Config {
 		ThrottleOff: !options.Throttle,
 		Log:         slog.New(slog.NewJSONHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: s.Clock.Now,
 	}
+	config.Passwords.MinLength = options.MinLength
 	if options.RefreshGrace != 0 {
 		config.RefreshGrace = max(0, options.RefreshGrace)
 	}
 	config.Hashing = password.Config{AtOnce: runtime.GOMAXPROCS(0), Wait: time.Minute, Parameters: password.WeakParameters}
+	if options.SlowHashing {
+		config.Hashing.AtOnce, config.Hashing.Parameters = 1, password.DefaultParameters
+	}
 	if options.NoHashing {
 		config.Hashing.AtOnce, config.Hashing.Wait = 0, 0
 	}

@@ -25,6 +25,7 @@ CREATE TABLE sessions (
     revoked_at      TIMESTAMPTZ,
     revoked_reason  TEXT,
     ip              TEXT NOT NULL,
+    last_ip         TEXT NOT NULL,
     user_agent      TEXT NOT NULL
 );
 CREATE INDEX sessions_user_id_idx ON sessions (user_id);
@@ -74,6 +75,11 @@ CREATE TABLE throttle (
     tat BIGINT NOT NULL
 );
 CREATE INDEX throttle_tat_idx ON throttle (tat);
+
+CREATE TABLE throttle_key (
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    sealed BYTEA NOT NULL
+);
 
 CREATE TABLE known_networks (
     pseudonym BYTEA PRIMARY KEY,

@@ -1,0 +1,57 @@
+package auth
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/sesame-auth/sesame/internal/throttle"
+)
+
+// knownFor is how long a network stays known after the last login from it.
+const knownFor = 180 * 24 * time.Hour
+
+// KnownNetwork is a network that a user has logged in from, or reset the password from.
+type KnownNetwork struct {
+	Pseudonym []byte `gorm:"primaryKey"` // of email and network
+	UserID    uuid.UUID
+	LastSeen  time.Time // the last login
+}
+
+// networkPseudonym names an email and the network of an IP address.
+func (s *Service) networkPseudonym(email, ip string) []byte {
+	return s.throttle.Pseudonym("known network", email, throttle.Network(ip))
+}
+
+// isKnownNetwork reports whether the network of an IP address is known for the user with this email.
+// It makes one query, whether or not there is such a user.
+func (s *Service) isKnownNetwork(ctx context.Context, email, ip string) (bool, error) {
+	var rows int64
+	err := s.db.WithContext(ctx).Model(&KnownNetwork{}).
+		Where("pseudonym = ? AND last_seen > ?", s.networkPseudonym(email, ip), s.now().Add(-knownFor)).
+		Count(&rows).Error
+	return rows > 0, err
+}
+
+// rememberNetwork makes the network of an IP address known for a user.
+func (s *Service) rememberNetwork(tx *gorm.DB, user *User, ip string, now time.Time) error {
+	row := KnownNetwork{Pseudonym: s.networkPseudonym(user.Email, ip), UserID: user.ID, LastSeen: now}
+	return tx.Clauses(clause.OnConflict{
+		Columns:   []clause.Column{{Name: "pseudonym"}},
+		DoUpdates: clause.AssignmentColumns([]string{"last_seen"}),
+	}).Create(&row).Error
+}
+
+// forgetNetworks makes every network unknown for a user, and returns the pseudonyms.
+func forgetNetworks(tx *gorm.DB, user uuid.UUID) (pseudonyms [][]byte, err error) {
+	var rows []KnownNetwork
+	err = tx.Clauses(clause.Returning{Columns: []clause.Column{{Name: "pseudonym"}}}).
+		Where("user_id = ?", user).Delete(&rows).Error
+	for _, row := range rows {
+		pseudonyms = append(pseudonyms, row.Pseudonym)
+	}
+	return pseudonyms, err
+}

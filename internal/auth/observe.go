@@ -1,0 +1,42 @@
+package auth
+
+import (
+	"errors"
+
+	"github.com/sesame-auth/sesame/internal/password"
+)
+
+// Observer counts what happens, for metrics. It must be safe for concurrent use. The texts are
+// constants of this package, so there are few different ones.
+type Observer interface {
+	// Outcome is called once for each call of an operation.
+	Outcome(operation, outcome string)
+	// Throttled is called for each attempt that a limit refused, with the name of the limit.
+	Throttled(limit string)
+}
+
+// observe counts the outcome of an operation that returned err.
+func (s *Service) observe(operation string, err error) {
+	s.config.Observer.Outcome(operation, outcomeOf(err))
+}
+
+func outcomeOf(err error) string {
+	if _, throttled := errors.AsType[*ThrottledError](err); throttled {
+		return "throttled"
+	}
+	if _, weak := errors.AsType[*WeakPasswordError](err); weak {
+		return "invalid"
+	}
+	switch {
+	case err == nil:
+		return "success"
+	case errors.Is(err, ErrInvalidCredentials), errors.Is(err, ErrInvalidResetToken):
+		return "refused"
+	case errors.Is(err, ErrInvalidEmail), errors.Is(err, ErrEmailTaken):
+		return "invalid"
+	case errors.Is(err, password.ErrBusy):
+		return "busy"
+	default:
+		return "error"
+	}
+}

@@ -1,0 +1,109 @@
+package throttle
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+)
+
+// A limited number of refusals is remembered. Outdated ones make room for others.
+func TestRememberedRefusalsAreLimited(t *testing.T) {
+	l := local{budgets: make(map[string]*state)}
+	now := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC).UnixMicro()
+	queried := 0
+	try := func(i int) {
+		t.Helper()
+		a := newAttempt([]budget{{row: row{key: []byte(fmt.Sprint(i))}}})
+		throttled, change := l.next(a, now)
+		if change != nil {
+			t.Fatal("an attempt waits")
+		}
+		if throttled == nil {
+			queried++
+			throttled = l.refuse(a, &refusal{at: now, free: []int64{now + time.Minute.Microseconds()}})
+		}
+		if throttled == nil || throttled.RetryAfter != time.Minute {
+			t.Fatalf("attempt %d: %v", i, throttled)
+		}
+	}
+	for _, queries := range []int{mostRemembered + 10, 10} {
+		queried = 0
+		for i := range mostRemembered + 10 {
+			try(i)
+		}
+		if queried != queries || len(l.budgets) != mostRemembered {
+			t.Errorf("%d queries, want %d; %d budgets are remembered", queried, queries, len(l.budgets))
+		}
+	}
+	now += remembered.Microseconds()
+	queried = 0
+	for range 2 {
+		try(-1)
+	}
+	if queried != 1 || len(l.budgets) != 1 {
+		t.Errorf("a second later: %d queries, %d budgets are remembered", queried, len(l.budgets))
+	}
+	// Only the budget that refused an attempt is remembered.
+	other := newAttempt([]budget{{row: row{key: []byte("other")}}, {row: row{key: []byte("-1")}}})
+	if throttled, _ := l.next(other, now); throttled == nil || len(l.budgets) != 1 {
+		t.Errorf("%v, %d budgets are remembered", throttled, len(l.budgets))
+	}
+}
+
+// A refusal writes nothing, not even if this process does not remember it.
+func TestRefusalWritesNothing(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		now := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+		th := New(Config{DB: db, Key: []byte("a key"), Now: func() time.Time { return now }})
+		limit := Limit{Name: "one", Burst: 1, Per: time.Hour}
+		wide := Charge{Limit: Limit{Name: "wide", Burst: 100, Per: time.Hour}, Subject: "network", Distinct: "ada"}
+		reservation, err := th.Reserve(t.Context(), Charge{Limit: limit, Subject: "ada"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reservation.End()
+		write := func(tx *gorm.DB) { t.Errorf("a refusal writes: %s", tx.Statement.SQL.String()) }
+		callbacks := db.WithContext(t.Context()).Callback()
+		for _, err := range []error{
+			callbacks.Row().Before("*").Register("write", write), callbacks.Raw().Before("*").Register("write", write),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 3 {
+			_, err := th.Reserve(t.Context(), wide, Charge{Limit: limit, Subject: "ada"})
+			if throttled, ok := err.(*ThrottledError); !ok || throttled.Limit != limit.Name { //nolint:errorlint // not wrapped
+				t.Errorf("not refused: %v", err)
+			}
+			now = now.Add(2 * remembered)
+		}
+	})
+}
+
+// A budget that was refunded while the database was queried may allow an attempt: it asks again.
+func TestRefundDuringAQuery(t *testing.T) {
+	l := local{budgets: make(map[string]*state)}
+	budgets := []budget{{row: row{key: []byte("first of one")}}, {row: row{key: []byte("shared")}}}
+	now := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC).UnixMicro()
+	inFlight := newAttempt(budgets)
+	a := newAttempt([]budget{{row: row{key: []byte("first of another")}}, budgets[1]})
+	for _, a := range []*attempt{inFlight, a} {
+		if throttled, change := l.next(a, now); throttled != nil || change != nil {
+			t.Fatalf("does not query: %v, %v", throttled, change)
+		}
+	}
+	l.queried(inFlight)
+	l.end(budgets, true, now)
+	if throttled := l.refuse(a, &refusal{at: now, free: []int64{0, now + time.Hour.Microseconds()}}); throttled != nil {
+		t.Errorf("refused: %v", throttled)
+	}
+	if throttled, change := l.next(a, now); throttled != nil || change != nil {
+		t.Errorf("does not query again: %v, %v", throttled, change)
+	}
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Every guard is in its file, and its tests exist.
+func TestGuards(t *testing.T) {
+	t.Chdir("../../..")
+	names := make(map[string]bool)
+	for _, g := range guards {
+		if _, err := g.without(); err != nil {
+			t.Errorf("%s: %v", g.what, err)
+		}
+		if names[g.what] {
+			t.Errorf("two guards have the description %q", g.what)
+		}
+		names[g.what] = true
+		tests, err := os.ReadDir(g.pkg)
+		if err != nil {
+			t.Errorf("%s: %v", g.what, err)
+		}
+		for name := range strings.SplitSeq(g.run, "|") {
+			found := false
+			declaration := regexp.MustCompile(`(?m)^func ` + regexp.QuoteMeta(name) + `\(`)
+			for _, entry := range tests {
+				if !strings.HasSuffix(entry.Name(), "_test.go") {
+					continue
+				}
+				content, err := os.ReadFile(g.pkg + "/" + entry.Name())
+				if err != nil {
+					t.Fatal(err)
+				}
+				found = found || declaration.Match(content)
+			}
+			if !found {
+				t.Errorf("%s: there is no %s in %s", g.what, name, g.pkg)
+			}
+		}
+	}
+}
