@@ -56,11 +56,10 @@ func listEmailsCommand(environment []string) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				print := printEmails
 				if asJSON {
-					print = printEmailsJSON
+					return printEmailsJSON(command.OutOrStdout(), entries)
 				}
-				return print(command.OutOrStdout(), entries)
+				return printEmails(command.OutOrStdout(), entries)
 			})
 		},
 	}

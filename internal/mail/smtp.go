@@ -173,7 +173,7 @@ func (s *SMTP) keep(c *connection, err error) {
 	}
 	s.mu.Unlock()
 	if !usable {
-		c.quit()
+		go c.quit() // Send returns as soon as the server has accepted the message
 	}
 }
 
