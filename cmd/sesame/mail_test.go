@@ -31,9 +31,7 @@ func TestEmailAfterKill(t *testing.T) {
 		server := processtest.New(t, engine, settings...)
 		server.Start(t)
 		server.Login(t)
-		if status, _ := server.Post(t, "/auth/forgot-password", `{"email":"ada@example.com"}`); status != http.StatusAccepted {
-			t.Fatalf("forgot password: %d", status)
-		}
+		forgotPassword(t, server)
 		<-busy // the server holds the email
 		works.Store(true)
 		settings = append(settings, "SESAME_DATA_DIR="+filepath.Join(server.Folder, "sesame-data"))
@@ -52,7 +50,7 @@ func TestEmailAfterKill(t *testing.T) {
 		select {
 		case got := <-mailServer.Received:
 			t.Logf("sent after %v", time.Since(killed))
-			if got.To != "ada@example.com" {
+			if got.To != processtest.Email {
 				t.Errorf("sent to %s", got.To)
 			}
 		case <-time.After(20 * time.Second): // 5.5 s on an idle machine
@@ -78,9 +76,7 @@ func TestPrivateAuthority(t *testing.T) {
 	}
 	server.Start(t)
 	server.Login(t)
-	if status, _ := server.Post(t, "/auth/forgot-password", `{"email":"ada@example.com"}`); status != http.StatusAccepted {
-		t.Fatalf("forgot password: %d", status)
-	}
+	forgotPassword(t, server)
 	select {
 	case got := <-mailServer.Received:
 		if !got.TLS {
@@ -88,5 +84,14 @@ func TestPrivateAuthority(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("not sent")
+	}
+}
+
+// forgotPassword requests an email to Ada.
+func forgotPassword(t *testing.T, server *processtest.Server) {
+	t.Helper()
+	status, _ := server.Post(t, "/auth/forgot-password", `{"email":"`+processtest.Email+`"}`)
+	if status != http.StatusAccepted {
+		t.Fatalf("forgot password: %d", status)
 	}
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -84,8 +85,8 @@ func (in *installation) takeOver(b *testing.B, server *mailtest.Server, hang *sy
 	in.requestEmails(b, 1)
 	time.Sleep(time.Second) // until it hangs
 	admin := porttest.Address(b)
-	environment := append(in.environment, "SESAME_ADDR="+porttest.Address(b), "SESAME_ADMIN_ADDR="+admin)
-	start(b, environment, "sesame", "serve").awaitReady(b, admin)
+	listeners := []string{"SESAME_ADDR=" + porttest.Address(b), "SESAME_ADMIN_ADDR=" + admin}
+	start(b, slices.Concat(in.environment, listeners), "sesame", "serve").awaitReady(b, admin)
 	in.server.kill(b)
 	server.Disconnect()
 	hang.Unlock()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,7 +43,7 @@ func install(b *testing.B, engine databasetest.Engine, settings ...string) *inst
 		secret := base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text()))
 		environment = append(environment, "SESAME_DATABASE_URL="+in.databaseURL, "SESAME_SECRET="+secret)
 	}
-	in.environment = append(environment, settings...)
+	in.environment = slices.Concat(environment, settings)
 	in.server = start(b, in.environment, "sesame", "serve")
 	in.server.awaitReady(b, admin)
 	in.idleMiB = in.server.memoryMiB(b, "VmRSS")

@@ -97,7 +97,7 @@ func (o *Outbox) claim(ctx context.Context, entry *Entry) (claimed bool, err err
 
 // hold renews the lease of an entry until stop is called. The returned context ends if the lease is lost,
 // or could not be renewed in time: then another worker may send the email.
-func (o *Outbox) hold(ctx context.Context, entry *Entry) (held context.Context, stop func()) {
+func (o *Outbox) hold(ctx context.Context, entry *Entry) (_ context.Context, stop func()) {
 	held, cancel := context.WithCancel(ctx)
 	const safe = lease - renewEvery // others may have seen the heartbeat before its statement returned
 	expiry := time.AfterFunc(safe, cancel)

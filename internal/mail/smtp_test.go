@@ -185,7 +185,8 @@ func TestSMTPNeedsStartTLS(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	seen := server.ClientBytes()
-	for _, word := range []string{"AUTH", "MAIL", mailtest.Password, base64.StdEncoding.EncodeToString([]byte(mailtest.User))} {
+	user := base64.StdEncoding.EncodeToString([]byte(mailtest.User))
+	for _, word := range []string{"AUTH", "MAIL", mailtest.Password, user} {
 		if strings.Contains(seen, word) {
 			t.Errorf("%q was sent unencrypted: %q", word, seen)
 		}
@@ -200,7 +201,8 @@ func TestSMTPNeedsStartTLS(t *testing.T) {
 func TestSMTPRefusals(t *testing.T) {
 	reply := func(code int, enhanced smtp.EnhancedCode) func() error {
 		return func() error {
-			return &smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: mailtest.Password + " " + testLink + "\nforged=1"}
+			secrets := mailtest.Password + " " + testLink + "\nforged=1"
+			return &smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: secrets}
 		}
 	}
 	rcpt := func(code int, enhanced smtp.EnhancedCode) func(string) error {

@@ -91,7 +91,8 @@ func (o *Outbox) try(ctx context.Context, compose map[Kind]Compose) (wait time.D
 		entries, err = o.leastTried(ctx)
 	}
 	if err == nil && len(entries) > 0 {
-		entry, claimed := entries[0], false
+		var claimed bool
+		entry := entries[0]
 		if claimed, err = o.claim(ctx, &entry); claimed {
 			o.pace.force()
 			o.sending.Go(func() { o.work(ctx, &entry, compose) })

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,33 +145,32 @@ func TestGivenUp(t *testing.T) {
 	}
 	const rejected = `level=WARN msg="email rejected, giving up"`
 	const failed = `level=ERROR msg="email failed, giving up"`
+	busy := func() error { return errBusy }
 	for name, test := range map[string]struct {
-		to, words, reason string
-		server            func() *mailtest.Server
-		age               time.Duration
+		to             string // empty: Ada
+		onMail, onData func() error
+		age            time.Duration
+		words, reason  string
 	}{
-		"rejected": {
-			to: "ada@example.org", server: func() *mailtest.Server { return &mailtest.Server{OnData: final} }, words: rejected,
-			reason: "rejected by the mail server: end of DATA: 550 5.1.1",
-		},
+		"rejected": {onData: final, words: rejected, reason: "rejected by the mail server: end of DATA: 550 5.1.1"},
 		"malformed": {
-			to: "ada@example.org\r\nBcc: eve@example.org", server: func() *mailtest.Server { return &mailtest.Server{} }, words: failed,
+			to: "ada@example.org\r\nBcc: eve@example.org", words: failed,
 			reason: "malformed message: the recipient contains a line break or another control character",
 		},
 		"too old": {
-			to: "ada@example.org", server: func() *mailtest.Server { return &mailtest.Server{OnData: func() error { return errBusy }} }, age: giveUpAfter,
-			words: failed, reason: "deferred by the mail server: end of DATA: 451 4.3.0",
+			onData: busy, age: giveUpAfter, words: failed, reason: "deferred by the mail server: end of DATA: 451 4.3.0",
 		},
 		"too old, in an outage": {
-			to: "ada@example.org", server: func() *mailtest.Server { return &mailtest.Server{OnMail: func() error { return errBusy }} }, age: giveUpAfter,
-			words: failed, reason: "the mail server is not available: MAIL: the server replied 451 4.3.0",
+			onMail: busy, age: giveUpAfter, words: failed,
+			reason: "the mail server is not available: MAIL: the server replied 451 4.3.0",
 		},
-		"old and sent": {to: "ada@example.org", server: func() *mailtest.Server { return &mailtest.Server{} }, age: 2 * giveUpAfter, words: "email processed"},
+		"old and sent": {age: 2 * giveUpAfter, words: "email processed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, engine := range databasetest.Engines {
-				o := newTestOutbox(t, engine, test.server())
-				enqueue(t, o.Outbox, test.to)
+			databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+				o := newTestOutbox(t, engine, &mailtest.Server{OnMail: test.onMail, OnData: test.onData})
+				to := cmp.Or(test.to, "ada@example.org")
+				enqueue(t, o.Outbox, to)
 				o.clock.advance(test.age)
 				stop := start(t, o.Outbox, messages)
 				if line := o.log.until(t, "attempt=1"); !strings.Contains(line, test.words) {
@@ -179,7 +179,7 @@ func TestGivenUp(t *testing.T) {
 				stop()
 				if test.reason == "" {
 					noEntries(t, o.Outbox)
-					continue
+					return
 				}
 				dead := onlyDead(t, o.Outbox)
 				if dead.LastError != test.reason || dead.Lease != nil || !dead.DeadAt.Equal(o.now()) {
@@ -188,12 +188,12 @@ func TestGivenUp(t *testing.T) {
 				if sent, failed, givenUp := o.Counts(); sent != 0 || failed != 1 || givenUp != 1 {
 					t.Errorf("counted %d, %d, %d", sent, failed, givenUp)
 				}
-				want := []string{"email-give-up failure " + test.to + " reset password " + dead.ID + ": " + test.reason}
+				want := []string{"email-give-up failure " + to + " reset password " + dead.ID + ": " + test.reason}
 				if got := events(t, o.Outbox); !slices.Equal(got, want) {
 					t.Errorf("events %q", got)
 				}
 				noneDue(t, o.Outbox)
-			}
+			})
 		})
 	}
 }

@@ -1,7 +1,9 @@
 package main
 
+import "slices"
+
 // guards lists the guards that a test must protect, grouped by file.
-var guards = []guard{
+var guards = slices.Concat(mailGuards, []guard{
 	{
 		what: "a budget that is spent refuses an attempt",
 		file: "internal/throttle/reservation.go",
@@ -265,4 +267,4 @@ var guards = []guard{
 	hash := user.PasswordHash`,
 		pkg: "internal/httpapi", run: "TestBusyHashing",
 	},
-}
+})
