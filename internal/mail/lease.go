@@ -11,6 +11,7 @@ import (
 const (
 	lease      = 5 * time.Second         // without a heartbeat, after which another worker sends the email
 	renewEvery = 1500 * time.Millisecond // a heartbeat, which takes no longer than that
+	removeWait = time.Second             // much less than a lease
 	batch      = 100                     // entries that are read at once
 )
 
@@ -146,11 +147,23 @@ func (o *Outbox) release(ctx context.Context, entry *Entry, due time.Time, reaso
 	})
 }
 
-// remove deletes an entry that was sent, even if another worker has its lease.
+// remove deletes an entry that was sent, even if another worker has its lease. If the database fails, it
+// tries again until ctx is done, because the email would be sent again otherwise.
 func (o *Outbox) remove(ctx context.Context, entry *Entry) error {
-	return o.db.Statement(ctx, func(db *gorm.DB) error {
-		return db.Where("id = ?", entry.ID).Delete(&Entry{}).Error
-	})
+	for {
+		err := o.db.Statement(ctx, func(db *gorm.DB) error {
+			return db.Where("id = ?", entry.ID).Delete(&Entry{}).Error
+		})
+		if err == nil {
+			return nil
+		}
+		o.log.Error("outbox: database error", "err", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(removeWait):
+		}
+	}
 }
 
 // hasten makes the emails due that wait for a retry.

@@ -133,8 +133,7 @@ func (o *Outbox) work(ctx context.Context, entry *Entry, compose map[Kind]Compos
 		failed = errors.Join(failed, o.hasten(ctx))
 		o.recovered.send()
 	}
-	if failed != nil {
-		// If the email was sent, it will be sent again: this is an error even at the end of ctx.
+	if failed != nil { // even at the end of ctx: an email that was sent may be sent again
 		o.log.Error("outbox: database error", "err", failed)
 	}
 }

@@ -366,18 +366,33 @@ func TestDatabaseFails(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		o := newTestOutbox(t, engine, &mailtest.Server{})
 		enqueue(t, o.Outbox, "ada@example.org")
-		if err := o.db.WithContext(t.Context()).Exec("ALTER TABLE outbox RENAME TO elsewhere").Error; err != nil {
-			t.Fatal(err)
-		}
+		execute(t, o.Outbox, "ALTER TABLE outbox RENAME TO elsewhere")
 		stop := start(t, o.Outbox, messages)
 		o.log.until(t, "outbox: database error")
-		if err := o.db.WithContext(t.Context()).Exec("ALTER TABLE elsewhere RENAME TO outbox").Error; err != nil {
-			t.Fatal(err)
-		}
+		execute(t, o.Outbox, "ALTER TABLE elsewhere RENAME TO outbox")
 		o.Wake()
 		await(t, o.server.Received)
 		stop()
 		noEntries(t, o.Outbox)
+	})
+}
+
+// If the database fails when a message was sent, the message is not sent again.
+func TestDatabaseFailsAfterSending(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		var o *testOutbox
+		o = newTestOutbox(t, engine, &mailtest.Server{OnData: func() error {
+			return o.db.WithContext(t.Context()).Exec("ALTER TABLE outbox RENAME TO elsewhere").Error
+		}})
+		start(t, o.Outbox, messages)
+		enqueue(t, o.Outbox, "ada@example.org")
+		await(t, o.server.Received)
+		o.log.until(t, "outbox: database error")
+		execute(t, o.Outbox, "ALTER TABLE elsewhere RENAME TO outbox")
+		eventually(t, func() bool { return len(entries(t, o.Outbox)) == 0 })
+		if len(o.server.Received) != 0 {
+			t.Error("sent twice")
+		}
 	})
 }
 
