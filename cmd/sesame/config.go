@@ -106,6 +106,9 @@ func (c *config) checkTogether(given map[string]string) []error {
 	if c.SMTPURL != "" && given["SESAME_MAIL_FROM"] == "" {
 		invalid("SESAME_MAIL_FROM: must be set with SESAME_SMTP_URL")
 	}
+	if c.SMTPRoots != nil && c.SMTPURL == "" {
+		invalid("SESAME_SMTP_CA_FILE: has no effect without SESAME_SMTP_URL")
+	}
 	if c.Addr == c.AdminAddr {
 		invalid("SESAME_ADMIN_ADDR: must differ from SESAME_ADDR")
 	}

@@ -9,15 +9,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-smtp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/mailtest"
 	"github.com/sesame-auth/sesame/internal/porttest"
 	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
 // TestScripts runs testdata/*.txt, which use the built program as an operator does in a terminal. Each script starts
-// with an empty database, free ports and an empty folder. In addition to the commands of testscript there are:
+// with an empty database, free ports and an empty folder. $SMTP_URL is a mail server that rejects recipients under
+// rejected.example. In addition to the commands of testscript there are:
 //
 //	fails STATUS PROGRAM ARGS…  run a program that must exit with this status and print nothing to standard output
 //	capture NAME                set a variable to the standard output of the last command
@@ -54,6 +57,13 @@ func setUpScript(env *testscript.Env, engine databasetest.Engine) error {
 	env.Setenv("ANOTHER_ADMIN_ADDR", porttest.Address(t))
 	env.Setenv("SESAME_ADDR", porttest.Address(t))
 	env.Setenv("SESAME_ADMIN_ADDR", porttest.Address(t))
+	mailServer := &mailtest.Server{OnRcpt: func(to string) error {
+		if strings.HasSuffix(to, "@rejected.example") {
+			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}}
+		}
+		return nil
+	}}
+	env.Setenv("SMTP_URL", mailServer.Start(t).URL())
 	if engine == databasetest.Postgres {
 		env.Setenv("SESAME_DATABASE_URL", databasetest.URL(t, engine))
 		env.Setenv("SESAME_SECRET", processtest.Secret)

@@ -114,6 +114,15 @@ var settingGroups = []settingGroup{
 			help: "`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`. " +
 				"Default: emails become files in the folder `mail` of the data folder.",
 			set: func(c *config, v string) error { c.SMTPURL = v; return checkSMTPURL(v) }},
+		{name: "SESAME_SMTP_CA_FILE",
+			help: "A PEM file with the certificate authorities that are trusted for the SMTP server, such as your own. " +
+				"Default: those of the system.",
+			set: func(c *config, v string) (err error) {
+				if v != "" {
+					c.SMTPRoots, err = mail.ReadRoots(v)
+				}
+				return err
+			}},
 		{name: "SESAME_MAIL_FROM", fallback: "Sesame <no-reply@localhost>",
 			help: "The sender of emails. Required with an SMTP server.",
 			set: func(c *config, v string) error {

@@ -48,6 +48,10 @@ const (
 	AdvanceKey Kind = "key-advance" // the next key signs earlier than planned
 	RevokeKey  Kind = "key-revoke"
 	DeleteKey  Kind = "key-delete" // its last token has expired
+
+	GiveUpEmail Kind = "email-give-up"
+	RetryEmail  Kind = "email-retry" // by an operator, like email-drop
+	DropEmail   Kind = "email-drop"
 )
 
 // Kinds lists every kind.
@@ -55,6 +59,7 @@ var Kinds = []Kind{
 	Register, Login, Replay, ReplayElsewhere, Reuse, Logout, Evict, ForgotPassword, ResetPassword,
 	CreateUser, ImportUsers, DisableUser, EnableUser, DeleteUser, SetPassword, RevokeSessions, ResetLink,
 	CreateKey, AdvanceKey, RevokeKey, DeleteKey,
+	GiveUpEmail, RetryEmail, DropEmail,
 }
 
 // Outcome is the outcome of what was tried.

@@ -23,8 +23,8 @@ const (
 )
 
 // Purge deletes rows that are no longer needed: expired sessions and one-time tokens, networks
-// without a recent login, events older than the retention, and rate limits that are not in use. A
-// revoked session is kept until it expires.
+// without a recent login, events older than the retention, emails that were given up a week ago, and
+// rate limits that are not in use. A revoked session is kept until it expires.
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.now()
 	rows := func(statement string, until time.Time) func(*gorm.DB) (int64, error) {
@@ -43,6 +43,7 @@ func (s *Service) Purge(ctx context.Context) error {
 		func(tx *gorm.DB) (int64, error) {
 			return audit.Purge(tx, now.Add(-s.config.AuditRetention), purgeBatch)
 		},
+		func(tx *gorm.DB) (int64, error) { return s.config.Outbox.Purge(tx, purgeBatch) },
 		func(tx *gorm.DB) (int64, error) { return s.throttle.Purge(tx, purgeBatch) },
 	} {
 		for deleted := int64(purgeBatch); deleted == purgeBatch; {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
@@ -63,6 +64,14 @@ func TestPurge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, entry := range []mail.Entry{
+			{ID: uuid.NewString(), Email: "expired", DeadAt: new(now.Add(-mail.DeadFor))},
+			{ID: uuid.NewString(), Email: "live", DeadAt: new(now.Add(time.Microsecond - mail.DeadFor))},
+		} {
+			if err := tx.Create(&entry).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
 		err = audit.Record(tx,
 			audit.Event{At: now.Add(-time.Hour - time.Microsecond), Detail: "expired"},
 			audit.Event{At: now.Add(-time.Hour), Detail: "live"})
@@ -72,7 +81,9 @@ func TestPurge(t *testing.T) {
 
 		clock := func() time.Time { return now }
 		service := &Service{
-			Reader: NewReader(db, clock), config: Config{AuditRetention: time.Hour, Now: clock},
+			Reader: NewReader(db, clock), config: Config{
+				AuditRetention: time.Hour, Now: clock, Outbox: mail.NewOutbox(mail.OutboxConfig{DB: db, Now: clock}),
+			},
 			throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: clock}),
 		}
 		if err := service.Purge(t.Context()); err != nil {
@@ -83,6 +94,7 @@ func TestPurge(t *testing.T) {
 			"tokens":   tx.Model(&OneTimeToken{}).Select("purpose"),
 			"networks": tx.Model(&KnownNetwork{}).Select("pseudonym"),
 			"limits":   tx.Table("throttle").Select("key"),
+			"emails":   tx.Model(&mail.Entry{}).Select("email"),
 			"events":   tx.Model(&audit.Event{}).Select("detail"),
 		} {
 			var left []string
@@ -130,7 +142,9 @@ func TestPurgeChecksTheClock(t *testing.T) {
 		} {
 			clock := func() time.Time { return now.Add(test.offset) }
 			service := &Service{
-				Reader: NewReader(db, clock), config: Config{AuditRetention: time.Hour, Now: clock},
+				Reader: NewReader(db, clock), config: Config{
+					AuditRetention: time.Hour, Now: clock, Outbox: mail.NewOutbox(mail.OutboxConfig{DB: db, Now: clock}),
+				},
 				throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: clock}),
 			}
 			var log strings.Builder

@@ -54,6 +54,18 @@
 // and all of its children, both at the end of the flood. These two count only a share of the pages
 // that several processes use, such as those of the program.
 //
+// # Email
+//
+// BenchmarkEmail measures how fast emails are sent, through a mail server whose every reply is late by
+// 50 ms, the round-trip time of a network.
+//
+//   - emails/s is the rate of 100 emails for each second of -benchtime, from the first request to
+//     /auth/forgot-password until the last email has arrived.
+//   - recovery-s is the time from the end of an outage of the mail server, which refuses connections
+//     for ten seconds, until an email that waits has arrived: the longest of three.
+//   - takeover-s is the time from kill -9 of an instance that is sending an email until another instance
+//     has sent it.
+//
 // # Timing
 //
 // BenchmarkLoginTiming and BenchmarkForgotPasswordTiming measure whether the time of a response

@@ -24,6 +24,7 @@ type process struct {
 	cmd    *exec.Cmd
 	output bytes.Buffer
 	exited chan struct{} // closed when it has ended and output is complete
+	killed bool
 }
 
 // start runs a binary, until the end of the benchmark or a call of stop.
@@ -69,10 +70,23 @@ func (p *process) awaitReady(b *testing.B, address string) {
 	b.Fatalf("%s is not ready after %s", p.cmd.Path, startTimeout)
 }
 
+// kill ends the process as kill -9 does.
+func (p *process) kill(b *testing.B) {
+	b.Helper()
+	p.killed = true
+	if err := p.cmd.Process.Kill(); err != nil {
+		b.Fatal(err)
+	}
+	<-p.exited
+}
+
 // stop ends the process. It reports an error unless the process exits with status 0 and without
 // output. A second call does nothing more.
 func (p *process) stop(b *testing.B) {
 	b.Helper()
+	if p.killed {
+		return
+	}
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		b.Errorf("end %s: %v", p.cmd.Path, err)
 	}

@@ -77,11 +77,22 @@ func NewMetrics(
 			return float64(pick(load()))
 		})
 	}
+	counting := func(name, help string, value func(sent, failed, givenUp int64) int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 {
+			return float64(value(outbox.Counts()))
+		})
+	}
 	m.registry.MustRegister(m.duration, m.inFlight, m.panics, m.refused, m.outcomes, m.throttled,
 		gauge("sesame_http_connections", "Open connections.", connections.Load, first),
 		gauge("sesame_http_max_connections", "How many connections may be open.", connections.Load, second),
 		gauge("sesame_hashing_running", "Passwords being hashed.", hasher.Load, first),
 		gauge("sesame_hashing_waiting", "Passwords waiting to be hashed.", hasher.Load, second),
+		counting("sesame_outbox_sent_total", "Emails that the mail server accepted from this server.",
+			func(sent, _, _ int64) int64 { return sent }),
+		counting("sesame_outbox_failed_total", "Attempts of this server to send an email that failed.",
+			func(_, failed, _ int64) int64 { return failed }),
+		counting("sesame_outbox_given_up_total", "Emails that this server gave up.",
+			func(_, _, givenUp int64) int64 { return givenUp }),
 		backlog{outbox},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -123,6 +134,8 @@ var (
 		"Emails not sent yet, including those that failed and will be retried.", nil, nil)
 	dueMessages = prometheus.NewDesc("sesame_outbox_due_messages",
 		"Emails that are due to be sent now.", nil, nil)
+	deadMessages = prometheus.NewDesc("sesame_outbox_dead_messages",
+		"Emails that were given up, and are kept for a week.", nil, nil)
 	oldestMessage = prometheus.NewDesc("sesame_outbox_oldest_seconds",
 		"Age of the oldest email that is not sent yet.", nil, nil)
 )
@@ -130,6 +143,7 @@ var (
 func (backlog) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- unsentMessages
 	descriptions <- dueMessages
+	descriptions <- deadMessages
 	descriptions <- oldestMessage
 }
 
@@ -144,6 +158,7 @@ func (b backlog) Collect(metrics chan<- prometheus.Metric) {
 	for description, value := range map[*prometheus.Desc]float64{
 		unsentMessages: float64(unsent.Messages),
 		dueMessages:    float64(unsent.Due),
+		deadMessages:   float64(unsent.Dead),
 		oldestMessage:  unsent.Oldest.Seconds(),
 	} {
 		metrics <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, value)

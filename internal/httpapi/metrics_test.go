@@ -169,21 +169,43 @@ func TestOutboxMetrics(t *testing.T) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		for _, series := range []string{
 			"sesame_outbox_messages", "sesame_outbox_due_messages", "sesame_outbox_oldest_seconds",
+			"sesame_outbox_dead_messages", "sesame_outbox_sent_total", "sesame_outbox_failed_total",
+			"sesame_outbox_given_up_total",
 		} {
 			expectMetric(t, s, series, 0)
 		}
-		now := time.Now().UTC()
-		const insert = "INSERT INTO outbox (id, kind, email, attempts, due_at, created_at) " +
-			"VALUES ('01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77', 'x', 'ada@example.com', 3, ?, ?)"
-		err := s.DB.WithContext(t.Context()).Exec(insert, now.Add(time.Hour), now.Add(-time.Hour)).Error
-		if err != nil {
-			t.Fatal(err)
+		insert := func(id string, due, created time.Duration) {
+			t.Helper()
+			now := time.Now().UTC()
+			const statement = "INSERT INTO outbox (id, kind, email, attempts, due_at, last_error, created_at) " +
+				"VALUES (?, 'x', 'ada@example.com', 3, ?, '', ?)"
+			err := s.DB.WithContext(t.Context()).Exec(statement, id, now.Add(due), now.Add(created)).Error
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
+		insert("01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77", 10*time.Minute, -time.Hour)
 		expectMetric(t, s, "sesame_outbox_messages", 1)
 		expectMetric(t, s, "sesame_outbox_due_messages", 0)
 		if age, _ := s.Metric(t, "sesame_outbox_oldest_seconds"); age < 3599 || age > 3660 {
 			t.Errorf("the oldest message is %v seconds old, want 3600", age)
 		}
+
+		s.ForgotPassword(t, s.NewUser(t))
+		s.NextEmail(t)
+		insert("01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e78", 0, -48*time.Hour) // of an unknown kind: it cannot be sent
+		deadline := time.Now().Add(20 * time.Second)
+		for _, series := range []string{"sesame_outbox_sent_total", "sesame_outbox_given_up_total"} {
+			for counted := 0.0; counted == 0; counted, _ = s.Metric(t, series) {
+				if time.Now().After(deadline) {
+					t.Fatalf("%s is 0", series)
+				}
+			}
+			expectMetric(t, s, series, 1)
+		}
+		expectMetric(t, s, "sesame_outbox_failed_total", 1)
+		expectMetric(t, s, "sesame_outbox_dead_messages", 1)
+		expectMetric(t, s, "sesame_outbox_messages", 1)
 	})
 }
 

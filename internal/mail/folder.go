@@ -54,6 +54,9 @@ func (f *Folder) Send(ctx context.Context, m Message) error {
 	return nil
 }
 
+// Close does nothing.
+func (f *Folder) Close() {}
+
 // writeFile creates dir/name with mode 0600, atomically.
 func writeFile(dir, name string, content []byte) error {
 	// The folder may have been deleted while the server is running.

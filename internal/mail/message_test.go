@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	testFrom  = "Sesame <no-reply@sesame.example>"
 	testToken = "kX3m-_Qe9bTqVYwA7n1uZc5RsLpHd0fGoJi2Wv4yB8E"
 	testLink  = "https://sesame.example/reset-password#token=" + testToken
 )

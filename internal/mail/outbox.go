@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,18 +23,21 @@ type Kind string
 // error is logged and must not contain secrets.
 type Compose func(ctx context.Context, email string) (*Message, error)
 
-// outboxRow is an email to send. DueAt is both backoff and lease: a worker claims
-// a row by moving DueAt into the future, where other workers do not see it.
-type outboxRow struct {
+// Entry is an email in the outbox.
+type Entry struct {
 	ID        string `gorm:"primaryKey"` // UUIDv7
 	Kind      Kind
 	Email     string
-	Attempts  int // started, including the one in progress
-	DueAt     time.Time
+	Attempts  int       // started, including the one in progress
+	DueAt     time.Time // of the next attempt; while there is a lease, the sender's last heartbeat
+	Lease     *string   // a UUID while the email is being sent
+	LastError string    // of the last attempt that failed; without the message and its secrets
 	CreatedAt time.Time `gorm:"autoCreateTime:false"`
+	DeadAt    *time.Time
 }
 
-func (outboxRow) TableName() string { return "outbox" }
+// TableName returns the table's name.
+func (Entry) TableName() string { return "outbox" }
 
 // OutboxConfig configures an Outbox. All fields are required.
 type OutboxConfig struct {
@@ -44,19 +49,25 @@ type OutboxConfig struct {
 
 // Outbox keeps emails in the database until they are sent. It is safe for concurrent use.
 type Outbox struct {
-	db     *database.DB
-	sender Sender
-	log    *slog.Logger
-	clock  func() time.Time
-	wake   chan struct{}
-	grace  time.Duration // for the email that is being sent when Run has to end
+	db      *database.DB
+	sender  Sender
+	log     *slog.Logger
+	clock   func() time.Time
+	grace   time.Duration // for the emails that are being sent when Run has to end
+	sending sync.WaitGroup
+	pace    *pace
+	seen    map[string]sighting // leases, by the id of the entry; used by Run only
+
+	wake, recovered signal
+
+	sent, failed, givenUp atomic.Int64
 }
 
 // NewOutbox returns an Outbox.
 func NewOutbox(config OutboxConfig) *Outbox {
 	return &Outbox{
 		db: config.DB, sender: config.Sender, log: config.Log, clock: config.Now,
-		wake: make(chan struct{}, 1), grace: shutdownGrace,
+		grace: shutdownGrace, pace: newPace(), wake: newSignal(), recovered: newSignal(),
 	}
 }
 
@@ -73,84 +84,51 @@ func (o *Outbox) Enqueue(tx *gorm.DB, kind Kind, email string) error {
 		return fmt.Errorf("outbox: generate id: %w", err)
 	}
 	now := o.now()
-	row := outboxRow{ID: id.String(), Kind: kind, Email: email, DueAt: now, CreatedAt: now}
-	if err := tx.Create(&row).Error; err != nil {
+	entry := Entry{ID: id.String(), Kind: kind, Email: email, DueAt: now, CreatedAt: now}
+	if err := tx.Create(&entry).Error; err != nil {
 		return fmt.Errorf("outbox: enqueue: %w", err)
 	}
 	return nil
 }
 
 // Wake wakes a worker of this process after a row was committed. It does not block.
-func (o *Outbox) Wake() {
-	select {
-	case o.wake <- struct{}{}:
-	default: // a wake-up is pending already
-	}
-}
+func (o *Outbox) Wake() { o.wake.send() }
 
 // Backlog describes the emails in the outbox.
 type Backlog struct {
-	Messages int64         // not sent
+	Messages int64         // not sent, and not given up
 	Due      int64         // of these, neither waiting for a retry nor being sent
-	Oldest   time.Duration // age of the oldest message; 0 if there is none
+	Dead     int64         // given up
+	Oldest   time.Duration // age of the oldest message that is not given up; 0 if there is none
 }
 
 // Backlog counts the emails in the outbox, with one statement.
 func (o *Outbox) Backlog(ctx context.Context) (Backlog, error) {
 	now := o.now()
-	var oldest []struct {
+	var counted []struct {
 		Backlog
-		CreatedAt time.Time
+		CreatedAt *time.Time
 	}
-	err := o.db.WithContext(ctx).Model(&outboxRow{}).
-		Select("created_at, (SELECT COUNT(*) FROM outbox) AS messages, "+
-				"(SELECT COUNT(*) FROM outbox WHERE due_at <= ?) AS due", now).
-		Order("id"). // UUIDv7: the oldest is first
-		Limit(1).Find(&oldest).Error
-	if err != nil || len(oldest) == 0 {
+	// The driver of SQLite returns a time only for a column, and not for MIN(created_at).
+	err := o.db.WithContext(ctx).Raw(`
+		SELECT counts.*, oldest.created_at FROM (
+			SELECT COUNT(*) FILTER (WHERE dead_at IS NULL) AS messages,
+				COUNT(*) FILTER (WHERE dead_at IS NULL AND lease IS NULL AND due_at <= ?) AS due,
+				COUNT(dead_at) AS dead
+			FROM outbox) AS counts
+		LEFT JOIN (SELECT created_at FROM outbox WHERE dead_at IS NULL ORDER BY created_at LIMIT 1) AS oldest ON TRUE`,
+		now).Scan(&counted).Error
+	if err != nil || len(counted) == 0 {
 		return Backlog{}, err
 	}
-	oldest[0].Oldest = max(0, now.Sub(oldest[0].CreatedAt)) // another instance's clock may be ahead
-	return oldest[0].Backlog, nil
-}
-
-// first returns the row that is due first, or nil if the outbox is empty.
-func (o *Outbox) first(ctx context.Context) (*outboxRow, error) {
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
-	var rows []outboxRow
-	if err := o.db.WithContext(ctx).Order("due_at").Limit(1).Find(&rows).Error; err != nil || len(rows) == 0 {
-		return nil, err
+	if oldest := counted[0].CreatedAt; oldest != nil {
+		counted[0].Oldest = max(0, now.Sub(*oldest)) // another instance's clock may be ahead
 	}
-	return &rows[0], nil
+	return counted[0].Backlog, nil
 }
 
-// claim reserves the row until the given time. If several workers try at the same
-// time, one succeeds; the others find that due_at has changed.
-func (o *Outbox) claim(ctx context.Context, row *outboxRow, until time.Time) (bool, error) {
-	claimed, now := false, o.now()
-	err := o.db.Statement(ctx, func(db *gorm.DB) error {
-		update := db.Model(&outboxRow{}).
-			Where("id = ? AND (due_at <= ? OR due_at > ?)", row.ID, now, now.Add(maxWait)).
-			Updates(map[string]any{"due_at": until, "attempts": gorm.Expr("attempts + 1")})
-		claimed = update.RowsAffected == 1
-		return update.Error
-	})
-	return claimed, err
-}
-
-// postpone releases a claimed row and makes it due later. If the lease has expired
-// and another worker has claimed the row, it changes nothing.
-func (o *Outbox) postpone(ctx context.Context, row *outboxRow, claimedUntil, due time.Time) error {
-	return o.db.Statement(ctx, func(db *gorm.DB) error {
-		return db.Model(&outboxRow{}).
-			Where("id = ? AND due_at = ?", row.ID, claimedUntil).
-			Updates(map[string]any{"due_at": due}).Error
-	})
-}
-
-func (o *Outbox) remove(ctx context.Context, row *outboxRow) error {
-	return o.db.Statement(ctx, func(db *gorm.DB) error {
-		return db.Where("id = ?", row.ID).Delete(&outboxRow{}).Error
-	})
+// Counts returns how many emails this Outbox has sent, how many attempts have failed, and how many
+// emails were given up.
+func (o *Outbox) Counts() (sent, failed, givenUp int64) {
+	return o.sent.Load(), o.failed.Load(), o.givenUp.Load()
 }

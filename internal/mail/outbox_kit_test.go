@@ -13,6 +13,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/mailtest"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
@@ -23,16 +24,16 @@ const testKind Kind = "reset password"
 type testOutbox struct {
 	*Outbox
 	url    string // of the database
-	server *mailServer
+	server *mailtest.Server
 	clock  *clock
 	log    logLines
 }
 
-func newTestOutbox(t *testing.T, engine databasetest.Engine, server *mailServer) *testOutbox {
+func newTestOutbox(t *testing.T, engine databasetest.Engine, server *mailtest.Server) *testOutbox {
 	t.Helper()
 	o := &testOutbox{
 		url:    databasetest.URL(t, engine),
-		server: server.start(t),
+		server: server.Start(t),
 		clock:  &clock{now: noon},
 		log:    make(logLines, 10_000),
 	}
@@ -52,10 +53,11 @@ func (o *testOutbox) instance(t *testing.T) *Outbox {
 			t.Error(err)
 		}
 	})
-	sender, err := NewSMTP("smtp://"+o.server.address+"?tls=off", testFrom, nil)
+	sender, err := NewSMTP("smtp://"+o.server.Address+"?tls=off", testFrom, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(sender.Close)
 	log := slog.New(slog.NewTextHandler(o.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	return NewOutbox(OutboxConfig{DB: db, Sender: sender, Log: log, Now: o.clock.Now})
 }
@@ -83,6 +85,13 @@ func enqueue(t *testing.T, o *Outbox, emails ...string) {
 	o.Wake()
 }
 
+// drain sends the emails that are due, and waits until they were tried.
+func drain(t *testing.T, o *Outbox) {
+	t.Helper()
+	o.drain(t.Context(), messages)
+	o.sending.Wait()
+}
+
 // start runs a worker until stop is called, which waits until it has ended.
 func start(t *testing.T, o *Outbox, compose map[Kind]Compose) (stop func()) {
 	t.Helper()
@@ -94,19 +103,27 @@ func start(t *testing.T, o *Outbox, compose map[Kind]Compose) (stop func()) {
 	return stop
 }
 
-func rows(t *testing.T, o *Outbox) []outboxRow {
+func entries(t *testing.T, o *Outbox) []Entry {
 	t.Helper()
-	var rows []outboxRow
-	if err := o.db.WithContext(t.Context()).Order("email").Find(&rows).Error; err != nil {
+	all, err := o.Unsent(t.Context(), Filter{}, 1000)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return rows
+	return all
 }
 
-func noRows(t *testing.T, o *Outbox) {
+func noEntries(t *testing.T, o *Outbox) {
 	t.Helper()
-	if left := rows(t, o); len(left) != 0 {
-		t.Errorf("rows left: %+v", left)
+	if left := entries(t, o); len(left) != 0 {
+		t.Errorf("left: %+v", left)
+	}
+}
+
+// execute runs a statement.
+func execute(t *testing.T, o *Outbox, statement string, args ...any) {
+	t.Helper()
+	if err := o.db.WithContext(t.Context()).Exec(statement, args...).Error; err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -119,6 +136,18 @@ func await[T any](t *testing.T, events <-chan T) (event T) {
 		t.Fatal("waited for 30 s")
 	}
 	return event
+}
+
+// eventually waits for a condition that causes no event.
+func eventually(t *testing.T, met func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(30 * time.Second); !met(); await(t, ticker.C) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited for 30 s")
+		}
+	}
 }
 
 type clock struct {

@@ -1,31 +1,31 @@
 package mail
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
-	"net/textproto"
-	"regexp"
-	"slices"
-	"strings"
-	"syscall"
+	"os"
+	"sync"
 	"time"
-
-	"github.com/wneessen/go-mail/smtp"
 )
 
 const (
-	dialTimeout = 10 * time.Second // for the connection, including TLS of smtps
-	sendTimeout = 30 * time.Second // for everything, up to the server's last reply
-	quitTimeout = 2 * time.Second  // for QUIT, after the message was accepted
+	connectTimeout = 10 * time.Second // for a new connection, until the server has accepted the credentials
+	reuseTimeout   = 5 * time.Second  // for the first reply on a connection that was used before
+	sendTimeout    = 30 * time.Second // for everything, up to the server's last reply
+	quitTimeout    = 2 * time.Second  // for QUIT and RSET
+
+	// A server closes a connection that is idle for five minutes (RFC 5321, section 4.5.3.2.7), or
+	// earlier, and some accept only so many messages.
+	idleTimeout = 15 * time.Second
+	maxMessages = 100
 )
 
-// SMTP sends messages to a mail server, each over its own connection. It is safe
-// for concurrent use.
+// SMTP sends messages to a mail server. It keeps connections for the next messages until they are
+// idle for 15 seconds or have sent 100. It is safe for concurrent use.
 type SMTP struct {
 	// Now returns the date of messages. [NewSMTP] sets it to time.Now.
 	Now func() time.Time
@@ -33,6 +33,10 @@ type SMTP struct {
 	server server
 	from   mailbox
 	roots  *x509.CertPool
+
+	mu     sync.Mutex
+	idle   []*connection // the last one was used last
+	closed bool
 }
 
 // NewSMTP returns a sender for a URL:
@@ -69,15 +73,37 @@ func CheckFrom(from string) error {
 	return err
 }
 
+// ReadRoots reads the certificate authorities in a PEM file, for NewSMTP.
+func ReadRoots(file string) (*x509.CertPool, error) {
+	content, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, err
+	}
+	roots, count := x509.NewCertPool(), 0
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if block.Type != "CERTIFICATE" || err != nil {
+			return nil, fmt.Errorf("%s contains something else than certificates", file)
+		}
+		roots.AddCert(certificate)
+		count++
+	}
+	if count == 0 {
+		return nil, fmt.Errorf("%s contains no certificate in PEM format", file)
+	}
+	return roots, nil
+}
+
 // String returns the host and port of the server.
 func (s *SMTP) String() string {
 	return net.JoinHostPort(s.server.host, s.server.port)
 }
 
-// Send sends m to the server, within ten seconds for the connection and thirty
+// Send sends m to the server, within ten seconds for a new connection and thirty
 // seconds in total. It returns [ErrRejected] if the server refuses the recipient or
-// the message with a 5yz status. If it refuses TLS, the credentials or the sender,
-// the configuration is wrong, and Send returns another error.
+// the message with a 5yz status, and [ErrDeferred] with a 4yz status. If it refuses
+// TLS, the credentials or the sender, the configuration is wrong, and Send returns
+// [ErrUnavailable].
 func (s *SMTP) Send(ctx context.Context, m Message) error {
 	raw, err := s.from.compose(m, s.Now())
 	if err != nil {
@@ -85,162 +111,78 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-
-	err = s.deliver(ctx, m.To, raw)
+	c, err := s.begin(ctx, m.To)
+	if err == nil {
+		err = c.transfer(ctx, m.To, raw)
+		s.keep(c, err)
+	}
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrRejected) {
-		return fmt.Errorf("smtp: timeout: %w", ctx.Err())
+		return fmt.Errorf("timeout: %w: %w", ctx.Err(), err)
 	}
 	return err
 }
 
-func (s *SMTP) deliver(ctx context.Context, to string, raw []byte) error {
-	conn, err := s.dial(ctx)
+// begin returns a connection on which a mail transaction has begun. MAIL is the first command: if a
+// connection that was used before is closed or refuses it, nothing of the message was sent, so a new
+// connection is safe.
+func (s *SMTP) begin(ctx context.Context, to string) (*connection, error) {
+	if c := s.reuse(); c != nil {
+		if err := c.mail(ctx, s.from.path(), to, reuseTimeout); err == nil {
+			return c, nil
+		}
+		c.close()
+	}
+	c, err := s.connect(ctx)
 	if err != nil {
-		return fmt.Errorf("smtp: connect: %w", err)
+		return nil, err
 	}
-	// After a failure the connection is closed without QUIT: in the middle of DATA,
-	// QUIT would complete half a message. Closing also unblocks a read when ctx ends.
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-
-	client, err := smtp.NewClient(conn, s.server.host)
-	if err != nil {
-		return failure("greeting", err)
+	if err := c.mail(ctx, s.from.path(), to, sendTimeout); err != nil {
+		c.close()
+		return nil, err
 	}
-	if err := client.Hello(s.from.domain); err != nil {
-		return failure("EHLO", err)
-	}
-	if err := s.secure(client); err != nil {
-		return err
-	}
-	if err := s.authenticate(client); err != nil {
-		return err
-	}
-	if err := transmit(client, s.from.path(), "<"+to+">", raw); err != nil {
-		return err
-	}
-	// The message was accepted: an error from here on must not cause a retry.
-	if client.UpdateDeadline(quitTimeout) == nil {
-		_ = client.Quit()
-	}
-	return nil
+	return c, nil
 }
 
-func (s *SMTP) dial(ctx context.Context) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	address := net.JoinHostPort(s.server.host, s.server.port)
-	switch s.server.security {
-	case implicitTLS:
-		return (&tls.Dialer{NetDialer: dialer, Config: s.tlsConfig()}).DialContext(ctx, "tcp", address)
-	case loopback:
-		// A resolver may resolve even "localhost" to another machine.
-		dialer.Control = func(_, resolved string, _ syscall.RawConn) error {
-			if host, _, err := net.SplitHostPort(resolved); err != nil || !isLoopback(host) {
-				return errors.New("tls=off, and the host is not this machine")
-			}
-			return nil
+// reuse returns the connection that was used last, or nil.
+func (s *SMTP) reuse() *connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.idle) > 0 {
+		c := s.idle[len(s.idle)-1]
+		s.idle = s.idle[:len(s.idle)-1]
+		if c.timer.Stop() { // otherwise it was closed
+			return c
 		}
 	}
-	return dialer.DialContext(ctx, "tcp", address)
-}
-
-func (s *SMTP) tlsConfig() *tls.Config {
-	return &tls.Config{ServerName: s.server.host, RootCAs: s.roots, MinVersion: tls.VersionTLS12}
-}
-
-// secure switches to TLS, so that secrets are not sent unencrypted.
-func (s *SMTP) secure(client *smtp.Client) error {
-	if s.server.security != startTLS {
-		return nil
-	}
-	// An attacker in the network can remove the offer.
-	if offered, _ := client.Extension("STARTTLS"); !offered {
-		return errors.New("smtp: the server does not offer STARTTLS; nothing was sent")
-	}
-	if err := client.StartTLS(s.tlsConfig()); err != nil {
-		return failure("STARTTLS", err)
-	}
 	return nil
 }
 
-func (s *SMTP) authenticate(client *smtp.Client) error {
-	if s.server.user == "" {
-		return nil
+// keep keeps a connection for the next message if its last one ended with a reply of the server. After
+// any other error the connection is closed without QUIT: in the middle of DATA, QUIT would complete half
+// a message.
+func (s *SMTP) keep(c *connection, err error) {
+	if err != nil && !c.reset(err) {
+		c.close()
+		return
 	}
-	_, offered := client.Extension("AUTH")
-	mechanisms := strings.Fields(strings.ToUpper(offered))
-	unencrypted := s.server.security == loopback
-
-	var auth smtp.Auth
-	switch {
-	case slices.Contains(mechanisms, "PLAIN"):
-		auth = smtp.PlainAuth("", s.server.user, s.server.pass, s.server.host, unencrypted)
-	case slices.Contains(mechanisms, "LOGIN"):
-		auth = smtp.LoginAuth(s.server.user, s.server.pass, s.server.host, unencrypted)
-	default:
-		return errors.New("smtp: the server offers neither AUTH PLAIN nor AUTH LOGIN")
+	s.mu.Lock()
+	usable := !s.closed && c.messages < maxMessages
+	if usable {
+		c.timer = time.AfterFunc(idleTimeout, c.quit)
+		s.idle = append(s.idle, c)
 	}
-	if err := client.Auth(auth); err != nil {
-		return failure("AUTH", err)
-	}
-	return nil
-}
-
-// transmit runs one mail transaction (RFC 5321, section 3.3). from and to are in
-// angle brackets.
-func transmit(client *smtp.Client, from, to string, raw []byte) error {
-	// With SMTPUTF8 (RFC 6531), servers without it would refuse the message.
-	client.SkipSMTPUTF8(isPlain(to))
-	if err := client.Mail(from); err != nil {
-		return failure("MAIL", err)
-	}
-	if err := client.Rcpt(to); err != nil {
-		return refusal("RCPT", err)
-	}
-	data, err := client.Data()
-	if err != nil {
-		return refusal("DATA", err)
-	}
-	if _, err := bytes.NewReader(raw).WriteTo(data); err != nil {
-		return failure("DATA", err)
-	}
-	if err := data.Close(); err != nil {
-		return refusal("end of DATA", err)
-	}
-	return nil
-}
-
-// failure returns the error of a step, with the server's status codes.
-func failure(step string, err error) error {
-	_, network := errors.AsType[net.Error](err)
-	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
-	reply, replied := errors.AsType[*textproto.Error](err)
-	switch {
-	case replied:
-		return fmt.Errorf("smtp: %s: the server replied %s", step, status(reply))
-	case network, certificate:
-		return fmt.Errorf("smtp: %s: %w", step, err)
-	default: // the error may quote what the server sent
-		return fmt.Errorf("smtp: %s: the connection broke or the server's reply is invalid", step)
+	s.mu.Unlock()
+	if !usable {
+		go c.quit() // Send returns as soon as the server has accepted the message
 	}
 }
 
-// refusal is like failure, for a step where the server decides about this message. A
-// 5yz reply is final, except 503 and 530, which mean that an earlier step went wrong
-// (RFC 5321, section 4.2.2; RFC 4954, section 6).
-func refusal(step string, err error) error {
-	reply, ok := errors.AsType[*textproto.Error](err)
-	if ok && reply.Code/100 == 5 && reply.Code != 503 && reply.Code != 530 {
-		return fmt.Errorf("%w: %s: %s", ErrRejected, step, status(reply))
+// Close closes the connections that are not in use.
+func (s *SMTP) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	for c := s.reuse(); c != nil; c = s.reuse() {
+		c.quit()
 	}
-	return failure(step, err)
-}
-
-// enhancedCode matches the enhanced status code at the beginning of a line of a reply
-// (RFC 2034, section 4; RFC 3463, section 2).
-var enhancedCode = regexp.MustCompile(`(?m)^[245]\.\d{1,3}\.\d{1,3}\b`)
-
-// status returns the reply code and the enhanced status code, if there is one.
-func status(reply *textproto.Error) string {
-	return strings.TrimSpace(fmt.Sprint(reply.Code, " ", enhancedCode.FindString(reply.Msg)))
 }

@@ -11,87 +11,167 @@ import (
 )
 
 const (
-	pollEvery     = 5 * time.Second // for rows that other instances stored
+	pollEvery     = time.Second     // for emails of other instances, and retries
+	databaseWait  = 5 * time.Second // after an error of the database
 	queryTimeout  = 10 * time.Second
 	workLimit     = time.Minute             // for one email: compose, send, delete
-	lease         = 2 * time.Minute         // exceeds workLimit by how much clocks may differ
 	firstRetry    = time.Second             // doubles with each attempt
 	lastRetry     = 15 * time.Minute        // the longest wait
-	maxWait       = lastRetry + time.Minute // a row due later was stored while a clock was ahead; it is due now
-	giveUpAfter   = 24 * time.Hour          // after the row was stored
+	maxWait       = lastRetry + time.Minute // an entry due later was stored while a clock was ahead; it is due now
+	giveUpAfter   = 24 * time.Hour          // after the entry was stored
 	shutdownGrace = 10 * time.Second
 )
 
-// Run sends the emails in the outbox until ctx is done. Then it finishes the email
-// that is being sent, within ten seconds, and returns. It sends one email at a time;
-// several Runs may run at the same time, in one process or in several. A kind that
-// compose does not contain counts as a failure, so that an instance of a newer version
-// can send it. If the database fails, Run logs the error and continues.
+// errNothingToSend means that there is no message, for example because the email has no account.
+var errNothingToSend = errors.New("nothing to send")
+
+// Run sends the emails in the outbox until ctx is done, several at the same time. Then it finishes those
+// that are being sent, within ten seconds, and returns. Call it once for an Outbox; instances with the same
+// database share the emails. A kind that compose does not contain counts as a failure, so that an instance
+// of a newer version can send it. If the database fails, Run logs the error and continues.
 func (o *Outbox) Run(ctx context.Context, compose map[Kind]Compose) {
 	for ctx.Err() == nil {
-		timer := time.NewTimer(o.drain(ctx, compose))
+		var wait time.Duration
+		wake := o.wake
+		if _, down := o.pace.down(o.clock()); down {
+			wait = o.try(ctx, compose)
+			wake = nil // a new email is not a reason to try earlier
+		} else {
+			wait = o.drain(ctx, compose)
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-		case <-o.wake:
+		case <-wake:
+		case <-o.recovered:
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
+	o.sending.Wait()
 }
 
-// drain sends every email that is due and returns how long to wait for the next.
-func (o *Outbox) drain(ctx context.Context, compose map[Kind]Compose) time.Duration {
-	for ctx.Err() == nil {
-		row, err := o.first(ctx)
-		if err == nil && row != nil {
-			if wait := row.DueAt.Sub(o.now()); wait > 0 && wait <= maxWait {
-				return min(wait, pollEvery)
-			}
-			err = o.work(ctx, row, compose)
+// drain starts to send the emails that are due. It returns how long to wait before the next call.
+func (o *Outbox) drain(ctx context.Context, compose map[Kind]Compose) (wait time.Duration) {
+	entries, err := o.due(ctx)
+	started := 0
+	for _, entry := range entries {
+		if !o.pace.start(ctx) {
+			return 0
 		}
-		// An interrupted read at the end of ctx is normal. An email that was sent and
-		// not deleted is not.
-		if err != nil && (row != nil || ctx.Err() == nil) {
-			o.log.Error("outbox: database error", "err", err)
+		var claimed bool
+		if claimed, err = o.claim(ctx, &entry); !claimed {
+			o.pace.finish(entry.ID, errNothingToSend, o.clock())
 		}
-		if err != nil || row == nil {
-			return pollEvery
+		if err != nil {
+			break
+		}
+		if claimed {
+			started++
+			o.sending.Go(func() { o.work(ctx, &entry, compose) })
 		}
 	}
-	return 0
+	switch {
+	case err != nil:
+		o.logDatabase(ctx, err)
+		return databaseWait
+	case started > 0 && len(entries) >= batch:
+		return 0
+	default:
+		return pollEvery
+	}
 }
 
-// work claims a row and tries to send it, unless another worker was first. It returns
-// errors of the database.
-func (o *Outbox) work(ctx context.Context, row *outboxRow, compose map[Kind]Compose) error {
+// try starts to send one email although the mail server is down: one that another instance has abandoned,
+// or the one that was tried least often, whether it is due or not. It returns how long to wait before the
+// next call. An attempt that hangs does not delay the next one.
+func (o *Outbox) try(ctx context.Context, compose map[Kind]Compose) (wait time.Duration) {
+	entries, err := o.abandoned(ctx)
+	if err == nil && len(entries) == 0 {
+		entries, err = o.leastTried(ctx)
+	}
+	if err == nil && len(entries) > 0 {
+		var claimed bool
+		entry := entries[0]
+		if claimed, err = o.claim(ctx, &entry); claimed {
+			o.pace.force()
+			o.sending.Go(func() { o.work(ctx, &entry, compose) })
+		}
+	}
+	if err == nil {
+		err = o.giveUpOld(ctx)
+	}
+	if err != nil {
+		o.logDatabase(ctx, err)
+		return databaseWait
+	}
+	wait, _ = o.pace.down(o.clock())
+	return wait
+}
+
+// logDatabase logs an error of the database. An interrupted read at the end of ctx is normal.
+func (o *Outbox) logDatabase(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		o.log.Error("outbox: database error", "err", err)
+	}
+}
+
+// work tries to send a claimed email, and records the result.
+func (o *Outbox) work(ctx context.Context, entry *Entry, compose map[Kind]Compose) {
 	ctx, cancel := outlive(ctx, o.grace)
 	defer cancel()
-
-	until := o.now().Add(lease)
-	if claimed, err := o.claim(ctx, row, until); err != nil || !claimed {
-		return err
+	held, stop := o.hold(ctx, entry)
+	err := o.deliver(held, entry, compose[entry.Kind])
+	stop()
+	change := o.pace.finish(entry.ID, err, o.clock())
+	failed := o.record(ctx, entry, err)
+	switch change {
+	case wentDown:
+		o.log.Warn("the mail server does not accept emails: trying one at a time until it does", "err", err)
+	case recovered:
+		o.log.Info("the mail server accepts emails again")
+		failed = errors.Join(failed, o.hasten(ctx))
+		o.recovered.send()
 	}
-	row.Attempts++
+	if failed != nil { // even at the end of ctx: an email that was sent may be sent again
+		o.log.Error("outbox: database error", "err", failed)
+	}
+}
 
-	err := o.deliver(ctx, row, compose[row.Kind])
-	log := o.log.With("kind", row.Kind, "id", row.ID, "attempt", row.Attempts)
-	switch now := o.now(); {
-	case err == nil:
+// record stores the result of an attempt. It returns errors of the database.
+func (o *Outbox) record(ctx context.Context, entry *Entry, result error) error {
+	log := o.log.With("kind", entry.Kind, "id", entry.ID, "attempt", entry.Attempts)
+	now := o.now()
+	switch {
+	case result == nil, errors.Is(result, errNothingToSend):
+		if result == nil {
+			o.sent.Add(1)
+		}
 		log.Debug("email processed")
-	case errors.Is(err, ErrRejected):
-		log.Warn("email rejected, giving up", "err", err)
-	case errors.Is(err, ErrMalformed), now.Sub(row.CreatedAt) >= giveUpAfter:
-		log.Error("email failed, giving up", "err", err)
+		return o.remove(ctx, entry)
+	case errors.Is(result, ErrRejected):
+		log.Warn("email rejected, giving up", "err", result)
+	case errors.Is(result, ErrMalformed), now.Sub(entry.CreatedAt) >= giveUpAfter:
+		log.Error("email failed, giving up", "err", result)
+	case errors.Is(result, ErrUnavailable), errors.Is(result, ErrUnreachable):
+		// This is not about the email. When it is tried again depends on the mail server only.
+		o.failed.Add(1)
+		log.Debug("email not sent", "err", result)
+		err := o.release(ctx, entry, now, result)
+		o.Wake()
+		return err
 	default:
-		wait := backoff(row.Attempts)
-		log.Warn("email failed, will retry", "err", err, "wait", wait)
-		return o.postpone(ctx, row, until, now.Add(wait))
+		o.failed.Add(1)
+		wait := backoff(entry.Attempts)
+		log.Warn("email failed, will retry", "err", result, "wait", wait)
+		return o.release(ctx, entry, now.Add(wait), result)
 	}
-	return o.remove(ctx, row)
+	o.failed.Add(1)
+	return o.giveUp(ctx, entry, result)
 }
 
 // deliver composes the message and sends it, if there is one.
-func (o *Outbox) deliver(ctx context.Context, row *outboxRow, compose Compose) (err error) {
+func (o *Outbox) deliver(ctx context.Context, entry *Entry, compose Compose) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = o.panicked(value)
@@ -100,9 +180,12 @@ func (o *Outbox) deliver(ctx context.Context, row *outboxRow, compose Compose) (
 	if compose == nil {
 		return errors.New("this version does not know this kind of email")
 	}
-	message, err := compose(ctx, row.Email)
-	if err != nil || message == nil {
+	message, err := compose(ctx, entry.Email)
+	if err != nil {
 		return err
+	}
+	if message == nil {
+		return errNothingToSend
 	}
 	return o.sender.Send(ctx, *message)
 }

@@ -1,17 +1,22 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/emersion/go-smtp"
+	"github.com/google/uuid"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/mailtest"
 )
 
 var errBusy = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "try again, " + testToken}
@@ -20,7 +25,7 @@ var errBusy = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0
 func TestRetry(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		var tries atomic.Int32
-		o := newTestOutbox(t, engine, &mailServer{onRcpt: func(string) error {
+		o := newTestOutbox(t, engine, &mailtest.Server{OnRcpt: func(string) error {
 			if tries.Add(1) <= 2 {
 				return errBusy
 			}
@@ -36,72 +41,179 @@ func TestRetry(t *testing.T) {
 			o.clock.advance(wait)
 			o.Wake()
 		}
-		if got := await(t, o.server.received); got.to != "ada@example.org" {
+		if got := await(t, o.server.Received); got.To != "ada@example.org" {
 			t.Errorf("got %+v", got)
 		}
 		stop()
-		noRows(t, o.Outbox)
+		noEntries(t, o.Outbox)
 	})
 }
 
-// Messages survive an outage of the mail server.
+// Messages survive an outage of the mail server. When it is over they are sent, however often they have
+// failed: the clock stands still.
 func TestOutage(t *testing.T) {
+	for name, outage := range map[string]func(busy func() error) *mailtest.Server{
+		"no connection": func(busy func() error) *mailtest.Server {
+			return &mailtest.Server{OnConnect: func() bool { return busy() == nil }}
+		},
+		"no sender": func(busy func() error) *mailtest.Server { return &mailtest.Server{OnMail: busy} },
+		"no recipient": func(busy func() error) *mailtest.Server {
+			return &mailtest.Server{OnRcpt: func(string) error { return busy() }}
+		},
+		"no message": func(busy func() error) *mailtest.Server { return &mailtest.Server{OnData: busy} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+				var up atomic.Bool
+				o := newTestOutbox(t, engine, outage(func() error {
+					if up.Load() {
+						return nil
+					}
+					return errBusy
+				}))
+				stop := start(t, o.Outbox, messages)
+				enqueue(t, o.Outbox, "ada@example.org", "bob@example.org", "eve@example.org", "joe@example.org")
+				o.log.until(t, "does not accept emails")
+				o.log.until(t, "attempt=2")
+				up.Store(true)
+				got := map[string]bool{}
+				for range 4 {
+					got[await(t, o.server.Received).To] = true
+				}
+				o.log.until(t, "accepts emails again")
+				stop()
+				if len(got) != 4 || len(o.server.Received) != 0 {
+					t.Errorf("got %v and %d more", got, len(o.server.Received))
+				}
+				noEntries(t, o.Outbox)
+			})
+		})
+	}
+}
+
+// A recipient for which the server does not reply delays nobody else.
+func TestHangingRecipient(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		var up atomic.Bool
-		o := newTestOutbox(t, engine, &mailServer{onConnect: up.Load})
-		stop := start(t, o.Outbox, messages)
-		enqueue(t, o.Outbox, "ada@example.org", "bob@example.org", "eve@example.org")
+		hangs := make(chan struct{})
+		o := newTestOutbox(t, engine, &mailtest.Server{OnRcpt: func(to string) error {
+			if strings.HasPrefix(to, "hangs") {
+				<-hangs
+			}
+			return nil
+		}})
+		enqueue(t, o.Outbox, "hangs1@example.org", "hangs2@example.org", "hangs3@example.org")
+		start(t, o.Outbox, messages)
+		for i := range 40 {
+			enqueue(t, o.Outbox, fmt.Sprintf("user%d@example.org", i))
+		}
+		for range 40 {
+			if got := await(t, o.server.Received); strings.HasPrefix(got.To, "hangs") {
+				t.Errorf("got %s", got.To)
+			}
+		}
+		close(hangs)
 		for range 3 {
-			o.log.until(t, "will retry")
+			await(t, o.server.Received)
 		}
-		up.Store(true)
-		o.clock.advance(time.Second)
-		o.Wake()
-		got := map[string]bool{}
-		for range 3 {
-			got[await(t, o.server.received).to] = true
-		}
-		stop()
-		if len(got) != 3 || len(o.server.received) != 0 {
-			t.Errorf("got %v and %d more", got, len(o.server.received))
-		}
-		noRows(t, o.Outbox)
 	})
 }
 
-// A message that can never be delivered is given up and deleted.
+// A recipient that is deferred again and again does not delay the others, and is tried less often.
+func TestDeferredRecipient(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		o := newTestOutbox(t, engine, &mailtest.Server{OnRcpt: func(to string) error {
+			if to == "ada@example.org" {
+				return errBusy
+			}
+			return nil
+		}})
+		start(t, o.Outbox, messages)
+		enqueue(t, o.Outbox, "ada@example.org")
+		for attempt := 1; attempt <= 5; attempt++ {
+			o.log.until(t, fmt.Sprintf("attempt=%d", attempt))
+			o.clock.advance(backoff(attempt) + time.Minute)
+			enqueue(t, o.Outbox, "bob@example.org")
+			await(t, o.server.Received)
+		}
+	})
+}
+
+// An email that can never be delivered becomes a dead letter, with the reason and an audit event.
 func TestGivenUp(t *testing.T) {
 	final := func() error {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: testToken}
 	}
 	const rejected = `level=WARN msg="email rejected, giving up"`
 	const failed = `level=ERROR msg="email failed, giving up"`
+	busy := func() error { return errBusy }
 	for name, test := range map[string]struct {
-		to, words string
-		onData    func() error
-		age       time.Duration
+		to             string // empty: Ada
+		onMail, onData func() error
+		age            time.Duration
+		words, reason  string
 	}{
-		"rejected":  {to: "ada@example.org", onData: final, words: rejected},
-		"malformed": {to: "ada@example.org\r\nBcc: eve@example.org", words: failed},
-		"too old": {
-			to: "ada@example.org", onData: func() error { return errBusy }, age: giveUpAfter, words: failed,
+		"rejected": {onData: final, words: rejected, reason: "rejected by the mail server: end of DATA: 550 5.1.1"},
+		"malformed": {
+			to: "ada@example.org\r\nBcc: eve@example.org", words: failed,
+			reason: "malformed message: the recipient contains a line break or another control character",
 		},
-		"old and sent": {to: "ada@example.org", age: 2 * giveUpAfter, words: "email processed"},
+		"too old": {
+			onData: busy, age: giveUpAfter, words: failed, reason: "deferred by the mail server: end of DATA: 451 4.3.0",
+		},
+		"too old, in an outage": {
+			onMail: busy, age: giveUpAfter, words: failed,
+			reason: "the mail server is not available: MAIL: the server replied 451 4.3.0",
+		},
+		"old and sent": {age: 2 * giveUpAfter, words: "email processed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-				o := newTestOutbox(t, engine, &mailServer{onData: test.onData})
-				enqueue(t, o.Outbox, test.to)
+				o := newTestOutbox(t, engine, &mailtest.Server{OnMail: test.onMail, OnData: test.onData})
+				to := cmp.Or(test.to, "ada@example.org")
+				enqueue(t, o.Outbox, to)
 				o.clock.advance(test.age)
 				stop := start(t, o.Outbox, messages)
 				if line := o.log.until(t, "attempt=1"); !strings.Contains(line, test.words) {
 					t.Errorf("logged %s", line)
 				}
 				stop()
-				noRows(t, o.Outbox)
+				if test.reason == "" {
+					noEntries(t, o.Outbox)
+					return
+				}
+				dead := onlyDead(t, o.Outbox)
+				if dead.LastError != test.reason || dead.Lease != nil || !dead.DeadAt.Equal(o.now()) {
+					t.Errorf("%+v", dead)
+				}
+				if sent, failed, givenUp := o.Counts(); sent != 0 || failed != 1 || givenUp != 1 {
+					t.Errorf("counted %d, %d, %d", sent, failed, givenUp)
+				}
+				want := []string{"email-give-up failure " + to + " reset password " + dead.ID + ": " + test.reason}
+				if got := events(t, o.Outbox); !slices.Equal(got, want) {
+					t.Errorf("events %q", got)
+				}
+				noneDue(t, o.Outbox)
 			})
 		})
 	}
+}
+
+// While the server is down, emails that are too old are given up together, not one with each attempt.
+func TestOldEmailsInAnOutage(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		o := newTestOutbox(t, engine, &mailtest.Server{OnConnect: func() bool { return false }})
+		enqueue(t, o.Outbox, "ada@example.org", "bob@example.org", "eve@example.org")
+		start(t, o.Outbox, messages)
+		o.log.until(t, "does not accept emails")
+		eventually(t, func() bool {
+			return !slices.ContainsFunc(entries(t, o.Outbox), func(e Entry) bool { return e.Attempts == 0 })
+		})
+		o.clock.advance(giveUpAfter)
+		eventually(t, func() bool { _, _, givenUp := o.Counts(); return givenUp == 3 })
+		if waiting, err := o.leastTried(t.Context()); err != nil || len(waiting) != 0 {
+			t.Errorf("waiting: %+v, %v", waiting, err)
+		}
+	})
 }
 
 // An error, a panic or an unknown kind delays a message and does not stop the worker.
@@ -117,7 +229,7 @@ func TestComposeFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-				o := newTestOutbox(t, engine, &mailServer{})
+				o := newTestOutbox(t, engine, &mailtest.Server{})
 				stop := start(t, o.Outbox, map[Kind]Compose{testKind: fail})
 				enqueue(t, o.Outbox, "ada@example.org")
 				o.log.until(t, "will retry")
@@ -127,11 +239,11 @@ func TestComposeFails(t *testing.T) {
 				stop()
 
 				o.clock.advance(2 * time.Second)
-				o.drain(t.Context(), messages)
-				if len(o.server.received) != 1 {
+				drain(t, o.Outbox)
+				if len(o.server.Received) != 1 {
 					t.Error("not sent after the failure ended")
 				}
-				noRows(t, o.Outbox)
+				noEntries(t, o.Outbox)
 			})
 		})
 	}
@@ -140,55 +252,94 @@ func TestComposeFails(t *testing.T) {
 // If a worker stops during an attempt, another one sends the message after the lease.
 func TestWorkerDies(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		o := newTestOutbox(t, engine, &mailServer{})
+		o := newTestOutbox(t, engine, &mailtest.Server{})
 		enqueue(t, o.Outbox, "ada@example.org")
-		died := make(chan struct{})
-		go func() {
-			defer close(died)
-			o.Run(t.Context(), map[Kind]Compose{
-				testKind: func(context.Context, string) (*Message, error) { runtime.Goexit(); return nil, nil },
-			})
-		}()
-		await(t, died)
+		o.drain(t.Context(), map[Kind]Compose{
+			testKind: func(context.Context, string) (*Message, error) { runtime.Goexit(); return nil, nil },
+		})
+		o.sending.Wait()
 
 		other := o.instance(t)
 		for _, wait := range []time.Duration{0, lease - time.Microsecond} {
 			o.clock.advance(wait)
-			other.drain(t.Context(), messages)
-			if len(o.server.received) != 0 {
+			drain(t, other)
+			if len(o.server.Received) != 0 {
 				t.Fatal("sent within the lease")
 			}
 		}
 		o.clock.advance(time.Microsecond)
-		other.drain(t.Context(), messages)
-		if len(o.server.received) != 1 {
+		drain(t, other)
+		if len(o.server.Received) != 1 {
 			t.Error("not sent after the lease")
 		}
-		noRows(t, o.Outbox)
+		noEntries(t, o.Outbox)
 	})
 }
 
-// At shutdown, the message that is being sent is finished. The next one stays in the
-// outbox.
-func TestShutdownFinishes(t *testing.T) {
+// An instance whose clock is ahead does not take over an email that is being sent.
+func TestLeaseDoesNotDependOnClocks(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		o := newTestOutbox(t, engine, &mailtest.Server{})
+		other := o.instance(t)
+		for _, ahead := range []time.Duration{time.Minute, -time.Minute} {
+			enqueue(t, o.Outbox, "ada@example.org")
+			entry := onlyDue(t, o.Outbox)
+			if claimed, err := o.claim(t.Context(), entry); !claimed || err != nil {
+				t.Fatal(claimed, err)
+			}
+			other.clock = func() time.Time { return o.clock.Now().Add(ahead) }
+			noneDue(t, other)
+			o.clock.advance(lease - time.Microsecond)
+			noneDue(t, other)
+			o.clock.advance(time.Microsecond)
+			if err := other.remove(t.Context(), onlyDue(t, other)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// An email is held as long as it is being sent. If another worker has its lease nevertheless, sending stops.
+func TestLeaseIsHeld(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		busy, release := make(chan struct{}), make(chan struct{})
-		o := newTestOutbox(t, engine, &mailServer{onData: func() error { close(busy); <-release; return nil }})
+		o := newTestOutbox(t, engine, &mailtest.Server{OnRcpt: func(string) error { close(busy); <-release; return errBusy }})
+		defer close(release)
+		enqueue(t, o.Outbox, "ada@example.org")
+		start(t, o.Outbox, messages)
+		await(t, busy)
+		o.clock.advance(time.Second)
+		eventually(t, func() bool { return entries(t, o.Outbox)[0].DueAt.Equal(o.now()) }) // the heartbeat
+		stolen := uuid.NewString()
+		execute(t, o.Outbox, "UPDATE outbox SET lease = ?", stolen)
+		if line := o.log.until(t, "attempt=1"); !strings.Contains(line, "context canceled") {
+			t.Errorf("logged %s", line)
+		}
+		if got := entries(t, o.Outbox); len(got) != 1 || got[0].Lease == nil || *got[0].Lease != stolen {
+			t.Errorf("left: %+v", got)
+		}
+	})
+}
+
+// At shutdown, the messages that are being sent are finished.
+func TestShutdownFinishes(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		busy, release := make(chan struct{}, 2), make(chan struct{})
+		o := newTestOutbox(t, engine, &mailtest.Server{OnData: func() error { busy <- struct{}{}; <-release; return nil }})
 		enqueue(t, o.Outbox, "ada@example.org", "bob@example.org")
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); o.Run(ctx, messages) }()
 
 		await(t, busy)
+		await(t, busy)
 		cancel()
 		close(release)
 		await(t, ended)
-		if len(o.server.received) != 1 {
-			t.Error("the message was not finished")
+		if len(o.server.Received) != 2 {
+			t.Error("the messages were not finished")
 		}
-		if left := rows(t, o.Outbox); len(left) != 1 || left[0].Attempts != 0 {
-			t.Errorf("rows left: %+v", left)
-		}
+		noEntries(t, o.Outbox)
 	})
 }
 
@@ -197,15 +348,15 @@ func TestShutdownFinishes(t *testing.T) {
 func TestShutdownIsBounded(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		busy, release := make(chan struct{}), make(chan struct{})
-		o := newTestOutbox(t, engine, &mailServer{onData: func() error { close(busy); <-release; return errBusy }})
+		o := newTestOutbox(t, engine, &mailtest.Server{OnData: func() error { close(busy); <-release; return errBusy }})
 		defer close(release)
 		o.grace = time.Millisecond
 		enqueue(t, o.Outbox, "ada@example.org")
 		stop := start(t, o.Outbox, messages)
 		await(t, busy)
 		stop()
-		if left := rows(t, o.Outbox); len(left) != 1 {
-			t.Errorf("rows left: %+v", left)
+		if left := entries(t, o.Outbox); len(left) != 1 || left[0].Lease != nil {
+			t.Errorf("left: %+v", left)
 		}
 	})
 }
@@ -213,27 +364,42 @@ func TestShutdownIsBounded(t *testing.T) {
 // A worker continues after the database failed.
 func TestDatabaseFails(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		o := newTestOutbox(t, engine, &mailServer{})
+		o := newTestOutbox(t, engine, &mailtest.Server{})
 		enqueue(t, o.Outbox, "ada@example.org")
-		if err := o.db.WithContext(t.Context()).Exec("ALTER TABLE outbox RENAME TO elsewhere").Error; err != nil {
-			t.Fatal(err)
-		}
+		execute(t, o.Outbox, "ALTER TABLE outbox RENAME TO elsewhere")
 		stop := start(t, o.Outbox, messages)
 		o.log.until(t, "outbox: database error")
-		if err := o.db.WithContext(t.Context()).Exec("ALTER TABLE elsewhere RENAME TO outbox").Error; err != nil {
-			t.Fatal(err)
-		}
+		execute(t, o.Outbox, "ALTER TABLE elsewhere RENAME TO outbox")
 		o.Wake()
-		await(t, o.server.received)
+		await(t, o.server.Received)
 		stop()
-		noRows(t, o.Outbox)
+		noEntries(t, o.Outbox)
+	})
+}
+
+// If the database fails when a message was sent, the message is not sent again.
+func TestDatabaseFailsAfterSending(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		var o *testOutbox
+		o = newTestOutbox(t, engine, &mailtest.Server{OnData: func() error {
+			return o.db.WithContext(t.Context()).Exec("ALTER TABLE outbox RENAME TO elsewhere").Error
+		}})
+		start(t, o.Outbox, messages)
+		enqueue(t, o.Outbox, "ada@example.org")
+		await(t, o.server.Received)
+		o.log.until(t, "outbox: database error")
+		execute(t, o.Outbox, "ALTER TABLE elsewhere RENAME TO outbox")
+		eventually(t, func() bool { return len(entries(t, o.Outbox)) == 0 })
+		if len(o.server.Received) != 0 {
+			t.Error("sent twice")
+		}
 	})
 }
 
 // A message that this process enqueued does not wait for the next poll.
 func TestWake(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		o := newTestOutbox(t, engine, &mailServer{})
+		o := newTestOutbox(t, engine, &mailtest.Server{})
 		start(t, o.Outbox, messages)
 		for range 3 {
 			began := time.Now()

@@ -3,6 +3,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,8 +58,9 @@ type Config struct {
 	Passwords         password.Policy
 	Hashing           password.Config
 
-	SMTPURL  string // empty: emails become files in DataDir
-	MailFrom string
+	SMTPURL   string         // empty: emails become files in DataDir
+	SMTPRoots *x509.CertPool // nil: the certificate authorities of the system
+	MailFrom  string
 
 	Log *slog.Logger
 	Now func() time.Time
@@ -77,15 +79,16 @@ func (c Config) Mailbox() bool {
 
 // Server is an assembled Sesame. The fields are its parts, for commands and tests.
 type Server struct {
-	DB   *database.DB
-	Auth *auth.Service
-	Keys *signing.Keyring
-	API  httpapi.Config // of the handler that Serve serves
+	DB     *database.DB
+	Auth   *auth.Service
+	Keys   *signing.Keyring
+	Outbox *mail.Outbox
+	API    httpapi.Config // of the handler that Serve serves
 
 	config      Config
 	folder      *dataFolder // nil: not the folder of a running server
 	hasher      *password.Hasher
-	outbox      *mail.Outbox
+	sender      mail.Sender
 	connections *httpapi.Connections // of the API
 	metrics     *httpapi.Metrics
 	handler     http.Handler // of the API
@@ -160,20 +163,19 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	sender, err := newSender(c)
-	if err != nil {
+	if s.sender, err = newSender(c); err != nil {
 		return err
 	}
 	s.hasher = password.NewHasher(c.Hashing)
-	s.outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: sender, Log: c.Log, Now: c.Now})
+	s.Outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: s.sender, Log: c.Log, Now: c.Now})
 	pools, err := s.DB.Pools()
 	if err != nil {
 		return err
 	}
 	s.connections = httpapi.NewConnections(maxConnections())
-	s.metrics = httpapi.NewMetrics(s.connections, s.hasher, s.outbox, pools)
+	s.metrics = httpapi.NewMetrics(s.connections, s.hasher, s.Outbox, pools)
 	s.Auth = auth.New(auth.Config{
-		DB: s.DB, Outbox: s.outbox, Hasher: s.hasher, Passwords: c.Passwords, Now: c.Now, Observer: s.metrics, Log: c.Log,
+		DB: s.DB, Outbox: s.Outbox, Hasher: s.hasher, Passwords: c.Passwords, Now: c.Now, Observer: s.metrics, Log: c.Log,
 		AccessTokens: token.NewAccessTokens(token.AccessConfig{
 			Keys: s.Keys, Issuer: c.PublicURL, Audience: c.Audience, Lifetime: c.AccessTokenTTL, Now: c.Now,
 		}),
@@ -207,13 +209,16 @@ func newSender(c Config) (mail.Sender, error) {
 	if c.SMTPURL == "" {
 		return mail.NewFolder(c.MailDir(), c.MailFrom)
 	}
-	return mail.NewSMTP(c.SMTPURL, c.MailFrom, nil)
+	return mail.NewSMTP(c.SMTPURL, c.MailFrom, c.SMTPRoots)
 }
 
-// Close stops the child processes and closes the database.
+// Close stops the child processes and closes the connections to the mail server and the database.
 func (s *Server) Close() (err error) {
 	if s.hasher != nil {
 		s.hasher.Close()
+	}
+	if s.sender != nil {
+		s.sender.Close()
 	}
 	if s.DB != nil {
 		err = s.DB.Close()

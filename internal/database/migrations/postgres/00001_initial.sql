@@ -51,15 +51,22 @@ CREATE TABLE signing_keys (
 );
 CREATE UNIQUE INDEX signing_keys_kid_key ON signing_keys (kid);
 
+-- lease is set while an email is being sent, and due_at is then the time of the sender's last heartbeat.
+-- dead_at is set if the email was given up.
 CREATE TABLE outbox (
     id         UUID PRIMARY KEY,
     kind       TEXT NOT NULL,
     email      TEXT NOT NULL,
     attempts   BIGINT NOT NULL,
     due_at     TIMESTAMPTZ NOT NULL,
-    created_at TIMESTAMPTZ NOT NULL
+    lease      UUID,
+    last_error TEXT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    dead_at    TIMESTAMPTZ
 );
-CREATE INDEX outbox_due_at_idx ON outbox (due_at);
+CREATE INDEX outbox_due_at_idx ON outbox (due_at) WHERE lease IS NULL AND dead_at IS NULL;
+CREATE INDEX outbox_lease_idx ON outbox (lease) WHERE lease IS NOT NULL;
+CREATE INDEX outbox_dead_at_idx ON outbox (dead_at) WHERE dead_at IS NOT NULL;
 
 -- tat, the theoretical arrival time, is in microseconds since 1970. A row whose tat has passed means the
 -- same as no row.

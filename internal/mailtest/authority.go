@@ -1,4 +1,4 @@
-package mail
+package mailtest
 
 import (
 	"crypto/ecdsa"
@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"math/big"
 	"net"
 	"strings"
@@ -14,16 +15,17 @@ import (
 	"time"
 )
 
-// authority is a certificate authority for one test.
-type authority struct {
+// Authority is a certificate authority for one test.
+type Authority struct {
 	key         *ecdsa.PrivateKey
 	certificate *x509.Certificate
-	pool        *x509.CertPool
+	Pool        *x509.CertPool
 }
 
-func newAuthority(t *testing.T) *authority {
+// NewAuthority returns a new authority.
+func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
-	a := &authority{pool: x509.NewCertPool()}
+	a := &Authority{Pool: x509.NewCertPool()}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: t.Name()},
 		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
@@ -35,12 +37,12 @@ func newAuthority(t *testing.T) *authority {
 		t.Fatal(err)
 	}
 	a.key = key
-	a.pool.AddCert(a.certificate)
+	a.Pool.AddCert(a.certificate)
 	return a
 }
 
-// issue returns a certificate for a host name or IP address.
-func (a *authority) issue(t *testing.T, host string, notAfter time.Time) *tls.Certificate {
+// Issue returns a certificate for a host name or IP address.
+func (a *Authority) Issue(t testing.TB, host string, notAfter time.Time) *tls.Certificate {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(2), NotAfter: notAfter}
 	if ip := net.ParseIP(host); ip != nil {
@@ -52,7 +54,7 @@ func (a *authority) issue(t *testing.T, host string, notAfter time.Time) *tls.Ce
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func (a *authority) sign(t *testing.T, template *x509.Certificate) ([]byte, *ecdsa.PrivateKey) {
+func (a *Authority) sign(t testing.TB, template *x509.Certificate) ([]byte, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -67,4 +69,9 @@ func (a *authority) sign(t *testing.T, template *x509.Certificate) ([]byte, *ecd
 		t.Fatal(err)
 	}
 	return der, key
+}
+
+// PEM returns the authority's certificate as a PEM file contains it.
+func (a *Authority) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
 }
