@@ -49,6 +49,11 @@ func checkPublicURL(v string) error {
 	return nil
 }
 
+func isHTTPS(v string) bool {
+	parsed, err := url.Parse(v)
+	return err == nil && parsed.Scheme == "https"
+}
+
 func oneOf[T ~string](v T, allowed ...T) error {
 	if slices.Contains(allowed, v) {
 		return nil

@@ -80,6 +80,11 @@ func (c *config) checkTogether(given map[string]string) []error {
 	} else if err := checkPublicURL(c.PublicURL); err != nil {
 		invalid("SESAME_PUBLIC_URL: %w", err)
 	}
+	if isNamed := strings.Trim(given["SESAME_TRUSTED_PROXIES"], ", ") != ""; !isNamed && isHTTPS(c.PublicURL) {
+		invalid("SESAME_TRUSTED_PROXIES: must be set when SESAME_PUBLIC_URL is https, because a proxy then handles TLS. " +
+			"Set it to the IP addresses of your proxies; otherwise all clients share the rate limits of the proxy. " +
+			"If there is no proxy between clients and the server, set it to none")
+	}
 	if c.ResetURL == "" {
 		c.ResetURL = c.PublicURL + "/reset-password"
 	} else if err := checkPublicURL(c.ResetURL); err != nil {

@@ -31,6 +31,34 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// The server does not start behind a proxy that is not named: all clients would share the rate limits of the proxy. An
+// https URL means that there is a proxy, because the server itself only listens on plain HTTP.
+func TestProxiesAreNamed(t *testing.T) {
+	const setting = "SESAME_TRUSTED_PROXIES"
+	for _, test := range []struct {
+		environment []string
+		valid       bool
+	}{
+		{nil, true},
+		{[]string{"SESAME_PUBLIC_URL=http://localhost:8080"}, true},
+		{[]string{"SESAME_PUBLIC_URL=http://localhost:8080", setting + "=none"}, true},
+		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com"}, false},
+		{[]string{"SESAME_PUBLIC_URL=HTTPS://auth.example.com"}, false},
+		{[]string{"SESAME_PUBLIC_URL=https://localhost:8443"}, false},
+		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", setting + "="}, false},
+		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", setting + "= , "}, false},
+		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", setting + "=None"}, false},
+		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", setting + "=none,10.0.0.1"}, false},
+		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", setting + "=none"}, true},
+		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", setting + "=127.0.0.1, 10.0.0.0/8"}, true},
+	} {
+		_, err := load(test.environment)
+		if (err == nil) != test.valid || err != nil && strings.Count(err.Error(), setting+": ") != 1 {
+			t.Errorf("%v: %v", test.environment, err)
+		}
+	}
+}
+
 // The development mailbox is served only if there is no SMTP server and only this machine can reach the
 // admin listener.
 func TestMailboxIsLocal(t *testing.T) {
@@ -41,7 +69,7 @@ func TestMailboxIsLocal(t *testing.T) {
 	}{
 		{nil, true},
 		{[]string{"SESAME_PUBLIC_URL=http://localhost:8080"}, true},
-		{[]string{"SESAME_ADDR=:8080", "SESAME_PUBLIC_URL=https://auth.example.com"}, true},
+		{[]string{"SESAME_ADDR=:8080", "SESAME_PUBLIC_URL=https://auth.example.com", "SESAME_TRUSTED_PROXIES=10.0.0.1"}, true},
 		{[]string{"SESAME_ADMIN_ADDR=[::1]:8081"}, true},
 		{[]string{"SESAME_ADMIN_ADDR=localhost:8081"}, true},
 		{[]string{"SESAME_ADMIN_ADDR=0.0.0.0:8081"}, false},

@@ -49,8 +49,9 @@ var settingGroups = []settingGroup{
 				"Default: `http://` and `SESAME_ADDR`, if that is a loopback address.",
 			set: func(c *config, v string) error { c.PublicURL = strings.TrimRight(v, "/"); return nil }},
 		{name: "SESAME_TRUSTED_PROXIES",
-			help: "IP addresses and CIDRs, separated by commas, of the proxies whose `X-Forwarded-For` is trusted. " +
-				"Default: none; the IP address of the client is that of the connection.",
+			help: "IP addresses and CIDRs, separated by commas, of the proxies whose `X-Forwarded-For` and `Forwarded` are " +
+				"trusted (see [operations.md](operations.md#behind-a-proxy)), or `none`: the IP address of the client is " +
+				"that of the connection. Required if the public URL is https; otherwise the default is `none`.",
 			set: func(c *config, v string) (err error) { c.TrustedProxies, err = httpapi.ParseProxies(v); return err }},
 		{name: "SESAME_CORS_ORIGINS",
 			help: "Origins, separated by commas, whose pages may call the API from a browser, " +

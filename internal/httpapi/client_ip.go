@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,16 +11,25 @@ import (
 	"strings"
 )
 
-// forwardedFor is the header in which proxies list the IP addresses that a request came through,
-// the nearest last.
-const forwardedFor = "X-Forwarded-For"
+// The headers in which proxies report the IP address of the client. Only the first two are used.
+const (
+	forwardedFor = "X-Forwarded-For"
+	forwarded    = "Forwarded"
+	realIP       = "X-Real-Ip"
+)
 
-// Proxies are the networks whose X-Forwarded-For is trusted.
+// NoProxies is the text for ParseProxies that says that there is no proxy.
+const NoProxies = "none"
+
+// Proxies are the networks whose X-Forwarded-For and Forwarded are trusted.
 type Proxies []netip.Prefix
 
-// ParseProxies parses IP addresses and CIDRs, separated by commas. The error names the first that
-// is neither.
+// ParseProxies parses IP addresses and CIDRs, separated by commas, or NoProxies. The error names the
+// first entry that is neither.
 func ParseProxies(text string) (Proxies, error) {
+	if text == NoProxies {
+		return nil, nil
+	}
 	var proxies Proxies
 	for entry := range strings.SplitSeq(text, ",") {
 		entry = strings.TrimSpace(entry)
@@ -43,30 +53,89 @@ func (p Proxies) trust(address netip.Addr) bool {
 	return slices.ContainsFunc(p, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
 }
 
+// The reasons why the IP address of a client is unknown. Its requests then count as those of the
+// proxy, so all clients behind the proxy share their rate limits.
+var (
+	errUntrustedPeer = errors.New("a header with the IP address of the client is ignored, " +
+		"because its sender is not a trusted proxy. If it is your proxy, add it to SESAME_TRUSTED_PROXIES; " +
+		"otherwise all clients behind it share their rate limits.")
+	errRealIP = errors.New("a trusted proxy sends X-Real-IP, which is not used, " +
+		"and neither X-Forwarded-For nor Forwarded. Let it send one of these; " +
+		"otherwise all clients behind it share their rate limits.")
+	errNoHeader = errors.New("a trusted proxy sends neither X-Forwarded-For nor Forwarded. " +
+		"Let it send one of these; otherwise all clients behind it share their rate limits.")
+	errNoAddress = errors.New("in X-Forwarded-For or Forwarded from a trusted proxy, the IP address of the client is " +
+		"missing, or the two headers contradict each other. Let the proxy write one of them and remove the other; " +
+		"otherwise all clients behind it share their rate limits.")
+)
+
 // clientIP returns the IP address that a request came from: the peer's or, if the peer is a trusted
-// proxy, one from X-Forwarded-For. It reads the header from the right, where the nearest proxy
-// appends, and returns the first address that is not a trusted proxy. Anything left of it may be
-// forged. It stops at an entry that cannot be parsed, and returns the address before it.
-func (p Proxies) clientIP(peer string, header http.Header) string {
+// proxy, one from X-Forwarded-For or Forwarded. It reads the header from the right, where the
+// nearest proxy appends, and returns the first address that is not a trusted proxy. Anything left
+// of it may be forged. It stops at an entry that cannot be parsed, and returns the address before
+// it.
+//
+// If a request has both headers, they must agree, and it stops where they do not. A proxy that
+// appends to one header passes on the other one as a client sent it, and neither header shows which
+// one the proxy wrote.
+//
+// The error is the reason why the address is not that of the client, or nil.
+func (p Proxies) clientIP(peer string, header http.Header) (string, error) {
 	client, ok := parseNode(peer)
 	if !ok {
-		return peer
+		return peer, nil
 	}
-	hops := strings.Split(strings.Join(header.Values(forwardedFor), ","), ",")
-	for _, hop := range slices.Backward(hops) {
-		if !p.trust(client) {
-			break
+	lists := hops(header)
+	switch hasRealIP := header.Values(realIP) != nil; {
+	case !p.trust(client) && (len(lists) > 0 || hasRealIP):
+		return client.String(), errUntrustedPeer
+	case p.trust(client) && len(lists) == 0 && hasRealIP:
+		return client.String(), errRealIP
+	case p.trust(client) && len(lists) == 0:
+		return client.String(), errNoHeader
+	}
+	for hop := 1; p.trust(client); hop++ {
+		if !slices.ContainsFunc(lists, func(list []netip.Addr) bool { return len(list) >= hop }) {
+			break // all are proxies
 		}
-		next, ok := parseNode(strings.TrimSpace(hop))
-		if !ok {
-			break
+		next, known := hopOf(lists, hop)
+		if !known {
+			return client.String(), errNoAddress
 		}
 		client = next
 	}
-	return client.String()
+	return client.String(), nil
 }
 
-// parseNode parses an IP address with or without a port.
+// hops returns the addresses in X-Forwarded-For and those in Forwarded, if the header is there, the
+// nearest last. An entry without an IP address is the zero Addr.
+func hops(header http.Header) (lists [][]netip.Addr) {
+	if lines := header.Values(forwardedFor); lines != nil {
+		var list []netip.Addr
+		for entry := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+			address, _ := parseNode(strings.TrimSpace(entry))
+			list = append(list, address)
+		}
+		lists = append(lists, list)
+	}
+	if lines := header.Values(forwarded); lines != nil {
+		lists = append(lists, forwardedAddresses(strings.Join(lines, ",")))
+	}
+	return lists
+}
+
+// hopOf returns the address that all lists have at a place, counted from the right, starting with 1.
+func hopOf(lists [][]netip.Addr, hop int) (address netip.Addr, known bool) {
+	for i, list := range lists {
+		if len(list) < hop || i > 0 && list[len(list)-hop] != address {
+			return netip.Addr{}, false
+		}
+		address = list[len(list)-hop]
+	}
+	return address, address.IsValid()
+}
+
+// parseNode parses an IP address with or without a port. If it fails, it returns the zero Addr.
 func parseNode(text string) (netip.Addr, bool) {
 	if host, _, err := net.SplitHostPort(text); err == nil {
 		text = host
@@ -75,19 +144,15 @@ func parseNode(text string) (netip.Addr, bool) {
 	return address.Unmap().WithZone(""), err == nil
 }
 
-// warnUntrustedProxy logs once that X-Forwarded-For came from a peer that is not trusted: behind a
-// proxy that is not configured, all clients have the same IP address.
-func (m *middleware) warnUntrustedProxy(r *http.Request) {
-	if len(r.Header.Values(forwardedFor)) == 0 {
+// warnUnknownIP logs each reason why the IP address of a client is unknown, once. A proxy may check
+// with a GET request of its own whether the server is up, so errNoHeader needs another method.
+func (m *middleware) warnUnknownIP(r *http.Request, reason error) {
+	isCheck := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if reason == nil || isCheck && errors.Is(reason, errNoHeader) {
 		return
 	}
-	if peer, ok := parseNode(r.RemoteAddr); ok && m.proxies.trust(peer) {
-		return
+	if _, logged := m.warned.LoadOrStore(reason, true); !logged {
+		m.log.LogAttrs(r.Context(), slog.LevelWarn, "the IP address of the client is unknown",
+			slog.String("err", reason.Error()), slog.String("peer", r.RemoteAddr))
 	}
-	m.warned.Do(func() {
-		m.log.LogAttrs(r.Context(), slog.LevelWarn,
-			"X-Forwarded-For is ignored because its sender is not a trusted proxy. If it is your proxy, "+
-				"add it to SESAME_TRUSTED_PROXIES; otherwise all clients behind it share their rate limits.",
-			slog.String("peer", r.RemoteAddr))
-	})
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -47,7 +48,7 @@ func TestClientIP(t *testing.T) {
 		"a peer without an IP address":  {"0.0.0.0/0,::/0", "@", []string{client}, "@"},
 	} {
 		header := http.Header{forwardedFor: test.lines}
-		if got := parseProxies(t, test.trusted).clientIP(test.peer, header); got != test.want {
+		if got, _ := parseProxies(t, test.trusted).clientIP(test.peer, header); got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
 		}
 	}
@@ -60,6 +61,80 @@ func TestClientIP(t *testing.T) {
 	}
 }
 
+// Forwarded is used like X-Forwarded-For. With both, only what they agree on is used: a client can
+// send the one that the proxy does not write. The error is the reason why the address is not the
+// client's.
+func TestForwardingHeaders(t *testing.T) {
+	const (
+		proxy  = "10.0.0.1"
+		client = "203.0.113.9"
+		xff    = "X-Forwarded-For: "
+		rip    = "X-Real-IP: "
+		fwd    = "Forwarded: for="
+		forged = "198.51.100.1"
+	)
+	for name, test := range map[string]struct {
+		peer   string
+		lines  []string
+		want   string
+		reason error
+	}{
+		"no proxy":  {client, nil, client, nil},
+		"no header": {proxy, nil, proxy, errNoHeader},
+
+		"X-Forwarded-For":       {proxy, []string{xff + client}, client, nil},
+		"Forwarded":             {proxy, []string{fwd + client}, client, nil},
+		"only X-Real-IP":        {proxy, []string{rip + client}, proxy, errRealIP},
+		"X-Real-IP is not used": {proxy, []string{rip + forged, xff + client}, client, nil},
+
+		"an untrusted X-Forwarded-For": {client, []string{xff + forged}, client, errUntrustedPeer},
+		"an untrusted Forwarded":       {client, []string{fwd + forged}, client, errUntrustedPeer},
+		"an untrusted X-Real-IP":       {client, []string{rip + forged}, client, errUntrustedPeer},
+		"all untrusted": {
+			client, []string{xff + forged, fwd + forged, rip + forged},
+			client, errUntrustedPeer,
+		},
+
+		"a forged element":         {proxy, []string{fwd + forged + ",for=" + client}, client, nil},
+		"a chain of proxies":       {proxy, []string{fwd + forged, fwd + client + ", for=10.0.0.2"}, client, nil},
+		"only trusted proxies":     {proxy, []string{fwd + "10.0.0.3, for=10.0.0.2"}, "10.0.0.3", nil},
+		"an unknown client":        {proxy, []string{fwd + forged, fwd + "unknown"}, proxy, errNoAddress},
+		"an obfuscated client":     {proxy, []string{fwd + "_hidden, for=10.0.0.2"}, "10.0.0.2", errNoAddress},
+		"an element without for":   {proxy, []string{fwd + forged, "Forwarded: proto=https"}, proxy, errNoAddress},
+		"a malformed Forwarded":    {proxy, []string{fwd + `"x, for=` + client}, proxy, errNoAddress},
+		"a quote that spans lines": {proxy, []string{fwd + `1;x="`, fwd + `"` + client + `"`}, proxy, errNoAddress},
+		"an empty X-Forwarded-For": {proxy, []string{xff}, proxy, errNoAddress},
+
+		"both agree": {proxy, []string{xff + client, fwd + client}, client, nil},
+		"both have a chain": {
+			proxy, []string{xff + client + ",10.0.0.2", fwd + client, fwd + "10.0.0.2"},
+			client, nil,
+		},
+		"a forged entry in one":    {proxy, []string{xff + forged + "," + client, fwd + client}, client, nil},
+		"both end with a proxy":    {proxy, []string{xff + "10.0.0.2", fwd + "10.0.0.2"}, "10.0.0.2", nil},
+		"both are unreadable":      {proxy, []string{xff + "?", fwd + "?"}, proxy, errNoAddress},
+		"a forged Forwarded":       {proxy, []string{xff + client, fwd + forged}, proxy, errNoAddress},
+		"a forged X-Forwarded-For": {proxy, []string{xff + forged, fwd + client}, proxy, errNoAddress},
+		"a forged proxy":           {proxy, []string{xff + client, fwd + forged + ", for=10.0.0.2"}, proxy, errNoAddress},
+		"one has more": {
+			proxy, []string{xff + client + ", 10.0.0.2", fwd + "10.0.0.2"},
+			"10.0.0.2", errNoAddress,
+		},
+		"one is empty, one is not":  {proxy, []string{xff, fwd + forged}, proxy, errNoAddress},
+		"one is forged and invalid": {proxy, []string{xff + client, fwd}, proxy, errNoAddress},
+	} {
+		header := make(http.Header)
+		for _, line := range test.lines {
+			name, value, _ := strings.Cut(line, ": ")
+			header.Add(name, value)
+		}
+		got, reason := parseProxies(t, "10.0.0.0/8").clientIP(test.peer+":4711", header)
+		if got != test.want || !errors.Is(reason, test.reason) || (reason == nil) != (test.reason == nil) {
+			t.Errorf("%s: %s, %v, want %s, %v", name, got, reason, test.want, test.reason)
+		}
+	}
+}
+
 // For any header, clientIP returns an IP address, and none from the left of the first untrusted
 // one.
 func FuzzClientIP(f *testing.F) {
@@ -68,10 +143,10 @@ func FuzzClientIP(f *testing.F) {
 	proxies := parseProxies(f, "10.0.0.0/8")
 	f.Fuzz(func(t *testing.T, sent, nearest string) {
 		header := http.Header{forwardedFor: {sent, "203.0.113.9"}}
-		if got := proxies.clientIP("10.0.0.1:1", header); got != "203.0.113.9" {
+		if got, _ := proxies.clientIP("10.0.0.1:1", header); got != "203.0.113.9" {
 			t.Errorf("with %q left of the client: %s", sent, got)
 		}
-		got := proxies.clientIP("10.0.0.1:1", http.Header{forwardedFor: {sent, nearest}})
+		got, _ := proxies.clientIP("10.0.0.1:1", http.Header{forwardedFor: {sent, nearest}})
 		if address, err := netip.ParseAddr(got); err != nil || address.Is4In6() || address.Zone() != "" {
 			t.Errorf("%q, %q: %s", sent, nearest, got)
 		}

@@ -36,7 +36,7 @@ type middleware struct {
 	log       *slog.Logger
 	https     bool // the public URL is https
 	proxies   Proxies
-	warned    sync.Once // about an untrusted proxy
+	warned    sync.Map // by reason why the IP address of a client is unknown
 }
 
 // handle is the outermost middleware. It gives the request an id, sets the headers that every
@@ -49,7 +49,6 @@ func (m *middleware) handle(next echo.HandlerFunc) echo.HandlerFunc {
 		defer m.metrics.inFlight.Dec()
 		r, header := c.Request(), c.Response().Header()
 		state := &requestState{client: m.client(r, uuid.Must(uuid.NewV7()).String())}
-		m.warnUntrustedProxy(r)
 		header.Set("X-Request-Id", state.client.RequestID)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-store")
@@ -83,7 +82,9 @@ func (m *middleware) handle(next echo.HandlerFunc) echo.HandlerFunc {
 
 // client returns where the request came from.
 func (m *middleware) client(r *http.Request, id string) auth.Client {
-	return auth.Client{RequestID: id, IP: m.proxies.clientIP(r.RemoteAddr, r.Header), UserAgent: storable(r.UserAgent())}
+	ip, unknown := m.proxies.clientIP(r.RemoteAddr, r.Header)
+	m.warnUnknownIP(r, unknown)
+	return auth.Client{RequestID: id, IP: ip, UserAgent: storable(r.UserAgent())}
 }
 
 // recover turns a panic into an error. It omits the panic's value, which may contain user input.
