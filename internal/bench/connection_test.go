@@ -66,12 +66,19 @@ func (c *connection) exchange(request []byte) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	switch {
+	case bytes.HasPrefix(request, []byte("HEAD ")):
+		length = 0 // the Content-Length, if there is one, is that of GET
+	case length < 0:
+		return 0, fmt.Errorf("the response, a %d, has no Content-Length", status)
+	}
 	c.body = slices.Grow(c.body[:0], length)[:length]
 	_, err = io.ReadFull(c.responses, c.body)
 	return status, err
 }
 
-// readHeader reads a response up to the body.
+// readHeader reads a response up to the body. The length is negative if the response does not have
+// one.
 func (c *connection) readHeader() (status, length int, err error) {
 	line, err := c.responses.ReadSlice('\n') // HTTP/1.1 200 OK
 	if err != nil {
@@ -97,9 +104,6 @@ func (c *connection) readHeader() (status, length int, err error) {
 				return 0, 0, err
 			}
 		}
-	}
-	if length < 0 {
-		return 0, 0, fmt.Errorf("the response, a %d, has no Content-Length", status)
 	}
 	return status, length, nil
 }

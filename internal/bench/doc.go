@@ -54,6 +54,15 @@
 // and all of its children, both at the end of the flood. These two count only a share of the pages
 // that several processes use, such as those of the program.
 //
+// # Cost of a request
+//
+// BenchmarkRequestCost measures the processor time that the server uses for one request without a
+// login: GET and HEAD of every page, asset and unknown path, with and without gzip, and every
+// operation with bodies up to the limit. It prints a table. max-cpu-ms is the largest value. None of
+// the requests hashes a password. The time includes the kernel's, for the network and the database.
+// The rate limits are off: with them, a network can store only ten reset emails an hour. The
+// processor time of another process is measured on Linux only.
+//
 // # Start
 //
 // BenchmarkStart measures start-ms, the median time from the start of the process until /readyz

@@ -16,6 +16,10 @@ import (
 // only.
 const maxDepth = 16
 
+// maxTokens is how many names, values and brackets a body may have. Those of the OpenAPI document
+// have a dozen. To validate thousands would take several times as long as the rest of a request.
+const maxTokens = 256
+
 var (
 	errTooLarge    = errors.New("body too large")
 	errNotJSON     = errors.New("body is not declared as JSON")
@@ -54,12 +58,13 @@ func declaresJSON(header http.Header) bool {
 
 // checkJSON returns errMalformed for JSON that parsers disagree about (RFC 8259, sections 4, 6, 8.1
 // and 8.2): duplicate names, numbers too large for a double, text that is not UTF-8, lone
-// surrogates, and anything after the value. It also rejects NUL, which PostgreSQL cannot store.
+// surrogates, and anything after the value. It also rejects NUL, which PostgreSQL cannot store, and
+// more than maxDepth or maxTokens.
 func checkJSON(body []byte) error {
 	decoder := jsontext.NewDecoder(bytes.NewReader(body)) // strict by default
-	for {
+	for tokens := 1; ; tokens++ {
 		token, err := decoder.ReadToken()
-		if err != nil || decoder.StackDepth() > maxDepth || !isUnambiguous(token) {
+		if err != nil || tokens > maxTokens || decoder.StackDepth() > maxDepth || !isUnambiguous(token) {
 			return errMalformed
 		}
 		if decoder.StackDepth() == 0 {

@@ -3,12 +3,55 @@ package httpapi_test
 import (
 	"io"
 	"net/http"
+	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
+
+// HEAD returns the status and the headers of GET, also the length (RFC 9110, section 9.3.2).
+func TestHeadIsLikeGet(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{})
+		paths := map[string]bool{
+			"/": true, "/docs": true, "/reset-password": true, "/problems": true, "/problems/not_found": true,
+			"/openapi.yaml": true, "/openapi.json": true, "/favicon.ico": true, "/nothing": true,
+		}
+		for _, page := range []string{"/docs", "/reset-password"} {
+			for _, asset := range regexp.MustCompile(`assets/[^"]+`).FindAllString(s.Do(t, http.MethodGet, page, "").Raw, -1) {
+				paths["/"+asset] = true
+			}
+		}
+		for _, operation := range servertest.Document().Operations() {
+			if operation.Method == http.MethodGet {
+				paths[operation.Path] = true
+			}
+		}
+		for path := range paths {
+			for _, encoding := range []string{"identity", "gzip"} { // otherwise the client decompresses by itself
+				get := s.Do(t, http.MethodGet, path, "", "Accept-Encoding", encoding)
+				head := s.Do(t, http.MethodHead, path, "", "Accept-Encoding", encoding)
+				length := strconv.Itoa(len(get.Raw))
+				if head.Status != get.Status || head.Raw != "" || head.Header.Get("Content-Length") != length ||
+					get.Header.Get("Content-Length") != length {
+					t.Errorf("%s as %s: %d bytes\nGET  %d %v\nHEAD %d %v",
+						path, encoding, len(get.Raw), get.Status, get.Header, head.Status, head.Header)
+				}
+				for _, name := range []string{"Date", "X-Request-Id"} {
+					get.Header.Del(name)
+					head.Header.Del(name)
+				}
+				if !reflect.DeepEqual(get.Header, head.Header) {
+					t.Errorf("%s as %s: the headers of GET are %v, of HEAD %v", path, encoding, get.Header, head.Header)
+				}
+			}
+		}
+	})
+}
 
 // A browser gets errors of pages as a page. Clients of the API, and browsers that call it, get
 // problem documents.

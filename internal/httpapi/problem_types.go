@@ -28,7 +28,7 @@ var problemTypes = []problemType{
 		detail: "The request body is not valid JSON.",
 		causes: "The body did not arrive completely, or JSON parsers may disagree about it: " +
 			"a name occurs twice, the text is not UTF-8 or contains NUL, a number is too large for a double, " +
-			"something follows the value, or it is nested too deeply.",
+			"something follows the value, it is nested too deeply, or it has hundreds of values.",
 		remedy: "Send one JSON object in UTF-8, with every name once, without NUL, " +
 			"and with nothing after the closing brace."},
 	{code: api.ProblemCodeWeakPassword, title: "Weak password",

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -31,6 +32,10 @@ func TestRefusedBodies(t *testing.T) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		deep := strings.Repeat("[", 40) + strings.Repeat("]", 40)
 		long := strings.Repeat("a", 16<<10)
+		many := "{"
+		for i := range 150 {
+			many += fmt.Sprintf(`"%d":0,`, i)
+		}
 		for path, body := range operations {
 			for name, test := range map[string]struct {
 				body, media string
@@ -51,6 +56,8 @@ func TestRefusedBodies(t *testing.T) {
 				"NUL":                             {`{"x":"a\u0000b",` + body[1:], asJSON, 400, "malformed_body"},
 				"a number too large for a double": {`{"x":1e700,` + body[1:], asJSON, 400, "malformed_body"},
 				"too deep":                        {`{"x":` + deep + `,` + body[1:], asJSON, 400, "malformed_body"},
+				"too many values":                 {`{"x":[` + strings.Repeat("0,", 300) + "0]," + body[1:], asJSON, 400, "malformed_body"},
+				"too many members":                {many + body[1:], asJSON, 400, "malformed_body"},
 				"too large":                       {`{"x":"` + long + `",` + body[1:], asJSON, 413, "content_too_large"},
 				"a form":                          {"email=a", "application/x-www-form-urlencoded", 415, "unsupported_media_type"},
 				"text":                            {body, "text/plain", 415, "unsupported_media_type"},
@@ -80,6 +87,28 @@ func TestEndlessBodyIsCutOff(t *testing.T) {
 		}
 		if read := endless.read.Load(); read > 10<<20 {
 			t.Errorf("the server read %d bytes", read)
+		}
+	})
+}
+
+// An operation without a request body ignores one, also if it is too large or not JSON.
+func TestBodiesOfOperationsWithoutOne(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{})
+		bearer := "Bearer " + s.Login(t, s.NewUser(t)).Access
+		for _, body := range []string{"", "{", "\xff", strings.Repeat(" ", 16<<10+1), strings.Repeat("a", 1<<20)} {
+			for authorization, want := range map[string]int{bearer: 200, "Bearer x": 401} {
+				response := s.Do(t, http.MethodPost, "/auth", body, "Authorization", authorization, "Content-Type", asJSON)
+				if response.Status != want {
+					t.Errorf("a body of %d bytes: %d %s, want %d", len(body), response.Status, response.Raw, want)
+				}
+			}
+			if response := s.Do(t, http.MethodGet, "/.well-known/jwks.json", body); response.Status != http.StatusOK {
+				t.Errorf("GET with a body of %d bytes: %d %s", len(body), response.Status, response.Raw)
+			}
+		}
+		if strings.Contains(s.Log.String(), `"level":"ERROR"`) {
+			t.Error("a body is logged as an error of the server")
 		}
 	})
 }

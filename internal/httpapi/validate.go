@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"regexp"
 
@@ -113,6 +114,8 @@ func (v *validator) validate(next echo.HandlerFunc) echo.HandlerFunc {
 			if body, err = readBody(r); err != nil {
 				return err
 			}
+		} else {
+			r.Body = http.NoBody // the validator would read it all, and fail if it is too large
 		}
 		err := openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
 			Request: r, Route: operation, PathParams: pathParams(c), Options: &v.options,

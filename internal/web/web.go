@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sesame-auth/sesame/internal/brand"
@@ -156,6 +157,7 @@ func (s *Site) execute(root, name string, data any) (string, error) {
 func write(w http.ResponseWriter, status int, policy, page string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", policy)
+	w.Header().Set("Content-Length", strconv.Itoa(len(page)))
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, page) //nolint:gosec // best effort; html/template has escaped the page
 }
