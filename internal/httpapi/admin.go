@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/pprof" // it also registers with http.DefaultServeMux, which is not served
+	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -18,6 +21,7 @@ type AdminConfig struct {
 	Metrics   *Metrics
 	Profiling bool         // serve /debug/pprof/
 	Mailbox   http.Handler // serves /dev/mail and the assets of its pages; nil: none
+	Host      string       // the host that the listener is configured with
 	Log       *slog.Logger
 }
 
@@ -30,7 +34,7 @@ type AdminConfig struct {
 //   - /dev/mail shows emails, during development.
 //
 // They are not part of the API and clients must not reach them: a profile slows the server down,
-// and the emails give access to accounts.
+// and the emails give access to accounts. See isRebound for a browser on this machine.
 func NewAdmin(config AdminConfig) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -60,12 +64,43 @@ func NewAdmin(config AdminConfig) http.Handler {
 		mux.Handle("/dev/mail/", config.Mailbox)
 		mux.Handle("/assets/", config.Mailbox)
 	}
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Cache-Control", "no-store")
+		header.Set("Content-Security-Policy", contentSecurityPolicy)
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("X-Content-Type-Options", "nosniff")
+		if isRebound(r, config.Host) {
+			writeStatus(w, http.StatusMisdirectedRequest, "unknown host")
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// isRebound reports whether a page in a browser on this machine may have sent a request by DNS
+// rebinding: the page makes the name of its own host resolve to a loopback address, and could then
+// read the response. The Host header contains that name.
+//
+// On a loopback address only localhost, the configured host and IP addresses, which do not resolve,
+// are expected. HTTP/1.0 needs no Host header, but browsers always send it. On other addresses
+// Prometheus may use any name of this machine, so every host is expected, and only the network
+// decides who may connect.
+func isRebound(r *http.Request, configured string) bool {
+	address, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || !address.IP.IsLoopback() {
+		return false
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err != nil && host != "" && !strings.EqualFold(host, "localhost") && !strings.EqualFold(host, configured)
 }
 
 func writeStatus(w http.ResponseWriter, code int, status string) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(map[string]string{"status": status}) // the client may have disconnected
 }

@@ -79,19 +79,6 @@ func New(config Config) (http.Handler, error) {
 	return router, validator.checkRoutes(router.Routes(), pages)
 }
 
-// NewServer returns an http.Server for a handler of this package, with every timeout set.
-func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      operationTimeout + 20*time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-}
-
 type requestKey struct{}
 
 // requestState is what the middleware passes to an operation.

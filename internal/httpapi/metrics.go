@@ -34,9 +34,11 @@ type Metrics struct {
 	refused  prometheus.Counter // because hashing was busy
 }
 
-// NewMetrics returns the metrics of one server. It counts requests itself, and reads the hasher,
-// the outbox and the database pools, by name, at each scrape.
-func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*sql.DB) *Metrics {
+// NewMetrics returns the metrics of one server. It counts requests itself, and reads the connections,
+// the hasher, the outbox and the database pools, by name, at each scrape.
+func NewMetrics(
+	connections *Connections, hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*sql.DB,
+) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -57,16 +59,18 @@ func NewMetrics(hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*
 			Help: "Requests that returned 503 because the password could not be hashed in time.",
 		}),
 	}
-	hashing := func(name, help string, value func(running, waiting int) int) prometheus.Collector {
+	first := func(value, _ int) int { return value }
+	second := func(_, value int) int { return value }
+	gauge := func(name, help string, load func() (int, int), pick func(int, int) int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
-			return float64(value(hasher.Load()))
+			return float64(pick(load()))
 		})
 	}
 	m.registry.MustRegister(m.duration, m.inFlight, m.panics, m.refused,
-		hashing("sesame_hashing_running", "Passwords being hashed.",
-			func(running, _ int) int { return running }),
-		hashing("sesame_hashing_waiting", "Passwords waiting to be hashed.",
-			func(_, waiting int) int { return waiting }),
+		gauge("sesame_http_connections", "Open connections.", connections.Load, first),
+		gauge("sesame_http_max_connections", "How many connections may be open.", connections.Load, second),
+		gauge("sesame_hashing_running", "Passwords being hashed.", hasher.Load, first),
+		gauge("sesame_hashing_waiting", "Passwords waiting to be hashed.", hasher.Load, second),
 		backlog{outbox},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

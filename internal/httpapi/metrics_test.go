@@ -184,6 +184,19 @@ func TestOutboxMetrics(t *testing.T) {
 	})
 }
 
+// The connections of the API's listener are counted and limited.
+func TestConnectionMetrics(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{})
+		expectMetric(t, s, "sesame_http_connections", 0)
+		s.Do(t, http.MethodGet, "/", "")
+		expectMetric(t, s, "sesame_http_connections", 1) // the client keeps it alive
+		if most, _ := s.Metric(t, "sesame_http_max_connections"); most < 16 || most > 4096 {
+			t.Errorf("%v connections may be open", most)
+		}
+	})
+}
+
 func TestRequestsInFlight(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

@@ -20,7 +20,7 @@ import (
 // The security headers of a response. An API response may load and embed nothing; the pages set
 // policies of their own.
 const (
-	contentSecurityPolicy   = "default-src 'none'; frame-ancestors 'none'"
+	contentSecurityPolicy   = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	strictTransportSecurity = "max-age=63072000; includeSubDomains"
 )
 

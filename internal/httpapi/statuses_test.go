@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
@@ -67,6 +68,53 @@ func TestRefusedBodies(t *testing.T) {
 				if response.Status != test.status || response.Code() != test.code {
 					t.Errorf("%s, %s: %d %s, want %d %s", path, name, response.Status, response.Raw, test.status, test.code)
 				}
+			}
+		}
+	})
+}
+
+// The type of a body must be clear, and the server decompresses nothing.
+func TestRefusedHeadersOfBodies(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{})
+		for path, body := range operations {
+			for name, headers := range map[string][]string{
+				"no type":             nil,
+				"two types":           {"Content-Type", asJSON, "Content-Type", "text/plain"},
+				"the same type twice": {"Content-Type", asJSON, "Content-Type", asJSON},
+				"compressed":          {"Content-Type", asJSON, "Content-Encoding", "gzip"},
+				"not compressed":      {"Content-Type", asJSON, "Content-Encoding", "identity"},
+			} {
+				response := s.Do(t, http.MethodPost, path, body, headers...)
+				if response.Status != http.StatusUnsupportedMediaType || response.Code() != "unsupported_media_type" {
+					t.Errorf("%s, %s: %d %s", path, name, response.Status, response.Raw)
+				}
+			}
+		}
+	})
+}
+
+// A User-Agent is stored in a form that both databases can store: up to 256 bytes of valid UTF-8.
+func TestStoredUserAgent(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{})
+		email := s.NewUser(t)
+		for sent, want := range map[string]string{
+			"curl/8.0 (é)":                     "curl/8.0 (é)",
+			"a\xffb\xc3":                       "ab",
+			strings.Repeat("a", 1000):          strings.Repeat("a", 256),
+			"a" + strings.Repeat("é", 200):     "a" + strings.Repeat("é", 127), // not half a character
+			strings.Repeat("\xff", 300) + "ab": "",
+		} {
+			login := fmt.Sprintf(`{"email":%q,"password":%q}`, email, servertest.Password)
+			response := s.Do(t, http.MethodPost, "/auth/login", login, "Content-Type", asJSON, "User-Agent", sent)
+			if response.Status != http.StatusOK {
+				t.Errorf("%.20q: %d %s", sent, response.Status, response.Raw)
+			}
+			var stored string
+			newest := s.DB.WithContext(t.Context()).Model(&auth.Session{}).Order("id DESC").Limit(1)
+			if err := newest.Pluck("user_agent", &stored).Error; err != nil || stored != want {
+				t.Errorf("%.20q is stored as %q, want %q (%v)", sent, stored, want, err)
 			}
 		}
 	})
@@ -264,7 +312,7 @@ func TestSecurityHeaders(t *testing.T) {
 			}
 			policy := response.Header.Get("Content-Security-Policy")
 			if !strings.HasPrefix(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") ||
-				!strings.Contains(policy, "frame-ancestors 'none'") {
+				!strings.Contains(policy, "base-uri 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") {
 				t.Errorf("%s: Content-Security-Policy is %q", name, policy)
 			}
 			if len(response.Header.Get("X-Request-Id")) != 36 {

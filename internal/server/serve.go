@@ -44,7 +44,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	api := httpapi.NewServer(s.handler, s.config.Log)
 	admin := httpapi.NewServer(s.admin, s.config.Log)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return untilClosed(api.Serve(s.apiListener)) })
+	group.Go(func() error { return untilClosed(s.connections.Serve(api, s.apiListener)) })
 	group.Go(func() error { return untilClosed(admin.Serve(s.adminListener)) })
 	group.Go(func() error { s.outbox.Run(ctx, s.Auth.Emails()); return nil })
 	group.Go(func() error { s.Auth.RunPurge(ctx, purgeInterval, s.config.Log); return nil })
@@ -75,6 +75,11 @@ func untilClosed(err error) error {
 	}
 	return err
 }
+
+// maxConnections returns how many connections of the API may be open: half of the files that the
+// process may open, because the database and the hashing processes need some, and at most 4096, so
+// that idle connections take about 80 MiB of memory at most.
+func maxConnections() int { return min(4096, max(16, maxFiles()/2)) }
 
 func listen(ctx context.Context, setting, address string) (net.Listener, error) {
 	var config net.ListenConfig

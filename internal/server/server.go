@@ -80,13 +80,14 @@ type Server struct {
 	Keys *signing.Keyring
 	API  httpapi.Config // of the handler that Serve serves
 
-	config   Config
-	hasher   *password.Hasher
-	outbox   *mail.Outbox
-	metrics  *httpapi.Metrics
-	handler  http.Handler // of the API
-	admin    http.Handler
-	draining atomic.Bool
+	config      Config
+	hasher      *password.Hasher
+	outbox      *mail.Outbox
+	connections *httpapi.Connections // of the API
+	metrics     *httpapi.Metrics
+	handler     http.Handler // of the API
+	admin       http.Handler
+	draining    atomic.Bool
 
 	apiListener, adminListener net.Listener
 }
@@ -160,7 +161,8 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.metrics = httpapi.NewMetrics(s.hasher, s.outbox, pools)
+	s.connections = httpapi.NewConnections(maxConnections())
+	s.metrics = httpapi.NewMetrics(s.connections, s.hasher, s.outbox, pools)
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log,
 		PublicURL: c.PublicURL, ResetURL: c.ResetURL, AppURL: c.AppURL, Brand: c.Brand,
@@ -169,7 +171,10 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	if s.handler, err = httpapi.New(s.API); err != nil {
 		return err
 	}
-	admin := httpapi.AdminConfig{Ready: s.ready, Metrics: s.metrics, Profiling: c.Profiling, Log: c.Log}
+	host, _, _ := net.SplitHostPort(c.AdminAddr) // Listen reports an invalid one
+	admin := httpapi.AdminConfig{
+		Ready: s.ready, Metrics: s.metrics, Profiling: c.Profiling, Host: host, Log: c.Log,
+	}
 	if c.Mailbox() {
 		if admin.Mailbox, err = web.NewMailbox(web.Config{Brand: c.Brand}, c.MailDir(), c.Log); err != nil {
 			return err

@@ -32,7 +32,7 @@ const (
 	// The HTML of an email contains its style, runs no script, and opens links in the surrounding
 	// window.
 	messagePolicy = "sandbox allow-top-navigation-by-user-activation; default-src 'none'; style-src 'unsafe-inline'; " +
-		"form-action 'none'; frame-ancestors 'self'"
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
 // mailbox shows the emails in a folder, for development without an SMTP server. It has no login,
@@ -87,7 +87,7 @@ func NewMailbox(config Config, folder string, log *slog.Logger) (http.Handler, e
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Cache-Control", "no-store")
-		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Content-Security-Policy", mailboxPolicy)
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("X-Content-Type-Options", "nosniff")
 		if !isLocal(r) {

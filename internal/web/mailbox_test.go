@@ -98,6 +98,7 @@ func TestMailbox(t *testing.T) {
 		}
 		policy := page.Header.Get("Content-Security-Policy")
 		if strings.Contains(policy, "script-src") || !strings.Contains(policy, "default-src 'none'") ||
+			!strings.Contains(policy, "base-uri 'none'") ||
 			strings.HasSuffix(path, "html") != strings.HasPrefix(policy, "sandbox allow-top-navigation-by-user-activation; ") {
 			t.Errorf("%s: policy %s", path, policy)
 		}

@@ -91,7 +91,7 @@ func (s *Site) Pages() map[string]Page {
 
 // Error writes the page of an error, with a status of 400 or higher.
 func (s *Site) Error(w http.ResponseWriter, r *http.Request, status int, title, detail string) error {
-	root := strings.Repeat("../", strings.Count(r.URL.EscapedPath(), "/")-1)
+	root := strings.Repeat("../", max(0, strings.Count(r.URL.EscapedPath(), "/")-1)) // GET * has no slash
 	page, err := s.execute(root, "error.html", Problem{Title: title, Detail: detail})
 	if err != nil {
 		return err

@@ -186,10 +186,15 @@ func TestError(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, root := range map[string]string{
-		"/nothing": "", "/a/": "../", "/a/b": "../", "/a%2Fb": "", "/a//b/c": "../../../",
+		"/nothing": "", "/a/": "../", "/a/b": "../", "/a%2Fb": "", "/a//b/c": "../../../", "": "", "*": "",
 	} {
 		response := httptest.NewRecorder()
-		request := httptest.NewRequest(http.MethodGet, "http://h"+path, nil)
+		request := httptest.NewRequest(http.MethodGet, "http://h", nil)
+		if path == "*" {
+			request.URL.Path = path
+		} else {
+			request = httptest.NewRequest(http.MethodGet, "http://h"+path, nil)
+		}
 		if err := site.Error(response, request, http.StatusNotFound, "Page not found", "<b>Check</b> the URL."); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,38 @@
+package httpapi
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// An operation ends when its time is over, also if the database does not respond: every wait has
+// the context of the request.
+func TestOperationsHaveADeadline(t *testing.T) {
+	document, err := loadDocument()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &middleware{
+		validator: newValidator(document, nil), metrics: NewMetrics(NewConnections(1), nil, nil, nil),
+		log: slog.New(slog.DiscardHandler),
+	}
+	router := echo.New()
+	router.Pre(m.handle)
+	router.POST("/auth", func(c echo.Context) error {
+		deadline, found := c.Request().Context().Deadline()
+		if left := time.Until(deadline); !found || left > 10*time.Second {
+			t.Errorf("the operation may take %s (%v)", left, found)
+		}
+		return c.NoContent(http.StatusOK)
+	})
+	response := httptest.NewRecorder()
+	router.ServeHTTP(response, httptest.NewRequest(http.MethodPost, "/auth", nil))
+	if response.Code != http.StatusOK {
+		t.Errorf("status %d", response.Code)
+	}
+}
