@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -82,12 +81,11 @@ func kindList() string {
 	return strings.Join(names, ", ")
 }
 
-// printer returns a function that prints events, as JSON or as name=value. It quotes untrusted text,
-// which could contain line breaks or control a terminal.
+// printer returns a function that prints events, as JSON or as name=value. Untrusted text, which could
+// contain line breaks or control a terminal, is quoted.
 func printer(out io.Writer, asJSON bool) func(audit.Event) error {
 	if asJSON {
-		encoder := json.NewEncoder(out)
-		return func(event audit.Event) error { return encoder.Encode(event) }
+		return func(event audit.Event) error { return printJSON(out, event) }
 	}
 	return func(event audit.Event) error {
 		var line strings.Builder

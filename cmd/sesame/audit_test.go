@@ -3,12 +3,16 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/processtest"
 )
@@ -50,6 +54,38 @@ func TestAuditFollows(t *testing.T) {
 			t.Errorf("interrupted: %v", err)
 		}
 	})
+}
+
+// In JSON, characters that control a terminal are escapes, and no character is lost.
+func TestJSONDoesNotControlTheTerminal(t *testing.T) {
+	const hostile = "Ada \x1b[2J\a\r\n\x00\x7f\u009b31m \u00ad\u200b\u200f\u2028\u202e\u2066\ufeff\U000e0041 " +
+		"\"é\\ 你 \U0001f600"
+	bio := hostile
+	var user, event bytes.Buffer
+	err := errors.Join(
+		printUserJSON(&user, &auth.User{Name: hostile, Email: "ada@example.com", Bio: &bio}),
+		printer(&event, true)(audit.Event{Kind: audit.Login, Origin: audit.Origin{UserAgent: hostile}}),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, printed := range []*bytes.Buffer{&user, &event} {
+		line, found := strings.CutSuffix(printed.String(), "\n")
+		if !found || strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("it can control a terminal: %q", line)
+		}
+		var read struct{ Name, Bio, UserAgent string }
+		if err := json.Unmarshal([]byte(line), &read); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+		if printed == &user && (read.Name != hostile || read.Bio != hostile) || printed == &event && read.UserAgent != hostile {
+			t.Errorf("%q is not %q", read, hostile)
+		}
+	}
+	if !strings.Contains(user.String(), `\u202e`) || !strings.Contains(user.String(), `\udb40\udc41`) ||
+		!strings.Contains(user.String(), "é") {
+		t.Errorf("escapes: %s", &user)
+	}
 }
 
 // Untrusted text can neither break a line nor control the terminal.

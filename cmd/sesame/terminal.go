@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -109,6 +111,22 @@ func shown(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// shownJSON returns JSON with characters that control a terminal as escapes, such as \u202e, which mean the same to
+// every JSON parser. Outside of strings, JSON has no such characters.
+func shownJSON(text []byte) []byte {
+	shown := make([]byte, 0, len(text))
+	for _, r := range string(text) {
+		if unicode.IsPrint(r) {
+			shown = utf8.AppendRune(shown, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			shown = fmt.Appendf(shown, `\u%04x`, unit)
+		}
+	}
+	return shown
 }
 
 // printLine writes one line to a command's standard output.

@@ -98,12 +98,13 @@ func printUser(out io.Writer, user *auth.User) error {
 
 func printUserJSON(out io.Writer, user *auth.User) error { return printJSON(out, newUserRecord(user)) }
 
+// printJSON prints a value as one line.
 func printJSON(out io.Writer, value any) error {
 	line, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	_, err = out.Write(append(line, '\n'))
+	_, err = out.Write(append(shownJSON(line), '\n'))
 	return err
 }
 
