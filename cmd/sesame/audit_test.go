@@ -78,7 +78,8 @@ func TestJSONDoesNotControlTheTerminal(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &read); err != nil {
 			t.Errorf("%s: %v", line, err)
 		}
-		if printed == &user && (read.Name != hostile || read.Bio != hostile) || printed == &event && read.UserAgent != hostile {
+		if isUser := printed == &user; isUser && (read.Name != hostile || read.Bio != hostile) ||
+			!isUser && read.UserAgent != hostile {
 			t.Errorf("%q is not %q", read, hostile)
 		}
 	}

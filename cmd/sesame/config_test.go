@@ -69,7 +69,9 @@ func TestMailboxIsLocal(t *testing.T) {
 	}{
 		{nil, true},
 		{[]string{"SESAME_PUBLIC_URL=http://localhost:8080"}, true},
-		{[]string{"SESAME_ADDR=:8080", "SESAME_PUBLIC_URL=https://auth.example.com", "SESAME_TRUSTED_PROXIES=10.0.0.1"}, true},
+		{[]string{
+			"SESAME_ADDR=:8080", "SESAME_PUBLIC_URL=https://auth.example.com", "SESAME_TRUSTED_PROXIES=10.0.0.1",
+		}, true},
 		{[]string{"SESAME_ADMIN_ADDR=[::1]:8081"}, true},
 		{[]string{"SESAME_ADMIN_ADDR=localhost:8081"}, true},
 		{[]string{"SESAME_ADMIN_ADDR=0.0.0.0:8081"}, false},

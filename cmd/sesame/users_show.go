@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
@@ -100,7 +101,7 @@ func printUserJSON(out io.Writer, user *auth.User) error { return printJSON(out,
 
 // printJSON prints a value as one line.
 func printJSON(out io.Writer, value any) error {
-	line, err := json.Marshal(value)
+	line, err := json.Marshal(value, jsontext.AllowInvalidUTF8(true)) // not all of it was validated when it was stored
 	if err != nil {
 		return err
 	}

@@ -58,15 +58,15 @@ func (p Proxies) trust(address netip.Addr) bool {
 var (
 	errUntrustedPeer = errors.New("a header with the IP address of the client is ignored, " +
 		"because its sender is not a trusted proxy. If it is your proxy, add it to SESAME_TRUSTED_PROXIES; " +
-		"otherwise all clients behind it share their rate limits.")
+		"otherwise all clients behind it share their rate limits")
 	errRealIP = errors.New("a trusted proxy sends X-Real-IP, which is not used, " +
-		"and neither X-Forwarded-For nor Forwarded. Let it send one of these; " +
-		"otherwise all clients behind it share their rate limits.")
+		"and neither X-Forwarded-For nor Forwarded. Make it send one of these; " +
+		"otherwise all clients behind it share their rate limits")
 	errNoHeader = errors.New("a trusted proxy sends neither X-Forwarded-For nor Forwarded. " +
-		"Let it send one of these; otherwise all clients behind it share their rate limits.")
+		"Make it send one of these; otherwise all clients behind it share their rate limits")
 	errNoAddress = errors.New("in X-Forwarded-For or Forwarded from a trusted proxy, the IP address of the client is " +
-		"missing, or the two headers contradict each other. Let the proxy write one of them and remove the other; " +
-		"otherwise all clients behind it share their rate limits.")
+		"missing, or the two headers contradict each other. Make the proxy write one of them and remove the other; " +
+		"otherwise all clients behind it share their rate limits")
 )
 
 // clientIP returns the IP address that a request came from: the peer's or, if the peer is a trusted

@@ -98,11 +98,13 @@ func cutValue(text string) (value, rest string, ok bool) {
 // forwardedNode returns the IP address of a node (RFC 7239, section 6), or the zero Addr. A node is
 // an IPv4 address or an IPv6 address in brackets, and may have a port.
 func forwardedNode(node string) netip.Addr {
-	host, port := node, ""
+	host := node
 	if colon := strings.LastIndexByte(node, ':'); colon > strings.LastIndexByte(node, ']') {
-		if host, port = node[:colon], node[colon+1:]; port == "" || strings.Trim(port, portCharacters) != "" {
+		port := node[colon+1:]
+		if port == "" || strings.Trim(port, portCharacters) != "" {
 			return netip.Addr{}
 		}
+		host = node[:colon]
 	}
 	inner, bracketed := strings.CutPrefix(host, "[")
 	inner, closed := strings.CutSuffix(inner, "]")

@@ -227,7 +227,8 @@ func TestErrorLog(t *testing.T) {
 		t.Errorf("within the minute: %q", got)
 	}
 	now = now.Add(time.Second)
-	if got := report(2); len(got) != 2 || !strings.Contains(got[0], `"leftOut":991`) || !strings.Contains(got[1], `"leftOut":0`) {
+	got = report(2)
+	if len(got) != 2 || !strings.Contains(got[0], `"leftOut":991`) || !strings.Contains(got[1], `"leftOut":0`) {
 		t.Errorf("after the minute: %q", got)
 	}
 	now = now.Add(-time.Hour)

@@ -50,7 +50,8 @@ func TestUnusualTargets(t *testing.T) {
 			"OPTIONS *", "GET *", "GET http://x", "GET http://x/nothing", "HEAD *", "POST *", "CONNECT x:80", "PRI *",
 		} {
 			for _, accept := range []string{"text/html", "application/json"} {
-				response, body := sendRaw(t, s, start+" HTTP/1.1\r\nHost: x\r\nOrigin: "+listed+"\r\nAccept: "+accept+"\r\n\r\n")
+				request := start + " HTTP/1.1\r\nHost: x\r\nOrigin: " + listed + "\r\nAccept: " + accept + "\r\n\r\n"
+				response, body := sendRaw(t, s, request) //nolint:bodyclose // sendRaw closes it
 				header := response.Header
 				if response.StatusCode != http.StatusNotFound || len(header.Get("X-Request-Id")) != 36 ||
 					header.Get("X-Content-Type-Options") != "nosniff" || header.Get("Content-Security-Policy") == "" {
@@ -90,7 +91,7 @@ func TestResponsesOfNetHTTP(t *testing.T) {
 		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: canary\r\n\r\n":              501,
 		"GET / HTTP/3.0\r\nHost: x\r\n\r\n":                                            505,
 	} {
-		response, body := sendRaw(t, s, request)
+		response, body := sendRaw(t, s, request) //nolint:bodyclose // sendRaw closes it
 		if response.StatusCode != want || !response.Close || strings.Contains(body, "anary") {
 			t.Errorf("%.80q: %d, want %d\n%v\n%s", request, response.StatusCode, want, response.Header, body)
 		}

@@ -14,5 +14,5 @@ func maxFiles() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return math.MaxInt // there is no limit that the process could check
 	}
-	return int(min(uint64(limit.Cur), math.MaxInt)) //nolint:gosec,unconvert // in range; the type depends on the system
+	return int(min(uint64(limit.Cur), math.MaxInt)) //nolint:unconvert // the type depends on the system
 }
