@@ -58,10 +58,10 @@
 //
 // BenchmarkRequestCost measures the processor time that the server uses for one request without a
 // login: GET and HEAD of every page, asset and unknown path, with and without gzip, and every
-// operation with bodies up to the limit. It prints a table. max-cpu-ms is the largest value. None of
-// the requests hashes a password. The time includes the kernel's, for the network and the database.
-// The rate limits are off: with them, a network can store only ten reset emails an hour. The
-// processor time of another process is measured on Linux only.
+// operation with bodies up to the limit. It prints a table. max-cpu-ms is the largest value. None
+// of the requests hashes a password. The time includes the kernel's, for the network and the
+// database. The rate limits are off: with them, a network can store only ten reset emails an hour.
+// The processor time of another process is measured on Linux only.
 //
 // # Start
 //

@@ -18,16 +18,13 @@ const (
 	realIP       = "X-Real-Ip"
 )
 
-// NoProxies is the text for ParseProxies that says that there is no proxy.
-const NoProxies = "none"
-
 // Proxies are the networks whose X-Forwarded-For and Forwarded are trusted.
 type Proxies []netip.Prefix
 
-// ParseProxies parses IP addresses and CIDRs, separated by commas, or NoProxies. The error names the
-// first entry that is neither.
+// ParseProxies parses IP addresses and CIDRs, separated by commas. "none" says that there is no
+// proxy. The error names the first entry that is neither an address nor a CIDR.
 func ParseProxies(text string) (Proxies, error) {
-	if text == NoProxies {
+	if text == "none" {
 		return nil, nil
 	}
 	var proxies Proxies
@@ -124,7 +121,8 @@ func hops(header http.Header) (lists [][]netip.Addr) {
 	return lists
 }
 
-// hopOf returns the address that all lists have at a place, counted from the right, starting with 1.
+// hopOf returns the address that all lists have at a place, counted from the right, starting with
+// 1.
 func hopOf(lists [][]netip.Addr, hop int) (address netip.Addr, known bool) {
 	for i, list := range lists {
 		if len(list) < hop || i > 0 && list[len(list)-hop] != address {

@@ -16,8 +16,8 @@ func NewConnections(limit int) *Connections { return &Connections{make(chan stru
 // Load returns the number of open connections, and the limit.
 func (c *Connections) Load() (open, limit int) { return len(c.open), cap(c.open) }
 
-// Serve is like http.Server.Serve. If a connection would exceed the limit, the idle ones are closed,
-// and the new one waits until there is room.
+// Serve is like http.Server.Serve. If a connection would exceed the limit, the idle ones are
+// closed, and the new one waits until there is room.
 func (c *Connections) Serve(server *http.Server, listener net.Listener) error {
 	server.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed || state == http.StateHijacked { // the last state of every connection

@@ -28,8 +28,8 @@ func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
 // maxErrors is how many errors of an http.Server are logged in a minute.
 const maxErrors = 10
 
-// errorLog logs the errors of an http.Server. Clients can cause some of them, so it leaves out those
-// after the first maxErrors of a minute, and says later how many they were.
+// errorLog logs the errors of an http.Server. Clients can cause some of them, so it leaves out
+// those after the first maxErrors of a minute, and says later how many they were.
 type errorLog struct {
 	log *slog.Logger
 	now func() time.Time

@@ -34,8 +34,8 @@ type Metrics struct {
 	refused  prometheus.Counter // because hashing was busy
 }
 
-// NewMetrics returns the metrics of one server. It counts requests itself, and reads the connections,
-// the hasher, the outbox and the database pools, by name, at each scrape.
+// NewMetrics returns the metrics of one server. It counts requests itself, and reads the
+// connections, the hasher, the outbox and the database pools, by name, at each scrape.
 func NewMetrics(
 	connections *Connections, hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*sql.DB,
 ) *Metrics {
