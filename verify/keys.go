@@ -32,6 +32,8 @@ const (
 	maxStale = time.Hour
 	// maxKeySet is the maximum size of a response, in bytes.
 	maxKeySet = 64 << 10
+	// maxKeys is the maximum number of keys in a response, including those of other types.
+	maxKeys = 100
 )
 
 // keySet caches the keys of an issuer.
@@ -62,6 +64,9 @@ func newKeySet(url string, transport http.RoundTripper, now func() time.Time) *k
 // find returns a key, and fetches the keys first if necessary. It is the KeyFunc of New.
 func (s *keySet) find(ctx context.Context, kid string) (crypto.PublicKey, error) {
 	s.mu.Lock()
+	if now := s.now(); now.Before(s.fetched) { // the clock was set back, so the age of the keys is unknown
+		s.fetched = now.Add(-s.maxAge)
+	}
 	key, known := s.keys[kid]
 	if known && s.age() < s.maxAge {
 		s.mu.Unlock()
@@ -91,9 +96,8 @@ func (s *keySet) find(ctx context.Context, kid string) (crypto.PublicKey, error)
 	return nil, refused("kid")
 }
 
-// age returns how long ago the keys were fetched. It is not negative, even if the clock was set
-// back.
-func (s *keySet) age() time.Duration { return s.now().Sub(s.fetched).Abs() }
+// age returns how long ago the keys were fetched.
+func (s *keySet) age() time.Duration { return s.now().Sub(s.fetched) }
 
 // fetch fetches the keys. If that fails, the cached keys stay.
 func (s *keySet) fetch(ctx context.Context) {
@@ -140,6 +144,9 @@ func parseKeySet(body []byte) (map[string]crypto.PublicKey, error) {
 	}
 	if err := json.Unmarshal(body, &set); err != nil {
 		return nil, fmt.Errorf("read the keys: %w", err)
+	}
+	if len(set.Keys) > maxKeys {
+		return nil, fmt.Errorf("read the keys: there are more than %d", maxKeys)
 	}
 	keys := make(map[string]crypto.PublicKey)
 	for _, jwk := range set.Keys {

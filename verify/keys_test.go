@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -265,6 +266,60 @@ func TestIssuerIsDown(t *testing.T) {
 	expect(t, verifier, "an unknown key", other, verify.ErrInvalidToken)
 }
 
+// If the clock is set back, the age of the keys is unknown: they are fetched again. If that fails,
+// they are used for another hour, and not longer.
+func TestKeysAfterClockSetBack(t *testing.T) {
+	for _, back := range []time.Duration{time.Second, time.Minute, 2 * time.Hour, 365 * 24 * time.Hour} {
+		t.Run(back.String(), func(t *testing.T) {
+			k, next := newKey(t, "ES256", "kid"), newKey(t, "ES256", "next")
+			from := newIssuer(t, k)
+			verifier := from.verifier(t)
+			token := func() string { return k.token(t, from.URL, from.clock.now()) }
+			expect(t, verifier, "at start", token(), nil)
+			from.fail()
+			from.clock.advance(-back)
+			expect(t, verifier, "the issuer is down", token(), nil)
+			from.expectRequests(t, "the issuer is down", 2)
+			from.clock.advance(54 * time.Minute)
+			expect(t, verifier, "within the hour", token(), nil)
+			from.clock.advance(6 * time.Minute)
+			expect(t, verifier, "after the hour", token(), verify.ErrKeysUnavailable)
+
+			from.publish(t, "max-age=300", k)
+			from.clock.advance(time.Second)
+			expect(t, verifier, "the issuer is up", token(), nil)
+			from.publish(t, "max-age=300", next)
+			from.clock.advance(-back)
+			expect(t, verifier, "the key was revoked", token(), verify.ErrInvalidToken)
+		})
+	}
+}
+
+// A response with too many keys is refused, and so is one that takes too long. Keys of other types
+// and curves are ignored.
+func TestKeySetIsBounded(t *testing.T) {
+	k := newKey(t, "ES256", "kid")
+	from := newIssuer(t)
+	other := `{"kty":"EC","crv":"P-384","kid":"kid","alg":"ES256","use":"sig","x":"AA","y":"AA"},`
+	for others, want := range map[int]error{98: nil, 99: verify.ErrKeysUnavailable} { // and an RSA key, and ours
+		body := strings.Replace(jwks(t, k), "[", "["+strings.Repeat(other, others), 1)
+		from.respond(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) })
+		expect(t, from.verifier(t), fmt.Sprint(others), k.token(t, from.URL, from.clock.now()), want)
+	}
+	bounded := transport(func(r *http.Request) (*http.Response, error) {
+		if deadline, ok := r.Context().Deadline(); !ok || time.Until(deadline) > 10*time.Second {
+			t.Errorf("the deadline of a request for the keys is %v", deadline)
+		}
+		return nil, errors.ErrUnsupported
+	})
+	expect(t, from.verifier(t, verify.WithTransport(bounded)), "the deadline",
+		k.token(t, from.URL, from.clock.now()), verify.ErrKeysUnavailable)
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (send transport) RoundTrip(r *http.Request) (*http.Response, error) { return send(r) }
+
 // A response that is not a valid JWK Set is an error, and redirects are not followed.
 func TestInvalidKeySets(t *testing.T) {
 	k := newKey(t, "ES256", "kid")
@@ -293,6 +348,9 @@ func TestInvalidKeySets(t *testing.T) {
 		"no use":        body(strings.ReplaceAll(whole, `"use":"sig"`, `"use":""`)),
 		"other alg":     body(strings.ReplaceAll(whole, `"ES256"`, `"ES384"`)),
 		"other curve":   body(strings.ReplaceAll(whole, `"P-256"`, `"secp256k1"`)),
+		"curve P-384":   body(strings.ReplaceAll(whole, `"P-256"`, `"P-384"`)),
+		"curve Ed25519": body(strings.ReplaceAll(whole, `"P-256"`, `"Ed25519"`)),
+		"symmetric":     body(strings.ReplaceAll(whole, `"EC"`, `"oct"`)),
 		"not on curve":  body(strings.ReplaceAll(whole, `"y":"`, `"y":"AAAA`)),
 		"no kid":        body(strings.ReplaceAll(whole, `"kid":"kid"`, `"kid":""`)),
 		"too long":      body(whole + strings.Repeat(" ", 64<<10)),

@@ -14,6 +14,9 @@
 // [FromContext]. Echo accepts the middleware through echo.WrapMiddleware. To check a token without
 // HTTP, call [Verifier.Verify].
 //
+// A token has only one accepted spelling: no part of it can be changed, cut or extended, not even
+// its ES256 signature, of which other libraries accept two forms.
+//
 // # Revoked sessions
 //
 // A valid token was issued to a user who had logged in. The session may have been revoked since, by
@@ -23,7 +26,8 @@
 // # Keys
 //
 // Keys are cached for as long as the server allows, which is five minutes. If a token has an
-// unknown key, they are fetched earlier, but at most once a second, whatever tokens arrive.
+// unknown key, they are fetched earlier, but at most once a second, whatever tokens arrive. Only
+// keys for ES256 (on P-256) and EdDSA (Ed25519) are used; others are ignored.
 //
 // If the server cannot be reached, cached keys are used for up to an hour after they were fetched.
 // This helps a service that cannot reach the server while its clients can; if the server is down,
@@ -182,8 +186,14 @@ func (v *Verifier) check(content claims) (Claims, error) {
 	return content.Claims, nil
 }
 
+// halfOrder is half of the order n of P-256, rounded down.
+var halfOrder = new(big.Int).Rsh(elliptic.P256().Params().N, 1)
+
 // isSigned verifies a signature with the only algorithm that the key allows (RFC 7518, section 3.4;
 // RFC 8037, section 3.1).
+//
+// Of an ES256 signature (r, s), anybody can make the signature (r, n-s), which ECDSA accepts too.
+// Only the one with the lower s is accepted, so that a token cannot be changed into another one.
 func isSigned(signed, signature []byte, key crypto.PublicKey, algorithm string) bool {
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:
@@ -192,7 +202,7 @@ func isSigned(signed, signature []byte, key crypto.PublicKey, algorithm string) 
 		}
 		digest := sha256.Sum256(signed)
 		r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
-		return ecdsa.Verify(key, digest[:], r, s)
+		return s.Cmp(halfOrder) <= 0 && ecdsa.Verify(key, digest[:], r, s)
 	case ed25519.PublicKey:
 		return algorithm == "EdDSA" && len(key) == ed25519.PublicKeySize && ed25519.Verify(key, signed, signature)
 	default:

@@ -6,12 +6,14 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -62,9 +64,25 @@ func (k key) sign(t testing.TB, header, claims string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
+		order := elliptic.P256().Params().N
+		if twin := new(big.Int).Sub(order, s); twin.Cmp(s) < 0 {
+			s = twin
+		}
 		signature = append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
 	}
 	return signed + "." + base64url.EncodeToString(signature)
+}
+
+// twin returns an ES256 token with the other signature that ECDSA accepts: (r, n-s) for (r, s).
+func twin(t testing.TB, token string) string {
+	t.Helper()
+	dot := strings.LastIndexByte(token, '.')
+	signature, err := base64url.DecodeString(token[dot+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := new(big.Int).Sub(elliptic.P256().Params().N, new(big.Int).SetBytes(signature[32:]))
+	return token[:dot+1] + base64url.EncodeToString(append(signature[:32:32], s.FillBytes(make([]byte, 32))...))
 }
 
 func (k key) header() map[string]any {
@@ -217,6 +235,77 @@ func wrongClaims(issuer string, now int64) map[string][]any {
 		"auth_time": {nil, null, "x", 1.5},
 		"iat":       {nil, null, "x", now + 61, 1e300, true},
 		"exp":       {nil, null, "x", now - 60, 0, -1, "9999999999", 1e300, float64(now) + 900.5},
+	}
+}
+
+// ECDSA accepts two signatures for each that a key makes. Only one of them is accepted.
+func TestTwinSignatureIsRefused(t *testing.T) {
+	k := newKey(t, "ES256", "kid")
+	from := newIssuer(t, k)
+	verifier := from.verifier(t)
+	for range 10 {
+		genuine := k.token(t, from.URL, from.clock.now())
+		expect(t, verifier, "the token", genuine, nil)
+		other := twin(t, genuine)
+		signed, signature, _ := strings.Cut(other[strings.IndexByte(other, '.')+1:], ".")
+		raw, err := base64url.DecodeString(signature)
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest := sha256.Sum256([]byte(strings.Split(other, ".")[0] + "." + signed))
+		public, _ := k.private.Public().(*ecdsa.PublicKey)
+		if !ecdsa.Verify(public, digest[:], new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:])) {
+			t.Fatal("the twin is not a signature")
+		}
+		expect(t, verifier, "the twin", other, verify.ErrInvalidToken)
+	}
+}
+
+// A key works only with its algorithm, and only on its curve: ES256 on P-256, EdDSA on Ed25519
+// (RFC 8725, section 3.1; RFC 7518, section 3.4).
+func TestOtherKeysAreRefused(t *testing.T) {
+	const issuer = "https://issuer.example"
+	at := time.Unix(2_000_000_000, 0)
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ec, ed := newKey(t, "ES256", "kid"), newKey(t, "EdDSA", "kid")
+	onP384 := key{algorithm: "ES256", kid: "kid", private: p384}
+	signed := base64url.EncodeToString([]byte(encode(t, ec.header(), nil))) + "." +
+		base64url.EncodeToString([]byte(encode(t, claims(issuer, at), nil)))
+	digest := sha256.Sum256([]byte(signed))
+	r, s, err := ecdsa.Sign(rand.Reader, p384, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := append(r.FillBytes(make([]byte, 48)), s.FillBytes(make([]byte, 48))...)
+	edPublic, _ := ed.private.Public().(ed25519.PublicKey)
+	for name, test := range map[string]struct {
+		key   crypto.PublicKey
+		token string
+		valid bool
+	}{
+		"P-256":             {ec.private.Public(), ec.token(t, issuer, at), true},
+		"Ed25519":           {edPublic, ed.token(t, issuer, at), true},
+		"P-384":             {onP384.private.Public(), signed + "." + base64url.EncodeToString(long), false},
+		"P-384, 64 bytes":   {onP384.private.Public(), ec.token(t, issuer, at), false},
+		"RSA":               {rsaKey.Public(), ec.token(t, issuer, at), false},
+		"truncated Ed25519": {edPublic[:31], ed.token(t, issuer, at), false},
+		"Ed25519 for ES256": {edPublic, ec.token(t, issuer, at), false},
+		"P-256 for EdDSA":   {ec.private.Public(), ed.token(t, issuer, at), false},
+		"none":              {nil, ec.token(t, issuer, at), false},
+	} {
+		find := func(string) (crypto.PublicKey, error) { return test.key, nil }
+		verifier := verify.NewWithKeys(issuer, audience, keyFunc(find), verify.WithClock(func() time.Time { return at }))
+		if _, err := verifier.Verify(t.Context(), test.token); (err == nil) != test.valid ||
+			err != nil && !errors.Is(err, verify.ErrInvalidToken) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -9,9 +9,12 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"math/big"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -99,6 +102,19 @@ func newPrivateKey(algorithm Algorithm) (crypto.Signer, error) {
 	}
 }
 
+// allows reports whether public is a key for the algorithm: ES256 is only for P-256 (RFC 7518,
+// section 3.4), and EdDSA, here, only for Ed25519.
+func (a Algorithm) allows(public crypto.PublicKey) bool {
+	switch key := public.(type) {
+	case *ecdsa.PublicKey:
+		return a == ES256 && key.Curve == elliptic.P256()
+	case ed25519.PublicKey:
+		return a == EdDSA
+	default:
+		return false
+	}
+}
+
 // open decrypts and parses a stored key.
 func open(row StoredKey, aeads []cipher.AEAD) (*Key, error) {
 	plain, _, err := unseal(row, aeads)
@@ -117,11 +133,38 @@ func open(row StoredKey, aeads []cipher.AEAD) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	if key, ok := private.(*ecdsa.PrivateKey); ok {
+		private = lowS{key}
+	}
 	return &Key{Kid: public.Kid, Algorithm: row.Algorithm, Private: private, signsFrom: row.SignsFrom, jwk: public}, nil
 }
 
-// newJWK describes a public key as a JWK whose kid is its thumbprint (RFC 7638).
+// lowS signs like its key, but makes only those signatures that package verify accepts: of (r, s) and
+// (r, n-s), which ECDSA both accepts, the one with the lower s.
+type lowS struct{ *ecdsa.PrivateKey }
+
+// Sign returns a signature in ASN.1, as crypto.Signer requires.
+func (k lowS) Sign(random io.Reader, digest []byte, options crypto.SignerOpts) ([]byte, error) {
+	signed, err := k.PrivateKey.Sign(random, digest, options)
+	if err != nil {
+		return nil, err
+	}
+	var signature struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(signed, &signature); err != nil {
+		return nil, err
+	}
+	if twin := new(big.Int).Sub(k.Params().N, signature.S); twin.Cmp(signature.S) < 0 {
+		signature.S = twin
+	}
+	return asn1.Marshal(signature)
+}
+
+// newJWK describes a public key as a JWK whose kid is its thumbprint (RFC 7638). It returns an error
+// if the key is not for the algorithm.
 func newJWK(public crypto.PublicKey, algorithm Algorithm) (JWK, error) {
+	if !algorithm.allows(public) {
+		return JWK{}, fmt.Errorf("describe signing key: a %T is not a key for %s", public, algorithm)
+	}
 	key, err := jwk.FromRaw(public)
 	if err != nil {
 		return JWK{}, fmt.Errorf("describe signing key: %w", err)

@@ -132,6 +132,22 @@ func TestKeysAreSealed(t *testing.T) {
 	})
 }
 
+// A stored key is used only with its own algorithm. Its row could be changed: only the private key
+// and its kid are sealed.
+func TestKeyOfAnotherAlgorithm(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		openRing(t, db, time.Now)
+		change := db.WithContext(t.Context()).Model(&signing.StoredKey{}).Where("generation = 1")
+		if err := change.Update("algorithm", signing.EdDSA).Error; err != nil {
+			t.Fatal(err)
+		}
+		if _, err := open(t, db, signing.ES256, time.Now, current); err == nil {
+			t.Error("an ES256 key is used for EdDSA")
+		}
+	})
+}
+
 const lifetime = 15 * time.Minute
 
 func tokens(ring *signing.Keyring, now func() time.Time) *token.AccessTokens {
