@@ -21,8 +21,9 @@
 //	api := &http.Client{Transport: session}
 //	response, err := api.Get("https://api.example.com/orders")
 //
-// The token is sent only to the server and to the origins in [Config]. A request that another
-// origin redirects to one of these does not get the token either.
+// The token is sent only to the server and to the origins in [Config]. An origin is the scheme, the
+// host and the port: a token for https://api.example.com is not sent to http://api.example.com. A
+// request that another origin redirects to one of these does not get the token either.
 //
 // # Refreshing
 //
@@ -54,6 +55,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -97,7 +99,8 @@ type Client struct {
 }
 
 // New returns a Client that resumes the session in Config.Store, or starts logged out. It returns
-// an error if a URL is not http or https.
+// an error if a URL is not https. For development, http is allowed with localhost or a loopback
+// address.
 func New(config Config) (*Client, error) {
 	c := &Client{origins: make(map[string]bool), store: config.Store, base: config.Transport, now: time.Now}
 	if c.store == nil {
@@ -107,12 +110,9 @@ func New(config Config) (*Client, error) {
 		c.base = http.DefaultTransport
 	}
 	for _, rawURL := range append([]string{config.Server}, config.Origins...) {
-		parsed, err := url.Parse(rawURL)
-		if err == nil && (parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Hostname() == "") {
-			err = fmt.Errorf("%q is not an http or https URL", rawURL)
-		}
+		parsed, err := parseURL(rawURL)
 		if err != nil {
-			return nil, fmt.Errorf("sesame: %w", err)
+			return nil, fmt.Errorf("sesame: %q: %w", rawURL, err)
 		}
 		c.origins[origin(parsed)] = true
 	}
@@ -217,6 +217,24 @@ func decode[T any](response *http.Response, err error) (T, error) {
 		return value, newProblem(response, body)
 	}
 	return value, json.Unmarshal(body, &value)
+}
+
+// parseURL parses the URL of the server or of a service. It refuses a URL to which tokens and
+// passwords would be sent without TLS, by the rules of package verify.
+func parseURL(rawURL string) (*url.URL, error) {
+	parsed, err := url.Parse(rawURL)
+	switch {
+	case err != nil || parsed.Hostname() == "" || parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "":
+		return nil, errors.New("must be a URL, such as https://auth.example.com")
+	case parsed.Scheme == "https", parsed.Scheme == "http" && isLoopback(parsed.Hostname()):
+		return parsed, nil
+	}
+	return nil, errors.New("must be https, except for a loopback address")
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // origin returns the scheme, host and port of a URL.

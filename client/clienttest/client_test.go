@@ -201,17 +201,45 @@ func TestProblemCodes(t *testing.T) {
 	}
 }
 
-func TestInvalidURLs(t *testing.T) {
-	for _, config := range []client.Config{
-		{},
-		{Server: "auth.example.com"},
-		{Server: "ftp://auth.example.com"},
-		{Server: "https://"},
-		{Server: "http://[::1"},
-		{Server: "https://auth.example.com", Origins: []string{"*"}},
+// The URLs of the server and of services must be https, except for a loopback address, as in package
+// verify.
+func TestURLs(t *testing.T) {
+	const (
+		noURL   = "must be a URL, such as https://auth.example.com"
+		noHTTPS = "must be https, except for a loopback address"
+	)
+	for url, want := range map[string]string{
+		"https://auth.example.com":           "",
+		"https://auth.example.com/":          "",
+		"https://example.com/auth":           "",
+		"http://127.0.0.1:8080":              "",
+		"http://[::1]:8080":                  "",
+		"http://localhost:8080":              "",
+		"":                                   noURL,
+		"*":                                  noURL,
+		"auth.example.com":                   noURL,
+		"https://":                           noURL,
+		"http://[::1":                        noURL,
+		"https://auth.example.com?a=b":       noURL,
+		"https://auth.example.com#a":         noURL,
+		"https://ada:x@auth.example.com":     noURL,
+		"http://auth.example.com":            noHTTPS,
+		"http://auth.example.com:443":        noHTTPS,
+		"http://10.0.0.1":                    noHTTPS,
+		"http://127.0.0.1.example.com":       noHTTPS,
+		"http://localhost.example.com":       noHTTPS,
+		"ftp://auth.example.com":             noHTTPS,
+		"ftp://127.0.0.1":                    noHTTPS,
+		"javascript://auth.example.com/%0aa": noHTTPS,
 	} {
-		if _, err := client.New(config); err == nil {
-			t.Errorf("%+v is accepted", config)
+		for _, config := range []client.Config{
+			{Server: url},
+			{Server: "https://auth.example.com", Origins: []string{"https://api.example.com", url}},
+		} {
+			_, err := client.New(config)
+			if (err == nil) != (want == "") || err != nil && !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("%+v: %v, want %q", config, err, want)
+			}
 		}
 	}
 }

@@ -88,6 +88,38 @@ func TestTokenIsSentOnlyToOrigins(t *testing.T) {
 	})
 }
 
+// The token for an https origin is not sent to the same host and port without TLS, or to another host
+// or port.
+func TestTokenIsSentOnlyToTheScheme(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := login(t, engine)
+		for _, test := range []struct {
+			origin, url string
+			sent        bool
+		}{
+			{"https://api.example.test", "https://api.example.test/orders", true},
+			{"https://api.example.test", "https://API.example.test:443/orders", true},
+			{"https://api.example.test:443/", "https://api.example.test", true},
+			{"https://api.example.test", "http://api.example.test/orders", false},
+			{"https://api.example.test", "http://api.example.test:443/orders", false},
+			{"https://api.example.test:8443", "http://api.example.test:8443/orders", false},
+			{"https://api.example.test:8443", "https://api.example.test/orders", false},
+			{"https://api.example.test", "https://api.example.test.evil.test/orders", false},
+			{"http://127.0.0.1:9000", "https://127.0.0.1:9000/orders", false},
+		} {
+			s.Client = s.another(t, test.origin)
+			var token string
+			s.wire.intercept = func(r *http.Request) (*http.Response, error, bool) {
+				token = r.Header.Get("Authorization")
+				return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r}, nil, true
+			}
+			if s.get(t, test.url); (token != "") != test.sent {
+				t.Errorf("a token for %s, a request to %s: sent %q", test.origin, test.url, token)
+			}
+		}
+	})
+}
+
 // The client does not follow redirects of the server, which could send a password or a refresh
 // token to another server.
 func TestRedirectsAreNotFollowed(t *testing.T) {
