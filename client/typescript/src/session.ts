@@ -22,6 +22,9 @@ const maxRetryAfter = 5_000;
 /** Matches the challenge for a token that has expired or was revoked (RFC 6750, section 3.1). */
 const invalidToken = /\bbearer\b.*\berror="?invalid_token\b/i;
 
+/** Matches the hosts that need no TLS. URL has brought IP addresses into their usual form. */
+const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
 /**
  * The session of one user, who may be logged in or not.
  *
@@ -37,8 +40,12 @@ export class Session {
   #refreshing: Promise<Tokens | undefined> | undefined;
   #notBefore = 0; // after a failed refresh: no early refresh before this time
 
+  /**
+   * Resumes the session in the storage, or starts logged out. Throws a TypeError if a URL is not https. For
+   * development, http is allowed with localhost or a loopback address.
+   */
   constructor({ server, origins = [], storage = memoryStorage() }: SessionOptions) {
-    this.#origins = new Set([server, ...origins].map((url) => new URL(url).origin));
+    this.#origins = new Set([server, ...origins].map(originOf));
     this.#storage = storage;
     this.#lock = `sesame ${server}`;
     // Sesame sends no redirects. Following one could send a password or a refresh token to another server.
@@ -97,9 +104,10 @@ export class Session {
   }
 
   /**
-   * Like the global fetch, but adds the access token if the request goes to the server or a listed origin. Other
-   * clients can use it too, for example openapi-fetch. On a redirect to another origin, the browser removes the token
-   * (Fetch Standard, section 4.4).
+   * Like the global fetch, but adds the access token if the request goes to the server or a listed origin. An origin
+   * is the scheme, the host and the port: a token for https://api.example.com is not sent to http://api.example.com.
+   * Other clients can use it too, for example openapi-fetch. On a redirect to another origin, the browser removes the
+   * token (Fetch Standard, section 4.4).
    *
    * The tokens are refreshed when nine tenths of the access token's lifetime have passed, and when the response is a
    * 401 with error="invalid_token". After a 401, the request is sent again, so its body is kept in memory.
@@ -116,15 +124,19 @@ export class Session {
     const { tokens, failure } = await this.#current();
     const again = request.clone();
     const response = await fetch(authorized(request, tokens));
-    const fromOrigin = this.#origins.has(new URL(response.url).origin); // not redirected to another one
-    const challenged = invalidToken.test(response.headers.get("WWW-Authenticate") ?? "");
-    if (!tokens || !fromOrigin || response.status !== 401 || !challenged) return response;
+    const challenged = response.status === 401 && invalidToken.test(response.headers.get("WWW-Authenticate") ?? "");
+    if (!tokens || !challenged || !this.#isFromOrigin(response)) return response;
     if (failure) throw failure.reason;
     const fresh = await this.#refresh(tokens);
     if (!fresh) return response;
     await response.body?.cancel();
     return fetch(authorized(again, fresh));
   };
+
+  /** Reports whether a response is from the server or a listed origin, and not from where one redirected to. */
+  #isFromOrigin({ url }: Response): boolean {
+    return url !== "" && this.#origins.has(new URL(url).origin); // no URL: opaque, or not from a network
+  }
 
   /**
    * Returns the tokens to send, refreshed if they are due. If the refresh fails, it returns the old tokens, which may
@@ -185,6 +197,24 @@ export class Session {
     this.#last = turn.catch(() => undefined);
     return turn;
   }
+}
+
+/** Returns the origin of a URL. Throws if tokens and passwords would be sent there without TLS. */
+function originOf(url: string): string {
+  let parsed: URL;
+  try {
+    parsed = new URL(url);
+  } catch {
+    throw new TypeError(`${url}: must be a URL, such as https://auth.example.com`);
+  }
+  const { protocol, hostname, username, password, search, hash, origin } = parsed;
+  if (username || password || search || hash) {
+    throw new TypeError(`${url}: must be a URL, such as https://auth.example.com`);
+  }
+  if (protocol !== "https:" && !(protocol === "http:" && loopback.test(hostname))) {
+    throw new TypeError(`${url}: must be https, except for a loopback address`);
+  }
+  return origin;
 }
 
 function authorized(request: Request, tokens: Tokens | undefined): Request {

@@ -230,6 +230,81 @@ test("the token is sent only to listed origins", async () => {
   assert.deepEqual(bodies, ["", "b"], "redirects of the server must not be followed");
 });
 
+test("the token is not sent to another scheme or port", async () => {
+  const { port } = new URL(server.url);
+  const sent: (string | undefined)[] = [];
+  server.intercept = (request, response) => {
+    sent.push(request.headers.authorization);
+    return Boolean(response.writeHead(401, { "WWW-Authenticate": 'Bearer error="invalid_token"' }).end());
+  };
+  const tokens = { accessToken: "a", refreshToken: "r", refreshAt: Date.now() + 60_000 };
+  for (const origin of [`https://127.0.0.1:${port}`, "http://127.0.0.1", `http://localhost:${port}`]) {
+    const storage = memoryStorage();
+    await storage.save(tokens);
+    const session = new Session({ server: "https://auth.example.com", origins: [origin], storage });
+    assert.equal((await session.fetch(server.url)).status, 401);
+  }
+  assert.deepEqual(sent, [undefined, undefined, undefined]);
+});
+
+test("URLs must be https, except for a loopback address", () => {
+  const noURL = /: must be a URL, such as https:\/\/auth\.example\.com$/;
+  const noHTTPS = /: must be https, except for a loopback address$/;
+  const urls: [string, RegExp?][] = [
+    ["https://auth.example.com"],
+    ["https://auth.example.com/"],
+    ["https://example.com/auth"],
+    ["http://127.0.0.1:8080"],
+    ["http://127.1"],
+    ["http://[::1]:8080"],
+    ["http://localhost:8080"],
+    ["", noURL],
+    ["*", noURL],
+    ["auth.example.com", noURL],
+    ["https://", noURL],
+    ["http://[::1", noURL],
+    ["https://auth.example.com?a=b", noURL],
+    ["https://auth.example.com#a", noURL],
+    ["https://ada:x@auth.example.com", noURL],
+    ["http://auth.example.com", noHTTPS],
+    ["http://auth.example.com:443", noHTTPS],
+    ["http://10.0.0.1", noHTTPS],
+    ["http://127.0.0.1.example.com", noHTTPS],
+    ["http://localhost.example.com", noHTTPS],
+    ["ftp://auth.example.com", noHTTPS],
+    ["ftp://127.0.0.1", noHTTPS],
+    ["javascript:alert(1)", noHTTPS],
+  ];
+  for (const [url, refused] of urls) {
+    for (const options of [{ server: url }, { server: "https://auth.example.com", origins: [url] }]) {
+      if (refused) assert.throws(() => new Session(options), { name: "TypeError", message: refused }, url);
+      else assert(new Session(options));
+    }
+  }
+});
+
+// In a browser, the responses of the first two calls are opaque: they have no status, and one has no URL. Node makes
+// no opaque responses, so Response.error(), which has neither, stands in for them.
+test("responses without a status or a URL are returned", async () => {
+  const { session } = await login();
+  server.intercept = (request, response) =>
+    request.url === "/redirect" && Boolean(response.writeHead(302, { Location: "/" }).end());
+  assert.equal((await session.fetch(`${server.url}/redirect`, { redirect: "manual" })).status, 302);
+  assert((await session.fetch(`${server.url}/openapi.yaml`, { mode: "no-cors" })).ok);
+  const challenge = { "WWW-Authenticate": 'Bearer error="invalid_token"' };
+  const original = globalThis.fetch;
+  try {
+    for (const response of [Response.error(), new Response(null, { status: 401, headers: challenge })]) {
+      assert.equal(response.url, "");
+      globalThis.fetch = () => Promise.resolve(response);
+      assert.equal(await session.fetch(server.url), response);
+    }
+  } finally {
+    globalThis.fetch = original;
+  }
+  assert.equal(server.refreshes(), 0);
+});
+
 test("a body is sent again", async () => {
   const service = await proxy(serverURL);
   open.push(service);
