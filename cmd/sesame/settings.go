@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sesame-auth/sesame/internal/brand"
 	"github.com/sesame-auth/sesame/internal/httpapi"
 	"github.com/sesame-auth/sesame/internal/mail"
+	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/secret"
 	"github.com/sesame-auth/sesame/internal/server"
 	"github.com/sesame-auth/sesame/internal/signing"
@@ -128,6 +130,17 @@ var settingGroups = []settingGroup{
 	{"Security and operation", []setting{
 		{name: "SESAME_THROTTLE", fallback: "on", help: "`off` disables all rate limits on attempts and emails.",
 			set: func(c *config, v string) error { c.ThrottleOff = v == "off"; return oneOf(v, "on", "off") }},
+		{name: "SESAME_MIN_PASSWORD_LENGTH", fallback: "8",
+			help: "How many characters a new password must have, from 8 to 64. " +
+				"NIST SP 800-63B-4, section 3.1.1.2, requires 15 where the password is the only factor.",
+			set: func(c *config, v string) error {
+				length, err := strconv.Atoi(v)
+				if err != nil || length < password.MinLength || length > password.MaxMinLength {
+					return fmt.Errorf("must be a number from %d to %d", password.MinLength, password.MaxMinLength)
+				}
+				c.Passwords.MinLength = length
+				return nil
+			}},
 		{name: "SESAME_AUDIT_RETENTION", fallback: "8760h", help: "How long the events are kept that `sesame audit` prints.",
 			set: setDuration(func(c *config) *time.Duration { return &c.AuditRetention }, 24*time.Hour, 20*365*24*time.Hour)},
 		{name: "SESAME_PPROF", fallback: "off", help: "`on` adds `/debug/pprof/` to the admin listener.",

@@ -261,7 +261,7 @@ export interface components {
              */
             email: string;
             /**
-             * @description 8 to 128 characters (Unicode code points), stored exactly as they are. All characters are allowed except control characters. Passwords that are easy to guess are rejected: the most common ones and their simple variations, those known from data breaches, and those made from the name, the email or the name of this service.
+             * @description 8 to 128 characters (Unicode code points), stored exactly as they are. A deployment may require more than 8: a shorter password is a validation error with the code `too_short`, whose detail contains the number. All characters are allowed except control characters. Passwords that are easy to guess are rejected: the most common ones and their simple variations, those known from data breaches, and those made from the name, the email or the name of this service.
              * @example correct horse battery staple
              */
             password: string;

@@ -39,6 +39,7 @@ type Config struct {
 	RefreshTokens token.RefreshCodec
 	Outbox        *mail.Outbox
 	Hasher        *password.Hasher
+	Passwords     password.Policy
 	Throttle      *throttle.Throttle
 	Now           func() time.Time
 

@@ -43,9 +43,9 @@ func (s *Service) CreateUser(ctx context.Context, account NewUser) (*User, error
 	}
 	hash := s.dummyHash
 	if account.Password != nil {
-		accepted, err := password.Accept(*account.Password, account.Name, email, s.config.Brand.Name)
+		accepted, err := s.acceptPassword(*account.Password, account.Name, email)
 		if err != nil {
-			return nil, &WeakPasswordError{Reason: err}
+			return nil, err
 		}
 		if hash, err = s.config.Hasher.Hash(ctx, accepted); err != nil {
 			return nil, fmt.Errorf("create user: %w", err)
@@ -57,6 +57,16 @@ func (s *Service) CreateUser(ctx context.Context, account NewUser) (*User, error
 		return nil, fmt.Errorf("create user: %w", err)
 	}
 	return created, nil
+}
+
+// acceptPassword checks a new password of a user with this name and email against the policy. It
+// returns *WeakPasswordError.
+func (s *Service) acceptPassword(plain, name, email string) (password.New, error) {
+	accepted, err := s.config.Passwords.Accept(plain, name, email, s.config.Brand.Name)
+	if err != nil {
+		return password.New{}, &WeakPasswordError{Reason: err}
+	}
+	return accepted, nil
 }
 
 // checkProfile checks a profile that was not validated against the OpenAPI document. It returns

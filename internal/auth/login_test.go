@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/password"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
@@ -71,6 +73,41 @@ func TestNoSessionIfTheUserChangedMeanwhile(t *testing.T) {
 				change["generation"] == nil && after.Generation != 3 {
 				t.Errorf("%s changed, rehash %q: %+v", name, rehash, after)
 			}
+		}
+	})
+}
+
+// Every login hashes the password, also for an email without an account, at the cost of a current
+// hash. Otherwise the time of a failed login would reveal who has an account. No password can be
+// hashed here, so a login that hashes returns ErrBusy, and one that does not, a refusal.
+func TestEveryLoginHashes(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		hasher := password.NewHasher(password.Config{})
+		s := New(Config{DB: db, Hasher: hasher, Now: time.Now})
+		now := s.now()
+		for _, user := range []User{
+			{Email: "ada@example.com", PasswordHash: hasher.Unmatched()},
+			{Email: "without-password@example.com", PasswordHash: s.dummyHash},
+			{Email: "disabled@example.com", PasswordHash: hasher.Unmatched(), DisabledAt: &now},
+		} {
+			user.ID, user.Name, user.Generation, user.CreatedAt, user.UpdatedAt = uuid.New(), "Ada", 1, now, now
+			if err := db.WithContext(t.Context()).Create(&user).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, email := range []string{
+			"ada@example.com", "without-password@example.com", "disabled@example.com",
+			"unknown@example.com", "not an email", "",
+		} {
+			for _, plain := range []string{"correct horse battery", "", "\a", "\xff"} {
+				if _, refusal, err := s.checkPassword(t.Context(), email, plain); !errors.Is(err, password.ErrBusy) {
+					t.Errorf("%q, password %q: nothing was hashed: %q, %v", email, plain, refusal, err)
+				}
+			}
+		}
+		if hasher.Outdated(s.dummyHash) {
+			t.Errorf("the hash of unknown emails has another cost than a current one: %s", s.dummyHash)
 		}
 	})
 }

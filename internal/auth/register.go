@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
@@ -25,9 +24,9 @@ func (s *Service) Register(ctx context.Context, registration Registration, clien
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := password.Accept(registration.Password, registration.Name, email, s.config.Brand.Name)
+	accepted, err := s.acceptPassword(registration.Password, registration.Name, email)
 	if err != nil {
-		return nil, &WeakPasswordError{Reason: err}
+		return nil, err
 	}
 	event := s.failure(audit.Register, nil, client)
 	event.Email = email

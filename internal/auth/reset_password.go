@@ -10,7 +10,6 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/mail"
-	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
@@ -37,9 +36,9 @@ func (s *Service) ResetPassword(ctx context.Context, resetToken, plain string, c
 	if err != nil {
 		return fmt.Errorf("reset password: %w", err)
 	}
-	accepted, err := password.Accept(plain, user.Name, user.Email, s.config.Brand.Name)
+	accepted, err := s.acceptPassword(plain, user.Name, user.Email)
 	if err != nil {
-		return &WeakPasswordError{Reason: err}
+		return err
 	}
 	hash, err := s.config.Hasher.Hash(ctx, accepted)
 	if err != nil {

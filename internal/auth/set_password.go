@@ -9,7 +9,6 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/password"
 )
 
 // SetPassword sets a user's password for an operator, with the same consequences as a reset. A
@@ -19,9 +18,9 @@ func (s *Service) SetPassword(ctx context.Context, id uuid.UUID, plain string) e
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	accepted, err := password.Accept(plain, user.Name, user.Email, s.config.Brand.Name)
+	accepted, err := s.acceptPassword(plain, user.Name, user.Email)
 	if err != nil {
-		return &WeakPasswordError{Reason: err}
+		return err
 	}
 	hash, err := s.config.Hasher.Hash(ctx, accepted)
 	if err != nil {

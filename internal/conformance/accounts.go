@@ -13,8 +13,15 @@ type account struct{ email, password string }
 
 // newAccount returns a random email and password.
 func (s *suite) newAccount() account {
-	return account{email: strings.ToLower("conformance-" + rand.Text() + "@" + s.target.Domain), password: rand.Text()}
+	return account{email: strings.ToLower("conformance-" + rand.Text() + "@" + s.target.Domain), password: newPassword()}
 }
+
+// newPassword returns a random password. It is longer than any deployment may require
+// (SESAME_MIN_PASSWORD_LENGTH).
+func newPassword() string { return rand.Text() + rand.Text() + rand.Text() }
+
+// weakPassword is as long, but a common password, repeated.
+var weakPassword = strings.Repeat("password", 9)
 
 // register returns the request that registers an account. others are members to add or replace.
 func register(a account, others ...any) call {
@@ -51,7 +58,7 @@ func checkRegisterRefuses(s *suite) {
 	s.require(!strings.Contains(string(r.raw), "tiny7"), "the response must not contain submitted values")
 	s.refuse(http.StatusBadRequest, "validation_failed", register(other, "confirm", other.password+"x"))
 	s.refuse(http.StatusBadRequest, "validation_failed", register(other, "password", nil, "confirm", nil))
-	weak := register(other, "password", "password123", "confirm", "password123")
+	weak := register(other, "password", weakPassword, "confirm", weakPassword)
 	s.refuse(http.StatusBadRequest, "weak_password", weak)
 	s.refuse(http.StatusUnauthorized, "invalid_credentials", login(other.email, other.password)) // was not created
 	taken := register(account{strings.ToUpper(s.account.email), other.password})
@@ -103,8 +110,8 @@ func alike(a, b response) bool {
 // checkResetPassword requires that a reset link can be used once, also after a refused password,
 // and that a reset revokes all sessions.
 func checkResetPassword(s *suite) {
-	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(rand.Text(), rand.Text()))
-	noToken := post("/auth/reset-password", "password", rand.Text())
+	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(rand.Text(), newPassword()))
+	noToken := post("/auth/reset-password", "password", newPassword())
 	r := s.refuse(http.StatusBadRequest, "validation_failed", noToken)
 	s.require(slices.Equal(r.places(), []string{"token"}), "the validation error must name the missing parameter")
 	if s.err != nil {
@@ -120,13 +127,13 @@ func checkResetPassword(s *suite) {
 		return
 	}
 	_, token, _ := strings.Cut(link, "#token=")
-	before, newPassword := s.logIn(), rand.Text()
-	s.refuse(http.StatusBadRequest, "weak_password", reset(token, "password123"))
-	s.expect(http.StatusOK, reset(token, newPassword))
-	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(token, rand.Text()))
+	before, chosen := s.logIn(), newPassword()
+	s.refuse(http.StatusBadRequest, "weak_password", reset(token, weakPassword))
+	s.expect(http.StatusOK, reset(token, chosen))
+	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(token, newPassword()))
 	s.requireEnded(before, "a session created before the reset")
 	s.refuse(http.StatusUnauthorized, "invalid_credentials", login(s.account.email, s.account.password))
-	s.account.password = newPassword
+	s.account.password = chosen
 	s.live(s.logIn())
 }
 

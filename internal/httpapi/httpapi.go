@@ -15,6 +15,7 @@ import (
 	"github.com/sesame-auth/sesame/gen/api"
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/brand"
+	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/signing"
 	"github.com/sesame-auth/sesame/internal/web"
 )
@@ -39,6 +40,7 @@ type Config struct {
 	Brand          brand.Brand
 	TrustedProxies Proxies
 	CORSOrigins    Origins
+	Passwords      password.Policy
 }
 
 // New returns the handler of the API and of the pages next to it. It returns an error if the routes
@@ -48,8 +50,12 @@ func New(config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := requireLength(document, config.Passwords); err != nil {
+		return nil, err
+	}
 	site, err := web.New(web.Config{
 		Brand: config.Brand, ResetURL: config.ResetURL, AppURL: config.AppURL, Problems: problemPages(),
+		Passwords: config.Passwords,
 	})
 	if err != nil {
 		return nil, err

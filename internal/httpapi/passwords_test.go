@@ -93,8 +93,7 @@ func TestPasswordsAreExact(t *testing.T) {
 	})
 }
 
-// The response to a weak password contains the reason, as a code and as a text. A password that
-// only becomes too short by normalization is a validation error, like any other that is too short.
+// The response to a weak password contains the reason, as a code and as a text.
 func TestWeakPasswordsAreRefused(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -117,14 +116,66 @@ func TestWeakPasswordsAreRefused(t *testing.T) {
 				t.Errorf("%q: %d %s", refused, response.Status, response.Raw)
 			}
 		}
-		composed := strings.Repeat("e\u0301", 4) // eight code points, four after NFC
-		response := s.Post(t, "/auth/register",
-			"name", "Grace", "email", "short@navy.example", "password", composed, "confirm", composed)
-		want := []string{"/password too_short: This value must have at least 8 characters."}
-		if response.Status != http.StatusBadRequest || response.Code() != "validation_failed" ||
-			!slices.Equal(response.Errors(), want) {
-			t.Errorf("too short after normalization: %d %s", response.Status, response.Raw)
+	})
+}
+
+// A new password needs 8 characters, or as many as are configured. The error names the number, and is
+// reported together with the other errors of the request.
+func TestPasswordLength(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		const fifteen = "vxkwqzjp mfgtrb" // of 15 characters
+		const smallest, eight, fourteen = "vxkwqzj", "🐎🔋📎🐎🔋🐎📎🔋", "🐎🔋📎🐎🔋🐎📎🔋🔋📎🔋🐎📎🐎"
+		for minLength, test := range map[int]struct{ accepted, refused []string }{
+			0:  {accepted: []string{fifteen[:8], eight}, refused: []string{"x", smallest, "🐎🔋📎🐎🔋🐎📎"}},
+			8:  {accepted: []string{fifteen[:8], eight}, refused: []string{"x", smallest, "🐎🔋📎🐎🔋🐎📎"}},
+			15: {accepted: []string{fifteen, fourteen + "🔋"}, refused: []string{"x", smallest, eight, fifteen[:14], fourteen}},
+		} {
+			s := servertest.Start(t, engine, servertest.Options{MinLength: minLength})
+			tooShort := fmt.Sprintf("/password too_short: This value must have at least %d characters.", max(minLength, 8))
+			register := func(email, password, confirm string) servertest.Response {
+				return s.Post(t, "/auth/register", "name", "Ada", "email", email, "password", password, "confirm", confirm)
+			}
+			email := s.NewUser(t)
+			s.ForgotPassword(t, email)
+			resetToken := s.ResetToken(t, s.NextEmail(t))
+			for _, refused := range test.refused {
+				response := register("short@example.com", refused, refused)
+				if response.Status != http.StatusBadRequest || !slices.Equal(response.Errors(), []string{tooShort}) {
+					t.Errorf("%d: register %q: %d %s", minLength, refused, response.Status, response.Raw)
+				}
+				response = s.ResetPassword(t, resetToken, refused)
+				if response.Status != http.StatusBadRequest || !slices.Equal(response.Errors(), []string{tooShort}) {
+					t.Errorf("%d: reset %q: %d %s", minLength, refused, response.Status, response.Raw)
+				}
+				response = register("nobody", refused, "other")
+				if len(response.Errors()) != 3 || !slices.Contains(response.Errors(), tooShort) {
+					t.Errorf("%d: not all errors at once: %q", minLength, response.Errors())
+				}
+			}
+			for i, accepted := range test.accepted {
+				response := register(fmt.Sprintf("length%d@example.com", i), accepted, accepted)
+				if response.Status != http.StatusCreated {
+					t.Errorf("%d: register %q: %d %s", minLength, accepted, response.Status, response.Raw)
+				}
+			}
+			if response := s.ResetPassword(t, resetToken, test.accepted[0]); response.Status != http.StatusOK {
+				t.Errorf("%d: reset %q: %d %s", minLength, test.accepted[0], response.Status, response.Raw)
+			}
+			decomposed := strings.Repeat("e\u0301", max(minLength, 8)-1) // normalized, one too few
+			response := register("short@example.com", decomposed, decomposed)
+			if response.Status != http.StatusBadRequest || !slices.Equal(response.Errors(), []string{tooShort}) {
+				t.Errorf("%d: too short after normalization: %d %s", minLength, response.Status, response.Raw)
+			}
 		}
+	})
+}
+
+// A user whose password is shorter than is now required can still log in with it.
+func TestShortPasswordsStayValid(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{})
+		email := s.NewUser(t)
+		s.StartAnother(t, engine, servertest.Options{MinLength: 64}).Login(t, email)
 	})
 }
 

@@ -99,14 +99,15 @@ func (p problems) of(err error, id string) (errorRow, api.Problem) {
 	return row, document
 }
 
-// lengthError turns password.ErrTooShort and password.ErrTooLong into a validation error. The
+// lengthError turns password.TooShortError and password.ErrTooLong into a validation error. The
 // OpenAPI document limits the length of the password as submitted; its normalized form may be
 // shorter or longer.
 func lengthError(err error) error {
 	invalid := &invalidRequestError{}
+	short, isShort := errors.AsType[*password.TooShortError](err)
 	switch {
-	case errors.Is(err, password.ErrTooShort):
-		code, detail := tooShort(password.MinLength)
+	case isShort:
+		code, detail := tooShort(uint64(short.MinLength)) //nolint:gosec // at least 8
 		invalid.add("/password", code, detail)
 	case errors.Is(err, password.ErrTooLong):
 		code, detail := tooLong(password.MaxLength)

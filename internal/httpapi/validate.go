@@ -13,6 +13,7 @@ import (
 
 	sesame "github.com/sesame-auth/sesame"
 	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/password"
 )
 
 // loadDocument parses the OpenAPI document.
@@ -22,6 +23,21 @@ func loadDocument() (*openapi3.T, error) {
 		return nil, fmt.Errorf("load the OpenAPI document: %w", err)
 	}
 	return document, nil
+}
+
+// requireLength makes validation require the length of new passwords that is configured, which may be
+// more than the minimum in the published document. Thus a password that is too short is reported
+// together with the other errors of a request. The policy checks the length again, after
+// normalization.
+func requireLength(document *openapi3.T, passwords password.Policy) error {
+	for _, name := range []string{"RegisterInput", "ResetPasswordInput"} {
+		input := document.Components.Schemas[name]
+		if input == nil || input.Value.Properties["password"] == nil {
+			return fmt.Errorf("the OpenAPI document has no new password in %s", name)
+		}
+		input.Value.Properties["password"].Value.MinLength = uint64(passwords.Required()) //nolint:gosec // at least 8
+	}
+	return nil
 }
 
 // validator validates requests against the OpenAPI document.

@@ -45,7 +45,7 @@ func TestCommonIsRefused(t *testing.T) {
 		if i%2 == 0 {
 			entry = strings.ToUpper(entry)
 		}
-		if _, err := Accept(entry); !errors.Is(err, ErrCommon) {
+		if _, err := policy.Accept(entry); !errors.Is(err, ErrCommon) {
 			t.Errorf("%q: %v", entry, err)
 		}
 	}
@@ -54,7 +54,7 @@ func TestCommonIsRefused(t *testing.T) {
 		first: ErrCommon, last: ErrCommon, "PassWord": ErrCommon, "ｐａｓｓｗｏｒｄ": ErrCommon,
 		"x" + first: nil, first + " x": nil, "asswordpassword": nil, "correct horse battery staple": nil,
 	} {
-		if _, err := Accept(password); !errors.Is(err, want) {
+		if _, err := policy.Accept(password); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", password, err, want)
 		}
 	}
@@ -77,16 +77,16 @@ func TestPersonalIsRefused(t *testing.T) {
 		},
 	} {
 		for _, password := range passwords {
-			if _, err := Accept(password, context...); !errors.Is(err, want) {
+			if _, err := policy.Accept(password, context...); !errors.Is(err, want) {
 				t.Errorf("%q: %v, want %v", password, err, want)
 			}
 		}
 	}
-	if _, err := Accept("adalova1", "Ada Adalova"); !errors.Is(err, ErrPersonal) {
+	if _, err := policy.Accept("adalova1", "Ada Adalova"); !errors.Is(err, ErrPersonal) {
 		t.Errorf("the longer of two overlapping parts: %v", err)
 	}
 	for _, short := range []string{"", "@", "a@b", "Ab", "\xff", "B of A"} {
-		if _, err := Accept("abababofab", short); err != nil {
+		if _, err := policy.Accept("abababofab", short); err != nil {
 			t.Errorf("context %q: %v", short, err)
 		}
 	}
@@ -95,7 +95,7 @@ func TestPersonalIsRefused(t *testing.T) {
 func BenchmarkAccept(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Accept("correct horse battery staple", "Ada Lovelace", "ada@example.com"); err != nil {
+		if _, err := policy.Accept("correct horse battery staple", "Ada Lovelace", "ada@example.com"); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -37,7 +37,7 @@ func TestBreachedIsRefused(t *testing.T) {
 		nil:       {"chesterdog sat", "half baked bread"},
 	} {
 		for _, password := range passwords {
-			if _, err := Accept(password); !errors.Is(err, want) {
+			if _, err := policy.Accept(password); !errors.Is(err, want) {
 				t.Errorf("%q: %v, want %v", password, err, want)
 			}
 		}

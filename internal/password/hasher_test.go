@@ -3,6 +3,7 @@ package password
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -43,6 +44,31 @@ func TestParameters(t *testing.T) {
 		}
 		if !test.other.Outdated(hash) {
 			t.Errorf("%s is not outdated for the other hasher", hash)
+		}
+	}
+}
+
+// A password that the policy cannot prepare is hashed like any other, with the same parameters.
+func TestVerifyHashesEveryPassword(t *testing.T) {
+	h := NewHasher(Config{AtOnce: 1, Wait: time.Hour})
+	var runs []request
+	h.run = func(r request) (response, error) {
+		runs = append(runs, r)
+		return response{Matches: true}, nil
+	}
+	hash := h.Unmatched()
+	passwords := map[string]bool{
+		"correct horse": true, "wrong": true, strings.Repeat("a", 1024): true,
+		"": false, "\a": false, "\xff": false, "tab\tin the middle": false,
+	}
+	for password, usable := range passwords {
+		runs = nil
+		matches, err := h.Verify(t.Context(), password, hash)
+		if err != nil || matches != usable {
+			t.Errorf("%q: %v, %v", password, matches, err)
+		}
+		if len(runs) != 1 || runs[0].Verify != hash {
+			t.Errorf("%q: hashed %d times, want once against the stored hash", password, len(runs))
 		}
 	}
 }

@@ -11,30 +11,72 @@ import (
 // hasher is for tests that do not run hashes at once.
 var hasher = NewHasher(Config{AtOnce: 1, Wait: time.Hour})
 
+// policy is the default one.
+var policy Policy
+
 func TestAccept(t *testing.T) {
+	tooShort := &TooShortError{MinLength: 8}
 	for password, want := range map[string]error{
-		"1234567":                            ErrTooShort,
+		"1234567":                            tooShort,
 		"12345678":                           ErrCommon,
 		"1234 678":                           nil,
-		"🐎🔋📎🐎🔋📎🐎":                            ErrTooShort,
+		"🐎🔋📎🐎🔋📎🐎":                            tooShort,
 		"🐎🔋📎🐎🔋🐎📎🔋":                           nil,
 		"vxkwqzjp":                           nil, // no composition rules
 		"x" + strings.Repeat("é", 127):       nil,
 		"x" + strings.Repeat("é", 128):       ErrTooLong,
 		"x" + strings.Repeat("e\u0301", 127): nil, // composed, 128
-		"e\u0301e\u0301e\u0301e\u0301123":    ErrTooShort,
+		"e\u0301e\u0301e\u0301e\u0301123":    tooShort,
 		"":                                   ErrCharacters,
 		"tab\tin the middle":                 ErrCharacters,
 		"bad \xff utf-8":                     ErrCharacters,
 	} {
-		if _, err := Accept(password); !errors.Is(err, want) {
+		checkAccept(t, policy, password, want)
+	}
+}
+
+func checkAccept(t *testing.T, policy Policy, password string, want error) {
+	t.Helper()
+	_, err := policy.Accept(password)
+	if tooShort, ok := errors.AsType[*TooShortError](want); ok {
+		got, ok := errors.AsType[*TooShortError](err)
+		if !ok || *got != *tooShort {
 			t.Errorf("%q: %v, want %v", password, err, want)
+		}
+		return
+	}
+	if !errors.Is(err, want) {
+		t.Errorf("%q: %v, want %v", password, err, want)
+	}
+}
+
+// The required length is configurable, but never less than 8. It counts code points after
+// normalization.
+func TestRequiredLength(t *testing.T) {
+	const fifteen = "vxkwqzjp mfgtrb" // of 15 characters
+	for _, test := range []struct {
+		minLength, required int
+		accepted, tooShort  string
+	}{
+		{0, 8, fifteen[:8], fifteen[:7]},
+		{1, 8, fifteen[:8], fifteen[:7]},
+		{8, 8, "🐎🔋📎🐎🔋🐎📎🔋", "🐎🔋📎🐎🔋🐎📎"},
+		{15, 15, fifteen, fifteen[:14]},
+		{15, 15, fifteen[:14] + "e\u0301", fifteen[:13] + "e\u0301"},
+		{64, 64, strings.Repeat(fifteen, 5)[:64], strings.Repeat(fifteen, 5)[:63]},
+	} {
+		policy := Policy{MinLength: test.minLength}
+		checkAccept(t, policy, test.accepted, nil)
+		checkAccept(t, policy, test.tooShort, &TooShortError{MinLength: test.required})
+		if want := fmt.Sprintf("the password is shorter than %d characters", test.required); policy.Required() != test.required ||
+			(&TooShortError{MinLength: test.required}).Error() != want {
+			t.Errorf("%+v: %d", test, policy.Required())
 		}
 	}
 }
 
 func TestHashAndVerify(t *testing.T) {
-	accepted, err := Accept("correct horse \u00e9")
+	accepted, err := policy.Accept("correct horse \u00e9")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package password
 
 import (
 	"errors"
+	"fmt"
 	"unicode/utf8"
 
 	"golang.org/x/text/secure/precis"
@@ -10,14 +11,15 @@ import (
 const (
 	// MinLength and MaxLength limit a new password, in code points (NIST SP 800-63B-4, section
 	// 3.1.1.2). NIST allows 8 for a password used with a second factor, and asks for 15 where it is
-	// the only one.
-	MinLength = 8
-	MaxLength = 128
+	// the only one. A Policy may require more than MinLength, up to MaxMinLength.
+	MinLength    = 8
+	MaxMinLength = 64
+	MaxLength    = 128
 )
 
-// The reasons why Accept refuses a password. The texts are shown to the user.
+// The reasons why Accept refuses a password, except for TooShortError. The texts are shown to the
+// user.
 var (
-	ErrTooShort      = errors.New("the password is shorter than 8 characters")
 	ErrTooLong       = errors.New("the password is longer than 128 characters")
 	ErrCharacters    = errors.New("the password contains a character that cannot be used, such as a control character")
 	ErrCommon        = errors.New("the password is one of the most common ones")
@@ -26,26 +28,39 @@ var (
 	ErrPersonal      = errors.New("the password is too close to your name, your email or the name of this service")
 )
 
+// TooShortError is returned by Accept for a password with fewer characters than required.
+type TooShortError struct{ MinLength int }
+
+func (e *TooShortError) Error() string {
+	return fmt.Sprintf("the password is shorter than %d characters", e.MinLength)
+}
+
+// Policy decides which passwords are acceptable. The zero value requires 8 characters.
+type Policy struct{ MinLength int }
+
+// Required returns how many characters a new password must have.
+func (p Policy) Required() int { return max(p.MinLength, MinLength) }
+
 // New is a new password that Accept has checked, ready to be hashed.
 type New struct{ prepared string }
 
 // Accept checks a new password against the policy. The context is what others know about the user,
 // such as the name and the email.
 //
-// It returns ErrCharacters, ErrTooShort or ErrTooLong for a password that cannot be used; ErrCommon
+// It returns ErrCharacters, *TooShortError or ErrTooLong for a password that cannot be used; ErrCommon
 // for a common password, ignoring case; ErrCommonVariant for one with the usual changes;
 // ErrPersonal for a password made of the context or of the name of this service; and ErrBreached
 // for a leaked one.
 //
 // It neither trims nor truncates passwords, and requires no mixture of characters.
-func Accept(password string, context ...string) (New, error) {
+func (p Policy) Accept(password string, context ...string) (New, error) {
 	prepared, err := prepare(password)
 	if err != nil {
 		return New{}, ErrCharacters
 	}
 	switch length := utf8.RuneCountInString(prepared); {
-	case length < MinLength:
-		return New{}, ErrTooShort
+	case length < p.Required():
+		return New{}, &TooShortError{MinLength: p.Required()}
 	case length > MaxLength:
 		return New{}, ErrTooLong
 	}

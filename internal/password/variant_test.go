@@ -30,13 +30,13 @@ func TestVariantsAreRefused(t *testing.T) {
 		},
 	} {
 		for _, password := range passwords {
-			if _, err := Accept(password); !errors.Is(err, ErrCommonVariant) {
+			if _, err := policy.Accept(password); !errors.Is(err, ErrCommonVariant) {
 				t.Errorf("%s: %q: %v", rule, password, err)
 			}
 		}
 	}
 	for _, listed := range []string{"passw0rd", "letmein1", "passwordpassword"} {
-		if _, err := Accept(listed); !errors.Is(err, ErrCommon) {
+		if _, err := policy.Accept(listed); !errors.Is(err, ErrCommon) {
 			t.Errorf("%q: %v", listed, err)
 		}
 	}
@@ -54,7 +54,7 @@ func TestGoodPasswordsAreAccepted(t *testing.T) {
 		"søndagsmorgen", "Frühling2024", "Αθήνα2024", "пароль хорош", "我家的猫很喜欢吃鱼",
 		"🐎🔋📎🧷🐎🔋🧷📎", "3.14159265358979", "2026-11-23 10:00",
 	} {
-		if _, err := Accept(password); err != nil {
+		if _, err := policy.Accept(password); err != nil {
 			t.Errorf("%q: %v", password, err)
 		}
 	}
@@ -84,7 +84,7 @@ func TestRandomPasswordsAreAccepted(t *testing.T) {
 			words[at] = list[random.IntN(len(list))]
 		}
 		for _, good := range []string{string(password), strings.Join(words, []string{" ", "-", ""}[i%3])} {
-			if _, err := Accept(good); err != nil {
+			if _, err := policy.Accept(good); err != nil {
 				t.Errorf("%q: %v", good, err)
 			}
 		}
@@ -119,15 +119,15 @@ func FuzzAccept(f *testing.F) {
 		f.Add(password, "Ada Lovelace")
 	}
 	f.Fuzz(func(t *testing.T, password, name string) {
-		accepted, err := Accept(password, name)
-		again, err2 := Accept(password, name)
+		accepted, err := policy.Accept(password, name)
+		again, err2 := policy.Accept(password, name)
 		if accepted != again || !errors.Is(err2, err) {
 			t.Errorf("%v, then %v", err, err2)
 		}
 		if err != nil {
 			return
 		}
-		if _, err := Accept(accepted.prepared, name); err != nil {
+		if _, err := policy.Accept(accepted.prepared, name); err != nil {
 			t.Errorf("its prepared form: %v", err)
 		}
 		if prepared, err := prepare(accepted.prepared); err != nil || prepared != accepted.prepared {
@@ -147,7 +147,7 @@ func TestWorkIsBounded(t *testing.T) {
 		strings.Repeat("!", 3) + strings.Repeat("ab", 60) + "c???",
 		"123" + strings.Repeat("password", 15) + "xy456",
 	} {
-		if allocated := testing.AllocsPerRun(3, func() { _, _ = Accept(password) }); allocated > 5000 {
+		if allocated := testing.AllocsPerRun(3, func() { _, _ = policy.Accept(password) }); allocated > 5000 {
 			t.Errorf("%q: %v allocations", password, allocated)
 		}
 	}

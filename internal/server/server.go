@@ -53,6 +53,7 @@ type Config struct {
 	ResetTokenTTL     time.Duration
 	AuditRetention    time.Duration
 	ThrottleOff       bool
+	Passwords         password.Policy
 	Hashing           password.Config
 
 	SMTPURL  string // empty: emails become files in DataDir
@@ -147,7 +148,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	s.hasher = password.NewHasher(c.Hashing)
 	s.outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: sender, Log: c.Log, Now: c.Now})
 	s.Auth = auth.New(auth.Config{
-		DB: s.DB, Outbox: s.outbox, Hasher: s.hasher, Now: c.Now,
+		DB: s.DB, Outbox: s.outbox, Hasher: s.hasher, Passwords: c.Passwords, Now: c.Now,
 		AccessTokens: token.NewAccessTokens(token.AccessConfig{
 			Keys: s.Keys, Issuer: c.PublicURL, Audience: c.Audience, Lifetime: c.AccessTokenTTL, Now: c.Now,
 		}),
@@ -164,7 +165,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log,
 		PublicURL: c.PublicURL, ResetURL: c.ResetURL, AppURL: c.AppURL, Brand: c.Brand,
-		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins,
+		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins, Passwords: c.Passwords,
 	}
 	if s.handler, err = httpapi.New(s.API); err != nil {
 		return err

@@ -48,7 +48,8 @@ func TestResetPasswordPage(t *testing.T) {
 			screen = phone
 		}
 		server := start(t, engine,
-			"SESAME_BRAND_NAME=Example & Sons", "SESAME_BRAND_COLOR=#7a1f5c", "SESAME_APP_URL=https://app.example.com/login")
+			"SESAME_BRAND_NAME=Example & Sons", "SESAME_BRAND_COLOR=#7a1f5c", "SESAME_APP_URL=https://app.example.com/login",
+			"SESAME_MIN_PASSWORD_LENGTH=15")
 		session := server.Login(t)
 		v := b.open(t, server, screen)
 		v.goTo("/dev/mail")
@@ -91,13 +92,13 @@ func askForLink(v *tab) {
 
 func chooseNewPassword(v *tab) {
 	v.t.Helper()
-	v.waitForText("8 to 128 characters")
+	v.waitForText("15 to 128 characters")
 	v.check(`location.href.endsWith("/reset-password")`)
 	v.check(`[password.type, password.autocomplete].join() === "password,new-password"`)
 	v.checkLayout("reset-choose")
 	for password, message := range map[string]string{
-		"short":    "The password must have at least 8 characters.",
-		"PassWord": "This password is too common. Choose another one.",
+		"an even better":   "The password must have at least 15 characters.",
+		"PassWordPassWord": "This password is too common. Choose another one.",
 		"examplesons2026": "This password is too similar to your name, your email or the name of this service. " +
 			"Choose another one.",
 	} {

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/sesame-auth/sesame/internal/brand"
+	"github.com/sesame-auth/sesame/internal/password"
 )
 
 //go:embed pages assets
@@ -39,10 +40,11 @@ const (
 
 // Config configures the pages.
 type Config struct {
-	Brand    brand.Brand
-	ResetURL string    // the page where people reset their password
-	AppURL   string    // where users continue after a reset; empty: the page has no such link
-	Problems []Problem // every type
+	Brand     brand.Brand
+	ResetURL  string    // the page where people reset their password
+	AppURL    string    // where users continue after a reset; empty: the page has no such link
+	Problems  []Problem // every type
+	Passwords password.Policy
 }
 
 // Problem describes a type of problem.
@@ -111,6 +113,9 @@ func (s *Site) Brand() string { return s.config.Brand.Name }
 
 // AppURL returns the URL where users continue, or "".
 func (s *Site) AppURL() string { return s.config.AppURL }
+
+// MinPasswordLength returns how many characters a new password must have.
+func (s *Site) MinPasswordLength() int { return s.config.Passwords.Required() }
 
 // Problems returns the types of problems.
 func (s *Site) Problems() []Problem { return s.config.Problems }

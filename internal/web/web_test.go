@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/brand"
+	"github.com/sesame-auth/sesame/internal/password"
 )
 
 var sesame = brand.Brand{Name: brand.DefaultName, Color: brand.DefaultColor}
@@ -220,5 +221,20 @@ func TestRenderFails(t *testing.T) {
 	}
 	if written, err := io.ReadAll(response.Body); err != nil || len(written) > 0 || len(response.Header()) > 0 {
 		t.Errorf("%q, %v", written, response.Header())
+	}
+}
+
+// The page for a new password says how many characters are required.
+func TestResetPageNamesTheLength(t *testing.T) {
+	for minLength, want := range map[int]string{0: "8", 8: "8", 15: "15", 64: "64"} {
+		page, err := get(t, Config{Passwords: password.Policy{MinLength: minLength}}, "/reset-password", "http://h/reset-password")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{"Use " + want + " to 128 characters", ` minlength="` + want + `"`} {
+			if !strings.Contains(page.Body.String(), text) {
+				t.Errorf("%d: the page does not contain %s", minLength, text)
+			}
+		}
 	}
 }

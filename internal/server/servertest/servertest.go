@@ -68,6 +68,7 @@ type Options struct {
 	BehindProxy  bool          // the client is a trusted proxy: X-Forwarded-For is used
 	CORSOrigins  string        // SESAME_CORS_ORIGINS
 	Mailbox      bool          // there is no SMTP server: emails become files, which /dev/mail shows
+	MinLength    int           // SESAME_MIN_PASSWORD_LENGTH; 0: 8
 }
 
 // Start runs a server with an empty database until the test ends.
@@ -133,6 +134,7 @@ func (s *Server) config(t testing.TB, options Options) server.Config {
 		ThrottleOff: !options.Throttle,
 		Log:         slog.New(slog.NewJSONHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: s.Clock.Now,
 	}
+	config.Passwords.MinLength = options.MinLength
 	if options.RefreshGrace != 0 {
 		config.RefreshGrace = max(0, options.RefreshGrace)
 	}

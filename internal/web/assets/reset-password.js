@@ -103,7 +103,7 @@ function onSubmit(section, field, send) {
 // What to say about an invalid password.
 const passwordTexts = {
   required: "Enter a new password.",
-  too_short: "The password must have at least 8 characters.",
+  too_short: "The password must have at least " + password.minLength + " characters.",
   too_long: "The password must have at most 128 characters.",
 };
 
