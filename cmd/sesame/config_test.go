@@ -1,11 +1,81 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"strings"
 	"testing"
 )
+
+// The server does not start with a configuration that is not safe. The error names the setting, and
+// says what it must be.
+func TestUnsafeConfigurations(t *testing.T) {
+	const (
+		postgres = "SESAME_DATABASE_URL=postgres://localhost/sesame"
+		short    = "YSBzZWNyZXQgb2YgdGhpcnR5LW9uZSBieXRlcywgbw==" // 31 bytes
+	)
+	for _, test := range []struct {
+		environment []string
+		want        string
+	}{
+		// Tokens, passwords and reset links would be sent without TLS.
+		{[]string{"SESAME_PUBLIC_URL=http://auth.example.com"}, "SESAME_PUBLIC_URL: must be https"},
+		{[]string{"SESAME_PUBLIC_URL=http://10.0.0.1:8080"}, "SESAME_PUBLIC_URL: must be https"},
+		{[]string{"SESAME_PUBLIC_URL=ftp://127.0.0.1"}, "SESAME_PUBLIC_URL: must be a URL"},
+		{[]string{"SESAME_RESET_URL=http://app.example.com/reset"}, "SESAME_RESET_URL: must be https"},
+		{[]string{"SESAME_APP_URL=http://app.example.com"}, "SESAME_APP_URL: must be https"},
+		{[]string{"SESAME_APP_URL=javascript:alert(1)"}, "SESAME_APP_URL: must be a URL"},
+		{[]string{"SESAME_SMTP_URL=smtp://smtp.example.com?tls=off", "SESAME_MAIL_FROM=a@example.com"}, "SESAME_SMTP_URL: "},
+		// The URL in tokens and emails would be guessed.
+		{[]string{"SESAME_ADDR=0.0.0.0:8080"}, "SESAME_PUBLIC_URL: must be set"},
+		{[]string{"SESAME_ADDR=:8080"}, "SESAME_PUBLIC_URL: must be set"},
+		{[]string{"SESAME_PUBLIC_URL=https://u:p@auth.example.com"}, "SESAME_PUBLIC_URL: must have no user"},
+		{[]string{"SESAME_RESET_URL=https://app.example.com/#token="}, "SESAME_RESET_URL: must have no user, query"},
+		// Keys could be guessed, or each instance would have its own.
+		{[]string{postgres}, "SESAME_SECRET: must be set with PostgreSQL"},
+		{[]string{postgres, "SESAME_SECRET=" + short}, "SESAME_SECRET: "},
+		{[]string{"SESAME_SECRET=" + short}, "SESAME_SECRET: "},
+		{[]string{"SESAME_SECRET_PREVIOUS=" + short}, "SESAME_SECRET_PREVIOUS: "},
+		{[]string{"SESAME_SIGNING_ALGORITHM=none"}, "SESAME_SIGNING_ALGORITHM: must be one of ES256, EdDSA"},
+		{[]string{"SESAME_SIGNING_ALGORITHM=HS256"}, "SESAME_SIGNING_ALGORITHM: must be one of ES256, EdDSA"},
+		// Every page, or every client, would be trusted.
+		{[]string{"SESAME_CORS_ORIGINS=*"}, "SESAME_CORS_ORIGINS: "},
+		{[]string{"SESAME_CORS_ORIGINS=null"}, "SESAME_CORS_ORIGINS: "},
+		{[]string{"SESAME_CORS_ORIGINS=https://*.example.com"}, "SESAME_CORS_ORIGINS: "},
+		{[]string{"SESAME_TRUSTED_PROXIES=proxy.example.com"}, "SESAME_TRUSTED_PROXIES: "},
+		{[]string{"SESAME_TRUSTED_PROXIES=*"}, "SESAME_TRUSTED_PROXIES: "},
+		{[]string{"SESAME_ADDR=127.0.0.1:9000", "SESAME_ADMIN_ADDR=127.0.0.1:9000"}, "SESAME_ADMIN_ADDR: must differ"},
+		// Passwords, tokens or links would be weak or live too long.
+		{[]string{"SESAME_MIN_PASSWORD_LENGTH=7"}, "SESAME_MIN_PASSWORD_LENGTH: must be a number from 8 to 64"},
+		{[]string{"SESAME_MIN_PASSWORD_LENGTH=65"}, "SESAME_MIN_PASSWORD_LENGTH: must be a number from 8 to 64"},
+		{[]string{"SESAME_MIN_PASSWORD_LENGTH=0"}, "SESAME_MIN_PASSWORD_LENGTH: must be a number from 8 to 64"},
+		{[]string{"SESAME_MIN_PASSWORD_LENGTH=eight"}, "SESAME_MIN_PASSWORD_LENGTH: must be a number from 8 to 64"},
+		{[]string{"SESAME_ACCESS_TOKEN_TTL=25h"}, "SESAME_ACCESS_TOKEN_TTL: must be between"},
+		{[]string{"SESAME_RESET_TOKEN_TTL=25h"}, "SESAME_RESET_TOKEN_TTL: must be between"},
+		{[]string{"SESAME_REFRESH_GRACE=11m"}, "SESAME_REFRESH_GRACE: must be between"},
+		{[]string{"SESAME_AUDIT_RETENTION=23h"}, "SESAME_AUDIT_RETENTION: must be between"},
+		// A typing error must not switch a protection off.
+		{[]string{"SESAME_THROTTLE=no"}, "SESAME_THROTTLE: must be one of on, off"},
+		{[]string{"SESAME_PPROF=true"}, "SESAME_PPROF: must be one of on, off"},
+		{[]string{"SESAME_TROTTLE=on"}, "SESAME_TROTTLE: there is no such setting"},
+	} {
+		_, err := load(test.environment)
+		if _, isUsage := errors.AsType[usageError](err); !isUsage || !strings.Contains(err.Error(), "\n"+test.want) {
+			t.Errorf("%v: %v, want %s", test.environment, err, test.want)
+		}
+	}
+	for _, environment := range [][]string{
+		nil,
+		{"SESAME_MIN_PASSWORD_LENGTH=8"},
+		{"SESAME_MIN_PASSWORD_LENGTH=64"},
+		{"SESAME_PUBLIC_URL=https://auth.example.com", "SESAME_ADDR=:8080", "SESAME_APP_URL=https://app.example.com"},
+	} {
+		if _, err := load(environment); err != nil {
+			t.Errorf("%v: %v", environment, err)
+		}
+	}
+}
 
 // The server warns about profiles that other machines can reach.
 func TestWarnings(t *testing.T) {

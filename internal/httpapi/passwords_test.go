@@ -123,12 +123,12 @@ func TestWeakPasswordsAreRefused(t *testing.T) {
 // reported together with the other errors of the request.
 func TestPasswordLength(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		const fifteen = "vxkwqzjp mfgtrb" // of 15 characters
-		const smallest, eight, fourteen = "vxkwqzj", "🐎🔋📎🐎🔋🐎📎🔋", "🐎🔋📎🐎🔋🐎📎🔋🔋📎🔋🐎📎🐎"
+		const fifteen, emoji = "vxkwqzjp mfgtrb", "🐎🔋📎🐎🔋🐎📎🔋🔋📎🔋🐎📎🐎🔋" // of 15 characters
+		of := func(length int) []string { return []string{fifteen[:length], string([]rune(emoji)[:length])} }
 		for minLength, test := range map[int]struct{ accepted, refused []string }{
-			0:  {accepted: []string{fifteen[:8], eight}, refused: []string{"x", smallest, "🐎🔋📎🐎🔋🐎📎"}},
-			8:  {accepted: []string{fifteen[:8], eight}, refused: []string{"x", smallest, "🐎🔋📎🐎🔋🐎📎"}},
-			15: {accepted: []string{fifteen, fourteen + "🔋"}, refused: []string{"x", smallest, eight, fifteen[:14], fourteen}},
+			0:  {accepted: of(8), refused: append(of(7), "x")},
+			8:  {accepted: of(8), refused: append(of(7), "x")},
+			15: {accepted: of(15), refused: slices.Concat(of(14), of(8), of(7))},
 		} {
 			s := servertest.Start(t, engine, servertest.Options{MinLength: minLength})
 			tooShort := fmt.Sprintf("/password too_short: This value must have at least %d characters.", max(minLength, 8))

@@ -29,7 +29,7 @@ const asJSON = "application/json"
 func TestRefusedBodies(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		deep := strings.Repeat("[", 40) + strings.Repeat("]", 40)
+		deep := strings.Repeat("[", 16) + strings.Repeat("]", 16) // in an object: 17 levels
 		long := strings.Repeat("a", 16<<10)
 		for path, body := range operations {
 			for name, test := range map[string]struct {
@@ -59,6 +59,27 @@ func TestRefusedBodies(t *testing.T) {
 				response := s.Do(t, http.MethodPost, path, test.body, "Content-Type", test.media)
 				if response.Status != test.status || response.Code() != test.code {
 					t.Errorf("%s, %s: %d %s, want %d %s", path, name, response.Status, response.Raw, test.status, test.code)
+				}
+			}
+		}
+	})
+}
+
+// A body of 16 levels and of 16 KiB is not refused for that.
+func TestLargestBodies(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{})
+		deep := strings.Repeat("[", 15) + strings.Repeat("]", 15)
+		for path, body := range operations {
+			padded := func(value string) string { return `{"x":` + value + `,` + body[1:] }
+			plain := s.Do(t, http.MethodPost, path, body, "Content-Type", asJSON).Code()
+			for name, largest := range map[string]string{
+				"16 levels": padded(deep),
+				"16 KiB":    padded(`"` + strings.Repeat("a", 16<<10-len(padded(`""`))) + `"`),
+			} {
+				code := s.Do(t, http.MethodPost, path, largest, "Content-Type", asJSON).Code()
+				if path != "/auth/register" && code != plain || code == "malformed_body" || code == "content_too_large" {
+					t.Errorf("%s, %s: %s, want %s", path, name, code, plain)
 				}
 			}
 		}

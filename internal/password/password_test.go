@@ -68,9 +68,8 @@ func TestRequiredLength(t *testing.T) {
 		policy := Policy{MinLength: test.minLength}
 		checkAccept(t, policy, test.accepted, nil)
 		checkAccept(t, policy, test.tooShort, &TooShortError{MinLength: test.required})
-		if want := fmt.Sprintf("the password is shorter than %d characters", test.required); policy.Required() != test.required ||
-			(&TooShortError{MinLength: test.required}).Error() != want {
-			t.Errorf("%+v: %d", test, policy.Required())
+		if policy.Required() != test.required {
+			t.Errorf("%+v: %d are required", test, policy.Required())
 		}
 	}
 }

@@ -227,7 +227,8 @@ func TestRenderFails(t *testing.T) {
 // The page for a new password says how many characters are required.
 func TestResetPageNamesTheLength(t *testing.T) {
 	for minLength, want := range map[int]string{0: "8", 8: "8", 15: "15", 64: "64"} {
-		page, err := get(t, Config{Passwords: password.Policy{MinLength: minLength}}, "/reset-password", "http://h/reset-password")
+		config := Config{Passwords: password.Policy{MinLength: minLength}}
+		page, err := get(t, config, "/reset-password", "http://h/reset-password")
 		if err != nil {
 			t.Fatal(err)
 		}
