@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -89,9 +90,11 @@ func (in *installation) logIn(b *testing.B) []session {
 	return sessions
 }
 
+// forEachUser calls do for every user, as many at once as the server can hash passwords at once.
 func (in *installation) forEachUser(b *testing.B, do func(i int, c *connection) error) {
 	b.Helper()
 	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range connections {
 		c := dial(b, in.address)
 		group.Go(func() error { return do(i, c) })

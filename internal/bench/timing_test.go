@@ -63,7 +63,7 @@ func compareTimings(b *testing.B, path string, status int, requestsOf func(i int
 
 // measurePairs sends the requests of each pair one after the other, in random order, so that other
 // load on the machine affects both alike. It returns their durations.
-func measurePairs(send func([]byte) float64, requestsOf func(i int) (known, unknown []byte)) (known, unknown []float64) {
+func measurePairs(send func([]byte) float64, requestsOf func(int) (known, unknown []byte)) (known, unknown []float64) {
 	known, unknown = make([]float64, pairs), make([]float64, pairs)
 	for i := range pairs {
 		knownRequest, unknownRequest := requestsOf(i)
