@@ -64,6 +64,20 @@ func TestSilentServer(t *testing.T) {
 	goroutines := databasetest.Goroutines()
 	proxy.Silence()
 	var calls sync.WaitGroup
+	for range 5 {
+		calls.Go(func() {
+			if err := db.Ping(operation(t)); !errors.Is(err, database.ErrUnavailable) {
+				t.Error(err)
+			}
+		})
+	}
+	calls.Wait()
+	silent := time.Now()
+	databasetest.RequireGoroutines(t, goroutines)
+	t.Logf("the connections of five calls were closed after another %s", time.Since(silent))
+	if took := time.Since(silent); took > 10*time.Second { // pgx waits for 15 seconds
+		t.Errorf("closing connections took %s", took)
+	}
 	var longest atomic.Int64
 	for call := range 300 {
 		ctx := operation(t)
