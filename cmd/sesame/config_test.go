@@ -182,6 +182,7 @@ var invalidValues = map[string]string{
 	"SESAME_REFRESH_GRACE":     "1h",
 	"SESAME_RELOAD_KEYS":       "0s",
 	"SESAME_SMTP_URL":          "smtp://u:canary@",
+	"SESAME_SMTP_CA_FILE":      "/nowhere.pem",
 	"SESAME_MAIL_FROM":         "nobody",
 	"SESAME_RESET_TOKEN_TTL":   "1s",
 	"SESAME_BRAND_NAME":        " ",
