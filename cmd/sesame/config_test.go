@@ -166,7 +166,7 @@ func TestMailboxIsLocal(t *testing.T) {
 // invalidValues are values that the settings refuse.
 var invalidValues = map[string]string{
 	"SESAME_DATABASE_WAIT":       "soon",
-	"SESAME_SMTP_CA_FILE":        "config_test.go",
+	"SESAME_SMTP_CA_FILE":        "/nowhere.pem",
 	"SESAME_MIN_PASSWORD_LENGTH": "7",
 	"SESAME_DRAIN_DELAY":         "-1s",
 	"SESAME_ADDR":                "127.0.0.1:http",

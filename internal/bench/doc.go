@@ -64,7 +64,7 @@
 //   - recovery-s is the time from the end of an outage of the mail server, which refuses connections
 //     for ten seconds, until an email that waits has arrived: the longest of three.
 //   - takeover-s is the time from kill -9 of an instance that is sending an email until another instance
-//     has sent it.
+//     has sent it, or on SQLite the same instance after a restart.
 //
 // # Timing
 //

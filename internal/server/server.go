@@ -163,11 +163,13 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.sender, err = newSender(c); err != nil {
+	sender, err := newSender(c)
+	if err != nil {
 		return err
 	}
+	s.sender = sender
 	s.hasher = password.NewHasher(c.Hashing)
-	s.Outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: s.sender, Log: c.Log, Now: c.Now})
+	s.Outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: sender, Log: c.Log, Now: c.Now})
 	pools, err := s.DB.Pools()
 	if err != nil {
 		return err
@@ -212,7 +214,7 @@ func newSender(c Config) (mail.Sender, error) {
 	return mail.NewSMTP(c.SMTPURL, c.MailFrom, c.SMTPRoots)
 }
 
-// Close stops the child processes and closes the connections to the mail server and the database.
+// Close stops the child processes, and closes the connections to the mail server and the database.
 func (s *Server) Close() (err error) {
 	if s.hasher != nil {
 		s.hasher.Close()
