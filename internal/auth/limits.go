@@ -32,7 +32,7 @@ var (
 	// loginsPerEmail stops guessing from many unknown networks, and loginsPerKnownNetwork stops
 	// guessing from one known network of the user. Each has its own budget, or an attacker could
 	// lock the user out everywhere. Once it is spent, it allows one more attempt each hour.
-	loginsPerEmail        = throttle.Limit{Name: "logins per email from unknown networks", Burst: 100, Per: 100 * time.Hour}
+	loginsPerEmail        = throttle.Limit{Name: "logins per email", Burst: 100, Per: 100 * time.Hour}
 	loginsPerKnownNetwork = throttle.Limit{Name: "logins per email and known network", Burst: 100, Per: 100 * time.Hour}
 
 	registrationsPerNetwork = throttle.Limit{Name: "registrations per network", Burst: 200, Per: 24 * time.Hour}

@@ -11,6 +11,8 @@ import (
 type Observer interface {
 	// Outcome is called once for each call of an operation.
 	Outcome(operation, outcome string)
+	// Stored is called with the number of users and of valid sessions, at start and every hour.
+	Stored(users, sessions int64)
 	// Throttled is called for each attempt that a limit refused, with the name of the limit.
 	Throttled(limit string)
 }

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -70,6 +71,21 @@ func (s *Service) RunPurge(ctx context.Context, interval time.Duration, log *slo
 	s.runPurge(ctx, ticker.C, log)
 }
 
+// countStored counts the users and the valid sessions, for metrics. On a large database that takes too long
+// to do it more often than purging.
+func (s *Service) countStored(ctx context.Context) error {
+	var users, sessions int64
+	db := s.db.WithContext(ctx)
+	if err := db.Model(&User{}).Count(&users).Error; err != nil {
+		return fmt.Errorf("count users: %w", err)
+	}
+	if err := liveSessions(db, s.now()).Count(&sessions).Error; err != nil {
+		return fmt.Errorf("count sessions: %w", err)
+	}
+	s.config.Observer.Stored(users, sessions)
+	return nil
+}
+
 func (s *Service) runPurge(ctx context.Context, ticks <-chan time.Time, log *slog.Logger) {
 	for skipped := 0; ctx.Err() == nil; {
 		newest, err := audit.Newest(ctx, s.db)
@@ -87,8 +103,9 @@ func (s *Service) runPurge(ctx context.Context, ticks <-chan time.Time, log *slo
 			}
 			skipped, err = 0, s.Purge(ctx)
 		}
+		err = errors.Join(err, s.countStored(ctx))
 		if err != nil && ctx.Err() == nil {
-			log.Error("could not delete expired rows; the next purge tries again", "err", err)
+			log.Error("could not delete expired rows, or count the others; the next purge tries again", "err", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -82,7 +82,8 @@ func TestPurge(t *testing.T) {
 		clock := func() time.Time { return now }
 		service := &Service{
 			Reader: NewReader(db, clock), config: Config{
-				AuditRetention: time.Hour, Now: clock, Outbox: mail.NewOutbox(mail.OutboxConfig{DB: db, Now: clock}),
+				AuditRetention: time.Hour, Now: clock, Observer: nobody{},
+				Outbox: mail.NewOutbox(mail.OutboxConfig{DB: db, Now: clock}),
 			},
 			throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: clock}),
 		}
@@ -143,7 +144,8 @@ func TestPurgeChecksTheClock(t *testing.T) {
 			clock := func() time.Time { return now.Add(test.offset) }
 			service := &Service{
 				Reader: NewReader(db, clock), config: Config{
-					AuditRetention: time.Hour, Now: clock, Outbox: mail.NewOutbox(mail.OutboxConfig{DB: db, Now: clock}),
+					AuditRetention: time.Hour, Now: clock, Observer: nobody{},
+					Outbox: mail.NewOutbox(mail.OutboxConfig{DB: db, Now: clock}),
 				},
 				throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: clock}),
 			}

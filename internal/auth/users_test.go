@@ -18,18 +18,16 @@ import (
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
-	"github.com/sesame-auth/sesame/internal/secret"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
 var noon = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
-var testSecret = secret.Secret("the secret of a test, 32 bytes..")
-
 // nobody observes nothing.
 type nobody struct{}
 
 func (nobody) Outcome(string, string) {}
+func (nobody) Stored(int64, int64)    {}
 func (nobody) Throttled(string)       {}
 
 func newService(t *testing.T, engine databasetest.Engine) *Service {

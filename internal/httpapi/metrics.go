@@ -1,107 +1,88 @@
 package httpapi
 
 import (
-	"context"
-	"database/sql"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/sesame-auth/sesame/internal/mail"
-	"github.com/sesame-auth/sesame/internal/password"
 )
 
-const (
-	// otherOperation is the label of requests to no operation: pages, unknown paths, wrong methods.
-	otherOperation = "other"
-	// backlogTimeout bounds the one query of a scrape.
-	backlogTimeout = time.Second
-)
+// otherOperation is the label of requests to no operation: pages, unknown paths, wrong methods.
+const otherOperation = "other"
 
 // Metrics are the server's Prometheus metrics. Clients cannot choose the values of labels, so the
 // number of time series is bounded, and no label contains an email, an IP address, a path or a
 // token.
 type Metrics struct {
 	registry *prometheus.Registry
+
 	duration *prometheus.HistogramVec // also counts the requests
 	inFlight prometheus.Gauge
 	panics   prometheus.Counter
-	refused  prometheus.Counter // because hashing was busy
 
 	outcomes  *prometheus.CounterVec
 	throttled *prometheus.CounterVec
+	users     prometheus.Gauge
+	sessions  prometheus.Gauge
+
+	hashing    prometheus.Histogram
+	refused    prometheus.Counter // because hashing was busy
+	statements *prometheus.HistogramVec
 }
 
-// NewMetrics returns the metrics of one server. It counts requests itself, and reads the
-// connections, the hasher, the outbox and the database pools, by name, at each scrape.
-func NewMetrics(
-	connections *Connections, hasher *password.Hasher, outbox *mail.Outbox, pools map[string]*sql.DB,
-) *Metrics {
-	m := &Metrics{
-		registry: prometheus.NewRegistry(),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "sesame_http_request_duration_seconds",
-			Help:    "Duration of requests in seconds, by operationId and status.",
-			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2},
-		}, []string{"operation", "status"}),
-		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "sesame_http_requests_in_flight",
-			Help: "Requests in flight.",
-		}),
-		panics: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sesame_http_panics_total",
-			Help: "Requests that panicked and returned 500.",
-		}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sesame_hashing_refused_total",
-			Help: "Requests that returned 503 because the password could not be hashed in time.",
-		}),
-	}
-	m.outcomes = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "sesame_outcomes_total",
-		Help: "Calls of login, register, refresh, forgot-password and reset-password, by outcome.",
-	}, []string{"operation", "outcome"})
-	m.throttled = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "sesame_throttled_total",
-		Help: "Attempts that a rate limit refused, by limit.",
-	}, []string{"limit"})
-	first := func(value, _ int) int { return value }
-	second := func(_, value int) int { return value }
-	gauge := func(name, help string, load func() (int, int), pick func(int, int) int) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
-			return float64(pick(load()))
-		})
-	}
-	counting := func(name, help string, value func(sent, failed, givenUp int64) int64) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 {
-			return float64(value(outbox.Counts()))
-		})
-	}
-	m.registry.MustRegister(m.duration, m.inFlight, m.panics, m.refused, m.outcomes, m.throttled,
-		gauge("sesame_http_connections", "Open connections.", connections.Load, first),
-		gauge("sesame_http_max_connections", "How many connections may be open.", connections.Load, second),
-		gauge("sesame_hashing_running", "Passwords being hashed.", hasher.Load, first),
-		gauge("sesame_hashing_waiting", "Passwords waiting to be hashed.", hasher.Load, second),
-		counting("sesame_outbox_sent_total", "Emails that the mail server accepted from this server.",
-			func(sent, _, _ int64) int64 { return sent }),
-		counting("sesame_outbox_failed_total", "Attempts of this server to send an email that failed.",
-			func(_, failed, _ int64) int64 { return failed }),
-		counting("sesame_outbox_given_up_total", "Emails that this server gave up.",
-			func(_, _, givenUp int64) int64 { return givenUp }),
-		backlog{outbox},
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		collectors.NewBuildInfoCollector(),
-	)
-	for name, pool := range pools {
-		m.registry.MustRegister(collectors.NewDBStatsCollector(pool, name))
-	}
+// NewMetrics returns the metrics of one server, which others count. See also Watch.
+func NewMetrics() *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	m.duration = m.histogram("sesame_http_request_duration_seconds",
+		"Duration of requests in seconds, by operationId and status.",
+		[]float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10}, "operation", "status")
+	m.inFlight = m.gauge("sesame_http_requests_in_flight", "Requests in flight.")
+	m.panics = m.counter("sesame_http_panics_total", "Requests that panicked and returned 500.")
+	m.outcomes = m.counters("sesame_outcomes_total",
+		"Calls of login, register, refresh, forgot-password and reset-password, by outcome.", "operation", "outcome")
+	m.throttled = m.counters("sesame_throttled_total", "Attempts that a rate limit refused, by limit.", "limit")
+	m.users = m.gauge("sesame_users", "Accounts, at start and every hour.")
+	m.sessions = m.gauge("sesame_sessions", "Valid sessions, at start and every hour.")
+	m.hashing = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "sesame_hashing_duration_seconds",
+		Help:    "Duration of hashing a password in seconds, without waiting.",
+		Buckets: []float64{.01, .02, .03, .05, .1, .2, .5, 1, 2, 5, 10},
+	})
+	m.registry.MustRegister(m.hashing)
+	m.refused = m.counter("sesame_hashing_refused_total",
+		"Requests that returned 503 because the password could not be hashed in time.")
+	m.statements = m.histogram("sesame_database_statement_duration_seconds",
+		"Duration of SQL statements in seconds, by their first word, without BEGIN and COMMIT.",
+		[]float64{.0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2.5}, "statement")
 	return m
+}
+
+func (m *Metrics) counter(name, help string) prometheus.Counter {
+	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	m.registry.MustRegister(counter)
+	return counter
+}
+
+func (m *Metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	counters := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	m.registry.MustRegister(counters)
+	return counters
+}
+
+func (m *Metrics) gauge(name, help string) prometheus.Gauge {
+	gauge := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	m.registry.MustRegister(gauge)
+	return gauge
+}
+
+func (m *Metrics) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	histogram := prometheus.NewHistogramVec(
+		prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+	m.registry.MustRegister(histogram)
+	return histogram
 }
 
 // observe records a request.
@@ -114,8 +95,22 @@ func (m *Metrics) Outcome(operation, outcome string) {
 	m.outcomes.WithLabelValues(operation, outcome).Inc()
 }
 
+// Stored records the number of users and of valid sessions.
+func (m *Metrics) Stored(users, sessions int64) {
+	m.users.Set(float64(users))
+	m.sessions.Set(float64(sessions))
+}
+
 // Throttled counts an attempt that a rate limit refused.
 func (m *Metrics) Throttled(limit string) { m.throttled.WithLabelValues(limit).Inc() }
+
+// Hashed records how long hashing a password took.
+func (m *Metrics) Hashed(took time.Duration) { m.hashing.Observe(took.Seconds()) }
+
+// Executed records how long an SQL statement took.
+func (m *Metrics) Executed(statement string, took time.Duration) {
+	m.statements.WithLabelValues(statement).Observe(took.Seconds())
+}
 
 // handler serves the metrics in Prometheus' format. It logs metrics that cannot be read, and leaves
 // them out.
@@ -124,43 +119,4 @@ func (m *Metrics) handler(log *slog.Logger) http.Handler {
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ErrorHandling: promhttp.ContinueOnError,
 	})
-}
-
-// backlog reads the outbox at each scrape.
-type backlog struct{ outbox *mail.Outbox }
-
-var (
-	unsentMessages = prometheus.NewDesc("sesame_outbox_messages",
-		"Emails not sent yet, including those that failed and will be retried.", nil, nil)
-	dueMessages = prometheus.NewDesc("sesame_outbox_due_messages",
-		"Emails that are due to be sent now.", nil, nil)
-	deadMessages = prometheus.NewDesc("sesame_outbox_dead_messages",
-		"Emails that were given up, and are kept for a week.", nil, nil)
-	oldestMessage = prometheus.NewDesc("sesame_outbox_oldest_seconds",
-		"Age of the oldest email that is not sent yet.", nil, nil)
-)
-
-func (backlog) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- unsentMessages
-	descriptions <- dueMessages
-	descriptions <- deadMessages
-	descriptions <- oldestMessage
-}
-
-func (b backlog) Collect(metrics chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), backlogTimeout)
-	defer cancel()
-	unsent, err := b.outbox.Backlog(ctx)
-	if err != nil {
-		metrics <- prometheus.NewInvalidMetric(unsentMessages, err)
-		return
-	}
-	for description, value := range map[*prometheus.Desc]float64{
-		unsentMessages: float64(unsent.Messages),
-		dueMessages:    float64(unsent.Due),
-		deadMessages:   float64(unsent.Dead),
-		oldestMessage:  unsent.Oldest.Seconds(),
-	} {
-		metrics <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, value)
-	}
 }

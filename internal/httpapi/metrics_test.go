@@ -91,7 +91,7 @@ func TestRequestMetrics(t *testing.T) {
 		}
 		metrics := s.Metrics(t)
 		for _, series := range []string{
-			"go_goroutines ", "go_build_info{", "process_cpu_seconds_total ", "go_sql_open_connections{db_name=",
+			"go_goroutines ", "sesame_build_info{", "process_cpu_seconds_total ", "go_sql_open_connections{db_name=",
 		} {
 			if !strings.Contains(metrics, "\n"+series) {
 				t.Errorf("there is no %s", series)
@@ -263,6 +263,43 @@ func TestAdminEndpointsAreNotOnTheAPI(t *testing.T) {
 			if response.Status != http.StatusNotFound || response.Code() != "not_found" {
 				t.Errorf("%s: %d %s", path, response.Status, response.Raw)
 			}
+		}
+	})
+}
+
+// The metrics of parts of the server have the values that those have.
+func TestMetricsOfParts(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		first := servertest.Start(t, engine, servertest.Options{})
+		email := first.NewUser(t)
+		first.Login(t, email)
+		tokens := first.Login(t, email)
+		expectStatus(t, first.Logout(t, tokens.Refresh), http.StatusOK)
+		s := first.StartAnother(t, engine, servertest.Options{}) // counts at start
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			if users, _ := s.Metric(t, "sesame_users"); users == 1 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the users are not counted")
+			}
+		}
+		expectMetric(t, s, "sesame_sessions", 1)
+		s.Clock.Stop()
+		before, _ := s.Metric(t, "sesame_signing_key_age_seconds")
+		s.Clock.Advance(time.Hour)
+		if after, _ := s.Metric(t, "sesame_signing_key_age_seconds"); before < 0 || after-before != 3600 {
+			t.Errorf("the key is %v s old, and %v s an hour later", before, after)
+		}
+		s.Login(t, email)
+		expectMetric(t, s, "sesame_hashing_duration_seconds_count", 1)
+		selects, _ := s.Metric(t, `sesame_database_statement_duration_seconds_count{statement="SELECT"}`)
+		inserts, _ := s.Metric(t, `sesame_database_statement_duration_seconds_count{statement="INSERT"}`)
+		if selects == 0 || inserts == 0 {
+			t.Errorf("%v SELECT and %v INSERT statements", selects, inserts)
+		}
+		if wal, _ := s.Metric(t, "sesame_database_wal_bytes"); (wal > 0) != (engine == databasetest.SQLite) {
+			t.Errorf("the write-ahead log has %v bytes", wal)
 		}
 	})
 }

@@ -18,7 +18,7 @@ func TestOperationsHaveADeadline(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &middleware{
-		validator: newValidator(document, nil), metrics: NewMetrics(NewConnections(1), nil, nil, nil),
+		validator: newValidator(document, nil), metrics: NewMetrics(),
 		log: slog.New(slog.DiscardHandler),
 	}
 	router := echo.New()

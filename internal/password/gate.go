@@ -75,9 +75,10 @@ func (g *gate) next() {
 		g.free++
 		return
 	}
-	w := queue.Remove(place).(*waiter) //nolint:forcetypeassert // the queues have nothing else
-	delete(g.names, w.name)
-	close(w.turn)
+	if w, ok := queue.Remove(place).(*waiter); ok { // the queues have nothing else
+		delete(g.names, w.name)
+		close(w.turn)
+	}
 }
 
 type preferredKey struct{}

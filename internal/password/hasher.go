@@ -19,6 +19,8 @@ type Config struct {
 	Wait       time.Duration // how long a call waits for its turn
 	Parameters Parameters    // of new hashes; the zero value means DefaultParameters
 
+	Observe func(took time.Duration) // called after each hash; nil: nobody is interested
+
 	// Worker is the command of the child processes that hash: a program that calls ServeWorker, and
 	// its arguments. If it is empty or cannot be started, hashes run in this process.
 	Worker []string
@@ -112,7 +114,12 @@ func (h *Hasher) do(ctx context.Context, r request) (response, error) {
 	defer h.gate.leave()
 	h.running.Add(1)
 	defer h.running.Add(-1)
-	return h.run(r)
+	started := time.Now()
+	result, err := h.run(r)
+	if h.config.Observe != nil {
+		h.config.Observe(time.Since(started))
+	}
+	return result, err
 }
 
 // runInChild runs a request in a child process, or in this one if none can be started.

@@ -168,6 +168,11 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	s.sender = sender
+	s.metrics = httpapi.NewMetrics()
+	if err := s.DB.Observe(s.metrics.Executed); err != nil {
+		return err
+	}
+	c.Hashing.Observe = s.metrics.Hashed
 	s.hasher = password.NewHasher(c.Hashing)
 	s.Outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: sender, Log: c.Log, Now: c.Now})
 	pools, err := s.DB.Pools()
@@ -175,7 +180,9 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	s.connections = httpapi.NewConnections(maxConnections())
-	s.metrics = httpapi.NewMetrics(s.connections, s.hasher, s.Outbox, pools)
+	s.metrics.Watch(httpapi.Watched{
+		Connections: s.connections, Hasher: s.hasher, Outbox: s.Outbox, Keys: s.Keys, Pools: pools, WALBytes: s.DB.WALBytes,
+	})
 	s.Auth = auth.New(auth.Config{
 		DB: s.DB, Outbox: s.Outbox, Hasher: s.hasher, Passwords: c.Passwords, Now: c.Now, Observer: s.metrics, Log: c.Log,
 		AccessTokens: token.NewAccessTokens(token.AccessConfig{

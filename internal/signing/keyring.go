@@ -153,6 +153,15 @@ func (k *Keyring) Active() *Key {
 	return keys[i]
 }
 
+// Age returns how long the active key has been signing. It is negative for a key that is published,
+// but does not sign yet.
+func (k *Keyring) Age() time.Duration {
+	if active := k.Active(); active != nil {
+		return k.now().Sub(active.signsFrom)
+	}
+	return 0
+}
+
 // PublicKey returns the public key with this kid, or verify.ErrInvalidToken if there is none. If
 // the kid is unknown, another instance may just have made the key, so PublicKey queries the
 // database, at most once a second. It returns database.ErrUnavailable if that fails.

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,7 +32,7 @@ type guard struct {
 const timeout = 3 * time.Minute
 
 func main() {
-	survived, err := mutate(context.Background(), selected(os.Args[1:]))
+	survived, err := mutate(context.Background(), selected(os.Args[1:]), os.Stdout)
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "mutate:", err) // best effort
 		os.Exit(2)
@@ -57,7 +58,7 @@ func selected(words []string) []guard {
 }
 
 // mutate removes each guard and returns how many of them no test noticed.
-func mutate(ctx context.Context, guards []guard) (survived int, err error) {
+func mutate(ctx context.Context, guards []guard, out io.Writer) (survived int, err error) {
 	folder, err := os.MkdirTemp("", "mutate-*")
 	if err != nil {
 		return 0, err
@@ -73,10 +74,12 @@ func mutate(ctx context.Context, guards []guard) (survived int, err error) {
 			result = "SURVIVED"
 			survived++
 		}
-		fmt.Printf("%s %s (%s)\n", result, g.what, g.file)
+		if _, err := fmt.Fprintf(out, "%s %s (%s)\n", result, g.what, g.file); err != nil {
+			return survived, err
+		}
 	}
-	fmt.Printf("%d of %d removed guards were noticed\n", len(guards)-survived, len(guards))
-	return survived, nil
+	_, err = fmt.Fprintf(out, "%d of %d removed guards were noticed\n", len(guards)-survived, len(guards))
+	return survived, err
 }
 
 // remove runs the tests without the guard, and reports whether one failed.
@@ -100,11 +103,12 @@ func (g guard) remove(ctx context.Context, folder string) (noticed bool, output 
 	if err := os.WriteFile(overlay, replace, 0o600); err != nil {
 		return false, nil, err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "./"+filepath.Dir(g.file)) //nolint:gosec // no shell
+	folder = "./" + filepath.Dir(g.file)
+	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, folder) //nolint:gosec // no shell
 	if output, err := build.CombinedOutput(); err != nil {
 		return false, output, fmt.Errorf("it does not compile without the guard: %w", err)
 	}
-	test := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, //nolint:gosec // no shell
+	test := exec.CommandContext(ctx, "go", "test", "-overlay", overlay,
 		"-timeout", timeout.String(), "-run", "^("+g.run+")$", "./"+g.pkg)
 	output, err = test.CombinedOutput()
 	if _, failed := errors.AsType[*exec.ExitError](err); failed {
