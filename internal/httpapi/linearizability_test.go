@@ -151,7 +151,8 @@ func (a actor) call(t *testing.T, random *rand.Rand, codec token.RefreshCodec, e
 		"refresh", "refresh", "refresh", "refresh", "refresh", "refresh",
 	}
 	in.operation = operations[random.IntN(len(operations))]
-	if tokens.Refresh == "" && !slices.Contains([]string{"register", "login", "link"}, in.operation) || link == "" && in.operation == "reset" {
+	needsTokens := slices.Contains([]string{"logout", "authenticate", "refresh"}, in.operation)
+	if tokens.Refresh == "" && needsTokens || link == "" && in.operation == "reset" {
 		in.operation = "register"
 	}
 	var out result

@@ -143,27 +143,13 @@ func Open(ctx context.Context, config Config) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) assemble(ctx context.Context) (err error) {
-	c := s.config
-	secrets, err := s.loadSecrets(ctx)
+// assemble makes the parts of the server, each from those before it.
+func (s *Server) assemble(ctx context.Context) error {
+	secrets, throttleKey, err := s.openKeys(ctx)
 	if err != nil {
 		return err
 	}
-	s.Keys, err = signing.Open(ctx, signing.Config{
-		DB: s.DB, Secrets: secrets, Algorithm: c.SigningAlgorithm, TokenLifetime: c.AccessTokenTTL, Now: c.Now,
-	})
-	var throttleKey []byte
-	if err == nil {
-		throttleKey, err = throttle.LoadKey(ctx, s.DB, secrets)
-	}
-	if errors.Is(err, secret.ErrSealed) {
-		return fmt.Errorf("%w: SESAME_SECRET, or the file secret in the data folder, "+
-			"is not the one this database was created with", err)
-	}
-	if err != nil {
-		return err
-	}
-	sender, err := newSender(c)
+	sender, err := newSender(s.config)
 	if err != nil {
 		return err
 	}
@@ -172,17 +158,10 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	if err := s.DB.Observe(s.metrics.Executed); err != nil {
 		return err
 	}
+	c := s.config
 	c.Hashing.Observe = s.metrics.Hashed
 	s.hasher = password.NewHasher(c.Hashing)
 	s.Outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: sender, Log: c.Log, Now: c.Now})
-	pools, err := s.DB.Pools()
-	if err != nil {
-		return err
-	}
-	s.connections = httpapi.NewConnections(maxConnections())
-	s.metrics.Watch(httpapi.Watched{
-		Connections: s.connections, Hasher: s.hasher, Outbox: s.Outbox, Keys: s.Keys, Pools: pools, WALBytes: s.DB.WALBytes,
-	})
 	s.Auth = auth.New(auth.Config{
 		DB: s.DB, Outbox: s.Outbox, Hasher: s.hasher, Passwords: c.Passwords, Now: c.Now, Observer: s.metrics, Log: c.Log,
 		AccessTokens: token.NewAccessTokens(token.AccessConfig{
@@ -192,6 +171,40 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		Throttle:        throttle.New(throttle.Config{DB: s.DB, Key: throttleKey, Now: c.Now, Off: c.ThrottleOff}),
 		SessionLifetime: c.SessionTTL, IdleLifetime: c.RefreshTokenTTL, RefreshGrace: c.RefreshGrace,
 		ResetTokenLifetime: c.ResetTokenTTL, AuditRetention: c.AuditRetention, ResetURL: c.ResetURL, Brand: c.Brand,
+	})
+	return s.newHandlers()
+}
+
+// openKeys opens the signing keys. It returns the secrets, the current one first, and the key of the
+// rate limits.
+func (s *Server) openKeys(ctx context.Context) (secrets []secret.Secret, throttleKey []byte, err error) {
+	c := s.config
+	if secrets, err = s.loadSecrets(ctx); err != nil {
+		return nil, nil, err
+	}
+	s.Keys, err = signing.Open(ctx, signing.Config{
+		DB: s.DB, Secrets: secrets, Algorithm: c.SigningAlgorithm, TokenLifetime: c.AccessTokenTTL, Now: c.Now,
+	})
+	if err == nil {
+		throttleKey, err = throttle.LoadKey(ctx, s.DB, secrets)
+	}
+	if errors.Is(err, secret.ErrSealed) {
+		err = fmt.Errorf("%w: SESAME_SECRET, or the file secret in the data folder, "+
+			"is not the one this database was created with", err)
+	}
+	return secrets, throttleKey, err
+}
+
+// newHandlers makes the handlers of the API and of the admin listener.
+func (s *Server) newHandlers() error {
+	c := s.config
+	pools, err := s.DB.Pools()
+	if err != nil {
+		return err
+	}
+	s.connections = httpapi.NewConnections(maxConnections())
+	s.metrics.Watch(httpapi.Watched{
+		Connections: s.connections, Hasher: s.hasher, Outbox: s.Outbox, Keys: s.Keys, Pools: pools, WALBytes: s.DB.WALBytes,
 	})
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log,

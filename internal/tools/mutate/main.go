@@ -104,7 +104,7 @@ func (g guard) remove(ctx context.Context, folder string) (noticed bool, output 
 		return false, nil, err
 	}
 	folder = "./" + filepath.Dir(g.file)
-	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, folder) //nolint:gosec // no shell
+	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, folder)
 	if output, err := build.CombinedOutput(); err != nil {
 		return false, output, fmt.Errorf("it does not compile without the guard: %w", err)
 	}
