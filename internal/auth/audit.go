@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
@@ -47,6 +48,15 @@ func (s *Service) record(ctx context.Context, event audit.Event) error {
 func (s *Service) recordOnce(
 	ctx context.Context, event audit.Event, charges ...throttle.Charge,
 ) (recorded bool, err error) {
+	first, err := s.isFirst(ctx, charges...)
+	if err != nil || !first {
+		return false, err
+	}
+	return true, s.record(ctx, event)
+}
+
+// isFirst reports whether the charges allow an event. Their limit is repeatedEvents.
+func (s *Service) isFirst(ctx context.Context, charges ...throttle.Charge) (bool, error) {
 	reservation, err := s.throttle.Reserve(ctx, charges...)
 	if _, ok := errors.AsType[*ThrottledError](err); ok {
 		return false, nil
@@ -55,11 +65,14 @@ func (s *Service) recordOnce(
 		return false, err
 	}
 	reservation.End()
-	return true, s.record(ctx, event)
+	return true, nil
 }
 
 // warn logs an event that is likely an attack. Callers must bound how often a client can cause it.
 func (s *Service) warn(message string, event audit.Event) {
-	s.config.Log.Warn(message, "kind", event.Kind, "user", event.UserID, "session", event.SessionID,
-		"ip", event.IP, "request_id", event.RequestID)
+	log := s.config.Log.With("kind", event.Kind, "ip", event.IP, "request_id", event.RequestID)
+	if event.UserID != uuid.Nil {
+		log = log.With("user", event.UserID, "session", event.SessionID)
+	}
+	log.Warn(message)
 }

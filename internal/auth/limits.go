@@ -57,19 +57,29 @@ func (s *Service) reserve(
 ) (*throttle.Reservation, error) {
 	reservation, err := s.throttle.Reserve(ctx, charges...)
 	if throttled, ok := errors.AsType[*ThrottledError](err); ok {
-		s.config.Observer.Throttled(throttled.Limit)
-		event.Outcome = audit.Throttled
-		event.Detail = "too many attempts; further ones from this network are not recorded for 15 minutes"
-		once := throttle.Charge{Limit: repeatedEvents, Subject: string(event.Kind)}
-		recorded, failed := s.recordOnce(ctx, event, once.PerNetwork(event.IP)...)
-		if failed != nil {
+		if failed := s.recordThrottled(ctx, event, throttled.Limit); failed != nil {
 			return nil, failed
-		}
-		if recorded && (throttled.Limit == loginsPerEmail.Name || throttled.Limit == loginsPerKnownNetwork.Name) {
-			s.warn("a user is locked out after 100 failed logins; a password reset lifts this", event)
 		}
 	}
 	return reservation, err
+}
+
+// recordThrottled records an attempt that a limit refused, once for each network, and logs a warning
+// if the limit locks a user out, once for each email.
+func (s *Service) recordThrottled(ctx context.Context, event audit.Event, limit string) error {
+	s.config.Observer.Throttled(limit)
+	event.Outcome = audit.Throttled
+	event.Detail = "too many attempts; further ones from this network are not recorded for 15 minutes"
+	once := throttle.Charge{Limit: repeatedEvents, Subject: string(event.Kind)}
+	_, err := s.recordOnce(ctx, event, once.PerNetwork(event.IP)...)
+	if err != nil || limit != loginsPerEmail.Name && limit != loginsPerKnownNetwork.Name {
+		return err
+	}
+	first, err := s.isFirst(ctx, throttle.Charge{Limit: repeatedEvents, Subject: "lockout " + event.Email})
+	if first {
+		s.warn("a user is locked out after 100 failed logins; a password reset lifts this", event)
+	}
+	return err
 }
 
 // settle ends the reservation of an attempt that returned err. It refunds the attempt if the

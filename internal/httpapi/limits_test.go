@@ -177,6 +177,10 @@ func TestLimitPerEmail(t *testing.T) {
 			t.Errorf("statuses: %v", count)
 		}
 		expectThrottled(t, loginFrom(t, s, "203.0.113.1", email, servertest.Password), "3600")
+		expectMetric(t, s, `sesame_throttled_total{limit="logins per email"}`, 51)
+		if log := s.Log.String(); strings.Count(log, "locked out after 100 failed logins") != 1 {
+			t.Errorf("the log does not say once that the user is locked out:\n%s", log)
+		}
 		expectStatus(t, loginFrom(t, s, home, email, wrong), 401)
 		expectStatus(t, loginFrom(t, s, home, email, servertest.Password), 200)
 

@@ -9,4 +9,35 @@ var storage = []guard{
 		gone: `common`,
 		pkg:  "internal/database", run: "TestSQLiteFile",
 	},
+	{
+		what: "a change is confirmed only if the file is still there",
+		file: "internal/database/sqlite_file.go",
+		code: `if err == nil && db.file != nil {`,
+		gone: `if err == nil && db == nil {`,
+		pkg:  "internal/database", run: "TestRemovedFileConfirmsNothing",
+	},
+	{
+		what: "a transaction that lost a race runs again",
+		file: "internal/database/database.go",
+		code: `if !lostRace(err) || try == tries {`,
+		gone: `if !lostRace(err) || try == 1 {`,
+		pkg:  "internal/database", run: "TestDeadlocksAreRetried|TestSerializationFailuresAreRetried",
+	},
+	{
+		what: "a connection to another machine is encrypted",
+		file: "internal/database/postgres_url.go",
+		code: `problems = append(problems, fmt.Sprintf("the connection to %s might not be encrypted`,
+		gone: `_ = append(problems, fmt.Sprintf("the connection to %s might not be encrypted`,
+		pkg:  "internal/database", run: "TestUnencryptedConnections",
+	},
+	{
+		what: "a server that became a standby is left",
+		file: "internal/database/postgres.go",
+		code: `				c.evictions.Add(1)
+				return false // closes this one
+`,
+		gone: `				return true
+`,
+		pkg: "internal/database", run: "TestReadOnlyServer",
+	},
 }
