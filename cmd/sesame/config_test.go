@@ -70,7 +70,10 @@ func TestUnsafeConfigurations(t *testing.T) {
 		nil,
 		{"SESAME_MIN_PASSWORD_LENGTH=8"},
 		{"SESAME_MIN_PASSWORD_LENGTH=64"},
-		{"SESAME_PUBLIC_URL=https://auth.example.com", "SESAME_ADDR=:8080", "SESAME_APP_URL=https://app.example.com"},
+		{
+			"SESAME_PUBLIC_URL=https://auth.example.com", "SESAME_ADDR=:8080", "SESAME_TRUSTED_PROXIES=none",
+			"SESAME_APP_URL=https://app.example.com",
+		},
 	} {
 		if _, err := load(environment); err != nil {
 			t.Errorf("%v: %v", environment, err)

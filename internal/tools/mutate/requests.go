@@ -118,7 +118,7 @@ var requests = []guard{
 		what: "X-Forwarded-For and Forwarded must agree",
 		file: "internal/httpapi/client_ip.go",
 		code: `len(list) < hop || i > 0 && list[len(list)-hop] != address`,
-		gone: `len(list) < hop`,
+		gone: `len(list) < hop || i < 0`,
 		pkg:  "internal/httpapi", run: "TestForwardedIP|TestClientIP",
 	},
 	{
