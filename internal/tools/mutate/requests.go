@@ -119,7 +119,7 @@ var requests = []guard{
 		file: "internal/httpapi/client_ip.go",
 		code: `len(list) < hop || i > 0 && list[len(list)-hop] != address`,
 		gone: `len(list) < hop || i < 0`,
-		pkg:  "internal/httpapi", run: "TestForwardedIP|TestClientIP",
+		pkg:  "internal/httpapi", run: "TestForwardingHeaders",
 	},
 	{
 		what: "a web page cannot reach the admin listener by another name",
