@@ -31,14 +31,20 @@ type local struct {
 
 // state is what this process knows about one budget.
 type state struct {
-	inFlight int  // attempts that have charged the budget, or may just be doing so, and have not ended
-	querying bool // an attempt whose first budget this is queries the database
-	refunds  int  // so far
+	inFlight int    // attempts that have charged the budget, or may just be doing so, and have not ended
+	querying *query // of an attempt whose first budget this is; nil: there is none
+	refunds  int    // so far
 
 	free  int64 // when the budget allows an attempt again, by the database's latest refusal
 	until int64 // when to query the database again; in the past: there was no refusal, or it is outdated
 
 	changed chan struct{} // closed by the next change, if an attempt waits for it
+}
+
+// query is a query of the database that is running.
+type query struct {
+	done chan struct{} // closed when err is set
+	err  error         // why it failed
 }
 
 // spent reports whether the database's latest refusal still holds. It does not if the clock was set
@@ -68,18 +74,21 @@ type attempt struct {
 	// refused has the budgets that the database refused to charge for this attempt. A budget of
 	// distinct attempts may refuse one attempt and not another, as it counts a text only once.
 	refused []bool
-	seen    []int // the refunds of each budget when the latest query began
+	seen    []int  // the refunds of each budget when the latest query began
+	query   *query // the one that runs, or that the attempt waits for
 }
 
 func newAttempt(budgets []budget) *attempt {
 	return &attempt{budgets: budgets, refused: make([]bool, len(budgets)), seen: make([]int, len(budgets))}
 }
 
-// next decides what an attempt does next. If change is not nil, it waits for that and asks again. If
-// both results are nil, it is in flight and queries the database.
+// next decides what an attempt does next. If change is not nil, it waits for that and asks again; if
+// it then finds that a.query has failed, so has the attempt. If both results are nil, it is in flight
+// and queries the database.
 func (l *local) next(a *attempt, now int64) (refused *ThrottledError, change <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	a.query = nil
 	for i, b := range a.budgets {
 		of := l.budgets[string(b.key)]
 		if of == nil || !of.spent(now) || b.marker != nil && !a.refused[i] {
@@ -97,10 +106,12 @@ func (l *local) next(a *attempt, now int64) (refused *ThrottledError, change <-c
 		return refused, nil
 	case change != nil:
 		return nil, change
-	case first != nil && first.querying:
-		return nil, first.nextChange()
+	case first != nil && first.querying != nil:
+		a.query = first.querying
+		return nil, a.query.done
 	}
-	l.state(a.budgets[0]).querying = true
+	a.query = &query{done: make(chan struct{})}
+	l.state(a.budgets[0]).querying = a.query
 	for i, b := range a.budgets {
 		of := l.state(b)
 		of.inFlight++
@@ -127,17 +138,18 @@ func (l *local) state(b budget) *state {
 	return of
 }
 
-// queried ends the query of an attempt, which stays in flight.
-func (l *local) queried(a *attempt) {
+// queried ends the query of an attempt, which stays in flight. If the query failed, so do the attempts
+// that waited for it: one after another, each would wait for the same database.
+func (l *local) queried(a *attempt, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.endQuery(a)
+	l.endQuery(a, err)
 }
 
-func (l *local) endQuery(a *attempt) {
-	first := l.state(a.budgets[0])
-	first.querying = false
-	first.wake()
+func (l *local) endQuery(a *attempt, err error) {
+	l.state(a.budgets[0]).querying = nil
+	a.query.err = err
+	close(a.query.done)
 }
 
 // refuse ends an attempt that the database refused, and remembers the refusal. It returns nil if the
@@ -145,7 +157,7 @@ func (l *local) endQuery(a *attempt) {
 func (l *local) refuse(a *attempt, refused *refusal) (err *ThrottledError) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.endQuery(a)
+	l.endQuery(a, nil)
 	final := false
 	for i, b := range a.budgets {
 		of := l.state(b)

@@ -1,7 +1,11 @@
 package throttle
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,7 +102,7 @@ func TestRefundDuringAQuery(t *testing.T) {
 			t.Fatalf("does not query: %v, %v", throttled, change)
 		}
 	}
-	l.queried(inFlight)
+	l.queried(inFlight, nil)
 	l.end(budgets, true, now)
 	if throttled := l.refuse(a, &refusal{at: now, free: []int64{0, now + time.Hour.Microseconds()}}); throttled != nil {
 		t.Errorf("refused: %v", throttled)
@@ -106,4 +110,90 @@ func TestRefundDuringAQuery(t *testing.T) {
 	if throttled, change := l.next(a, now); throttled != nil || change != nil {
 		t.Errorf("does not query again: %v, %v", throttled, change)
 	}
+}
+
+// waiting is a context that tells when something waits for it.
+type waiting struct {
+	context.Context
+	once  sync.Once
+	waits chan struct{}
+}
+
+func (w *waiting) Done() <-chan struct{} {
+	w.once.Do(func() { close(w.waits) })
+	return w.Context.Done()
+}
+
+// If the database fails, the attempts that wait for their turn fail with the one that queries it. If
+// only that one was canceled, they do not.
+func TestFailedQuery(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		db := databasetest.New(t, engine)
+		th := New(Config{DB: db, Key: []byte("a key"), Now: time.Now})
+		errDown := errors.New("the database is down")
+		var queries atomic.Int64
+		var mu sync.Mutex
+		var first func(tx *gorm.DB) // handles the next query
+		handle := func(tx *gorm.DB) {
+			queries.Add(1)
+			mu.Lock()
+			handler := first
+			first = nil
+			mu.Unlock()
+			if handler != nil {
+				handler(tx)
+			}
+		}
+		if err := db.WithContext(t.Context()).Callback().Query().Before("*").Register("handle", handle); err != nil {
+			t.Fatal(err)
+		}
+		charge := Charge{Limit: Limit{Name: "many", Burst: 100, Per: time.Hour}, Subject: "ada"}
+		reserve := func(ctx context.Context) <-chan error {
+			result := make(chan error, 1)
+			go func() {
+				reservation, err := th.Reserve(ctx, charge)
+				if err == nil {
+					reservation.End()
+				}
+				result <- err
+			}()
+			return result
+		}
+		// pair starts an attempt, whose query fails with fail, and another one that waits for its turn.
+		pair := func(ctx context.Context, fail func() error) (one, other <-chan error) {
+			started, failing := make(chan struct{}), make(chan struct{})
+			mu.Lock()
+			first = func(tx *gorm.DB) {
+				close(started)
+				<-failing
+				_ = tx.AddError(fail())
+			}
+			mu.Unlock()
+			one = reserve(ctx)
+			<-started
+			w := &waiting{Context: t.Context(), waits: make(chan struct{})}
+			other = reserve(w)
+			<-w.waits
+			close(failing)
+			return one, other
+		}
+		one, other := pair(t.Context(), func() error { return errDown })
+		if err := <-one; !errors.Is(err, errDown) {
+			t.Errorf("the attempt that queries: %v", err)
+		}
+		if err := <-other; !errors.Is(err, errDown) || queries.Load() != 1 {
+			t.Errorf("the attempt that waits: %v, %d queries", err, queries.Load())
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		one, other = pair(ctx, func() error { cancel(); return context.Canceled })
+		if err := <-one; !errors.Is(err, context.Canceled) {
+			t.Errorf("the canceled attempt: %v", err)
+		}
+		if err := <-other; err != nil {
+			t.Errorf("the attempt that waited for it: %v", err)
+		}
+		if len(th.local.budgets) != 0 {
+			t.Errorf("%d budgets are left", len(th.local.budgets))
+		}
+	})
 }

@@ -114,12 +114,16 @@ func (t *Throttle) Reserve(ctx context.Context, charges ...Charge) (*Reservation
 		if throttled == nil && change == nil {
 			reservation, refused, err := t.query(ctx, a.budgets)
 			if err != nil {
-				t.local.queried(a)
+				shared := err
+				if ctx.Err() != nil { // only this attempt was canceled
+					shared = nil
+				}
+				t.local.queried(a, shared)
 				t.local.end(a.budgets, false, t.now())
 				return nil, fmt.Errorf("reserve: %w", err)
 			}
 			if reservation != nil {
-				t.local.queried(a)
+				t.local.queried(a, nil)
 				return reservation, nil
 			}
 			throttled = t.local.refuse(a, refused)
@@ -134,6 +138,9 @@ func (t *Throttle) Reserve(ctx context.Context, charges ...Charge) (*Reservation
 		case <-change:
 		case <-ctx.Done(): // a refund might still have come
 			return nil, fmt.Errorf("reserve: %w: %w", database.ErrUnavailable, ctx.Err())
+		}
+		if a.query != nil && a.query.err != nil {
+			return nil, fmt.Errorf("reserve: %w", a.query.err)
 		}
 	}
 }

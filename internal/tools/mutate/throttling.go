@@ -53,8 +53,8 @@ var throttling = []guard{
 	{
 		what: "attempts that wait for a refund query one after another",
 		file: "internal/throttle/local.go",
-		code: `case first != nil && first.querying:`,
-		gone: `case first != nil && first.querying && now < 0:`,
+		code: `case first != nil && first.querying != nil:`,
+		gone: `case first != nil && first.querying != nil && now < 0:`,
 		pkg:  "internal/throttle", run: "TestWaitingCausesFewQueries",
 	},
 	{
@@ -242,5 +242,21 @@ var throttling = []guard{
 	}
 	hash := user.PasswordHash`,
 		pkg: "internal/httpapi", run: "TestBusyHashing",
+	},
+	{
+		what: "attempts do not wait for a failing database one after another",
+		file: "internal/throttle/throttle.go",
+		code: `shared := err
+`,
+		gone: `var shared error
+`,
+		pkg: "internal/throttle", run: "TestFailedQuery",
+	},
+	{
+		what: "a canceled attempt does not fail others",
+		file: "internal/throttle/throttle.go",
+		code: `if ctx.Err() != nil { // only this`,
+		gone: `if ctx.Err() != nil && t == nil { // only this`,
+		pkg:  "internal/throttle", run: "TestFailedQuery",
 	},
 }
