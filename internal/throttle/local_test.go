@@ -112,7 +112,7 @@ func TestRefundDuringAQuery(t *testing.T) {
 	}
 }
 
-// waiting is a context that tells when something waits for it.
+// waiting is a context that reports when something waits for it.
 type waiting struct {
 	context.Context
 	once  sync.Once
