@@ -28,6 +28,8 @@ import (
 // Secret is the SESAME_SECRET of the servers that do not create one.
 var Secret = base64.StdEncoding.EncodeToString([]byte("a secret of thirty-two bytes, and more"))
 
+const module = "github.com/sesame-auth/sesame"
+
 // buildFolder contains the program, once it is built. Main removes it.
 var buildFolder = filepath.Join(os.TempDir(), fmt.Sprintf("sesame-processtest-%d", os.Getpid()))
 
@@ -39,15 +41,18 @@ func Main(m *testing.M) {
 }
 
 // build builds the program without the race detector, as it is released.
-var build = sync.OnceValues(func() (string, error) {
-	binary := filepath.Join(buildFolder, "sesame")
-	command := exec.Command("go", "build", "-o", binary, "github.com/sesame-auth/sesame/cmd/sesame")
+var build = sync.OnceValues(func() (string, error) { return buildTo("sesame") })
+
+func buildTo(name string, flags ...string) (binary string, err error) {
+	binary = filepath.Join(buildFolder, name)
+	arguments := slices.Concat([]string{"build", "-o", binary}, flags, []string{module + "/cmd/sesame"})
+	command := exec.Command("go", arguments...)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build sesame: %w\n%s", err, output)
 	}
 	return binary, nil
-})
+}
 
 // Binary builds the program with the first call and returns its path.
 func Binary(t testing.TB) string {
