@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,12 +56,7 @@ func logged(server *processtest.Server, text string) (lines int) {
 // execute runs statements on the database of a server.
 func execute(t *testing.T, server *processtest.Server, statements ...string) {
 	t.Helper()
-	executeAt(t, server.DatabaseURL, statements...)
-}
-
-func executeAt(t *testing.T, databaseURL string, statements ...string) {
-	t.Helper()
-	db, err := database.Open(t.Context(), databaseURL)
+	db, err := database.Open(t.Context(), server.DatabaseURL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,39 +68,9 @@ func executeAt(t *testing.T, databaseURL string, statements ...string) {
 	}
 }
 
-// limit sets the soft resource limits of a running server, with options of prlimit(1).
-func limit(t *testing.T, server *processtest.Server, option string) {
-	t.Helper()
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux can limit a running process")
-	}
-	server.MustShell(t, fmt.Sprintf("prlimit --pid %d %s", server.Process.Pid, option))
-}
-
 // While the database accepts no writes, the server is not ready and confirms nothing, and says so once. It is ready
 // again when the database accepts writes.
 func TestReadinessIsAWrite(t *testing.T) {
-	readOnly := func(t *testing.T, server *processtest.Server, value string) {
-		t.Helper()
-		executeAt(t, server.DatabaseURL+"&default_transaction_read_only=off",
-			`DO $$ BEGIN
-				EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = `+value+`', current_database());
-			END $$`,
-			`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-				WHERE datname = current_database() AND pid <> pg_backend_pid()`)
-	}
-	faults := map[databasetest.Engine]struct {
-		fail, heal func(*testing.T, *processtest.Server)
-	}{
-		databasetest.SQLite: { // no file can grow, as on a full disk
-			func(t *testing.T, server *processtest.Server) { limit(t, server, "--fsize=1:unlimited") },
-			func(t *testing.T, server *processtest.Server) { limit(t, server, "--fsize=unlimited:unlimited") },
-		},
-		databasetest.Postgres: { // every transaction is read-only, as on a standby
-			func(t *testing.T, server *processtest.Server) { readOnly(t, server, "on") },
-			func(t *testing.T, server *processtest.Server) { readOnly(t, server, "off") },
-		},
-	}
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine, "SESAME_THROTTLE=off")
 		server.Start(t)
@@ -114,12 +78,12 @@ func TestReadinessIsAWrite(t *testing.T) {
 			t.Fatalf("register: %d", status)
 		}
 		for i := range 2 {
-			faults[engine].fail(t, server)
+			server.RefuseWrites(t)
 			awaitReadiness(t, server, false)
 			if status := register(t, server, "during@example.com"); status != http.StatusServiceUnavailable {
 				t.Errorf("register during the outage: %d", status)
 			}
-			faults[engine].heal(t, server)
+			server.AcceptWrites(t)
 			awaitReadiness(t, server, true)
 			if status := register(t, server, fmt.Sprintf("after%d@example.com", i)); status != http.StatusCreated {
 				t.Errorf("register after the outage: %d", status)
@@ -230,7 +194,7 @@ func TestOpenFileLimit(t *testing.T) {
 	server := processtest.New(t, databasetest.SQLite)
 	server.Start(t)
 	open := server.MustShell(t, fmt.Sprintf("ls /proc/%d/fd | wc -l || true", server.Process.Pid))
-	limit(t, server, "--nofile="+strings.TrimSpace(open)+":")
+	server.Limit(t, "--nofile="+strings.TrimSpace(open)+":")
 	var dialer net.Dialer
 	for range 20 {
 		connection, err := dialer.DialContext(t.Context(), "tcp", server.API)
@@ -241,7 +205,7 @@ func TestOpenFileLimit(t *testing.T) {
 	}
 	const message = `"level":"ERROR","msg":"could not accept connections","address":"`
 	awaitLogged(t, server, 1, message)
-	limit(t, server, "--nofile=10000:")
+	server.Limit(t, "--nofile=10000:")
 	server.Login(t)
 	if lines := logged(server, message); lines > 3 {
 		t.Errorf("%d lines", lines)

@@ -88,8 +88,10 @@ func (l *load) post(path string, body any, headers ...string) (status int, membe
 	began := time.Now()
 	response, err := l.http.Do(request)
 	l.figures.answered(time.Since(began))
+	if err != nil || response.StatusCode >= http.StatusInternalServerError {
+		time.Sleep(10 * time.Millisecond) // as a client waits before it tries again
+	}
 	if err != nil {
-		time.Sleep(10 * time.Millisecond) // as a client does before it tries again
 		return 0, nil
 	}
 	defer func() { _ = response.Body.Close() }()
