@@ -16,6 +16,7 @@ import (
 // While the disk of SQLite is full, or PostgreSQL is read-only, nothing is acknowledged that is not
 // stored, and the server works again soon after there is room.
 func TestNoRoom(t *testing.T) {
+	parallel(t)
 	titles := map[databasetest.Engine]string{
 		databasetest.SQLite: "full disk, SQLite", databasetest.Postgres: "read-only database, PostgreSQL",
 	}
@@ -30,7 +31,7 @@ func TestNoRoom(t *testing.T) {
 		}
 		server.Start(t)
 		l := newLoad(t, engine, server.API, box, f)
-		for range rounds(1, 20) {
+		for range rounds(1, 10) {
 			await := l.watch()
 			stop := l.start()
 			await()

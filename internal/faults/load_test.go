@@ -35,6 +35,7 @@ type load struct {
 	since    time.Time
 }
 
+// newLoad returns the clients of the server at api, host:port.
 func newLoad(t *testing.T, engine databasetest.Engine, api string, box *mailbox, f *figures) *load {
 	t.Helper()
 	transport := servertest.Document().Transport(t, string(engine))

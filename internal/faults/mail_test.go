@@ -18,6 +18,7 @@ const (
 // Whatever happens to the connections to the mail server, requests of reset links are acknowledged
 // soon, and every email arrives after the network works again. It may arrive twice.
 func TestMailNetwork(t *testing.T) {
+	parallel(t)
 	for _, failure := range networkFailures {
 		t.Run(failure.name, func(t *testing.T) {
 			t.Parallel()
@@ -35,7 +36,7 @@ func TestMailNetwork(t *testing.T) {
 			for range rounds(1, 3) {
 				failure.fail(proxy)
 				requestLinks(l)
-				time.Sleep(time.Duration(rounds(1, 12)) * time.Second) // the duration of the failure
+				time.Sleep(time.Duration(rounds(1, 15)) * time.Second) // longer than any timeout of a connection
 				proxy.Restore()
 				restored := time.Now()
 				for !arrived(l) {

@@ -30,6 +30,14 @@ func rounds(short, extended int) int {
 	return short
 }
 
+// parallel makes short tests run at the same time. Long ones would disturb each other's figures.
+func parallel(t *testing.T) {
+	t.Helper()
+	if !*long {
+		t.Parallel()
+	}
+}
+
 // figures are the results of one test.
 type figures struct {
 	mu           sync.Mutex

@@ -10,18 +10,20 @@ import (
 
 // networkFailures are failures of the network to another server, in the order of the page.
 var networkFailures = []struct {
-	name string
-	fail func(*databasetest.Proxy)
+	name  string
+	fail  func(*databasetest.Proxy)
+	lasts int // seconds in a short test
 }{
-	{"refused", (*databasetest.Proxy).Refuse},
-	{"reset", func(p *databasetest.Proxy) { p.ResetAfter(5 + rand.IntN(60)) }},
-	{"silent", (*databasetest.Proxy).Silence},
-	{"slow", func(p *databasetest.Proxy) { p.Delay(50 * time.Millisecond) }},
+	{"refused", (*databasetest.Proxy).Refuse, 1},
+	{"reset", func(p *databasetest.Proxy) { p.ResetAfter(5 + rand.IntN(60)) }, 1},
+	{"silent", (*databasetest.Proxy).Silence, 3}, // requests end after 2.5 seconds
+	{"slow", func(p *databasetest.Proxy) { p.Delay(50 * time.Millisecond) }, 1},
 }
 
 // Whatever happens to the connections to PostgreSQL, nothing is lost that was acknowledged, and the
 // server works again soon after the network does.
 func TestDatabaseNetwork(t *testing.T) {
+	parallel(t)
 	for _, failure := range networkFailures {
 		t.Run(failure.name, func(t *testing.T) {
 			t.Parallel()
@@ -35,7 +37,7 @@ func TestDatabaseNetwork(t *testing.T) {
 				stop := l.start()
 				await()
 				failure.fail(proxy)
-				time.Sleep(3 * time.Second) // the duration of the failure
+				time.Sleep(time.Duration(rounds(failure.lasts, 5)) * time.Second)
 				proxy.Restore()
 				took := l.watch()()
 				f.recovered(took)
