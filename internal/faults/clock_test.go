@@ -16,10 +16,10 @@ import (
 func TestClock(t *testing.T) {
 	parallel(t)
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		databaseURL := databasetest.URL(t, engine)
-		l := newLoad(t, engine, "", nil, &figures{})
+		f := &figures{}
 		const day = 24 * time.Hour
 		for round := range rounds(1, 5) {
+			databaseURL, l := databasetest.URL(t, engine), newLoad(t, engine, "", nil, f)
 			for _, ahead := range []time.Duration{0, -time.Hour, 0, time.Hour, 0, -100 * day, 0, 100 * day, 0} {
 				stopped := time.Now()
 				t.Run(fmt.Sprintf("%d, %s ahead", round, ahead), func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestClock(t *testing.T) {
 					await := l.watch()
 					stop := l.start()
 					await()
-					l.figures.recovered(time.Since(stopped))
+					f.recovered(time.Since(stopped))
 					time.Sleep(200 * time.Millisecond) // the duration of the load
 					stop()
 					l.check()
@@ -42,7 +42,7 @@ func TestClock(t *testing.T) {
 				})
 			}
 		}
-		l.figures.report(t, "clock set around a restart, "+titles[engine])
+		f.report(t, "clock set around a restart, "+titles[engine])
 	})
 }
 
