@@ -94,8 +94,9 @@ func (l *load) checkAccount(a *account) {
 	}
 	for _, token := range a.used {
 		body := map[string]string{"password": another}
-		if status, _ := l.ask("/auth/reset-password?token="+url.QueryEscape(token), body); status == http.StatusOK {
-			l.fail(&l.figures.revived, "a reset token of %s works twice", a.email)
+		status, _ := l.ask("/auth/reset-password?token="+url.QueryEscape(token), body)
+		if status != http.StatusUnauthorized {
+			l.fail(&l.figures.revived, "a used reset token of %s returns %d", a.email, status)
 		}
 	}
 	for _, s := range a.sessions {
@@ -107,11 +108,12 @@ func (l *load) checkSession(s *session) {
 	switch s.state {
 	case unknown:
 	case ended:
-		if status, _ := l.ask("/auth", nil, "Authorization", "Bearer "+s.access); status == http.StatusOK {
-			l.fail(&l.figures.revived, "an access token of an ended session works")
+		if status, _ := l.ask("/auth", nil, "Authorization", "Bearer "+s.access); status != http.StatusUnauthorized {
+			l.fail(&l.figures.revived, "the access token of an ended session returns %d", status)
 		}
-		if status, _ := l.ask("/auth/refresh-tokens", map[string]string{"refreshToken": s.refresh}); status == http.StatusOK {
-			l.fail(&l.figures.revived, "the refresh token of an ended session works")
+		status, _ := l.ask("/auth/refresh-tokens", map[string]string{"refreshToken": s.refresh})
+		if status != http.StatusUnauthorized {
+			l.fail(&l.figures.revived, "the refresh token of an ended session returns %d", status)
 		}
 	case live:
 		status, tokens := l.ask("/auth/refresh-tokens", map[string]string{"refreshToken": s.refresh})

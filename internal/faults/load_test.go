@@ -73,9 +73,12 @@ func newPassword() string { return fmt.Sprintf("a horse that is %d years old", r
 
 // post sends a request and returns the status, 0 if there was no response, and the members of the body.
 func (l *load) post(path string, body any, headers ...string) (status int, members map[string]string) {
-	content, err := json.Marshal(body)
-	if err != nil {
-		l.t.Error(err)
+	var content []byte
+	if body != nil {
+		var err error
+		if content, err = json.Marshal(body); err != nil {
+			l.t.Error(err)
+		}
 	}
 	request, err := http.NewRequestWithContext(l.t.Context(), http.MethodPost, l.api+path, bytes.NewReader(content))
 	if err != nil {
