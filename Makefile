@@ -46,6 +46,12 @@ bench: ## Run all benchmarks, or some: make bench ARGS='-bench Login -benchtime 
 	.ci/setup
 	$(with_postgres) go test -run '^$$' $(or $(ARGS),-bench .) ./internal/bench
 
+# docs/reliability.md explains the figures.
+.PHONY: faults
+faults: ## Make everything around a server fail, for 15 minutes, and write the figures to docs/reliability.md
+	.ci/setup
+	$(with_postgres) go test -count=1 -v -timeout 1h -parallel 4 $(ARGS) ./internal/faults -long
+
 .PHONY: soak
 soak: ## Run the model test of sessions for a long time: make soak SEEDS=5000
 	$(with_postgres) go test -run Model -timeout 10h ./internal/httpapi -rapid.checks=$(or $(SEEDS),5000)

@@ -16,8 +16,8 @@ import (
 
 func TestMain(m *testing.M) { processtest.Main(m) }
 
-// example returns the code block that follows a mark in a document, with the URL of a server in place of the
-// documented one.
+// example returns the code block that follows a mark in a document, with the URL of a server in
+// place of the documented one.
 func example(t *testing.T, server *processtest.Server, document, mark string) string {
 	t.Helper()
 	content, err := os.ReadFile(document)

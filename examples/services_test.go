@@ -1,5 +1,5 @@
-// Package examples_test tests services that verify access tokens: the examples, and programs with libraries that know
-// nothing of Sesame.
+// Package examples_test tests services that verify access tokens: the examples, and programs with
+// libraries that know nothing of Sesame.
 package examples_test
 
 import (
@@ -33,7 +33,8 @@ func TestMain(m *testing.M) { processtest.Main(m) }
 // A service is a running program that verifies access tokens.
 type service struct{ name, url string }
 
-// A starter starts a service that accepts the tokens of an issuer for an audience, signed with an algorithm.
+// A starter starts a service that accepts the tokens of an issuer for an audience, signed with an
+// algorithm.
 type starter func(t *testing.T, issuer, audience, algorithm string) service
 
 // startService runs a program that prints the URL on which it listens.
@@ -138,7 +139,8 @@ func expressService(t *testing.T) starter {
 	}
 }
 
-// Services accept only the server's access tokens, while its keys are rotated and revoked and while it is down.
+// Services accept only the server's access tokens, while its keys are rotated and revoked and while
+// it is down.
 func TestServices(t *testing.T) {
 	engines := map[string]databasetest.Engine{"ES256": databasetest.SQLite, "EdDSA": databasetest.Postgres}
 	for name, prepare := range map[string]func(t *testing.T) starter{
@@ -230,7 +232,8 @@ func changeUser(t *testing.T, token string) string {
 	return parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(changed)) + "." + parts[2]
 }
 
-// issuer returns a function that signs access tokens with the server's key that the server would not issue.
+// issuer returns a function that signs access tokens with the server's key that the server would
+// not issue.
 func issuer(
 	t *testing.T, server *processtest.Server, algorithm string,
 ) func(issuer, audience string, at time.Time) string {

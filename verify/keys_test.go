@@ -213,8 +213,8 @@ func TestKeyCaching(t *testing.T) {
 }
 
 // While the issuer is down, cached keys are used for an hour. Only tokens with unknown keys wait
-// for a response, and they get ErrKeysUnavailable, not ErrInvalidToken, because the key may exist. When the issuer is
-// up again, so is the Verifier.
+// for a response, and they get ErrKeysUnavailable, not ErrInvalidToken, because the key may exist.
+// When the issuer is up again, so is the Verifier.
 func TestIssuerIsDown(t *testing.T) {
 	k := newKey(t, "ES256", "kid")
 	from := newIssuer(t, k)

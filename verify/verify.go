@@ -63,10 +63,12 @@ const (
 )
 
 var (
-	// ErrInvalidToken is returned if a token is malformed, expired, not signed by the issuer or not for the
-	// audience. Errors that wrap it contain the reason. Log it, but do not return it to the client.
+	// ErrInvalidToken is returned if a token is malformed, expired, not signed by the issuer or not
+	// for the audience. Errors that wrap it contain the reason. Log it, but do not return it to the
+	// client.
 	ErrInvalidToken = errors.New("access token is not valid")
-	// ErrKeysUnavailable is returned if a token could not be verified because the keys could not be fetched.
+	// ErrKeysUnavailable is returned if a token could not be verified because the keys could not be
+	// fetched.
 	ErrKeysUnavailable = errors.New("the keys of the issuer cannot be fetched")
 )
 
@@ -82,8 +84,8 @@ type Claims struct {
 }
 
 // KeyFunc returns the public key with the id kid, an *ecdsa.PublicKey on P-256 or an
-// ed25519.PublicKey. It returns ErrInvalidToken if there is no such key, and any other error if the key
-// could not be looked up.
+// ed25519.PublicKey. It returns ErrInvalidToken if there is no such key, and any other error if the
+// key could not be looked up.
 type KeyFunc func(ctx context.Context, kid string) (crypto.PublicKey, error)
 
 // Verifier verifies access tokens. It is safe for concurrent use.

@@ -201,8 +201,8 @@ func TestProblemCodes(t *testing.T) {
 	}
 }
 
-// The URLs of the server and of services must be https, except for a loopback address, as in package
-// verify.
+// The URLs of the server and of services must be https, except for a loopback address, as in
+// package verify.
 func TestURLs(t *testing.T) {
 	const (
 		noURL   = "must be a URL, such as https://auth.example.com"

@@ -88,8 +88,8 @@ func TestTokenIsSentOnlyToOrigins(t *testing.T) {
 	})
 }
 
-// The token for an https origin is not sent to the same host and port without TLS, or to another host
-// or port.
+// The token for an https origin is not sent to the same host and port without TLS, or to another
+// host or port.
 func TestTokenIsSentOnlyToTheScheme(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)

@@ -1,5 +1,5 @@
-// Package typescript_test tests the npm package: it is built like for npm, used by a program against a running
-// server, and packed.
+// Package typescript_test tests the npm package: it is built like for npm, used by a program
+// against a running server, and packed.
 package typescript_test
 
 import (

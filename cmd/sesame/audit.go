@@ -73,8 +73,8 @@ func kindList() string {
 	return strings.Join(names, ", ")
 }
 
-// printer returns a function that prints events, as JSON or as name=value. Untrusted text, which could
-// contain line breaks or control a terminal, is quoted.
+// printer returns a function that prints events, as JSON or as name=value. Untrusted text, which
+// could contain line breaks or control a terminal, is quoted.
 func printer(out io.Writer, asJSON bool) func(audit.Event) error {
 	if asJSON {
 		return func(event audit.Event) error { return printJSON(out, event) }

@@ -13,7 +13,8 @@ import (
 
 // This file is the only one that reads the environment.
 
-// load reads the settings from the environment, a list of NAME=value. Its error is a usageError that lists all errors.
+// load reads the settings from the environment, a list of NAME=value. Its error is a usageError
+// that lists all errors.
 func load(environment []string) (*config, error) {
 	given, errs := values(environment)
 	var c config
@@ -33,8 +34,8 @@ func load(environment []string) (*config, error) {
 	return &c, nil
 }
 
-// values returns the settings in the environment by name, including those in files, and what is wrong
-// with them. An empty variable counts as not set.
+// values returns the settings in the environment by name, including those in files, and what is
+// wrong with them. An empty variable counts as not set.
 func values(environment []string) (map[string]string, []error) {
 	given, errs := make(map[string]string), []error(nil)
 	settings := allSettings()
@@ -67,8 +68,8 @@ func values(environment []string) (map[string]string, []error) {
 	return given, errs
 }
 
-// checkTogether fills in the defaults that depend on other settings, and returns what is wrong with the
-// combination of settings.
+// checkTogether fills in the defaults that depend on other settings, and returns what is wrong with
+// the combination of settings.
 func (c *config) checkTogether(given map[string]string) []error {
 	var errs []error
 	c.drainSet = given["SESAME_DRAIN_DELAY"] != ""

@@ -105,8 +105,9 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// The server does not start behind a proxy that is not named: all clients would share the rate limits of the proxy. An
-// https URL means that there is a proxy, because the server itself only listens on plain HTTP.
+// The server does not start behind a proxy that is not named: all clients would share the rate
+// limits of the proxy. An https URL means that there is a proxy, because the server itself only
+// listens on plain HTTP.
 func TestProxiesAreNamed(t *testing.T) {
 	const setting = "SESAME_TRUSTED_PROXIES"
 	for _, test := range []struct {
@@ -133,8 +134,8 @@ func TestProxiesAreNamed(t *testing.T) {
 	}
 }
 
-// The development mailbox is served only if there is no SMTP server and only this machine can reach the
-// admin listener.
+// The development mailbox is served only if there is no SMTP server and only this machine can reach
+// the admin listener.
 func TestMailboxIsLocal(t *testing.T) {
 	local := []string{"SESAME_DATA_DIR=/nowhere"}
 	for _, test := range []struct {

@@ -72,7 +72,8 @@ func TestContractTestFails(t *testing.T) {
 	})
 }
 
-// contractTestArguments starts a proxy that changes the headers of responses, and returns arguments to test it.
+// contractTestArguments starts a proxy that changes the headers of responses, and returns arguments
+// to test it.
 func contractTestArguments(t *testing.T, server *processtest.Server, change func(http.Header)) []string {
 	t.Helper()
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: server.API})

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,7 +35,8 @@ func awaitReadiness(t *testing.T, server *processtest.Server, ready bool) {
 	})
 }
 
-// awaitLogged waits until at least n lines of the server's log contain a text. The log arrives later than a response.
+// awaitLogged waits until at least n lines of the server's log contain a text. The log arrives
+// later than a response.
 func awaitLogged(t *testing.T, server *processtest.Server, n int, text string) {
 	t.Helper()
 	processtest.Eventually(t, fmt.Sprintf("%d lines of the log contain %s", n, text), func() bool {
@@ -57,12 +57,7 @@ func logged(server *processtest.Server, text string) (lines int) {
 // execute runs statements on the database of a server.
 func execute(t *testing.T, server *processtest.Server, statements ...string) {
 	t.Helper()
-	executeAt(t, server.DatabaseURL, statements...)
-}
-
-func executeAt(t *testing.T, databaseURL string, statements ...string) {
-	t.Helper()
-	db, err := database.Open(t.Context(), databaseURL)
+	db, err := database.Open(t.Context(), server.DatabaseURL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,39 +69,9 @@ func executeAt(t *testing.T, databaseURL string, statements ...string) {
 	}
 }
 
-// limit sets the soft resource limits of a running server, with options of prlimit(1).
-func limit(t *testing.T, server *processtest.Server, option string) {
-	t.Helper()
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux can limit a running process")
-	}
-	server.MustShell(t, fmt.Sprintf("prlimit --pid %d %s", server.Process.Pid, option))
-}
-
-// While the database accepts no writes, the server is not ready and confirms nothing, and says so once. It is ready
-// again when the database accepts writes.
+// While the database accepts no writes, the server is not ready and confirms nothing, and says so
+// once. It is ready again when the database accepts writes.
 func TestReadinessIsAWrite(t *testing.T) {
-	readOnly := func(t *testing.T, server *processtest.Server, value string) {
-		t.Helper()
-		executeAt(t, server.DatabaseURL+"&default_transaction_read_only=off",
-			`DO $$ BEGIN
-				EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = `+value+`', current_database());
-			END $$`,
-			`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-				WHERE datname = current_database() AND pid <> pg_backend_pid()`)
-	}
-	faults := map[databasetest.Engine]struct {
-		fail, heal func(*testing.T, *processtest.Server)
-	}{
-		databasetest.SQLite: { // no file can grow, as on a full disk
-			func(t *testing.T, server *processtest.Server) { limit(t, server, "--fsize=1:unlimited") },
-			func(t *testing.T, server *processtest.Server) { limit(t, server, "--fsize=unlimited:unlimited") },
-		},
-		databasetest.Postgres: { // every transaction is read-only, as on a standby
-			func(t *testing.T, server *processtest.Server) { readOnly(t, server, "on") },
-			func(t *testing.T, server *processtest.Server) { readOnly(t, server, "off") },
-		},
-	}
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine, "SESAME_THROTTLE=off")
 		server.Start(t)
@@ -114,12 +79,12 @@ func TestReadinessIsAWrite(t *testing.T) {
 			t.Fatalf("register: %d", status)
 		}
 		for i := range 2 {
-			faults[engine].fail(t, server)
+			server.RefuseWrites(t)
 			awaitReadiness(t, server, false)
 			if status := register(t, server, "during@example.com"); status != http.StatusServiceUnavailable {
 				t.Errorf("register during the outage: %d", status)
 			}
-			faults[engine].heal(t, server)
+			server.AcceptWrites(t)
 			awaitReadiness(t, server, true)
 			if status := register(t, server, fmt.Sprintf("after%d@example.com", i)); status != http.StatusCreated {
 				t.Errorf("register after the outage: %d", status)
@@ -137,8 +102,8 @@ func TestReadinessIsAWrite(t *testing.T) {
 	})
 }
 
-// If the data folder is removed from a running server, nothing that it would store is confirmed. If the folder was only
-// moved, everything works again once it is back.
+// If the data folder is removed from a running server, nothing that it would store is confirmed. If
+// the folder was only moved, everything works again once it is back.
 func TestDataFolderIsRemoved(t *testing.T) {
 	t.Parallel()
 	server := processtest.New(t, databasetest.SQLite, "SESAME_THROTTLE=off")
@@ -206,8 +171,8 @@ func TestDamagedWhileRunning(t *testing.T) {
 	}
 }
 
-// If the secret is lost, the users and their passwords are not: without the signing keys, which nobody can decrypt any
-// more, the server makes a new secret.
+// If the secret is lost, the users and their passwords are not: without the signing keys, which
+// nobody can decrypt any more, the server makes a new secret.
 func TestLostSecret(t *testing.T) {
 	server := processtest.New(t, databasetest.SQLite)
 	server.Start(t)
@@ -230,7 +195,7 @@ func TestOpenFileLimit(t *testing.T) {
 	server := processtest.New(t, databasetest.SQLite)
 	server.Start(t)
 	open := server.MustShell(t, fmt.Sprintf("ls /proc/%d/fd | wc -l || true", server.Process.Pid))
-	limit(t, server, "--nofile="+strings.TrimSpace(open)+":")
+	server.Limit(t, "--nofile="+strings.TrimSpace(open)+":")
 	var dialer net.Dialer
 	for range 20 {
 		connection, err := dialer.DialContext(t.Context(), "tcp", server.API)
@@ -241,7 +206,7 @@ func TestOpenFileLimit(t *testing.T) {
 	}
 	const message = `"level":"ERROR","msg":"could not accept connections","address":"`
 	awaitLogged(t, server, 1, message)
-	limit(t, server, "--nofile=10000:")
+	server.Limit(t, "--nofile=10000:")
 	server.Login(t)
 	if lines := logged(server, message); lines > 3 {
 		t.Errorf("%d lines", lines)

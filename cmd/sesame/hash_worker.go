@@ -11,8 +11,8 @@ import (
 
 const hashWorkerName = "hash-worker"
 
-// hashWorker returns the command of a child process that hashes passwords: this program again. It is nil if the program
-// does not know where it is.
+// hashWorker returns the command of a child process that hashes passwords: this program again. It
+// is nil if the program does not know where it is.
 func hashWorker() []string {
 	if runtime.GOOS == "linux" {
 		return []string{"/proc/self/exe", hashWorkerName} // also after an update has replaced the file

@@ -58,8 +58,8 @@ func niceness(t *testing.T, pid int) (values []string) {
 }
 
 // autogroup returns the name and the niceness of the session of a process (sched(7), autogroup). It
-// returns an empty string if the kernel has no autogroups, or if the session has none, like the one of
-// the system's first process.
+// returns an empty string if the kernel has no autogroups, or if the session has none, like the one
+// of the system's first process.
 func autogroup(t *testing.T, pid int) string {
 	t.Helper()
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", pid))
@@ -75,8 +75,8 @@ func isGone(pid int) bool {
 	return err != nil || strings.HasPrefix(fields, "Z")
 }
 
-// Passwords are hashed in child processes that have a lower priority than the server and none of its
-// secrets.
+// Passwords are hashed in child processes that have a lower priority than the server and none of
+// its secrets.
 func TestPasswordsAreHashedInChildren(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine)
@@ -145,7 +145,8 @@ func TestPasswordsAreHashedInChildren(t *testing.T) {
 	})
 }
 
-// A server whose program file was deleted can still start children. A server that stops leaves no child.
+// A server whose program file was deleted can still start children. A server that stops leaves no
+// child.
 func TestChildrenAfterAnUpdate(t *testing.T) {
 	path := processtest.Binary(t)
 	content, err := os.ReadFile(path)

@@ -26,8 +26,8 @@ type importLine struct {
 }
 
 // importReader reads NDJSON, one user per line. It refuses an email or id that an earlier line has,
-// because it cannot know which of the two lines is right. It needs the memory of one batch, and about
-// 40 bytes per line for the emails and ids it has seen.
+// because it cannot know which of the two lines is right. It needs the memory of one batch, and
+// about 40 bytes per line for the emails and ids it has seen.
 type importReader struct {
 	lines  *bufio.Reader
 	number int
@@ -65,7 +65,8 @@ func (r *importReader) batch() ([]importLine, error) {
 	return batch, nil
 }
 
-// line returns the next line, or the reason why it is refused. It skips all of a line that is too long.
+// line returns the next line, or the reason why it is refused. It skips all of a line that is too
+// long.
 func (r *importReader) line() (text []byte, refusal, err error) {
 	r.number++
 	text, err = r.lines.ReadSlice('\n')
@@ -101,8 +102,9 @@ func (r *importReader) again(text string) bool {
 	return again
 }
 
-// parseUser parses one line. It refuses repeated and unknown fields: parsers disagree about the former, and import
-// would lose the latter. The error quotes only the name of a field, because the line contains a password hash.
+// parseUser parses one line. It refuses repeated and unknown fields: parsers disagree about the
+// former, and import would lose the latter. The error quotes only the name of a field, because the
+// line contains a password hash.
 func parseUser(text []byte) (auth.ImportedUser, error) {
 	var record userRecord
 	err := json.Unmarshal(text, &record, json.RejectUnknownMembers(true))

@@ -14,7 +14,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/signing"
 )
 
-// keysCommand manages the signing keys in the database. Running servers follow within SESAME_RELOAD_KEYS.
+// keysCommand manages the signing keys in the database. Running servers follow within
+// SESAME_RELOAD_KEYS.
 func keysCommand(environment []string) *cobra.Command {
 	command := &cobra.Command{
 		Use:     "keys",

@@ -16,7 +16,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server"
 )
 
-// mailCommand manages the emails that were not sent yet, or were given up. Running servers send them.
+// mailCommand manages the emails that were not sent yet, or were given up. Running servers send
+// them.
 func mailCommand(environment []string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "mail",

@@ -14,7 +14,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
-// If a server is killed while it is sending an email, another one sends it, or the same after its restart.
+// If a server is killed while it is sending an email, another one sends it, or the same after its
+// restart.
 func TestEmailAfterKill(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		var works atomic.Bool

@@ -22,8 +22,8 @@ func main() {
 	os.Exit(status)
 }
 
-// realMain runs one command and returns the exit status: 0 on success, 1 if the command failed, and 2
-// if its arguments or the configuration are invalid.
+// realMain runs one command and returns the exit status: 0 on success, 1 if the command failed, and
+// 2 if its arguments or the configuration are invalid.
 func realMain(ctx context.Context, args, environment []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:   "sesame",
@@ -75,7 +75,8 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// noArguments is cobra.NoArgs with a usageError. It suggests the commands that a mistyped one resembles.
+// noArguments is cobra.NoArgs with a usageError. It suggests the commands that a mistyped one
+// resembles.
 func noArguments(command *cobra.Command, args []string) error {
 	err := cobra.NoArgs(command, args)
 	if err == nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
-// commands contains a command line for each command that uses the database, except serve and migrate.
+// commands contains a command line for each command that uses the database, except serve and
+// migrate.
 var commands = [][]string{
 	{"users", "list"},
 	{"users", "show", "ada@example.com"},
@@ -60,8 +61,9 @@ func TestOlderSchema(t *testing.T) {
 	})
 }
 
-// An additive migration by a newer version leaves a server of this version ready, and lets another one start: servers
-// can be replaced one after the other, and the replacement can be undone. Any other migration does not.
+// An additive migration by a newer version leaves a server of this version ready, and lets another
+// one start: servers can be replaced one after the other, and the replacement can be undone. Any
+// other migration does not.
 func TestNewerSchema(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine)

@@ -18,9 +18,10 @@ import (
 	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
-// TestScripts runs testdata/*.txt, which use the built program as an operator does in a terminal. Each script starts
-// with an empty database, free ports and an empty folder. $SMTP_URL is a mail server that rejects recipients under
-// rejected.example. In addition to the commands of testscript there are:
+// TestScripts runs testdata/*.txt, which use the built program as an operator does in a terminal.
+// Each script starts with an empty database, free ports and an empty folder. $SMTP_URL is a mail
+// server that rejects recipients under rejected.example. In addition to the commands of testscript
+// there are:
 //
 //	fails STATUS PROGRAM ARGS…  run a program that must exit with this status and print nothing to standard output
 //	capture NAME                set a variable to the standard output of the last command

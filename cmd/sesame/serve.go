@@ -15,8 +15,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server"
 )
 
-// hashingWait is how long a request waits until its password can be hashed. People wait that long for a login; in a
-// longer queue the first ones would have given up when it is their turn.
+// hashingWait is how long a request waits until its password can be hashed. People wait that long
+// for a login; in a longer queue the first ones would have given up when it is their turn.
 const hashingWait = 2 * time.Second
 
 func serveCommand(environment []string) *cobra.Command {

@@ -60,8 +60,8 @@ func TestRestartAfterKill(t *testing.T) {
 	})
 }
 
-// checkEmails fails the test if fewer than n emails were sent or wait. An email in flight when the server was killed
-// waits until its lease ends.
+// checkEmails fails the test if fewer than n emails were sent or wait. An email in flight when the
+// server was killed waits until its lease ends.
 func checkEmails(t *testing.T, server *processtest.Server, n int) {
 	t.Helper()
 	sent, err := filepath.Glob(filepath.Join(server.Folder, "sesame-data", "mail", "*.eml"))
@@ -82,7 +82,8 @@ func checkEmails(t *testing.T, server *processtest.Server, n int) {
 	}
 }
 
-// The first start creates a data folder that only its owner can read, and prints where everything is.
+// The first start creates a data folder that only its owner can read, and prints where everything
+// is.
 func TestFirstStart(t *testing.T) {
 	server := processtest.New(t, databasetest.SQLite)
 	server.Start(t)
@@ -135,7 +136,8 @@ func TestFirstStart(t *testing.T) {
 	}
 }
 
-// After SIGTERM the server finishes requests in flight and accepts no new ones. Meanwhile it says that it is not ready.
+// After SIGTERM the server finishes requests in flight and accepts no new ones. Meanwhile it says
+// that it is not ready.
 func TestDrain(t *testing.T) {
 	server := processtest.New(t, databasetest.SQLite)
 	server.Start(t)

@@ -29,8 +29,9 @@ func interactive(command *cobra.Command) bool {
 	return in || out
 }
 
-// await returns the result of read, or the cause of ctx when ctx is done first. A signal cancels ctx, but cannot
-// interrupt a read from a terminal or a pipe; such a read goes on until the program ends.
+// await returns the result of read, or the cause of ctx when ctx is done first. A signal cancels
+// ctx, but cannot interrupt a read from a terminal or a pipe; such a read goes on until the program
+// ends.
 func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -50,12 +51,12 @@ func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	}
 }
 
-// longestInput is the limit in bytes of what is read from standard input. It is larger than the longest valid password,
-// so a longer input that is cut off is still refused.
+// longestInput is the limit in bytes of what is read from standard input. It is larger than the
+// longest valid password, so a longer input that is cut off is still refused.
 const longestInput = 8192
 
-// readPassword reads a new password. With fromStdin it returns standard input without the final line break. Otherwise
-// it asks for the password twice on the terminal, without echo.
+// readPassword reads a new password. With fromStdin it returns standard input without the final
+// line break. Otherwise it asks for the password twice on the terminal, without echo.
 func readPassword(command *cobra.Command, fromStdin bool) (string, error) {
 	in := command.InOrStdin()
 	if fromStdin {
@@ -120,8 +121,8 @@ func shown(text string) string {
 	}, text)
 }
 
-// shownJSON returns JSON with characters that control a terminal as escapes, such as \u202e, which mean the same to
-// every JSON parser. Outside of strings, JSON has no such characters.
+// shownJSON returns JSON with characters that control a terminal as escapes, such as \u202e, which
+// mean the same to every JSON parser. Outside of strings, JSON has no such characters.
 func shownJSON(text []byte) []byte {
 	shown := make([]byte, 0, len(text))
 	for _, r := range string(text) {

@@ -95,8 +95,8 @@ func (s *screen) isAsBefore(t *testing.T) bool {
 	return reflect.DeepEqual(now, s.before)
 }
 
-// end waits until the command ends. It fails the test if the exit status is not the wanted one, or if the
-// settings of the terminal have changed.
+// end waits until the command ends. It fails the test if the exit status is not the wanted one, or
+// if the settings of the terminal have changed.
 func (s *screen) end(t *testing.T, status int) {
 	t.Helper()
 	select {

@@ -43,8 +43,8 @@ func usersCommand(environment []string) *cobra.Command {
 	return command
 }
 
-// withDatabase opens the database for a command that only reads. It creates and changes nothing, and
-// needs no secret.
+// withDatabase opens the database for a command that only reads. It creates and changes nothing,
+// and needs no secret.
 func withDatabase(command *cobra.Command, environment []string, work func(*database.DB, *config) error) (err error) {
 	c, err := load(environment)
 	if err != nil {

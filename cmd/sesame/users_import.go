@@ -55,7 +55,8 @@ interrupted import again; the users that it has stored then exist.`,
 	return command
 }
 
-// newProgress returns a progress bar for a terminal, and otherwise one that shows nothing. A size of -1 is unknown.
+// newProgress returns a progress bar for a terminal, and otherwise one that shows nothing. A size
+// of -1 is unknown.
 func newProgress(out io.Writer, size int64) *progressbar.ProgressBar {
 	if _, onTerminal := terminal(out); !onTerminal {
 		return progressbar.DefaultBytesSilent(size)
@@ -77,8 +78,8 @@ type reportLine struct {
 	Reason  string `json:"reason,omitzero"`
 }
 
-// importUsers imports in batches. It reports a batch after the commit, so a user who was reported as
-// created is stored.
+// importUsers imports in batches. It reports a batch after the commit, so a user who was reported
+// as created is stored.
 func importUsers(
 	command *cobra.Command, service *auth.Service,
 	reader *importReader, progress *progressbar.ProgressBar, dryRun bool,

@@ -66,7 +66,8 @@ var importedHashes = map[string]string{
 	"argon2id": "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQwMTIz$K+8BdmbAaU1izHZ7TZgCT4o/9OGie/8/hjAOiojB7G0",
 }
 
-// Users log in with the password of the imported hash. The first login replaces the hash with one of the current cost.
+// Users log in with the password of the imported hash. The first login replaces the hash with one
+// of the current cost.
 func TestImportedUsersLogIn(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine)
@@ -138,7 +139,8 @@ func writeUsers(t *testing.T, n int) string {
 	return path
 }
 
-// An import that was killed can be run again: the users that it reported are stored, and the rest is imported.
+// An import that was killed can be run again: the users that it reported are stored, and the rest
+// is imported.
 func TestImportAfterKill(t *testing.T) {
 	const total = 20_000
 	path := writeUsers(t, total)
@@ -219,8 +221,9 @@ func TestImportUsesBoundedMemory(t *testing.T) {
 	})
 }
 
-// meter is the standard output of a command. It counts lines, and with each write reads the peak memory of the command,
-// in KiB. The operating system also reports a peak after the command has ended, but that one includes the parent.
+// meter is the standard output of a command. It counts lines, and with each write reads the peak
+// memory of the command, in KiB. The operating system also reports a peak after the command has
+// ended, but that one includes the parent.
 type meter struct {
 	command       *exec.Cmd
 	lines, memory int

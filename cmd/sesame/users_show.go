@@ -87,8 +87,8 @@ other ids.`,
 	return command
 }
 
-// userRow is a row of the table. The columns have a fixed width, so that rows are printed as they are
-// read. The columns of variable length are the last ones.
+// userRow is a row of the table. The columns have a fixed width, so that rows are printed as they
+// are read. The columns of variable length are the last ones.
 const userRow = "%-36s  %-20s  %-20s  %-20s  %-40s  %s\n"
 
 func printUser(out io.Writer, user *auth.User) error {

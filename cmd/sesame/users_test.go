@@ -163,7 +163,8 @@ func expectEvents(t *testing.T, server *processtest.Server, id string, want ...s
 	}
 }
 
-// expectReset fails the test if resetting the password with a link does not return the wanted status.
+// expectReset fails the test if resetting the password with a link does not return the wanted
+// status.
 func expectReset(t *testing.T, server *processtest.Server, link, password string, want int) {
 	t.Helper()
 	token, found := strings.CutPrefix(link, "http://"+server.API+"/reset-password#token=")

@@ -1,8 +1,8 @@
 // Package archtest tests the rules of the code base that a compiler cannot check: which package may
 // import which, which files may read the environment and the clock, and how packages are named. The
 // rules apply to the hand-written code of the product. Tests are exempt, and so are the packages
-// that only help them: those in a folder whose name ends in test, and below internal/bench and
-// internal/tools.
+// that only help them: those in a folder whose name ends in test, and below internal/bench,
+// internal/faults and internal/tools.
 package archtest
 
 import (
@@ -313,7 +313,7 @@ func isForeign(folder string) bool {
 // helpsTests reports whether the packages below a folder only help tests and developers.
 func helpsTests(folder string) bool {
 	isTest := func(name string) bool { return strings.HasSuffix(name, "test") }
-	return isBelow(folder, "internal/bench") || isBelow(folder, "internal/tools") ||
+	return below("internal/bench", "internal/faults", "internal/tools")(folder) ||
 		slices.ContainsFunc(strings.Split(folder, "/"), isTest)
 }
 

@@ -64,8 +64,8 @@ func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// withoutTag returns a normalized email without the tag that many mail servers ignore: user+tag@host
-// and user@host are usually one mailbox.
+// withoutTag returns a normalized email without the tag that many mail servers ignore:
+// user+tag@host and user@host are usually one mailbox.
 func withoutTag(email string) string {
 	local, domain, _ := strings.Cut(email, "@")
 	if user, _, tagged := strings.Cut(local, "+"); tagged && user != "" {

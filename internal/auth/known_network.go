@@ -26,8 +26,8 @@ func (s *Service) networkPseudonym(email, ip string) []byte {
 	return s.throttle.Pseudonym("known network", email, throttle.Network(ip))
 }
 
-// isKnownNetwork reports whether the network of an IP address is known for the user with this email.
-// It makes one query, whether or not there is such a user.
+// isKnownNetwork reports whether the network of an IP address is known for the user with this
+// email. It makes one query, whether or not there is such a user.
 func (s *Service) isKnownNetwork(ctx context.Context, email, ip string) (bool, error) {
 	var rows int64
 	err := s.db.WithContext(ctx).Model(&KnownNetwork{}).

@@ -64,8 +64,8 @@ func (s *Service) reserve(
 	return reservation, err
 }
 
-// recordThrottled records an attempt that a limit refused, once for each network, and logs a warning
-// if the limit locks a user out, once for each email.
+// recordThrottled records an attempt that a limit refused, once for each network, and logs a
+// warning if the limit locks a user out, once for each email.
 func (s *Service) recordThrottled(ctx context.Context, event audit.Event, limit string) error {
 	s.config.Observer.Throttled(limit)
 	event.Outcome = audit.Throttled
@@ -136,8 +136,8 @@ func (s *Service) clearLimits(tx *gorm.DB, email string, pairs ...[]byte) error 
 	return s.throttle.Clear(tx, loginsPerEmail, email)
 }
 
-// resetEmailCharges returns the charges for one reset email. They limit the emails to a mailbox, so a
-// tag in the email gets no budget of its own.
+// resetEmailCharges returns the charges for one reset email. They limit the emails to a mailbox, so
+// a tag in the email gets no budget of its own.
 func resetEmailCharges(email, ip string, known bool) []throttle.Charge {
 	mailbox := withoutTag(email)
 	inNetwork := mailbox + " " + throttle.Network(ip) // an email contains no space

@@ -28,9 +28,9 @@ const loginAttempts = 2
 // password reveals.
 //
 // The attempt counts against the rate limits before the password is hashed, so parallel guesses
-// cannot exceed them. It is refunded if the login succeeds or if the password was never hashed. Users
-// in a network they have logged in from are hashed first, so that a flood of logins from elsewhere
-// does not keep them out.
+// cannot exceed them. It is refunded if the login succeeds or if the password was never hashed.
+// Users in a network they have logged in from are hashed first, so that a flood of logins from
+// elsewhere does not keep them out.
 //
 // An outdated hash is replaced when the session is created. If several logins run at the same time,
 // one replaces the hash. The others find that the hash they checked is gone, and check again.

@@ -45,8 +45,8 @@ func useOneTimeToken(tx *gorm.DB, text string, purpose Purpose, now time.Time) (
 	return used.RowsAffected == 1, used.Error
 }
 
-// validOneTimeToken returns a query for the row of a token, if it is valid. A token that was made while
-// a clock was ahead is not: it would be valid for too long.
+// validOneTimeToken returns a query for the row of a token, if it is valid. A token that was made
+// while a clock was ahead is not: it would be valid for too long.
 func validOneTimeToken(tx *gorm.DB, text string, purpose Purpose, now time.Time) *gorm.DB {
 	return tx.Model(&OneTimeToken{}).
 		Where("digest = ? AND purpose = ?", token.OneTimeDigest(text), purpose).

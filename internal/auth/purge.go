@@ -17,15 +17,15 @@ import (
 const purgeBatch = 1000
 
 const (
-	// maxUnused is how old the newest event may be before the clock seems to be ahead.
+	// maxUnused is how far the clock may jump before it seems to be ahead.
 	maxUnused = 24 * time.Hour
 	// maxSkipped is how many purges in a row are skipped because the clock seems to be ahead.
 	maxSkipped = 24
 )
 
 // Purge deletes rows that are no longer needed: expired sessions and one-time tokens, networks
-// without a recent login, events older than the retention, emails that were given up a week ago, and
-// rate limits that are not in use. A revoked session is kept until it expires.
+// without a recent login, events older than the retention, emails that were given up a week ago,
+// and rate limits that are not in use. A revoked session is kept until it expires.
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.now()
 	rows := func(statement string, until time.Time) func(*gorm.DB) (int64, error) {
@@ -60,19 +60,21 @@ func (s *Service) Purge(ctx context.Context) error {
 	return nil
 }
 
-// RunPurge purges now and then at the given interval, until ctx is done.
+// RunPurge purges now and then at the given interval, until ctx is done. lastUsed is the time of
+// the newest event before the server started, or zero.
 //
-// If the clock is wrong, sessions may only seem to have expired. So while it is more than a day ahead of
-// the newest event, RunPurge logs a warning and deletes nothing, but at most maxSkipped times: perhaps
-// the server was only not used.
-func (s *Service) RunPurge(ctx context.Context, interval time.Duration, log *slog.Logger) {
+// If the clock is wrong, sessions may only seem to have expired. So if it has jumped ahead by more
+// than a day, since lastUsed or the previous purge, RunPurge logs warnings and deletes nothing, but
+// at most maxSkipped times: perhaps the server was only not used. Newer events do not shorten that,
+// because they have the time of the same clock.
+func (s *Service) RunPurge(ctx context.Context, lastUsed time.Time, interval time.Duration, log *slog.Logger) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	s.runPurge(ctx, ticker.C, log)
+	s.runPurge(ctx, lastUsed, ticker.C, log)
 }
 
-// countStored counts the users and the valid sessions, for metrics. On a large database that takes too long
-// to do it more often than purging.
+// countStored counts the users and the valid sessions, for metrics. On a large database that takes
+// too long to do it more often than purging.
 func (s *Service) countStored(ctx context.Context) error {
 	var users, sessions int64
 	db := s.db.WithContext(ctx)
@@ -86,22 +88,27 @@ func (s *Service) countStored(ctx context.Context) error {
 	return nil
 }
 
-func (s *Service) runPurge(ctx context.Context, ticks <-chan time.Time, log *slog.Logger) {
-	for skipped := 0; ctx.Err() == nil; {
-		newest, err := audit.Newest(ctx, s.db)
+func (s *Service) runPurge(ctx context.Context, last time.Time, ticks <-chan time.Time, log *slog.Logger) {
+	skip, before := 0, last
+	for ctx.Err() == nil {
 		now := s.now()
-		clocks := log.With("now", now, "newest_event", newest.UTC())
+		if !last.IsZero() && now.Sub(last) > maxUnused {
+			skip, before = maxSkipped, last
+		}
+		last = now
+		newest, err := audit.Newest(ctx, s.db)
 		switch {
+		case skip > 0:
+			skip--
+			log.Warn("the clock is more than a day ahead of the newest event: expired rows are not deleted yet; "+
+				"check the clock of this server", "now", now, "newest_event", before.UTC())
 		case err != nil:
-		case !newest.IsZero() && now.Sub(newest) > maxUnused && skipped < maxSkipped:
-			skipped++
-			clocks.Warn("the clock is more than a day ahead of the newest event: expired rows are not deleted yet; " +
-				"check the clock of this server")
 		default:
 			if newest.After(now.Add(maxAhead)) {
-				clocks.Warn("the newest event in the database is in the future: check the clock of this server")
+				log.Warn("the newest event in the database is in the future: check the clock of this server",
+					"now", now, "newest_event", newest.UTC())
 			}
-			skipped, err = 0, s.Purge(ctx)
+			err = s.Purge(ctx)
 		}
 		err = errors.Join(err, s.countStored(ctx))
 		if err != nil && ctx.Err() == nil {

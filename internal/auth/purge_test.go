@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/clocktest"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/throttle"
@@ -117,13 +119,23 @@ func TestPurge(t *testing.T) {
 	})
 }
 
-// A clock that jumps ahead deletes nothing at first, but is reported, and so is one that was ahead before.
+// counted is called after every purge.
+type counted struct {
+	nobody
+
+	stored func()
+}
+
+func (c counted) Stored(int64, int64) { c.stored() }
+
+// A clock that jumps ahead deletes nothing at first, although there are newer events from then on,
+// but is reported, and so is one that was ahead before.
 func TestPurgeChecksTheClock(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
 		tx := db.WithContext(t.Context())
 		now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-		token := OneTimeToken{UserID: uuid.New(), Purpose: "x", Digest: []byte("x"), ExpiresAt: now, CreatedAt: now}
+		token := OneTimeToken{UserID: uuid.New(), Purpose: "x", Digest: []byte("x"), ExpiresAt: now.Add(time.Second), CreatedAt: now}
 		user := User{ID: token.UserID, Email: "ada@example.com", CreatedAt: now, UpdatedAt: now}
 		err := errors.Join(tx.Create(&user).Error, tx.Create(&token).Error, audit.Record(tx, audit.Event{At: now}))
 		if err != nil {
@@ -131,23 +143,34 @@ func TestPurgeChecksTheClock(t *testing.T) {
 		}
 		for _, test := range []struct {
 			offset  time.Duration
-			ticks   int // each is received when a purge has ended; another one may begin after the last
+			running bool // the clock jumps after the first purge
+			ticks   int  // each is received when a purge has ended; another one may begin after the last
 			warning string
 			left    int64
 		}{
-			{-time.Minute - time.Second, 1, "in the future", 1},
-			{-time.Minute, 1, "", 1},
-			{24*time.Hour + time.Second, maxSkipped - 1, "is more than a day ahead", 1},
-			{40 * 24 * time.Hour, maxSkipped - 1, "is more than a day ahead", 1},
-			{40 * 24 * time.Hour, maxSkipped + 1, "is more than a day ahead", 0},
+			{-time.Minute - time.Second, false, 1, "in the future", 1},
+			{-time.Minute, false, 1, "", 1},
+			{24*time.Hour + time.Second, false, maxSkipped - 1, "is more than a day ahead", 1},
+			{40 * 24 * time.Hour, false, maxSkipped - 1, "is more than a day ahead", 1},
+			{40 * 24 * time.Hour, true, maxSkipped - 1, "is more than a day ahead", 1},
+			{40 * 24 * time.Hour, false, maxSkipped + 1, "is more than a day ahead", 0},
 		} {
-			clock := func() time.Time { return now.Add(test.offset) }
+			clock := clocktest.At(now)
+			jump := sync.OnceFunc(func() { clock.Advance(test.offset) })
+			if !test.running {
+				jump()
+			}
+			if test.offset > 0 { // users go on
+				if err := audit.Record(tx, audit.Event{At: now.Add(test.offset)}); err != nil {
+					t.Fatal(err)
+				}
+			}
 			service := &Service{
-				Reader: NewReader(db, clock), config: Config{
-					AuditRetention: time.Hour, Now: clock, Observer: nobody{},
-					Outbox: mail.NewOutbox(mail.OutboxConfig{DB: db, Now: clock}),
+				Reader: NewReader(db, clock.Now), config: Config{
+					AuditRetention: time.Hour, Now: clock.Now, Observer: counted{stored: jump},
+					Outbox: mail.NewOutbox(mail.OutboxConfig{DB: db, Now: clock.Now}),
 				},
-				throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: clock}),
+				throttle: throttle.New(throttle.Config{DB: db, Key: []byte("a key"), Now: clock.Now}),
 			}
 			var log strings.Builder
 			ticks := make(chan time.Time)
@@ -155,7 +178,7 @@ func TestPurgeChecksTheClock(t *testing.T) {
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
-				service.runPurge(ctx, ticks, slog.New(slog.NewTextHandler(&log, nil)))
+				service.runPurge(ctx, now, ticks, slog.New(slog.NewTextHandler(&log, nil)))
 			}()
 			for range test.ticks {
 				ticks <- now

@@ -166,15 +166,15 @@ func (s *Service) judge(presented token.Refresh, session *Session, user *User, n
 	}
 }
 
-// inGrace reports whether the session was refreshed within the last grace period. A time further ahead
-// than that is of a clock that was ahead, and must not make the grace period longer.
+// inGrace reports whether the session was refreshed within the last grace period. A time further
+// ahead than that is of a clock that was ahead, and must not make the grace period longer.
 func (s *Service) inGrace(session *Session, now time.Time) bool {
 	since, grace := now.Sub(session.RotatedAt), s.config.RefreshGrace
 	return since < grace && since >= -grace
 }
 
-// revokeReused revokes a session after an old refresh token was used, and records that. It returns the
-// event, or nil if the session was revoked already.
+// revokeReused revokes a session after an old refresh token was used, and records that. It returns
+// the event, or nil if the session was revoked already.
 func (s *Service) revokeReused(
 	tx *gorm.DB, user *User, session *Session, client Client,
 ) (*audit.Event, error) {

@@ -21,8 +21,8 @@ import (
 // raises the user's generation. That ends every session and every login that is still hashing the
 // old password. It creates no session: the user has to log in.
 //
-// A reset removes everything that stands between the user and the next login: it lifts the limits on
-// guessing, and the network of the reset becomes the user's only known network. A valid token is
+// A reset removes everything that stands between the user and the next login: it lifts the limits
+// on guessing, and the network of the reset becomes the user's only known network. A valid token is
 // not subject to the limits on networks, which somebody else in the network may have used up.
 func (s *Service) ResetPassword(ctx context.Context, resetToken, plain string, client Client) (err error) {
 	defer func() { s.observe("reset-password", err) }()

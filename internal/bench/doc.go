@@ -56,8 +56,8 @@
 //
 // # Email
 //
-// BenchmarkEmail measures how fast emails are sent, through a mail server whose every reply is late by
-// 50 ms, the round-trip time of a network.
+// BenchmarkEmail measures how fast emails are sent, through a mail server whose every reply is late
+// by 50 ms, the round-trip time of a network.
 //
 //   - emails/s is the rate of 100 emails for each second of -benchtime, from the first request to
 //     /auth/forgot-password until the last email has arrived.
@@ -71,10 +71,10 @@
 // BenchmarkLoginTiming and BenchmarkForgotPasswordTiming measure whether the time of a response
 // reveals who has an account. They send 2,000 pairs of requests, one after the other on one
 // connection: one about an email with an account, and one about an email without, in random order.
-// A login has a wrong password in both cases. known-ms and unknown-ms are the medians. p-value is that
-// of the sign test for pairs: how likely a difference as large as this is by chance. A small one, such
-// as 0.001, that several runs confirm, means that the two can be distinguished. It is printed, not
-// checked, because a busy machine can make any value.
+// A login has a wrong password in both cases. known-ms and unknown-ms are the medians. p-value is
+// that of the sign test for pairs: how likely a difference as large as this is by chance. A small
+// one, such as 0.001, that several runs confirm, means that the two can be distinguished. It is
+// printed, not checked, because a busy machine can make any value.
 //
 // # Cost of a request
 //

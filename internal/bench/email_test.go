@@ -76,8 +76,9 @@ func (in *installation) sendEmails(b *testing.B, server *mailtest.Server, count 
 	return time.Since(started)
 }
 
-// takeOver kills the server while it is sending an email. It returns how long it took from then on until
-// another server had sent it, or on SQLite, which has one server, until the same had after a restart.
+// takeOver kills the server while it is sending an email. It returns how long it took from then on
+// until another server had sent it, or on SQLite, which has one server, until the same had after a
+// restart.
 func (in *installation) takeOver(b *testing.B, server *mailtest.Server, hang *sync.Mutex) time.Duration {
 	b.Helper()
 	time.Sleep(acknowledged)

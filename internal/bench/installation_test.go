@@ -30,7 +30,8 @@ type installation struct {
 	idleMiB     float64 // the memory of the server before its first request; 0 if it cannot be measured
 }
 
-// install starts a Sesame for one benchmark. The settings add to or replace those of serverEnvironment.
+// install starts a Sesame for one benchmark. The settings add to or replace those of
+// serverEnvironment.
 func install(b *testing.B, engine databasetest.Engine, settings ...string) *installation {
 	b.Helper()
 	folder, admin := b.TempDir(), porttest.Address(b)

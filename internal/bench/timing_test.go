@@ -23,7 +23,8 @@ func BenchmarkLoginTiming(b *testing.B) {
 	})
 }
 
-// BenchmarkForgotPasswordTiming compares a reset request for a known email to one for an unknown email.
+// BenchmarkForgotPasswordTiming compares a reset request for a known email to one for an unknown
+// email.
 func BenchmarkForgotPasswordTiming(b *testing.B) {
 	forgot := func(email string) []byte {
 		return request("/auth/forgot-password", "", fmt.Sprintf(`{"email":%q}`, email))
@@ -76,9 +77,9 @@ func measurePairs(send func([]byte) float64, requestsOf func(int) (known, unknow
 	return known, unknown
 }
 
-// signTest returns the two-sided p-value of the sign test for pairs: how likely a difference as large
-// as this one is, if a request of either type is slower with the same probability. It uses the normal
-// approximation with a correction for continuity.
+// signTest returns the two-sided p-value of the sign test for pairs: how likely a difference as
+// large as this one is, if a request of either type is slower with the same probability. It uses
+// the normal approximation with a correction for continuity.
 func signTest(a, b []float64) float64 {
 	greater, n := 0, 0
 	for i := range a {

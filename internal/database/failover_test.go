@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -140,7 +139,11 @@ func TestFailover(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	db := open(t, hosts(t, primary.URL, standby.URL))
+	both, err := cluster.HostsURL(primary, standby)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, both)
 	counters(t, db)
 	fillPool(t, db)
 	standbyDB := open(t, standby.URL)
@@ -158,7 +161,7 @@ func TestFailover(t *testing.T) {
 	if took := time.Since(started); took > 8*time.Second {
 		t.Errorf("without a primary, a write took %s", took)
 	}
-	if err := standbyDB.WithContext(t.Context()).Exec("SELECT pg_promote()").Error; err != nil {
+	if err := standby.Promote(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	promoted := time.Now()
@@ -173,21 +176,6 @@ func TestFailover(t *testing.T) {
 	if took > 8*time.Second {
 		t.Errorf("the first write succeeded %s after the promotion", took)
 	}
-}
-
-// hosts returns a URL with the hosts of both URLs.
-func hosts(t *testing.T, first, second string) string {
-	t.Helper()
-	one, err := url.Parse(first)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := url.Parse(second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	one.Host += "," + other.Host
-	return one.String()
 }
 
 // A server that refuses writes for a while, such as a primary that was demoted or whose disk is

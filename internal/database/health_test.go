@@ -39,8 +39,8 @@ func TestCheck(t *testing.T) {
 	})
 }
 
-// Check writes a temporary file on PostgreSQL, which fails on a full disk. A limit on such files is no
-// full disk.
+// Check writes a temporary file on PostgreSQL, which fails on a full disk. A limit on such files is
+// no full disk.
 func TestCheckWritesTemporaryFile(t *testing.T) {
 	db := databasetest.New(t, databasetest.Postgres)
 	written := func() (bytes int64) {
@@ -78,8 +78,8 @@ func TestCheckWritesTemporaryFile(t *testing.T) {
 	}
 }
 
-// After the file of an SQLite database, its write-ahead log or its folder was removed or replaced, no change is
-// confirmed.
+// After the file of an SQLite database, its write-ahead log or its folder was removed or replaced,
+// no change is confirmed.
 func TestRemovedFileConfirmsNothing(t *testing.T) {
 	removals := map[string]func(path string) error{
 		"the file":   os.Remove,
@@ -186,8 +186,8 @@ func TestSchemaChangesNothing(t *testing.T) {
 	})
 }
 
-// A migration that says that it is additive names itself, and is additive on both engines. It removes and renames
-// nothing.
+// A migration that says that it is additive names itself, and is additive on both engines. It
+// removes and renames nothing.
 func TestAdditiveMigrations(t *testing.T) {
 	marks := regexp.MustCompile(`INSERT INTO additive_migrations \(version_id\) VALUES \((\d+)\);`)
 	destructive := regexp.MustCompile(`(?i)\b(DROP|RENAME|DELETE|UPDATE)\b`)

@@ -74,7 +74,8 @@ func TestBusyHashingIsRefunded(t *testing.T) {
 	})
 }
 
-// A user in a network that they have logged in from does not wait for a flood of logins from others.
+// A user in a network that they have logged in from does not wait for a flood of logins from
+// others.
 func TestKnownNetworksAreHashedFirst(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{SlowHashing: true, BehindProxy: true})

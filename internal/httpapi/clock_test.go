@@ -29,8 +29,8 @@ func TestLoginAfterClockWasAhead(t *testing.T) {
 	})
 }
 
-// A session that was started or refreshed while the clock was ahead has no longer grace period, and lasts no
-// longer than others.
+// A session that was started or refreshed while the clock was ahead has no longer grace period, and
+// lasts no longer than others.
 func TestSessionAfterClockWasAhead(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -65,7 +65,8 @@ func TestSessionAfterClockWasAhead(t *testing.T) {
 	})
 }
 
-// A reset link that was made while the clock was ahead would be valid for too long, so it is not valid.
+// A reset link that was made while the clock was ahead would be valid for too long, so it is not
+// valid.
 func TestResetLinkAfterClockWasAhead(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

@@ -265,7 +265,8 @@ func forgotFrom(t *testing.T, s *servertest.Server, client, email string) server
 }
 
 // Somebody in a network that the user has logged in from can make 100 wrong guesses there (NIST SP
-// 800-63B-4, section 3.2.2). This does not lock the user out of other networks, and a reset lifts it.
+// 800-63B-4, section 3.2.2). This does not lock the user out of other networks, and a reset lifts
+// it.
 func TestLimitPerKnownNetwork(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := limited(t, engine)

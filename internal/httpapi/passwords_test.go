@@ -119,8 +119,8 @@ func TestWeakPasswordsAreRefused(t *testing.T) {
 	})
 }
 
-// A new password needs 8 characters, or as many as are configured. The error names the number, and is
-// reported together with the other errors of the request.
+// A new password needs 8 characters, or as many as are configured. The error names the number, and
+// is reported together with the other errors of the request.
 func TestPasswordLength(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		const fifteen, emoji = "vxkwqzjp mfgtrb", "🐎🔋📎🐎🔋🐎📎🔋🔋📎🔋🐎📎🐎🔋" // of 15 characters

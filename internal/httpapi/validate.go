@@ -26,8 +26,8 @@ func loadDocument() (*openapi3.T, error) {
 	return document, nil
 }
 
-// requireLength makes validation require the length of new passwords that is configured, which may be
-// more than the minimum in the published document. Thus a password that is too short is reported
+// requireLength makes validation require the length of new passwords that is configured, which may
+// be more than the minimum in the published document. Thus a password that is too short is reported
 // together with the other errors of a request. The policy checks the length again, after
 // normalization.
 func requireLength(document *openapi3.T, passwords password.Policy) error {

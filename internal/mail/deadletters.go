@@ -21,8 +21,8 @@ const longestError = 500
 // ErrUnknownEntry means that the outbox has no email with this id that may be changed.
 var ErrUnknownEntry = errors.New("there is no such email, or it is being sent")
 
-// giveUp turns an entry that was read or claimed into a dead letter, unless it was changed since. The
-// transaction also records the audit event.
+// giveUp turns an entry that was read or claimed into a dead letter, unless it was changed since.
+// The transaction also records the audit event.
 func (o *Outbox) giveUp(ctx context.Context, entry *Entry, reason error) error {
 	now, given := o.now(), false
 	err := o.db.Transaction(ctx, func(tx *gorm.DB) error {
@@ -74,8 +74,8 @@ func (o *Outbox) Unsent(ctx context.Context, filter Filter, limit int) ([]Entry,
 	return entries, err
 }
 
-// Retry makes emails due as if they had just been stored, and returns how many. It leaves out those that
-// are being sent. Running servers send them within seconds.
+// Retry makes emails due as if they had just been stored, and returns how many. It leaves out those
+// that are being sent. Running servers send them within seconds.
 func (o *Outbox) Retry(ctx context.Context, filter Filter) (int, error) {
 	return o.change(ctx, filter, audit.RetryEmail, func(tx *gorm.DB) *gorm.DB {
 		now := o.now()
@@ -122,8 +122,8 @@ func (o *Outbox) change(
 	return changed, nil
 }
 
-// Purge deletes up to limit emails that were given up long ago, in the caller's transaction. It returns how
-// many it deleted.
+// Purge deletes up to limit emails that were given up long ago, in the caller's transaction. It
+// returns how many it deleted.
 func (o *Outbox) Purge(tx *gorm.DB, limit int) (int64, error) {
 	deletion := tx.Exec(`
 		DELETE FROM outbox WHERE id IN (

@@ -22,8 +22,8 @@ type sighting struct {
 	at        time.Time
 }
 
-// due returns entries that can be claimed: those that another instance has abandoned, and those whose time
-// has come, the oldest first.
+// due returns entries that can be claimed: those that another instance has abandoned, and those
+// whose time has come, the oldest first.
 func (o *Outbox) due(ctx context.Context) ([]Entry, error) {
 	abandoned, err := o.abandoned(ctx)
 	if err != nil {
@@ -37,7 +37,8 @@ func (o *Outbox) due(ctx context.Context) ([]Entry, error) {
 	return append(abandoned, waiting...), err
 }
 
-// leastTried returns the entry that was tried least often, whether it is due or not, if there is one.
+// leastTried returns the entry that was tried least often, whether it is due or not, if there is
+// one.
 func (o *Outbox) leastTried(ctx context.Context) ([]Entry, error) {
 	return o.waiting(ctx, "attempts, due_at", 1, func(db *gorm.DB) *gorm.DB { return db })
 }
@@ -54,8 +55,8 @@ func (o *Outbox) waiting(
 
 // abandoned returns entries whose sender seems to have died.
 //
-// Clocks of instances differ, so a lease contains no time at which it ends. An instance that sees the same
-// heartbeat for the duration of a lease, on its own clock, may claim the entry.
+// Clocks of instances differ, so a lease contains no time at which it ends. An instance that sees
+// the same heartbeat for the duration of a lease, on its own clock, may claim the entry.
 func (o *Outbox) abandoned(ctx context.Context) (entries []Entry, err error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
@@ -79,8 +80,9 @@ func (o *Outbox) abandoned(ctx context.Context) (entries []Entry, err error) {
 	return entries, nil
 }
 
-// claim takes the lease of an entry, if nobody has changed it since it was read: a claim changes attempts,
-// and a heartbeat or a retry due_at. Of several workers that try at the same time, one succeeds.
+// claim takes the lease of an entry, if nobody has changed it since it was read: a claim changes
+// attempts, and a heartbeat or a retry due_at. Of several workers that try at the same time, one
+// succeeds.
 func (o *Outbox) claim(ctx context.Context, entry *Entry) (claimed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
@@ -96,8 +98,8 @@ func (o *Outbox) claim(ctx context.Context, entry *Entry) (claimed bool, err err
 	return claimed, err
 }
 
-// hold renews the lease of an entry until stop is called. The returned context ends if the lease is lost,
-// or could not be renewed in time: then another worker may send the email.
+// hold renews the lease of an entry until stop is called. The returned context ends if the lease is
+// lost, or could not be renewed in time: then another worker may send the email.
 func (o *Outbox) hold(ctx context.Context, entry *Entry) (_ context.Context, stop func()) {
 	held, cancel := context.WithCancel(ctx)
 	const safe = lease - renewEvery // others may have seen the heartbeat before its statement returned
@@ -147,8 +149,8 @@ func (o *Outbox) release(ctx context.Context, entry *Entry, due time.Time, reaso
 	})
 }
 
-// remove deletes an entry that was sent, even if another worker has its lease. If the database fails, it
-// tries again until ctx is done, because the email would be sent again otherwise.
+// remove deletes an entry that was sent, even if another worker has its lease. If the database
+// fails, it tries again until ctx is done, because the email would be sent again otherwise.
 func (o *Outbox) remove(ctx context.Context, entry *Entry) error {
 	for {
 		err := o.db.Statement(ctx, func(db *gorm.DB) error {

@@ -67,7 +67,8 @@ func TestEnqueueInTransaction(t *testing.T) {
 	})
 }
 
-// If two workers try to claim the same email, one succeeds. Without heartbeats, another one takes over.
+// If two workers try to claim the same email, one succeeds. Without heartbeats, another one takes
+// over.
 func TestClaimOnce(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		o := newTestOutbox(t, engine, &mailtest.Server{})
@@ -188,7 +189,8 @@ func TestNothingToSend(t *testing.T) {
 	})
 }
 
-// An email that was stored, claimed or postponed while a clock was ahead is sent when the clock is right.
+// An email that was stored, claimed or postponed while a clock was ahead is sent when the clock is
+// right.
 func TestClockWasAhead(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		o := newTestOutbox(t, engine, &mailtest.Server{})

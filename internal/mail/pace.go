@@ -17,14 +17,15 @@ const (
 
 // pace decides how many emails are sent at the same time, by what the mail server does.
 //
-// A server that accepts only some connections refuses the others, so an attempt that finds the server
-// unavailable halves the number, and an email that was sent adds one. Three such attempts in a row, or one
-// while nothing else is being sent, mean that the server is down. So do three different emails in a row that
-// it defers: one that is deferred again and again says nothing about the others.
+// A server that accepts only some connections refuses the others, so an attempt that finds the
+// server unavailable halves the number, and an email that was sent adds one. Three such attempts in
+// a row, or one while nothing else is being sent, mean that the server is down. So do three
+// different emails in a row that it defers: one that is deferred again and again says nothing about
+// the others.
 //
-// While the server is down, one email at a time is tried. If the server cannot be reached, there is a second
-// between two attempts. If it replies, for example that the password is wrong, the wait grows with the
-// outage, because a server may punish many attempts.
+// While the server is down, one email at a time is tried. If the server cannot be reached, there is
+// a second between two attempts. If it replies, for example that the password is wrong, the wait
+// grows with the outage, because a server may punish many attempts.
 type pace struct {
 	mu          sync.Mutex
 	limit       int
@@ -48,7 +49,8 @@ const (
 
 func newPace() *pace { return &pace{limit: workers, changed: newSignal()} }
 
-// start waits until another email may be sent. It returns false if ctx is done or the server is down.
+// start waits until another email may be sent. It returns false if ctx is done or the server is
+// down.
 func (p *pace) start(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		p.mu.Lock()

@@ -38,7 +38,8 @@ func TestPaceOfAnIdleServer(t *testing.T) {
 	}
 }
 
-// Three emails that are deferred in a row mean that the server is down, but not one that is deferred again.
+// Three emails that are deferred in a row mean that the server is down, but not one that is
+// deferred again.
 func TestPaceOfDeferredEmails(t *testing.T) {
 	p := newPace()
 	if attempts(p, ErrDeferred, ErrDeferred, nil, ErrDeferred, ErrDeferred) != nothing {

@@ -123,8 +123,8 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 }
 
 // begin returns a connection on which a mail transaction has begun. MAIL is the first command: if a
-// connection that was used before is closed or refuses it, nothing of the message was sent, so a new
-// connection is safe.
+// connection that was used before is closed or refuses it, nothing of the message was sent, so a
+// new connection is safe.
 func (s *SMTP) begin(ctx context.Context, to string) (*connection, error) {
 	if c := s.reuse(); c != nil {
 		if err := c.mail(ctx, s.from.path(), to, reuseTimeout); err == nil {
@@ -157,9 +157,9 @@ func (s *SMTP) reuse() *connection {
 	return nil
 }
 
-// keep keeps a connection for the next message if its last one ended with a reply of the server. After
-// any other error the connection is closed without QUIT: in the middle of DATA, QUIT would complete half
-// a message.
+// keep keeps a connection for the next message if its last one ended with a reply of the server.
+// After any other error the connection is closed without QUIT: in the middle of DATA, QUIT would
+// complete half a message.
 func (s *SMTP) keep(c *connection, err error) {
 	if err != nil && !c.reset(err) {
 		c.close()

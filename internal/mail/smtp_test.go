@@ -289,7 +289,8 @@ func TestSMTPReusesConnections(t *testing.T) {
 	}
 }
 
-// If the server has closed a connection, or refuses another message on it, a new one sends the message, once.
+// If the server has closed a connection, or refuses another message on it, a new one sends the
+// message, once.
 func TestSMTPReconnects(t *testing.T) {
 	var onMail func() error
 	server := (&mailtest.Server{OnMail: func() error { return onMail() }}).Start(t)

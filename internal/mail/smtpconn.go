@@ -15,8 +15,8 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 )
 
-// connection is a connection to the mail server that is ready for a mail transaction (RFC 5321, section
-// 3.3): it is encrypted, and the server has accepted the credentials.
+// connection is a connection to the mail server that is ready for a mail transaction (RFC 5321,
+// section 3.3): it is encrypted, and the server has accepted the credentials.
 type connection struct {
 	conn     net.Conn
 	client   *smtp.Client
@@ -115,7 +115,8 @@ func (s *SMTP) authenticate(client *smtp.Client) error {
 	return nil
 }
 
-// mail begins a mail transaction. from is in angle brackets. The reply must arrive within the timeout.
+// mail begins a mail transaction. from is in angle brackets. The reply must arrive within the
+// timeout.
 func (c *connection) mail(ctx context.Context, from, to string, timeout time.Duration) error {
 	defer c.limit(ctx, timeout)()
 	c.messages++
@@ -146,7 +147,8 @@ func (c *connection) transfer(ctx context.Context, to string, raw []byte) error 
 	return nil
 }
 
-// limit makes the following commands fail after the timeout, and when ctx ends before stop is called.
+// limit makes the following commands fail after the timeout, and when ctx ends before stop is
+// called.
 func (c *connection) limit(ctx context.Context, timeout time.Duration) (stop func() bool) {
 	if c.client.UpdateDeadline(timeout) != nil {
 		c.close() // then they fail, too
@@ -154,8 +156,8 @@ func (c *connection) limit(ctx context.Context, timeout time.Duration) (stop fun
 	return context.AfterFunc(ctx, c.close)
 }
 
-// reset ends the transaction after an error of transfer. It reports whether the connection can be used
-// again.
+// reset ends the transaction after an error of transfer. It reports whether the connection can be
+// used again.
 func (c *connection) reset(err error) bool {
 	replied := errors.Is(err, ErrRejected) || errors.Is(err, ErrDeferred)
 	return replied && c.client.UpdateDeadline(quitTimeout) == nil && c.client.Reset() == nil

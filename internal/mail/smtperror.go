@@ -20,9 +20,9 @@ func unavailable(step string, err error) error {
 	return fmt.Errorf("%w: %w", ErrUnreachable, failure(step, err))
 }
 
-// refusal returns the error of a step where the server decides about this message. Some replies are not
-// about the message: 421 closes the connection (RFC 5321, section 3.8), and 503 and 530 mean that an
-// earlier step went wrong (RFC 5321, section 4.2.2; RFC 4954, section 6).
+// refusal returns the error of a step where the server decides about this message. Some replies are
+// not about the message: 421 closes the connection (RFC 5321, section 3.8), and 503 and 530 mean
+// that an earlier step went wrong (RFC 5321, section 4.2.2; RFC 4954, section 6).
 func refusal(step string, err error) error {
 	reply, replied := errors.AsType[*textproto.Error](err)
 	switch {

@@ -25,10 +25,11 @@ const (
 // errNothingToSend means that there is no message, for example because the email has no account.
 var errNothingToSend = errors.New("nothing to send")
 
-// Run sends the emails in the outbox until ctx is done, several at the same time. Then it finishes those
-// that are being sent, within ten seconds, and returns. Call it once for an Outbox; instances with the same
-// database share the emails. A kind that compose does not contain counts as a failure, so that an instance
-// of a newer version can send it. If the database fails, Run logs the error and continues.
+// Run sends the emails in the outbox until ctx is done, several at the same time. Then it finishes
+// those that are being sent, within ten seconds, and returns. Call it once for an Outbox; instances
+// with the same database share the emails. A kind that compose does not contain counts as a
+// failure, so that an instance of a newer version can send it. If the database fails, Run logs the
+// error and continues.
 func (o *Outbox) Run(ctx context.Context, compose map[Kind]Compose) {
 	for ctx.Err() == nil {
 		var wait time.Duration
@@ -82,9 +83,9 @@ func (o *Outbox) drain(ctx context.Context, compose map[Kind]Compose) (wait time
 	}
 }
 
-// try starts to send one email although the mail server is down: one that another instance has abandoned,
-// or the one that was tried least often, whether it is due or not. It returns how long to wait before the
-// next call. An attempt that hangs does not delay the next one.
+// try starts to send one email although the mail server is down: one that another instance has
+// abandoned, or the one that was tried least often, whether it is due or not. It returns how long
+// to wait before the next call. An attempt that hangs does not delay the next one.
 func (o *Outbox) try(ctx context.Context, compose map[Kind]Compose) (wait time.Duration) {
 	entries, err := o.abandoned(ctx)
 	if err == nil && len(entries) == 0 {

@@ -49,8 +49,8 @@ func TestRetry(t *testing.T) {
 	})
 }
 
-// Messages survive an outage of the mail server. When it is over they are sent, however often they have
-// failed: the clock stands still.
+// Messages survive an outage of the mail server. When it is over they are sent, however often they
+// have failed: the clock stands still.
 func TestOutage(t *testing.T) {
 	for name, outage := range map[string]func(busy func() error) *mailtest.Server{
 		"no connection": func(busy func() error) *mailtest.Server {
@@ -198,7 +198,8 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
-// While the server is down, emails that are too old are given up together, not one with each attempt.
+// While the server is down, emails that are too old are given up together, not one with each
+// attempt.
 func TestOldEmailsInAnOutage(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		o := newTestOutbox(t, engine, &mailtest.Server{OnConnect: func() bool { return false }})
@@ -299,7 +300,8 @@ func TestLeaseDoesNotDependOnClocks(t *testing.T) {
 	})
 }
 
-// An email is held as long as it is being sent. If another worker has its lease nevertheless, sending stops.
+// An email is held as long as it is being sent. If another worker has its lease nevertheless,
+// sending stops.
 func TestLeaseIsHeld(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		busy, release := make(chan struct{}), make(chan struct{})

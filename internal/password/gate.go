@@ -84,8 +84,8 @@ func (g *gate) next() {
 type preferredKey struct{}
 
 // Preferred returns a context whose calls of a [Hasher] take their turn before those of other
-// contexts. Of several calls that wait at the same time, only one for each name does, so that nobody
-// fills the queue.
+// contexts. Of several calls that wait at the same time, only one for each name does, so that
+// nobody fills the queue.
 func Preferred(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, preferredKey{}, name)
 }

@@ -47,8 +47,8 @@ type New struct{ prepared string }
 // Accept checks a new password against the policy. The context is what others know about the user,
 // such as the name and the email.
 //
-// It returns ErrCharacters, *TooShortError or ErrTooLong for a password that cannot be used; ErrCommon
-// for a common password, ignoring case; ErrCommonVariant for one with the usual changes;
+// It returns ErrCharacters, *TooShortError or ErrTooLong for a password that cannot be used;
+// ErrCommon for a common password, ignoring case; ErrCommonVariant for one with the usual changes;
 // ErrPersonal for a password made of the context or of the name of this service; and ErrBreached
 // for a leaked one.
 //

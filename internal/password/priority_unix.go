@@ -30,8 +30,8 @@ func lowerPriority() {
 }
 
 // lowerAutogroup gives this session the lowest priority, too. Linux may divide a processor between
-// sessions first (sched(7), autogroup). Then the niceness counts only within the session, and hashing
-// would slow down PostgreSQL.
+// sessions first (sched(7), autogroup). Then the niceness counts only within the session, and
+// hashing would slow down PostgreSQL.
 func lowerAutogroup() {
 	niceness := []byte(strconv.Itoa(lowestPriority))
 	for range 100 {

@@ -52,8 +52,8 @@ func (s *Server) Authenticate(t *testing.T, accessToken string) (status int) {
 	return status
 }
 
-// Post sends a JSON body, checks the response against the OpenAPI document, and returns its status and
-// its members. headers are alternating names and values.
+// Post sends a JSON body, checks the response against the OpenAPI document, and returns its status
+// and its members. headers are alternating names and values.
 func (s *Server) Post(t *testing.T, path, body string, headers ...string) (int, map[string]string) {
 	t.Helper()
 	headers = append([]string{"Content-Type", "application/json"}, headers...)
@@ -85,8 +85,8 @@ func (s *Server) PublishedKeys(t *testing.T) int {
 	return len(set.Keys)
 }
 
-// Command returns a command of the program with the settings of the server, ready to run. It is killed
-// after two minutes.
+// Command returns a command of the program with the settings of the server, ready to run. It is
+// killed after two minutes.
 func (s *Server) Command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)

@@ -1,5 +1,5 @@
-// Package processtest runs the built program, for tests of what a test inside the process cannot show:
-// signals, restarts, and clients that are programs themselves.
+// Package processtest runs the built program, for tests of what a test inside the process cannot
+// show: signals, restarts, and clients that are programs themselves.
 //
 // A package with such tests calls Main from its TestMain:
 //
@@ -28,6 +28,8 @@ import (
 // Secret is the SESAME_SECRET of the servers that do not create one.
 var Secret = base64.StdEncoding.EncodeToString([]byte("a secret of thirty-two bytes, and more"))
 
+const module = "github.com/sesame-auth/sesame"
+
 // buildFolder contains the program, once it is built. Main removes it.
 var buildFolder = filepath.Join(os.TempDir(), fmt.Sprintf("sesame-processtest-%d", os.Getpid()))
 
@@ -39,15 +41,18 @@ func Main(m *testing.M) {
 }
 
 // build builds the program without the race detector, as it is released.
-var build = sync.OnceValues(func() (string, error) {
-	binary := filepath.Join(buildFolder, "sesame")
-	command := exec.Command("go", "build", "-o", binary, "github.com/sesame-auth/sesame/cmd/sesame")
+var build = sync.OnceValues(func() (string, error) { return buildTo("sesame") })
+
+func buildTo(name string, flags ...string) (binary string, err error) {
+	binary = filepath.Join(buildFolder, name)
+	arguments := slices.Concat([]string{"build", "-o", binary}, flags, []string{module + "/cmd/sesame"})
+	command := exec.Command("go", arguments...)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build sesame: %w\n%s", err, output)
 	}
 	return binary, nil
-})
+}
 
 // Binary builds the program with the first call and returns its path.
 func Binary(t testing.TB) string {
@@ -59,7 +64,8 @@ func Binary(t testing.TB) string {
 	return binary
 }
 
-// A Server is an installation of Sesame: its settings, its data and, after Start, the running process.
+// A Server is an installation of Sesame: its settings, its data and, after Start, the running
+// process.
 type Server struct {
 	Binary      string
 	API, Admin  string // host:port
@@ -73,8 +79,8 @@ type Server struct {
 	ended  chan error
 }
 
-// New returns a server that is not started yet, with a database of its own and free ports. The settings,
-// such as "SESAME_THROTTLE=off", add to or replace those that New chooses.
+// New returns a server that is not started yet, with a database of its own and free ports. The
+// settings, such as "SESAME_THROTTLE=off", add to or replace those that New chooses.
 func New(t *testing.T, engine databasetest.Engine, settings ...string) *Server {
 	t.Helper()
 	s := &Server{
@@ -165,7 +171,8 @@ func (s *Server) IsReady(ctx context.Context) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// Stop sends a signal to the server, waits until it ends and returns everything that it has printed.
+// Stop sends a signal to the server, waits until it ends and returns everything that it has
+// printed.
 func (s *Server) Stop(t *testing.T, signal syscall.Signal) (output string, err error) {
 	t.Helper()
 	if err := s.Process.Signal(signal); err != nil {

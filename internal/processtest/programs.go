@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Program runs a program in a folder and returns what it prints. The environment adds to that of the test.
+// Program runs a program in a folder and returns what it prints. The environment adds to that of
+// the test.
 func Program(t *testing.T, folder string, environment []string, name string, args ...string) (output string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -23,8 +24,8 @@ func Program(t *testing.T, folder string, environment []string, name string, arg
 	return string(content)
 }
 
-// TypeScriptPackage builds the npm package in a copy, so that tests at the same time do not disturb each other, and
-// returns the folder of the package. The root is the folder of the repository.
+// TypeScriptPackage builds the npm package in a copy, so that tests at the same time do not disturb
+// each other, and returns the folder of the package. The root is the folder of the repository.
 func TypeScriptPackage(t *testing.T, root string) (folder string) {
 	t.Helper()
 	installed, err := filepath.Abs(filepath.Join(root, "client/typescript/node_modules"))

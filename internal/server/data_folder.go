@@ -31,8 +31,8 @@ func openDataFolder(path string, log *slog.Logger) (*dataFolder, error) {
 	return &dataFolder{path, handle}, nil
 }
 
-// warnIfReadable logs a warning for the folder, and for each file with users or keys, to which other
-// users of the machine have access.
+// warnIfReadable logs a warning for the folder, and for each file with users or keys, to which
+// other users of the machine have access.
 func (f *dataFolder) warnIfReadable(log *slog.Logger) {
 	if runtime.GOOS == "windows" {
 		return // has no such modes

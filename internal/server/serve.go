@@ -54,7 +54,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	group.Go(func() error { return untilClosed(s.connections.Serve(api, s.apiListener)) })
 	group.Go(func() error { return untilClosed(admin.Serve(s.adminListener)) })
 	group.Go(func() error { s.Outbox.Run(work, s.Auth.Emails()); return nil })
-	group.Go(func() error { s.Auth.RunPurge(work, purgeInterval, log); return nil })
+	group.Go(func() error { s.Auth.RunPurge(work, s.lastUsed, purgeInterval, log); return nil })
 	group.Go(func() error { s.Keys.Run(work, s.config.KeyReloadInterval, log); return nil })
 	group.Go(func() error { s.health.run(work, s.DB, log); return nil })
 	group.Go(func() error {

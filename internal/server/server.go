@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/brand"
 	"github.com/sesame-auth/sesame/internal/database"
@@ -95,6 +96,7 @@ type Server struct {
 	admin       http.Handler
 	draining    atomic.Bool
 	health      health
+	lastUsed    time.Time // the newest event before the server was assembled
 
 	apiListener, adminListener net.Listener
 }
@@ -119,6 +121,9 @@ func New(ctx context.Context, config Config) (_ *Server, err error) {
 	}
 	for _, migration := range applied {
 		config.Log.Info("migrated the database", "migration", migration.Name)
+	}
+	if s.lastUsed, err = audit.Newest(ctx, s.DB); err != nil { // before assemble creates a key
+		return nil, err
 	}
 	if err := s.assemble(ctx); err != nil {
 		return nil, err
@@ -175,8 +180,8 @@ func (s *Server) assemble(ctx context.Context) error {
 	return s.newHandlers()
 }
 
-// openKeys opens the signing keys. It returns the secrets, the current one first, and the key of the
-// rate limits.
+// openKeys opens the signing keys. It returns the secrets, the current one first, and the key of
+// the rate limits.
 func (s *Server) openKeys(ctx context.Context) (secrets []secret.Secret, throttleKey []byte, err error) {
 	c := s.config
 	if secrets, err = s.loadSecrets(ctx); err != nil {

@@ -62,7 +62,8 @@ type lookUp struct {
 }
 
 // Open decrypts the stored keys, and makes the first one if there is none. It re-seals keys that
-// were sealed under a previous secret. It returns secret.ErrSealed if none of the secrets decrypts a key.
+// were sealed under a previous secret. It returns secret.ErrSealed if none of the secrets decrypts
+// a key.
 func Open(ctx context.Context, config Config) (*Keyring, error) {
 	ring := &Keyring{
 		config: config, db: config.DB, sealer: secret.NewSealer(config.Secrets, "signing key seal v1"),

@@ -131,8 +131,8 @@ func open(row StoredKey, sealer secret.Sealer) (*Key, error) {
 	return &Key{Kid: public.Kid, Algorithm: row.Algorithm, Private: private, signsFrom: row.SignsFrom, jwk: public}, nil
 }
 
-// lowS signs like its key, but makes only those signatures that package verify accepts: of (r, s) and
-// (r, n-s), which ECDSA both accepts, the one with the lower s.
+// lowS signs like its key, but makes only those signatures that package verify accepts: of (r, s)
+// and (r, n-s), which ECDSA both accepts, the one with the lower s.
 type lowS struct{ *ecdsa.PrivateKey }
 
 // Sign returns a signature in ASN.1, as crypto.Signer requires.
@@ -151,8 +151,8 @@ func (k lowS) Sign(random io.Reader, digest []byte, options crypto.SignerOpts) (
 	return asn1.Marshal(signature)
 }
 
-// newJWK describes a public key as a JWK whose kid is its thumbprint (RFC 7638). It returns an error
-// if the key is not for the algorithm.
+// newJWK describes a public key as a JWK whose kid is its thumbprint (RFC 7638). It returns an
+// error if the key is not for the algorithm.
 func newJWK(public crypto.PublicKey, algorithm Algorithm) (JWK, error) {
 	if !algorithm.allows(public) {
 		return JWK{}, fmt.Errorf("describe signing key: a %T is not a key for %s", public, algorithm)

@@ -30,8 +30,8 @@ func (g gcra) attempt(tat, now int64) (next, wait int64) {
 // wait returns how long it takes until an attempt is allowed, 0 if one is allowed now.
 func (g gcra) wait(tat, now int64) int64 { return max(0, g.believed(tat, now)-g.tolerance-now) }
 
-// believed returns the TAT, unless it is later than that of a budget of which nothing is left. Such a
-// TAT was stored while a clock was ahead. It counts as that of a budget with one attempt left: a
+// believed returns the TAT, unless it is later than that of a budget of which nothing is left. Such
+// a TAT was stored while a clock was ahead. It counts as that of a budget with one attempt left: a
 // legitimate one is refunded, so nobody is locked out, and somebody who guesses gains little.
 func (g gcra) believed(tat, now int64) int64 {
 	if tat > now+g.tolerance+g.interval {

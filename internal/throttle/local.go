@@ -82,9 +82,9 @@ func newAttempt(budgets []budget) *attempt {
 	return &attempt{budgets: budgets, refused: make([]bool, len(budgets)), seen: make([]int, len(budgets))}
 }
 
-// next decides what an attempt does next. If change is not nil, it waits for that and asks again; if
-// it then finds that a.query has failed, so has the attempt. If both results are nil, it is in flight
-// and queries the database.
+// next decides what an attempt does next. If change is not nil, it waits for that and asks again;
+// if it then finds that a.query has failed, so has the attempt. If both results are nil, it is in
+// flight and queries the database.
 func (l *local) next(a *attempt, now int64) (refused *ThrottledError, change <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,8 +138,8 @@ func (l *local) state(b budget) *state {
 	return of
 }
 
-// queried ends the query of an attempt, which stays in flight. If the query failed, so do the attempts
-// that waited for it: one after another, each would wait for the same database.
+// queried ends the query of an attempt, which stays in flight. If the query failed, so do the
+// attempts that waited for it: one after another, each would wait for the same database.
 func (l *local) queried(a *attempt, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,8 +152,8 @@ func (l *local) endQuery(a *attempt, err error) {
 	close(a.query.done)
 }
 
-// refuse ends an attempt that the database refused, and remembers the refusal. It returns nil if the
-// attempt must ask next again, because its budgets were refunded since the query, or may be.
+// refuse ends an attempt that the database refused, and remembers the refusal. It returns nil if
+// the attempt must ask next again, because its budgets were refunded since the query, or may be.
 func (l *local) refuse(a *attempt, refused *refusal) (err *ThrottledError) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -124,8 +124,8 @@ func (w *waiting) Done() <-chan struct{} {
 	return w.Context.Done()
 }
 
-// If the database fails, the attempts that wait for their turn fail with the one that queries it. If
-// only that one was canceled, they do not.
+// If the database fails, the attempts that wait for their turn fail with the one that queries it.
+// If only that one was canceled, they do not.
 func TestFailedQuery(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)

@@ -494,8 +494,8 @@ func TestWaitingCausesFewQueries(t *testing.T) {
 	})
 }
 
-// What was charged while the clock was ahead counts as a budget with one attempt left, which refills
-// as usual when the clock is right again.
+// What was charged while the clock was ahead counts as a budget with one attempt left, which
+// refills as usual when the clock is right again.
 func TestClockSetBack(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for _, ahead := range []time.Duration{time.Hour, 365 * 24 * time.Hour} {

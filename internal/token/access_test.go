@@ -37,8 +37,8 @@ func newAccessTokens(t *testing.T, algorithm signing.Algorithm) *AccessTokens {
 	})
 }
 
-// A token is refused for another issuer or audience, and after any change, cut or extension. Package
-// verify tests the rest.
+// A token is refused for another issuer or audience, and after any change, cut or extension.
+// Package verify tests the rest.
 func TestAccessTokenIsCanonical(t *testing.T) {
 	for _, algorithm := range signing.Algorithms {
 		t.Run(string(algorithm), func(t *testing.T) {

@@ -129,9 +129,9 @@ func (b *browser) open(t *testing.T, server *processtest.Server, screen viewport
 	return v
 }
 
-// watch collects what a user would not notice: errors in the console, including violations of the content
-// security policy, and requests to other hosts. The browser also reports 4xx responses of the API, which
-// the pages show themselves.
+// watch collects what a user would not notice: errors in the console, including violations of the
+// content security policy, and requests to other hosts. The browser also reports 4xx responses of
+// the API, which the pages show themselves.
 func (v *tab) watch(event any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -284,7 +284,8 @@ func (v *tab) tabTo(selector string) {
 	v.t.Fatalf("the keyboard does not reach %s", selector)
 }
 
-// openEmail waits until the mailbox contains so many emails, opens the newest and checks its subject.
+// openEmail waits until the mailbox contains so many emails, opens the newest and checks its
+// subject.
 func (v *tab) openEmail(count int, subject string) {
 	v.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -314,8 +315,8 @@ func (v *tab) resetLink(count int) string {
 	return link
 }
 
-// checkLayout saves a screenshot. It fails the test if axe finds an accessibility problem or if the page
-// scrolls sideways.
+// checkLayout saves a screenshot. It fails the test if axe finds an accessibility problem or if the
+// page scrolls sideways.
 func (v *tab) checkLayout(name string) {
 	v.t.Helper()
 	v.screenshot(name + "-" + v.name)

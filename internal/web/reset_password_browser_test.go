@@ -206,8 +206,8 @@ func expireResetTokens(t *testing.T, server *processtest.Server) {
 	}
 }
 
-// If the server cannot be reached, the page keeps the input. If only the response of a successful reset was
-// lost, the page does not say that the reset failed.
+// If the server cannot be reached, the page keeps the input. If only the response of a successful
+// reset was lost, the page does not say that the reset failed.
 func TestResetPasswordPageWithoutAResponse(t *testing.T) {
 	b := newBrowser(t)
 	server := start(t, databasetest.SQLite)
@@ -260,7 +260,8 @@ func TestTooManyResetRequests(t *testing.T) {
 	v.check(`email.value === "somebody@example.com"`)
 }
 
-// Without JavaScript the page says what to do. It shows no form, which the browser would send by itself.
+// Without JavaScript the page says what to do. It shows no form, which the browser would send by
+// itself.
 func TestResetPasswordPageWithoutJavaScript(t *testing.T) {
 	b := newBrowser(t)
 	v := b.open(t, start(t, databasetest.SQLite), phone)
@@ -270,7 +271,8 @@ func TestResetPasswordPageWithoutJavaScript(t *testing.T) {
 	v.run(chromedp.WaitVisible(chromedp.CSS("noscript h1")), chromedp.WaitNotVisible(chromedp.CSS("form")))
 }
 
-// With SESAME_RESET_URL, emails and /.well-known/change-password link to the application's own page.
+// With SESAME_RESET_URL, emails and /.well-known/change-password link to the application's own
+// page.
 func TestResetURL(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		const page = "https://app.example.com/new-password"

@@ -70,6 +70,7 @@ type Options struct {
 	CORSOrigins  string        // SESAME_CORS_ORIGINS
 	Mailbox      bool          // there is no SMTP server: emails become files, which /dev/mail shows
 	MinLength    int           // SESAME_MIN_PASSWORD_LENGTH; 0: 8
+	Ahead        time.Duration // of the real time, the clock is at the start
 }
 
 // Start runs a server with an empty database until the test ends.
@@ -94,6 +95,7 @@ func StartOn(t testing.TB, engine databasetest.Engine, databaseURL string, optio
 		mailbox:     newMailbox(t),
 		canaries:    &canaries{},
 	}
+	s.Clock.Advance(options.Ahead)
 	var err error
 	if s.Server, err = server.New(t.Context(), s.config(t, options)); err != nil {
 		t.Fatal(err)

@@ -96,7 +96,7 @@ func (c *Cluster) writeCertificate(certificate, key string) error {
 }
 
 // StartPair is like Start, but creates a primary and a standby, which receives every change of the
-// primary. "SELECT pg_promote()" makes the standby a primary.
+// primary. Promote makes the standby a primary.
 func StartPair(ctx context.Context) (primary, standby *Cluster, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

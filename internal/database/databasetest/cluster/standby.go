@@ -2,12 +2,61 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
+
+// HostsURL returns a URL of the database postgres with the hosts of both clusters of a pair.
+func HostsURL(primary, standby *Cluster) (string, error) {
+	both, err := url.Parse(primary.URL)
+	if err != nil {
+		return "", err
+	}
+	other, err := url.Parse(standby.URL)
+	if err != nil {
+		return "", err
+	}
+	both.Host += "," + other.Host
+	return both.String(), nil
+}
+
+// Promote makes a standby a primary.
+func (c *Cluster) Promote(ctx context.Context) error { return c.execute(ctx, "SELECT pg_promote()") }
+
+// ReplicateSynchronously makes a commit of the primary wait until its standby has it, if the
+// connection sets synchronous_commit=on.
+func (c *Cluster) ReplicateSynchronously(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return c.execute(ctx,
+		"ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()",
+		`DO $$ BEGIN
+			WHILE NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync') LOOP
+				PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+			END LOOP;
+		END $$`)
+}
+
+// execute runs statements as superuser.
+func (c *Cluster) execute(ctx context.Context, statements ...string) (err error) {
+	conn, err := pgx.Connect(ctx, c.URL)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil
+}
 
 // copy returns a copy of a cluster that is not started yet.
 func (c *Cluster) copy(ctx context.Context) (*Cluster, error) {
