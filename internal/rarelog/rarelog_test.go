@@ -3,6 +3,7 @@ package rarelog_test
 import (
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,16 +15,21 @@ import (
 // interval without an event, the next one is logged at once again.
 func TestEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var counts []int
 		event := rarelog.New(func(count int, latest error) {
 			if latest == nil || latest.Error() != "the latest" {
 				t.Errorf("%d events, %v", count, latest)
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			counts = append(counts, count)
 		})
 		expect := func(want ...int) {
 			t.Helper()
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(counts, want) {
 				t.Errorf("logged %v, want %v", counts, want)
 			}
