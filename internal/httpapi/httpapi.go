@@ -70,7 +70,7 @@ func New(config Config) (http.Handler, error) {
 		log:       config.Log,
 		https:     isHTTPS(config.PublicURL),
 		proxies:   config.TrustedProxies,
-		busy: rarelog.New(func(count int, _ error) {
+		busy: rarelog.New(func(count int) {
 			config.Log.Warn("requests returned 503, because their passwords could not be hashed in time", "count", count)
 		}),
 	}

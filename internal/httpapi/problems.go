@@ -148,7 +148,7 @@ func (m *middleware) writeError(err error, c echo.Context) {
 	switch {
 	case errors.Is(err, password.ErrBusy): // a flood of logins must not flood the log
 		m.metrics.refused.Inc()
-		m.busy.Happened(err)
+		m.busy.Happened()
 	case row.status >= http.StatusInternalServerError:
 		m.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed",
 			slog.String("id", state.client.RequestID), slog.String("route", c.Path()), slog.Any("err", err))

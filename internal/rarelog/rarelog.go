@@ -12,25 +12,22 @@ const Interval = time.Minute
 
 // Event is something that happens often or never. It is safe for concurrent use.
 type Event struct {
-	log func(count int, latest error)
+	log func(count int)
 
-	mu     sync.Mutex
-	count  int // since it was logged
-	latest error
-	timer  *time.Timer // runs while the event was logged less than an interval ago
+	mu    sync.Mutex
+	count int         // since it was logged
+	timer *time.Timer // runs while the event was logged less than an interval ago
 }
 
-// New returns an Event. log is called with how often the event has happened since the last call,
-// and with the latest error.
-func New(log func(count int, latest error)) *Event { return &Event{log: log} }
+// New returns an Event. log is called with how often the event has happened since the last call.
+func New(log func(count int)) *Event { return &Event{log: log} }
 
 // Happened counts the event. The first one is logged at once, and the others together at the end
 // of each interval.
-func (e *Event) Happened(err error) {
+func (e *Event) Happened() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.count++
-	e.latest = err
 	if e.timer == nil {
 		e.flush()
 	}
@@ -42,8 +39,8 @@ func (e *Event) flush() {
 		e.timer = nil // the next one is logged at once
 		return
 	}
-	e.log(e.count, e.latest)
-	e.count, e.latest = 0, nil
+	e.log(e.count)
+	e.count = 0
 	e.timer = time.AfterFunc(Interval, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()

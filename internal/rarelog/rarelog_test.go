@@ -1,7 +1,6 @@
 package rarelog_test
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -17,10 +16,7 @@ func TestEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var counts []int
-		event := rarelog.New(func(count int, latest error) {
-			if latest == nil || latest.Error() != "the latest" {
-				t.Errorf("%d events, %v", count, latest)
-			}
+		event := rarelog.New(func(count int) {
 			mu.Lock()
 			defer mu.Unlock()
 			counts = append(counts, count)
@@ -34,21 +30,21 @@ func TestEvent(t *testing.T) {
 				t.Errorf("logged %v, want %v", counts, want)
 			}
 		}
-		event.Happened(errors.New("the latest"))
+		event.Happened()
 		expect(1)
 		for range 1000 {
-			event.Happened(errors.New("an earlier one"))
+			event.Happened()
 		}
-		event.Happened(errors.New("the latest"))
+		event.Happened()
 		expect(1)
 		time.Sleep(rarelog.Interval)
 		expect(1, 1001)
-		event.Happened(errors.New("the latest"))
+		event.Happened()
 		expect(1, 1001)
 		time.Sleep(rarelog.Interval)
 		expect(1, 1001, 1)
 		time.Sleep(3 * rarelog.Interval)
-		event.Happened(errors.New("the latest"))
+		event.Happened()
 		expect(1, 1001, 1, 1)
 	})
 }

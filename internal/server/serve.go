@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sesame-auth/sesame/internal/httpapi"
-	"github.com/sesame-auth/sesame/internal/rarelog"
 )
 
 const (
@@ -24,10 +23,10 @@ const (
 
 // Listen opens the listeners of the API and of the admin endpoints.
 func (s *Server) Listen(ctx context.Context) (err error) {
-	if s.apiListener, err = s.listen(ctx, "SESAME_ADDR", s.config.Addr); err != nil {
+	if s.apiListener, err = listen(ctx, "SESAME_ADDR", s.config.Addr); err != nil {
 		return err
 	}
-	if s.adminListener, err = s.listen(ctx, "SESAME_ADMIN_ADDR", s.config.AdminAddr); err != nil {
+	if s.adminListener, err = listen(ctx, "SESAME_ADMIN_ADDR", s.config.AdminAddr); err != nil {
 		return errors.Join(err, s.apiListener.Close())
 	}
 	return nil
@@ -112,32 +111,13 @@ func untilClosed(err error) error {
 // that idle connections take about 80 MiB of memory at most.
 func maxConnections() int { return min(4096, max(16, maxFiles()/2)) }
 
-func (s *Server) listen(ctx context.Context, setting, address string) (net.Listener, error) {
+func listen(ctx context.Context, setting, address string) (net.Listener, error) {
 	var config net.ListenConfig
-	opened, err := config.Listen(ctx, "tcp", address)
+	listener, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
-	return listener{opened, rarelog.New(func(count int, err error) {
-		s.config.Log.Error("could not accept connections", "address", address, "count", count, "err", err)
-	})}, nil
-}
-
-// listener reports errors of Accept, such as the limit of open files. http.Server tries again after
-// such an error, up to 200 times a second, and logs each.
-type listener struct {
-	net.Listener
-
-	failed *rarelog.Event
-}
-
-// Accept waits for the next connection.
-func (l listener) Accept() (net.Conn, error) {
-	connection, err := l.Listener.Accept()
-	if err != nil && !errors.Is(err, net.ErrClosed) {
-		l.failed.Happened(err)
-	}
-	return connection, err
+	return listener, nil
 }
 
 // IsLoopback reports whether host is this machine: localhost or a loopback IP address.
