@@ -48,7 +48,7 @@ bench: ## Run all benchmarks, or some: make bench ARGS='-bench Login -benchtime 
 
 # docs/reliability.md explains the figures.
 .PHONY: faults
-faults: ## Make everything around a server fail, for 15 minutes, and write the figures to docs/reliability.md
+faults: ## Make everything around a server fail, for about 10 minutes, and write the figures to docs/reliability.md
 	.ci/setup
 	$(with_postgres) go test -count=1 -v -timeout 1h -parallel 4 $(ARGS) ./internal/faults -long
 

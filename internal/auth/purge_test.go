@@ -135,7 +135,8 @@ func TestPurgeChecksTheClock(t *testing.T) {
 		db := databasetest.New(t, engine)
 		tx := db.WithContext(t.Context())
 		now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-		token := OneTimeToken{UserID: uuid.New(), Purpose: "x", Digest: []byte("x"), ExpiresAt: now.Add(time.Second), CreatedAt: now}
+		token := OneTimeToken{UserID: uuid.New(), Purpose: "x", Digest: []byte("x"), CreatedAt: now}
+		token.ExpiresAt = now.Add(time.Second)
 		user := User{ID: token.UserID, Email: "ada@example.com", CreatedAt: now, UpdatedAt: now}
 		err := errors.Join(tx.Create(&user).Error, tx.Create(&token).Error, audit.Record(tx, audit.Event{At: now}))
 		if err != nil {

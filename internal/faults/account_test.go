@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"context"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -37,8 +36,9 @@ const (
 )
 
 // use registers an account and uses it for a while. It returns when an operation is not
-// acknowledged: each account has at most one of which it is not known whether it happened.
-func (l *load) use(ctx context.Context, a *account) {
+// acknowledged: each account has at most one of which it is not known whether it happened. It also
+// returns when ended is closed, but interrupts no request.
+func (l *load) use(ended <-chan struct{}, a *account) {
 	if !l.register(a) || !l.login(a) || !l.login(a) {
 		return
 	}
@@ -46,12 +46,12 @@ func (l *load) use(ctx context.Context, a *account) {
 		s := a.sessions[rand.IntN(len(a.sessions))]
 		acknowledged := true
 		switch choice := rand.IntN(20); {
-		case ctx.Err() != nil:
+		case isClosed(ended):
 			return
 		case choice < 2:
 			acknowledged = l.login(a)
 		case choice < 4 && l.box != nil:
-			acknowledged = l.resetPassword(ctx, a) && l.login(a)
+			acknowledged = l.resetPassword(ended, a) && l.login(a)
 		case s.state != live:
 		case choice < 7:
 			acknowledged = l.logout(s)
@@ -123,7 +123,7 @@ func (l *load) logout(s *session) (acknowledged bool) {
 }
 
 // resetPassword requests a reset link and uses it.
-func (l *load) resetPassword(ctx context.Context, a *account) (acknowledged bool) {
+func (l *load) resetPassword(ended <-chan struct{}, a *account) (acknowledged bool) {
 	links := l.box.watch(a.email)
 	status, _ := l.post("/auth/forgot-password", map[string]string{"email": a.email})
 	if !l.succeeded(status, "request of a reset link") {
@@ -134,7 +134,7 @@ func (l *load) resetPassword(ctx context.Context, a *account) (acknowledged bool
 	var token string
 	select {
 	case token = <-links:
-	case <-ctx.Done():
+	case <-ended:
 		return false
 	case <-time.After(5 * time.Second): // the server has no database
 		return false

@@ -2,7 +2,6 @@ package faults
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -47,16 +46,25 @@ func newLoad(t *testing.T, engine databasetest.Engine, api string, box *mailbox,
 
 // start starts the clients. stop waits until they have ended.
 func (l *load) start() (stop func()) {
-	ctx, cancel := context.WithCancel(l.t.Context())
+	ended := make(chan struct{})
 	var running sync.WaitGroup
 	for range clients {
 		running.Go(func() {
-			for ctx.Err() == nil {
-				l.use(ctx, l.newAccount())
+			for !isClosed(ended) {
+				l.use(ended, l.newAccount())
 			}
 		})
 	}
-	return func() { cancel(); running.Wait() }
+	return func() { close(ended); running.Wait() }
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 var emails atomic.Int64

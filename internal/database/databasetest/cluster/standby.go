@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -34,13 +35,22 @@ func (c *Cluster) Promote(ctx context.Context) error { return c.execute(ctx, "SE
 func (c *Cluster) ReplicateSynchronously(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	return c.execute(ctx,
-		"ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()",
-		`DO $$ BEGIN
-			WHILE NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync') LOOP
-				PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
-			END LOOP;
-		END $$`)
+	err := c.execute(ctx, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+	if err != nil {
+		return err
+	}
+	// A connection that is older than the setting may not see it.
+	const check = "SELECT 1 / count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for c.execute(ctx, check) != nil {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the standby: %w", ctx.Err())
+		case <-poll.C:
+		}
+	}
+	return nil
 }
 
 // execute runs statements as superuser.
