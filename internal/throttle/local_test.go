@@ -172,7 +172,7 @@ func TestFailedQuery(t *testing.T) {
 			one = reserve(ctx)
 			<-started
 			w := &waiting{Context: t.Context(), waits: make(chan struct{})}
-			other = reserve(w)
+			other = reserve(w) //nolint:contextcheck // it wraps the context of the test
 			<-w.waits
 			close(failing)
 			return one, other
