@@ -1,11 +1,23 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 )
+
+// docs/security.md has the number of guards.
+func TestNumberOfGuards(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("removes %d guards", len(guards)); !strings.Contains(string(page), want) {
+		t.Errorf("docs/security.md does not contain %q", want)
+	}
+}
 
 // Every guard is in its file, and its tests exist.
 func TestGuards(t *testing.T) {
