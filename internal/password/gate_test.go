@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"sync"
 	"testing"
 )
 
@@ -77,17 +76,18 @@ func TestCanceledCallsLoseNoTurn(t *testing.T) {
 		ctx, cancel := context.WithCancel(Preferred(t.Context(), "ada"))
 		result := make(chan error, 1)
 		g.queue(t, ctx, func(err error) { result <- err })
-		var race sync.WaitGroup
-		race.Go(cancel)
-		race.Go(g.leave)
-		race.Wait()
+		g.mu.Lock() // so that the call gets its turn after it was canceled, and before it sees that
+		cancel()
+		g.next()
+		g.mu.Unlock()
 		if err := <-result; err != nil { // otherwise this call took over the turn
 			if !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
 			}
-			if err := g.enter(t.Context()); err != nil {
-				t.Fatal(err)
+			if g.free != 1 {
+				t.Fatal("the turn is lost")
 			}
+			g.free = 0
 		}
 		if g.waiting() != 0 || len(g.names) != 0 || g.free != 0 {
 			t.Fatalf("%d wait, %d names, %d are free", g.waiting(), len(g.names), g.free)
