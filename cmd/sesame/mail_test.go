@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sesame-auth/sesame/internal/certtest"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/mailtest"
 	"github.com/sesame-auth/sesame/internal/processtest"
@@ -70,7 +71,7 @@ func TestEmailAfterKill(t *testing.T) {
 
 // A server trusts the certificate authorities in SESAME_SMTP_CA_FILE.
 func TestPrivateAuthority(t *testing.T) {
-	ca := mailtest.NewAuthority(t)
+	ca := certtest.NewAuthority(t)
 	mailServer := (&mailtest.Server{Certificate: ca.Issue(t, "127.0.0.1", time.Now().Add(time.Hour))}).Start(t)
 	server := processtest.New(t, databasetest.SQLite, "SESAME_SMTP_URL="+mailServer.URL(),
 		"SESAME_MAIL_FROM=no-reply@example.com", "SESAME_SMTP_CA_FILE=ca.pem")

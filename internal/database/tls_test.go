@@ -3,15 +3,9 @@ package database_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"net/url"
 	"os"
@@ -21,68 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sesame-auth/sesame/internal/certtest"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/database/databasetest/cluster"
 )
-
-// authority is a certificate authority.
-type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-	file        string // its certificate in PEM
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{key: newKey(t), file: filepath.Join(t.TempDir(), "ca.crt")}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test CA"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.certificate, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(a.file, toPEM("CERTIFICATE", der), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// issue returns a certificate for a host, and its key, in PEM.
-func (a *authority) issue(t *testing.T, host string, until time.Time) (certificate, key string) {
-	t.Helper()
-	private := newKey(t)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), DNSNames: []string{host}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: until,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &private.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encoded, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(toPEM("CERTIFICATE", der)), string(toPEM("PRIVATE KEY", encoded))
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func toPEM(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-}
 
 // awaitCertificate waits until the server uses a certificate.
 func awaitCertificate(t *testing.T, address, certificate string) {
@@ -112,10 +49,14 @@ func awaitCertificate(t *testing.T, address, certificate string) {
 
 // A server without a valid certificate is refused, as sslmode says.
 func TestDatabaseCertificates(t *testing.T) {
-	right, wrong := newAuthority(t), newAuthority(t)
+	right, wrong := certtest.NewAuthority(t), certtest.NewAuthority(t)
+	rootFile := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(rootFile, right.PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const host = "localhost"
 	later, earlier := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
-	certificate, key := right.issue(t, host, later)
+	certificate, key := right.IssuePEM(t, host, later)
 	postgres, err := cluster.StartTLS(t.Context(), certificate, key)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +88,7 @@ func TestDatabaseCertificates(t *testing.T) {
 
 	modes := []string{"require", "require right", "verify-ca right", "verify-full right"} // sslmode and authority
 	for name, test := range map[string]struct {
-		authority *authority
+		authority *certtest.Authority
 		host      string
 		until     time.Time
 		accepted  []string // modes
@@ -157,7 +98,7 @@ func TestDatabaseCertificates(t *testing.T) {
 		"expired":          {right, host, earlier, modes[:1]},
 		"of another CA":    {wrong, host, later, modes[:1]},
 	} {
-		certificate, key := test.authority.issue(t, test.host, test.until)
+		certificate, key := test.authority.IssuePEM(t, test.host, test.until)
 		if err := postgres.SetCertificate(certificate, key); err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +107,7 @@ func TestDatabaseCertificates(t *testing.T) {
 			sslmode, trusts, _ := strings.Cut(mode, " ")
 			parameters := "sslmode=" + sslmode
 			if trusts != "" {
-				parameters += "&sslrootcert=" + url.QueryEscape(right.file)
+				parameters += "&sslrootcert=" + url.QueryEscape(rootFile)
 			}
 			encrypted, err := connect(parameters)
 			accepted := slices.Contains(test.accepted, mode)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/sesame-auth/sesame/internal/certtest"
 	"github.com/sesame-auth/sesame/internal/mailtest"
 )
 
@@ -43,7 +44,7 @@ func soon() time.Time { return time.Now().Add(time.Hour) }
 
 // Messages are delivered with every kind of connection and authentication.
 func TestSMTPDelivers(t *testing.T) {
-	ca := mailtest.NewAuthority(t)
+	ca := certtest.NewAuthority(t)
 	certificate := ca.Issue(t, "127.0.0.1", soon())
 	for name, server := range map[string]*mailtest.Server{
 		"STARTTLS, AUTH PLAIN":     {Certificate: certificate, Mechanisms: []string{"PLAIN", "LOGIN"}},
@@ -88,7 +89,7 @@ func TestSMTPDelivers(t *testing.T) {
 
 // An attacker in the network gets neither the credentials nor a message.
 func TestSMTPRefusesBadCertificates(t *testing.T) {
-	ca, otherCA := mailtest.NewAuthority(t), mailtest.NewAuthority(t)
+	ca, otherCA := certtest.NewAuthority(t), certtest.NewAuthority(t)
 	for name, certificate := range map[string]*tls.Certificate{
 		"unknown authority": otherCA.Issue(t, "127.0.0.1", soon()),
 		"another IP":        ca.Issue(t, "127.0.0.2", soon()),
@@ -117,7 +118,7 @@ func TestSMTPRefusesBadCertificates(t *testing.T) {
 
 // TLS 1.1 and older are refused.
 func TestSMTPRefusesOldTLS(t *testing.T) {
-	ca := mailtest.NewAuthority(t)
+	ca := certtest.NewAuthority(t)
 	for _, implicit := range []bool{false, true} {
 		for version, accepted := range map[uint16]bool{
 			tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true,
@@ -136,14 +137,14 @@ func TestSMTPRefusesOldTLS(t *testing.T) {
 
 // The certificates of a private authority are accepted, if it is configured.
 func TestReadRoots(t *testing.T) {
-	ca := mailtest.NewAuthority(t)
+	ca := certtest.NewAuthority(t)
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	write := func(content string) {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write("A comment\n" + string(mailtest.NewAuthority(t).PEM()) + string(ca.PEM()))
+	write("A comment\n" + string(certtest.NewAuthority(t).PEM()) + string(ca.PEM()))
 	roots, err := ReadRoots(file)
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +264,7 @@ func TestSMTPRefusals(t *testing.T) {
 
 // One connection sends many messages, also after the server has refused some.
 func TestSMTPReusesConnections(t *testing.T) {
-	ca := mailtest.NewAuthority(t)
+	ca := certtest.NewAuthority(t)
 	var refused error
 	refusal := func() error { return refused }
 	server := (&mailtest.Server{

@@ -1,4 +1,5 @@
-package mailtest
+// Package certtest issues certificates for tests.
+package certtest
 
 import (
 	"crypto/ecdsa"
@@ -72,6 +73,19 @@ func (a *Authority) sign(t testing.TB, template *x509.Certificate) ([]byte, *ecd
 }
 
 // PEM returns the authority's certificate as a PEM file contains it.
-func (a *Authority) PEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
+func (a *Authority) PEM() []byte { return toPEM("CERTIFICATE", a.certificate.Raw) }
+
+// IssuePEM is like Issue. It returns the certificate and its key as PEM files contain them.
+func (a *Authority) IssuePEM(t testing.TB, host string, notAfter time.Time) (certificate, key string) {
+	t.Helper()
+	issued := a.Issue(t, host, notAfter)
+	encoded, err := x509.MarshalPKCS8PrivateKey(issued.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(toPEM("CERTIFICATE", issued.Certificate[0])), string(toPEM("PRIVATE KEY", encoded))
+}
+
+func toPEM(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
