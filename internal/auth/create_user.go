@@ -11,7 +11,6 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
-	"github.com/sesame-auth/sesame/internal/password"
 )
 
 // The maximum lengths of a profile, in code points, as in the OpenAPI document.
@@ -57,16 +56,6 @@ func (s *Service) CreateUser(ctx context.Context, account NewUser) (*User, error
 		return nil, fmt.Errorf("create user: %w", err)
 	}
 	return created, nil
-}
-
-// acceptPassword checks a new password of a user with this name and email against the policy. It
-// returns *WeakPasswordError.
-func (s *Service) acceptPassword(plain, name, email string) (password.New, error) {
-	accepted, err := s.config.Passwords.Accept(plain, name, email, s.config.Brand.Name)
-	if err != nil {
-		return password.New{}, &WeakPasswordError{Reason: err}
-	}
-	return accepted, nil
 }
 
 // checkProfile checks a profile that was not validated against the OpenAPI document. It returns

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/password"
 )
 
 // SetPassword sets a user's password for an operator, with the same consequences as a reset. A
@@ -42,6 +43,16 @@ func (s *Service) SetPassword(ctx context.Context, id uuid.UUID, plain string) e
 	}
 	s.config.Outbox.Wake()
 	return nil
+}
+
+// acceptPassword checks a new password of a user with this name and email against the policy. It
+// returns *WeakPasswordError.
+func (s *Service) acceptPassword(plain, name, email string) (password.New, error) {
+	accepted, err := s.config.Passwords.Accept(plain, name, email, s.config.Brand.Name)
+	if err != nil {
+		return password.New{}, &WeakPasswordError{Reason: err}
+	}
+	return accepted, nil
 }
 
 // passwordOf says whose password replacePassword replaces.

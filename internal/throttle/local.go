@@ -21,7 +21,8 @@ const (
 //   - If none is in flight, the budget stays spent. So a flood of attempts does not reach the
 //     database.
 //   - Attempts with the same first budget query the database one after another. So if many wait for
-//     a refund, one of them gets it, and the others learn from the next query that it is gone.
+//     a refund, one of them gets it, and the others learn from the next query that it is gone. If
+//     the query fails, they fail with it.
 //
 // Times are in microseconds.
 type local struct {
