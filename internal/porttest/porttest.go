@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"sync"
 	"testing"
 )
 
@@ -14,24 +13,26 @@ import (
 // connection could take a port before the server listens on it, or while the server is restarted.
 const lowest, ports = 20000, 10000
 
-var returned sync.Map // the ports that Address has returned
-
-// Address returns a free loopback address. It returns each address only once.
+// Address returns a free loopback address. No other call returns it before the test has ended, in
+// this process or another one: until then, the UDP port of the same number is taken as a lock.
 func Address(t testing.TB) string {
 	t.Helper()
 	for range ports {
-		port := lowest + rand.IntN(ports)
-		address := fmt.Sprintf("127.0.0.1:%d", port)
+		address := fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(ports))
+		lock, err := net.ListenPacket("udp", address)
+		if err != nil {
+			continue
+		}
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
+			_ = lock.Close() // another program uses the TCP port
 			continue
 		}
 		if err := listener.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if _, before := returned.LoadOrStore(port, true); !before {
-			return address
-		}
+		t.Cleanup(func() { _ = lock.Close() }) // a port that stays locked is not used again
+		return address
 	}
 	t.Fatal("no port is free")
 	return ""
