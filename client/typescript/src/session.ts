@@ -1,5 +1,6 @@
 import createClient from "openapi-fetch";
 import type { components, paths } from "./openapi.js";
+import { ObservedStorage, type SessionEvent } from "./observed.js";
 import { Problem } from "./problem.js";
 import { memoryStorage, type Tokens, type TokenStorage } from "./tokens.js";
 
@@ -32,7 +33,7 @@ const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/;
  */
 export class Session {
   readonly #origins: Set<string>;
-  readonly #storage: TokenStorage;
+  readonly #storage: ObservedStorage;
   readonly #lock: string;
   readonly #anonymous;
   readonly #authorized;
@@ -46,13 +47,28 @@ export class Session {
    */
   constructor({ server, origins = [], storage = memoryStorage() }: SessionOptions) {
     this.#origins = new Set([server, ...origins].map(originOf));
-    this.#storage = storage;
+    this.#storage = new ObservedStorage(storage);
     this.#lock = `sesame ${server}`;
     // Sesame sends no redirects. Following one could send a password or a refresh token to another server.
     const options = { baseUrl: server, redirect: "error" } as const;
     this.#anonymous = createClient<paths>(options);
     this.#authorized = createClient<paths>({ ...options, fetch: (request) => this.fetch(request) });
   }
+
+  /**
+   * Whether there are tokens. It sends no request, so the server may have ended the session in the meantime: then the
+   * next refresh deletes the tokens. With an asynchronous storage, it is false until the tokens have been read, and
+   * onChange reports that.
+   */
+  get isLoggedIn(): boolean {
+    return this.#storage.hasTokens;
+  }
+
+  /**
+   * Calls the listener when the session changes, and returns a function that stops this. If the storage has a
+   * `subscribe` method, changes by other tabs are included. An error in the listener goes to the console.
+   */
+  readonly onChange = (listener: (event: SessionEvent) => void): (() => void) => this.#storage.subscribe(listener);
 
   /** Creates an account and returns its user. It does not log in. */
   async register(input: Schemas["RegisterInput"]): Promise<Schemas["User"]> {
@@ -67,7 +83,8 @@ export class Session {
   async login(email: string, password: string): Promise<void> {
     await this.#exclusively(async () => {
       const body = { email, password };
-      await this.#storage.save(await requestTokens(() => this.#anonymous.POST("/auth/login", { body })));
+      const tokens = await requestTokens(() => this.#anonymous.POST("/auth/login", { body }));
+      await this.#storage.save({ ...tokens, loggedInAt: Date.now() });
     });
   }
 
@@ -128,7 +145,7 @@ export class Session {
     if (!tokens || !challenged || !this.#isFromOrigin(response)) return response;
     if (failure) throw failure.reason;
     const fresh = await this.#refresh(tokens);
-    if (!fresh) return response;
+    if (!fresh || fresh.loggedInAt !== tokens.loggedInAt) return response; // do not repeat it as another user
     await response.body?.cancel();
     return fetch(authorized(again, fresh));
   };
@@ -158,8 +175,9 @@ export class Session {
       const stored = await this.#storage.load();
       if (stored?.accessToken !== stale.accessToken) return stored; // another tab was faster
       const fresh = await unlessRejected(() => this.#exchange(stored.refreshToken));
-      await this.#storage.save(fresh);
-      return fresh;
+      const tokens = fresh && { ...fresh, loggedInAt: stored.loggedInAt };
+      await this.#storage.save(tokens);
+      return tokens;
     })
       .catch((reason: unknown) => {
         this.#notBefore = Date.now() + maxRetryAfter; // until then, requests use the old tokens
@@ -175,7 +193,7 @@ export class Session {
    * Exchanges a refresh token for new tokens. It retries once if the server is unavailable. Repeating the request is
    * safe: within the grace period, the server returns the same new tokens again.
    */
-  async #exchange(refreshToken: string): Promise<Tokens> {
+  async #exchange(refreshToken: string): Promise<NewTokens> {
     const options = { body: { refreshToken }, signal: AbortSignal.timeout(refreshTimeout) };
     const exchange = () => requestTokens(() => this.#anonymous.POST("/auth/refresh-tokens", options));
     try {
@@ -236,8 +254,11 @@ async function unwrap<T>(call: Promise<Result<T>>): Promise<T> {
   return data;
 }
 
+/** The tokens of a response. The caller knows when the session started. */
+type NewTokens = Omit<Tokens, "loggedInAt">;
+
 /** Calls an operation that returns tokens, and schedules their refresh. */
-async function requestTokens(operation: () => Promise<Result<Schemas["Tokens"]>>): Promise<Tokens> {
+async function requestTokens(operation: () => Promise<Result<Schemas["Tokens"]>>): Promise<NewTokens> {
   const started = Date.now();
   const { accessToken, refreshToken, expiresIn } = await unwrap(operation());
   const delay = expiresIn * 900; // nine tenths of the lifetime, in milliseconds
