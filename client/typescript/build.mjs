@@ -1,5 +1,5 @@
-// Builds dist/ and LICENSE. npm runs it before it packs the package, and when it installs the package from a clone. Then
-// it does not install development dependencies, so this does.
+// Builds dist/ and LICENSE. npm runs it before it packs the package, and when it installs the package from a clone.
+// In a clone, npm does not install the development dependencies, so this does.
 import { execSync } from "node:child_process";
 import { cpSync, existsSync } from "node:fs";
 
