@@ -109,6 +109,11 @@ export class Session {
     return user;
   }
 
+  /** Sets a new password. This session continues with new tokens, and all other sessions of the account end. */
+  async changePassword(body: Schemas["ChangePasswordInput"]): Promise<void> {
+    await this.#replaceTokens((headers) => this.#anonymous.POST("/auth/change-password", { body, headers }));
+  }
+
   /** Requests an email with a link to reset the password. It also succeeds if no account has this email. */
   async forgotPassword(email: string): Promise<void> {
     await unwrap(this.#anonymous.POST("/auth/forgot-password", { body: { email } }));
@@ -174,10 +179,7 @@ export class Session {
     this.#refreshing ??= this.#exclusively(async () => {
       const stored = await this.#storage.load();
       if (stored?.accessToken !== stale.accessToken) return stored; // another tab was faster
-      const fresh = await unlessRejected(() => this.#exchange(stored.refreshToken));
-      const tokens = fresh && { ...fresh, loggedInAt: stored.loggedInAt };
-      await this.#storage.save(tokens);
-      return tokens;
+      return this.#renew(stored);
     })
       .catch((reason: unknown) => {
         this.#notBefore = Date.now() + maxRetryAfter; // until then, requests use the old tokens
@@ -187,6 +189,37 @@ export class Session {
         this.#refreshing = undefined;
       });
     return this.#refreshing;
+  }
+
+  /** Exchanges and stores the tokens, or deletes them if the session has ended. The caller has the lock. */
+  async #renew(stored: Tokens): Promise<Tokens | undefined> {
+    const fresh = await unlessRejected(() => this.#exchange(stored.refreshToken));
+    const tokens = fresh && { ...fresh, loggedInAt: stored.loggedInAt };
+    await this.#storage.save(tokens);
+    return tokens;
+  }
+
+  /**
+   * Calls an operation that returns new tokens of the same session, and stores them. It takes the lock, so that no
+   * refresh uses the old tokens at the same time, and refreshes by itself if the access token is rejected.
+   */
+  #replaceTokens(operation: (headers: HeadersInit) => Promise<Result<Schemas["Tokens"]>>): Promise<void> {
+    return this.#exclusively(async () => {
+      let tokens = await this.#storage.load();
+      const replace = async () => {
+        const headers = tokens ? { Authorization: `Bearer ${tokens.accessToken}` } : {};
+        const fresh = await requestTokens(() => operation(headers));
+        await this.#storage.save({ ...fresh, loggedInAt: tokens?.loggedInAt ?? Date.now() });
+      };
+      try {
+        await replace();
+      } catch (reason) {
+        if (!tokens || !(reason instanceof Problem) || reason.code !== "invalid_access_token") throw reason;
+        tokens = await this.#renew(tokens);
+        if (!tokens) throw reason;
+        await replace();
+      }
+    });
   }
 
   /**

@@ -65,7 +65,7 @@ async function resetToken(email: string): Promise<string> {
   for (;;) {
     for (const name of await readdir(mail as string).catch(() => [])) {
       const message = name.endsWith(".eml") ? await readFile(join(mail as string, name), "utf8") : "";
-      const token = /#token=([\w-]+)/.exec(message)?.[1];
+      const token = /reset-password#token=([\w-]+)/.exec(message)?.[1];
       if (token && message.includes(email)) return token;
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -230,6 +230,31 @@ test("an asynchronous storage", async () => {
   assert.equal(readers, 0, "the storage must not be watched without listeners");
 });
 
+test("a slow read does not undo a change", async () => {
+  const { storage } = await login();
+  let hold: Promise<void> | undefined;
+  const slow = {
+    load: async () => {
+      const [tokens, held] = [storage.load(), hold];
+      await held;
+      return tokens;
+    },
+    save: async (tokens: Tokens | undefined) => storage.save(tokens),
+  };
+  const session = new Session({ server: server.url, storage: slow });
+  const types = record(session);
+  await session.authenticate();
+  let release = () => undefined as void;
+  hold = new Promise((resolve) => (release = resolve));
+  assert.equal(session.isLoggedIn, true); // it reads the tokens, slowly
+  hold = undefined;
+  await session.logout();
+  release();
+  await new Promise(setImmediate);
+  assert.equal(session.isLoggedIn, false);
+  assert.deepEqual(types, ["logged-in", "logged-out"]);
+});
+
 test("a request is not repeated as another user", async () => {
   const { session, storage } = await login();
   const other = await login();
@@ -247,11 +272,29 @@ test("a request is not repeated as another user", async () => {
   assert.equal((await session.authenticate()).email, other.email);
 });
 
+test("a change of the password replaces the tokens", async () => {
+  const { session, storage, email } = await login();
+  const before = await invalidate(storage); // the change needs a refresh
+  const types = record(session);
+  const input = { currentPassword: password, password: newPassword };
+  await times(20, (i) => (i === 10 ? session.changePassword(input) : session.authenticate()));
+  assert.equal(server.refreshes(), 1);
+  const tokens = await storage.load();
+  assert(tokens && tokens.refreshToken !== before.refreshToken && tokens.loggedInAt === before.loggedInAt);
+  assert.deepEqual(types, ["refreshed", "refreshed"]);
+  await assert.rejects(session.changePassword(input), is("incorrect_password", 403));
+  assert.equal(server.refreshes(), 1);
+  assert.deepEqual(await storage.load(), tokens);
+  await session.login(email, newPassword);
+  await session.logout();
+  await assert.rejects(session.changePassword(input), is("invalid_access_token", 401));
+});
+
 test("only a 401 causes a refresh", async () => {
   const { session } = await login();
   server.intercept = (_, response) =>
     problem(response, 403, "incorrect_password", { "WWW-Authenticate": 'Bearer error="invalid_token"' });
-  await assert.rejects(session.authenticate(), is("incorrect_password" as ProblemCode, 403));
+  await assert.rejects(session.authenticate(), is("incorrect_password", 403));
   assert.equal(server.refreshes(), 0);
 });
 
