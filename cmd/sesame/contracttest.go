@@ -31,8 +31,7 @@ To test a successful password reset, the command needs reset links. --reset-link
 argument is the user's email. An example is 'sesame users reset-link'.
 
 If a gateway hides operations, leave them out with --skip. What needs a skipped operation is skipped too. With
---keep-going, the command goes on after a difference. If the first check of an operation failed, what needs this
-operation is skipped.
+--keep-going, the command goes on after a difference, and skips what needs an operation that has no valid success.
 
 The last line of the text contains the result, such as 'passed: 41 checks' or 'failed: 1 of 41 checks, 3 skipped'. The
 formats json and junit print one document and nothing else to standard output.
@@ -40,7 +39,7 @@ formats json and junit print one document and nothing else to standard output.
 The exit status is 0 if no check failed, 1 if one did, and 2 if the arguments are invalid. Skipped checks do not change
 it.`,
 		Example: `  sesame contract-test --url https://auth.example.com --email-domain example.com
-  sesame contract-test --url https://auth.example.com --email-domain example.com --keep-going --format junit >junit.xml`,
+  sesame contract-test --url https://auth.example.com --email-domain example.com --format junit >junit.xml`,
 		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			target.URL = strings.TrimSuffix(target.URL, "/")

@@ -5,7 +5,7 @@ type check struct {
 	operation string // the operationId of what is checked; empty: the whole deployment
 	name      string
 	run       func(*suite)
-	basic     bool // if it fails, whatever calls the operation is skipped
+	basic     bool // a successful response; if it fails, checks that call the operation are skipped
 }
 
 // operations has the checks of each operation, in the order in which they run. The checks are in the

@@ -81,7 +81,7 @@ func Run(ctx context.Context, target Target, done func(Result)) (*Report, error)
 		s.unusable[operation] = operation + " is skipped"
 	}
 	ended := false
-	for _, one := range allChecks(contract) {
+	for _, one := range allChecks(contract) { //nolint:contextcheck // checks use the context of the suite
 		if ended {
 			s.report.Results = append(s.report.Results, one.result(skipError("the run ended before")))
 			continue
@@ -89,8 +89,10 @@ func Run(ctx context.Context, target Target, done func(Result)) (*Report, error)
 		result := s.run(one)
 		s.report.Results = append(s.report.Results, result)
 		done(result)
-		_, breach := errors.AsType[*Breach](result.Err)
-		ended = result.Status == Failed && !(breach && target.KeepGoing)
+		if result.Status == Failed {
+			_, breach := errors.AsType[*Breach](result.Err)
+			ended = !breach || !target.KeepGoing
+		}
 	}
 	return s.report, nil
 }
