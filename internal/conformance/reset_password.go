@@ -52,11 +52,11 @@ func checkResetPassword(s *suite) {
 	token := s.resetLinkToken()
 	s.refuse(http.StatusBadRequest, "weak_password", reset(token, weakPassword))
 	s.resetPassword(token)
-	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(token, newPassword()))
+	s.refuse(http.StatusUnauthorized, "invalid_link", reset(token, newPassword()))
 }
 
 func checkResetRefuses(s *suite) {
-	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(rand.Text(), newPassword()))
+	s.refuse(http.StatusUnauthorized, "invalid_link", reset(rand.Text(), newPassword()))
 }
 
 func checkResetWithoutToken(s *suite) {
