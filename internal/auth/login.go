@@ -24,7 +24,7 @@ const loginAttempts = 2
 // disabled, ErrEmailNotVerified if the password is right but the email has to be verified first,
 // *ThrottledError if a rate limit is exceeded, and password.ErrBusy if the password could not be
 // hashed in time. If registration is private, an email that is not verified is like a wrong
-// password, because the login would otherwise tell what registering it has hidden.
+// password, because the login would otherwise reveal what registering it has hidden.
 //
 // An attacker must not be able to distinguish the first three cases. Each runs one lookup and one
 // password hash; an unknown email is checked against a dummy hash of the current cost. Imported
