@@ -211,8 +211,9 @@ func (s *Service) newSession(user *User, client Client) (*Session, error) {
 // createSession stores a session and calls then in the same transaction. If rehash is not empty, it
 // becomes the user's hash.
 //
-// Hashing takes a while. If a reset or an operator changed the user meanwhile, createSession stores
-// nothing and returns false. A rehash changes nothing that the user would notice: neither the
+// Hashing takes a while. If a reset or an operator changed the user meanwhile, or if the user has
+// another email now, createSession stores nothing and returns false: the network would be remembered
+// for an email that is free for somebody else. A rehash changes nothing that the user would notice: neither the
 // generation, which would end the other sessions, nor the time of the last change.
 //
 // The insert does not see a reset that commits between its read of the user and its own commit. The
@@ -227,8 +228,8 @@ func (s *Service) createSession(
 		if rehash != "" {
 			replace := tx.Exec(`
 				UPDATE users SET password_hash = ?
-				WHERE id = ? AND generation = ? AND password_hash = ? AND disabled_at IS NULL`,
-				rehash, user.ID, user.Generation, hash)
+				WHERE id = ? AND generation = ? AND password_hash = ? AND email = ? AND disabled_at IS NULL`,
+				rehash, user.ID, user.Generation, hash, user.Email)
 			if replace.Error != nil {
 				return replace.Error
 			}
@@ -240,9 +241,9 @@ func (s *Service) createSession(
 				user_agent
 			)
 			SELECT ?, id, generation, ?, ?, ?, ?, ?, ?, ?, ? FROM users
-			WHERE id = ? AND generation = ? AND password_hash = ? AND disabled_at IS NULL`,
+			WHERE id = ? AND generation = ? AND password_hash = ? AND email = ? AND disabled_at IS NULL`,
 			session.ID, session.Counter, session.CreatedAt, session.RotatedAt, session.ExpiresAt, session.IdleExpiresAt,
-			session.IP, session.LastIP, session.UserAgent, user.ID, user.Generation, hash)
+			session.IP, session.LastIP, session.UserAgent, user.ID, user.Generation, hash, user.Email)
 		created = insert.RowsAffected == 1
 		if insert.Error != nil || !created {
 			return insert.Error

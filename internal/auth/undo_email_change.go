@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
 )
@@ -25,6 +26,14 @@ func (s *Service) UndoEmailChange(ctx context.Context, token string, client Clie
 		if err != nil {
 			return err
 		}
+		// Locked, so that changes that somebody else makes at the same time cannot refuse this one.
+		user, err := userByID(tx.Clauses(clause.Locking{Strength: "NO KEY UPDATE"}), previous.UserID)
+		if errors.Is(err, ErrUnknownUser) {
+			return ErrInvalidLink
+		}
+		if err != nil {
+			return err
+		}
 		used := tx.Where("user_id = ? AND email = ? AND digest = ?", previous.UserID, previous.Email, previous.Digest).
 			Delete(&PreviousEmail{})
 		if used.Error == nil && used.RowsAffected == 0 {
@@ -32,13 +41,6 @@ func (s *Service) UndoEmailChange(ctx context.Context, token string, client Clie
 		}
 		if used.Error != nil {
 			return used.Error
-		}
-		user, err := userByID(tx, previous.UserID)
-		if errors.Is(err, ErrUnknownUser) {
-			return ErrInvalidLink
-		}
-		if err != nil {
-			return err
 		}
 		return s.restoreEmail(tx, user, previous, client)
 	})
