@@ -71,6 +71,7 @@ type Options struct {
 	Mailbox      bool          // there is no SMTP server: emails become files, which /dev/mail shows
 	MinLength    int           // SESAME_MIN_PASSWORD_LENGTH; 0: 8
 	Ahead        time.Duration // of the real time, the clock is at the start
+	Algorithm    string        // SESAME_SIGNING_ALGORITHM; "": ES256
 }
 
 // Start runs a server with an empty database until the test ends.
@@ -138,6 +139,9 @@ func (s *Server) config(t testing.TB, options Options) server.Config {
 		Log:         slog.New(slog.NewJSONHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: s.Clock.Now,
 	}
 	config.Passwords.MinLength = options.MinLength
+	if options.Algorithm != "" {
+		config.SigningAlgorithm = signing.Algorithm(options.Algorithm)
+	}
 	if options.RefreshGrace != 0 {
 		config.RefreshGrace = max(0, options.RefreshGrace)
 	}
