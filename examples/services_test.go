@@ -302,7 +302,7 @@ func issue(t *testing.T, ring *signing.Keyring, issuer, audience string, at time
 		Lifetime: 15 * time.Minute,
 		Now:      func() time.Time { return at },
 	})
-	text, err := tokens.Issue(uuid.New(), uuid.New(), at)
+	text, err := tokens.Issue(token.Access{User: uuid.New(), Session: uuid.New(), AuthTime: at})
 	if err != nil {
 		t.Fatal(err)
 	}

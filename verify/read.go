@@ -62,6 +62,11 @@ func readClaims(part string) (claims, error) {
 		}
 		*into = time.Unix(seconds, 0)
 	}
+	verified, ok := member[bool](members, "email_verified")
+	if !ok {
+		return claims{}, refused("a claim is missing, or not true or false")
+	}
+	content.EmailVerified = verified
 	return content, nil
 }
 
@@ -100,7 +105,7 @@ func decode(part string) (map[string]json.RawMessage, error) {
 }
 
 // member returns a member of an object. ok is false if it is missing, null or not a T.
-func member[T string | int64](members map[string]json.RawMessage, name string) (value T, ok bool) {
+func member[T string | int64 | bool](members map[string]json.RawMessage, name string) (value T, ok bool) {
 	var pointer *T
 	if err := json.Unmarshal(members[name], &pointer); err != nil || pointer == nil {
 		return value, false

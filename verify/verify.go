@@ -81,6 +81,10 @@ type Claims struct {
 	IssuedAt  time.Time // iat
 	ExpiresAt time.Time // exp
 	AuthTime  time.Time // auth_time: when the user logged in
+
+	// EmailVerified is email_verified: whether the user had proved to own the email of the account
+	// when the token was issued.
+	EmailVerified bool
 }
 
 // KeyFunc returns the public key with the id kid, an *ecdsa.PublicKey on P-256 or an

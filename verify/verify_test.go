@@ -93,7 +93,7 @@ func claims(issuer string, at time.Time) map[string]any {
 	now := at.Unix()
 	return map[string]any{
 		"iss": issuer, "aud": audience, "client_id": "sesame", "sub": user, "sid": user, "jti": user,
-		"iat": now, "exp": now + 900, "auth_time": now,
+		"iat": now, "exp": now + 900, "auth_time": now, "email_verified": false,
 	}
 }
 
@@ -232,7 +232,7 @@ func wrongClaims(issuer string, now int64) map[string][]any {
 		"sid":       {nil, null, "", 1, nilUUID},
 		"jti":       {nil, null, "", 1, nilUUID},
 		"client_id": {nil, null, "", "another", 1},
-		"auth_time": {nil, null, "x", 1.5},
+		"auth_time": {nil, null, "x", 1.5}, "email_verified": {nil, null, "true", 1},
 		"iat":       {nil, null, "x", now + 61, 1e300, true},
 		"exp":       {nil, null, "x", now - 60, 0, -1, "9999999999", 1e300, float64(now) + 900.5},
 	}

@@ -56,7 +56,7 @@ func TestAllOperations(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = session.ResetPassword(ctx, token, newPassword)
-		isProblem(t, err, http.StatusUnauthorized, "invalid_reset_token")
+		isProblem(t, err, http.StatusUnauthorized, "invalid_link")
 		_, err = session.Authenticate(ctx)
 		isProblem(t, err, http.StatusUnauthorized, "invalid_access_token")
 		if tokens, _ := store.Load(ctx); tokens != (client.Tokens{}) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/server"
 )
 
@@ -87,10 +88,14 @@ func (c *config) checkTogether(given map[string]string) []error {
 			"Set it to the IP addresses of your proxies; otherwise all clients share the rate limits of the proxy. " +
 			"If there is no proxy between clients and the server, set it to none")
 	}
-	if c.ResetURL == "" {
-		c.ResetURL = c.PublicURL + "/reset-password"
-	} else if err := checkPublicURL(c.ResetURL); err != nil {
-		invalid("SESAME_RESET_URL: %w", err)
+	if c.LinkURL == "" {
+		c.LinkURL = c.PublicURL
+	} else if err := checkPublicURL(c.LinkURL); err != nil {
+		invalid("SESAME_LINK_URL: %w", err)
+	}
+	if c.Registration == auth.RegistrationPrivate && c.EmailVerification != auth.VerificationRequired {
+		invalid("SESAME_REGISTRATION: private needs SESAME_EMAIL_VERIFICATION=required, " +
+			"because a login with the new password would otherwise tell whether the email had an account")
 	}
 	if c.AppURL != "" {
 		if err := checkPublicURL(c.AppURL); err != nil {

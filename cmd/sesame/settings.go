@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/brand"
 	"github.com/sesame-auth/sesame/internal/httpapi"
 	"github.com/sesame-auth/sesame/internal/mail"
@@ -86,6 +87,27 @@ var settingGroups = []settingGroup{
 				"(see [operations.md](operations.md#the-secret)).",
 			set: setSecret(func(c *config) *secret.Secret { return &c.PreviousSecret })},
 	}},
+	{"Accounts", []setting{
+		{name: "SESAME_REGISTRATION", fallback: string(auth.RegistrationOpen),
+			help: "Who may register: `open`, everybody; `closed`, nobody, so that accounts come from `sesame users`; " +
+				"`private`, everybody, without telling them whether an email already has an account. " +
+				"`private` needs `SESAME_EMAIL_VERIFICATION=required`.",
+			set: func(c *config, v string) error {
+				c.Registration = auth.RegistrationMode(v)
+				return oneOf(c.Registration, auth.RegistrationOpen, auth.RegistrationClosed, auth.RegistrationPrivate)
+			}},
+		{name: "SESAME_EMAIL_VERIFICATION", fallback: string(auth.VerificationOptional),
+			help: "`off`: no emails are verified; `optional`: a link is sent at registration; " +
+				"`required`: users log in only after they have used it.",
+			set: func(c *config, v string) error {
+				c.EmailVerification = auth.EmailVerification(v)
+				return oneOf(c.EmailVerification,
+					auth.VerificationOff, auth.VerificationOptional, auth.VerificationRequired)
+			}},
+		{name: "SESAME_NEW_LOGIN_EMAILS", fallback: "off",
+			help: "`on` emails users about a login from a network that they have not used before.",
+			set:  func(c *config, v string) error { c.NewLoginEmails = v == "on"; return oneOf(v, "on", "off") }},
+	}},
 	{"Tokens and sessions", []setting{
 		{name: "SESAME_SIGNING_ALGORITHM", fallback: string(signing.ES256),
 			help: "How access tokens are signed: `ES256` or `EdDSA`.",
@@ -144,9 +166,11 @@ var settingGroups = []settingGroup{
 		{name: "SESAME_APP_URL",
 			help: "Where users log in to your application. The reset page links to it. Default: no link.",
 			set:  func(c *config, v string) error { c.AppURL = v; return nil }},
-		{name: "SESAME_RESET_URL",
-			help: "A page of your own for reset links, which end in `#token=…`. Default: `/reset-password` of the public URL.",
-			set:  func(c *config, v string) error { c.ResetURL = v; return nil }},
+		{name: "SESAME_LINK_URL",
+			help: "Where your own pages for emailed links are. The links are `<it>/reset-password#token=…`, " +
+				"`/verify-email#token=…`, `/confirm-email-change#token=…` and `/undo-email-change#token=…`. " +
+				"Default: the public URL.",
+			set: func(c *config, v string) error { c.LinkURL = v; return nil }},
 	}},
 	{"Security and operation", []setting{
 		{name: "SESAME_THROTTLE", fallback: "on", help: "`off` disables all rate limits on attempts and emails.",

@@ -144,6 +144,294 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/auth/account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The account of the user
+         * @description Returns the account that the access token belongs to.
+         */
+        get: operations["getAccount"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change name and bio
+         * @description Changes the properties that are present, and keeps the others (JSON Merge Patch, RFC 7396): `"bio": null` removes the bio, and an empty object changes nothing.
+         */
+        patch: operations["updateAccount"];
+        trace?: never;
+    };
+    "/auth/account/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Everything that is stored about the user
+         * @description Returns all data of the account, for example for a request under the GDPR, article 20. It contains no secrets. Of the events in the audit log it contains the newest 1,000; `eventsTruncated` says whether there are more.
+         */
+        get: operations["exportAccount"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/change-password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change the password
+         * @description Sets a new password for a user who knows the current one. The session of the access token continues with the returned tokens; every other session ends. As after `refreshTokens`, the previous refresh token of this session works for another 30 seconds (configurable).
+         */
+        post: operations["changePassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/delete-account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete the account
+         * @description Deletes the account and everything that belongs to it, at once and for good: all of its sessions end. Its events stay in the audit log without email, IP address and user agent until they expire. The email can be registered again.
+         */
+        post: operations["deleteAccount"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/send-verification-email": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Request a verification email
+         * @description Sends an email with a link to verify the email, if it has an account and is not verified yet. The response is the same for every email. A newer link replaces the older one.
+         */
+        post: operations["sendVerificationEmail"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/verify-email": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify the email
+         * @description Verifies the email of an account with the token from the emailed link and the password of the account. Both are necessary: somebody else may have registered the email, and a click on the link must not make their password good. A user who does not know the password resets it, which verifies the email, too. The token works once; a wrong password does not use it up.
+         */
+        post: operations["verifyEmail"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/change-email": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Request a change of the email
+         * @description Sends an email with a link to the new email, and a notice to the current one. Nothing changes until `confirmEmailChange`. The response does not say whether the new email already has an account: in that case its owner gets a notice instead of the link. A newer request replaces the older one.
+         */
+        post: operations["changeEmail"];
+        /**
+         * Cancel a change of the email
+         * @description Makes the link of `changeEmail` invalid. It returns the same response if no change is pending.
+         */
+        delete: operations["cancelEmailChange"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/confirm-email-change": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm a change of the email
+         * @description Changes the email of an account with the token from the emailed link and the password of the account. The new email is then verified, and every other link of the account is invalid. If the old email was verified, it gets a link that undoes the change and is valid for seven days. The token works once; a wrong password does not use it up.
+         */
+        post: operations["confirmEmailChange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/undo-email-change": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Undo a change of the email
+         * @description Restores the previous email of an account with the token from the link that it was sent, for an owner whose account was taken over. All sessions end, the password stops working, later changes of the email are undone, and the restored email gets a link to set a new password.
+         */
+        post: operations["undoEmailChange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/check-email-link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check an emailed link
+         * @description Reports what the token of an emailed link is for, and until when it is valid. It accepts every emailed token and uses none of them up. Pages call it when they open, so that people learn at once that a link does not work.
+         */
+        post: operations["checkEmailLink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The sessions of the user
+         * @description Returns the active sessions of the user, the newest first, at most 100.
+         */
+        get: operations["listSessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/sessions/{sessionId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End one session
+         * @description Revokes a session of the user, immediately and with all of its tokens. The response is the same for a session of another user, an unknown and a malformed id.
+         */
+        delete: operations["revokeSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/logout-everywhere": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End all sessions
+         * @description Revokes every session of the user, immediately and with all of its tokens, or every other session if `keepCurrent` is true.
+         */
+        post: operations["logoutEverywhere"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check access for a reverse proxy
+         * @description Checks the access token like `authenticate`, for reverse proxies that ask before they forward a request: `auth_request` of nginx, `forward_auth` of Caddy, ForwardAuth of Traefik. The response has the identity of the user in its headers. The headers and the body of the original request have no effect, except `Authorization`.
+         */
+        get: operations["checkAccess"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/.well-known/jwks.json": {
         parameters: {
             query?: never;
@@ -333,7 +621,10 @@ export interface components {
          *         "name": "Ada Lovelace",
          *         "bio": "Wrote the first program",
          *         "email": "ada@example.com"
-         *       }
+         *       },
+         *       "userId": "01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21",
+         *       "sessionId": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+         *       "emailVerified": true
          *     }
          */
         Welcome: {
@@ -343,6 +634,587 @@ export interface components {
              */
             message?: string;
             user?: components["schemas"]["User"];
+            /**
+             * @description The id of the user, which does not change with the email
+             * @example 01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21
+             */
+            userId?: string;
+            /**
+             * @description The id of the session
+             * @example 01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
+             */
+            sessionId?: string;
+            /**
+             * @description Whether the user has proved to own the email
+             * @example true
+             */
+            emailVerified?: boolean;
+        };
+        /**
+         * @description An account, with everything that its owner can see and change
+         * @example {
+         *       "id": "01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21",
+         *       "name": "Ada Lovelace",
+         *       "bio": "Wrote the first program",
+         *       "email": "ada@example.com",
+         *       "emailVerified": true,
+         *       "pendingEmail": "ada.king@example.com",
+         *       "createdAt": "2026-11-26T09:00:00Z"
+         *     }
+         */
+        Account: {
+            /**
+             * @description The id of the user, which does not change with the email
+             * @example 01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21
+             */
+            id: string;
+            /**
+             * @description The name of the user
+             * @example Ada Lovelace
+             */
+            name: string;
+            /**
+             * @description A text about the user; null if there is none
+             * @example Wrote the first program
+             */
+            bio: string | null;
+            /**
+             * Format: email
+             * @description The email of the account, in lower case
+             * @example ada@example.com
+             */
+            email: string;
+            /**
+             * @description Whether the user has proved to own the email
+             * @example true
+             */
+            emailVerified: boolean;
+            /**
+             * Format: email
+             * @description The email that `changeEmail` was called with, until it is confirmed or canceled; null if there is none
+             * @example ada.king@example.com
+             */
+            pendingEmail: string | null;
+            /**
+             * Format: date-time
+             * @description When the account was created
+             * @example 2026-11-26T09:00:00Z
+             */
+            createdAt: string;
+        };
+        /**
+         * @description Absent properties stay as they are (RFC 7396)
+         * @example {
+         *       "bio": "Wrote the first algorithm"
+         *     }
+         */
+        UpdateAccountInput: {
+            /**
+             * @description The name of the user
+             * @example Ada King
+             */
+            name?: string;
+            /**
+             * @description A text about the user; null removes it
+             * @example Wrote the first algorithm
+             */
+            bio?: string | null;
+        };
+        /**
+         * @example {
+         *       "currentPassword": "correct horse battery staple",
+         *       "password": "a new horse for the same staple"
+         *     }
+         */
+        ChangePasswordInput: {
+            /**
+             * @description The current password; required if the account has a password
+             * @example correct horse battery staple
+             */
+            currentPassword?: string;
+            /**
+             * @description The new password; the rules are those of `register`
+             * @example a new horse for the same staple
+             */
+            password: string;
+        };
+        /**
+         * @example {
+         *       "password": "correct horse battery staple"
+         *     }
+         */
+        DeleteAccountInput: {
+            /**
+             * @description The password of the account; required if it has a password
+             * @example correct horse battery staple
+             */
+            password?: string;
+        };
+        /**
+         * @example {
+         *       "email": "ada@example.com"
+         *     }
+         */
+        SendVerificationEmailInput: {
+            /**
+             * Format: email
+             * @description The email of the account
+             * @example ada@example.com
+             */
+            email: string;
+        };
+        /**
+         * @example {
+         *       "token": "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+         *       "password": "correct horse battery staple"
+         *     }
+         */
+        ConfirmEmailInput: {
+            /**
+             * @description The token from the emailed link
+             * @example 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+             */
+            token: string;
+            /**
+             * @description The password of the account
+             * @example correct horse battery staple
+             */
+            password: string;
+        };
+        /**
+         * @example {
+         *       "email": "ada.king@example.com",
+         *       "password": "correct horse battery staple"
+         *     }
+         */
+        ChangeEmailInput: {
+            /**
+             * Format: email
+             * @description The new email, in ASCII
+             * @example ada.king@example.com
+             */
+            email: string;
+            /**
+             * @description The password of the account; required if it has a password
+             * @example correct horse battery staple
+             */
+            password?: string;
+        };
+        /**
+         * @example {
+         *       "token": "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+         *     }
+         */
+        EmailLinkInput: {
+            /**
+             * @description The token from the emailed link
+             * @example 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+             */
+            token: string;
+        };
+        /**
+         * @description What an emailed link is for
+         * @example {
+         *       "purpose": "verify-email",
+         *       "expiresAt": "2026-11-27T09:00:00Z"
+         *     }
+         */
+        EmailLink: {
+            /**
+             * @description The page and the operation that the link is for; new ones may be added at any time
+             * @example verify-email
+             */
+            purpose: string;
+            /**
+             * Format: date-time
+             * @description When the link expires
+             * @example 2026-11-26T09:00:00Z
+             */
+            expiresAt: string;
+        };
+        /**
+         * @example {
+         *       "keepCurrent": true
+         *     }
+         */
+        LogoutEverywhereInput: {
+            /**
+             * @description Whether the session of the access token continues
+             * @default false
+             * @example true
+             */
+            keepCurrent: boolean;
+        };
+        /**
+         * @example {
+         *       "sessions": [
+         *         {
+         *           "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+         *           "createdAt": "2026-11-26T09:00:00Z",
+         *           "lastUsedAt": "2026-11-26T09:30:00Z",
+         *           "expiresAt": "2026-12-26T09:30:00Z",
+         *           "ip": "203.0.113.7",
+         *           "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+         *           "current": true
+         *         }
+         *       ]
+         *     }
+         */
+        SessionList: {
+            /**
+             * @description The sessions, the newest first
+             * @example [
+             *       {
+             *         "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+             *         "createdAt": "2026-11-26T09:00:00Z",
+             *         "lastUsedAt": "2026-11-26T09:30:00Z",
+             *         "expiresAt": "2026-12-26T09:30:00Z",
+             *         "ip": "203.0.113.7",
+             *         "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+             *         "current": true
+             *       }
+             *     ]
+             */
+            sessions: components["schemas"]["Session"][];
+        };
+        /**
+         * @description An active session: one login on one device
+         * @example {
+         *       "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+         *       "createdAt": "2026-11-26T09:00:00Z",
+         *       "lastUsedAt": "2026-11-26T09:30:00Z",
+         *       "expiresAt": "2026-12-26T09:30:00Z",
+         *       "ip": "203.0.113.7",
+         *       "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+         *       "current": true
+         *     }
+         */
+        Session: {
+            /**
+             * @description The id of the session
+             * @example 01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
+             */
+            id: string;
+            /**
+             * Format: date-time
+             * @description The time of the login
+             * @example 2026-11-26T09:00:00Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description The time of the login or the last refresh
+             * @example 2026-11-26T09:00:00Z
+             */
+            lastUsedAt: string;
+            /**
+             * Format: date-time
+             * @description When the session ends if it is not used
+             * @example 2026-11-26T09:00:00Z
+             */
+            expiresAt: string;
+            /**
+             * @description The IP address of the login
+             * @example 203.0.113.7
+             */
+            ip: string;
+            /**
+             * @description The User-Agent header of the login, which the client chose
+             * @example Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0
+             */
+            userAgent: string;
+            /**
+             * @description Whether the access token of this request belongs to the session
+             * @example true
+             */
+            current: boolean;
+        };
+        /**
+         * @description All data of an account
+         * @example {
+         *       "account": {
+         *         "id": "01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21",
+         *         "name": "Ada Lovelace",
+         *         "bio": "Wrote the first program",
+         *         "email": "ada@example.com",
+         *         "emailVerified": true,
+         *         "pendingEmail": "ada.king@example.com",
+         *         "createdAt": "2026-11-26T09:00:00Z"
+         *       },
+         *       "updatedAt": "2026-11-26T09:00:00Z",
+         *       "lastLoginAt": "2026-11-26T09:00:00Z",
+         *       "previousEmails": [
+         *         {
+         *           "email": "ada.byron@example.com",
+         *           "undoUntil": "2026-12-03T09:00:00Z"
+         *         }
+         *       ],
+         *       "sessions": [
+         *         {
+         *           "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+         *           "createdAt": "2026-11-26T09:00:00Z",
+         *           "lastUsedAt": "2026-11-26T09:30:00Z",
+         *           "expiresAt": "2026-12-26T09:30:00Z",
+         *           "revokedAt": "2026-11-26T10:00:00Z",
+         *           "ip": "203.0.113.7",
+         *           "lastIp": "203.0.113.7",
+         *           "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+         *         }
+         *       ],
+         *       "networks": [
+         *         {
+         *           "lastLoginAt": "2026-11-26T09:00:00Z"
+         *         }
+         *       ],
+         *       "events": [
+         *         {
+         *           "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e78",
+         *           "at": "2026-11-26T09:00:00Z",
+         *           "kind": "login",
+         *           "outcome": "success",
+         *           "sessionId": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+         *           "email": "ada@example.com",
+         *           "ip": "203.0.113.7",
+         *           "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+         *           "requestId": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e76",
+         *           "detail": ""
+         *         }
+         *       ],
+         *       "eventsTruncated": false
+         *     }
+         */
+        AccountExport: {
+            account: components["schemas"]["Account"];
+            /**
+             * Format: date-time
+             * @description When the profile or the password last changed
+             * @example 2026-11-26T09:00:00Z
+             */
+            updatedAt: string;
+            /**
+             * Format: date-time
+             * @description The last login; null if there was none
+             * @example 2026-11-26T09:00:00Z
+             */
+            lastLoginAt: string | null;
+            /**
+             * @description Emails to which the change of the email can still be undone
+             * @example [
+             *       {
+             *         "email": "ada.byron@example.com",
+             *         "undoUntil": "2026-12-03T09:00:00Z"
+             *       }
+             *     ]
+             */
+            previousEmails: components["schemas"]["PreviousEmail"][];
+            /**
+             * @description All stored sessions, also those that have ended
+             * @example [
+             *       {
+             *         "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+             *         "createdAt": "2026-11-26T09:00:00Z",
+             *         "lastUsedAt": "2026-11-26T09:30:00Z",
+             *         "expiresAt": "2026-12-26T09:30:00Z",
+             *         "revokedAt": "2026-11-26T10:00:00Z",
+             *         "ip": "203.0.113.7",
+             *         "lastIp": "203.0.113.7",
+             *         "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+             *       }
+             *     ]
+             */
+            sessions: components["schemas"]["ExportedSession"][];
+            /**
+             * @description The networks that are known for the user; only pseudonyms of them are stored
+             * @example [
+             *       {
+             *         "lastLoginAt": "2026-11-26T09:00:00Z"
+             *       }
+             *     ]
+             */
+            networks: components["schemas"]["ExportedNetwork"][];
+            /**
+             * @description The newest events in the audit log, at most 1,000, the newest first
+             * @example [
+             *       {
+             *         "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e78",
+             *         "at": "2026-11-26T09:00:00Z",
+             *         "kind": "login",
+             *         "outcome": "success",
+             *         "sessionId": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+             *         "email": "ada@example.com",
+             *         "ip": "203.0.113.7",
+             *         "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+             *         "requestId": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e76",
+             *         "detail": ""
+             *       }
+             *     ]
+             */
+            events: components["schemas"]["ExportedEvent"][];
+            /**
+             * @description Whether there are more events
+             * @example false
+             */
+            eventsTruncated: boolean;
+        };
+        /**
+         * @example {
+         *       "email": "ada.byron@example.com",
+         *       "undoUntil": "2026-12-03T09:00:00Z"
+         *     }
+         */
+        PreviousEmail: {
+            /**
+             * Format: email
+             * @description The email before a change
+             * @example ada.byron@example.com
+             */
+            email: string;
+            /**
+             * Format: date-time
+             * @description Until when the change can be undone
+             * @example 2026-11-26T09:00:00Z
+             */
+            undoUntil: string;
+        };
+        /**
+         * @description A session as it is stored, without its secrets
+         * @example {
+         *       "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+         *       "createdAt": "2026-11-26T09:00:00Z",
+         *       "lastUsedAt": "2026-11-26T09:30:00Z",
+         *       "expiresAt": "2026-12-26T09:30:00Z",
+         *       "revokedAt": "2026-11-26T10:00:00Z",
+         *       "ip": "203.0.113.7",
+         *       "lastIp": "203.0.113.7",
+         *       "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+         *     }
+         */
+        ExportedSession: {
+            /**
+             * @description The id of the session
+             * @example 01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
+             */
+            id: string;
+            /**
+             * Format: date-time
+             * @description The time of the login
+             * @example 2026-11-26T09:00:00Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description The time of the login or the last refresh
+             * @example 2026-11-26T09:00:00Z
+             */
+            lastUsedAt: string;
+            /**
+             * Format: date-time
+             * @description When the session ends, or has ended, if it is not used
+             * @example 2026-11-26T09:00:00Z
+             */
+            expiresAt: string;
+            /**
+             * Format: date-time
+             * @description When the session was revoked; null if it was not
+             * @example 2026-11-26T09:00:00Z
+             */
+            revokedAt: string | null;
+            /**
+             * @description The IP address of the login
+             * @example 203.0.113.7
+             */
+            ip: string;
+            /**
+             * @description The IP address of the login or the last refresh
+             * @example 203.0.113.7
+             */
+            lastIp: string;
+            /**
+             * @description The User-Agent header of the login
+             * @example Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0
+             */
+            userAgent: string;
+        };
+        /**
+         * @example {
+         *       "lastLoginAt": "2026-11-26T09:00:00Z"
+         *     }
+         */
+        ExportedNetwork: {
+            /**
+             * Format: date-time
+             * @description The last login from the network
+             * @example 2026-11-26T09:00:00Z
+             */
+            lastLoginAt: string;
+        };
+        /**
+         * @description An event in the audit log
+         * @example {
+         *       "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e78",
+         *       "at": "2026-11-26T09:00:00Z",
+         *       "kind": "login",
+         *       "outcome": "success",
+         *       "sessionId": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+         *       "email": "ada@example.com",
+         *       "ip": "203.0.113.7",
+         *       "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+         *       "requestId": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e76",
+         *       "detail": ""
+         *     }
+         */
+        ExportedEvent: {
+            /**
+             * @description The id of the event
+             * @example 01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e78
+             */
+            id: string;
+            /**
+             * Format: date-time
+             * @description The time of the event
+             * @example 2026-11-26T09:00:00Z
+             */
+            at: string;
+            /**
+             * @description What was tried or done
+             * @example login
+             */
+            kind: string;
+            /**
+             * @description What came of it, such as `success`, `failure` or `throttled`
+             * @example success
+             */
+            outcome: string;
+            /**
+             * @description The id of the session; empty if there is none
+             * @example 01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
+             */
+            sessionId: string;
+            /**
+             * @description The email of the account at that time
+             * @example ada@example.com
+             */
+            email: string;
+            /**
+             * @description The IP address of the client; empty if it was an operator
+             * @example 203.0.113.7
+             */
+            ip: string;
+            /**
+             * @description The User-Agent header of the client
+             * @example Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0
+             */
+            userAgent: string;
+            /**
+             * @description The X-Request-Id of the response
+             * @example 01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e76
+             */
+            requestId: string;
+            /**
+             * @description A sentence for people; often empty
+             * @example
+             */
+            detail: string;
         };
         /**
          * @example {
@@ -666,6 +1538,84 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description Unauthorized */
+        InvalidAccessToken: {
+            headers: {
+                "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "http://127.0.0.1:8080/problems/invalid_access_token",
+                 *       "title": "Invalid access token",
+                 *       "status": 401,
+                 *       "detail": "The access token is missing, malformed or expired, or its session has ended.",
+                 *       "code": "invalid_access_token",
+                 *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Unauthorized */
+        InvalidLink: {
+            headers: {
+                "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "http://127.0.0.1:8080/problems/invalid_link",
+                 *       "title": "Invalid link",
+                 *       "status": 401,
+                 *       "detail": "The link has expired, was already used, or was replaced by a newer one.",
+                 *       "code": "invalid_link",
+                 *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The password is incorrect; the access token or emailed token stays valid */
+        IncorrectPassword: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "http://127.0.0.1:8080/problems/incorrect_password",
+                 *       "title": "Incorrect password",
+                 *       "status": 403,
+                 *       "detail": "The password is incorrect.",
+                 *       "code": "incorrect_password",
+                 *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Not found */
+        NotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "http://127.0.0.1:8080/problems/not_found",
+                 *       "title": "Not found",
+                 *       "status": 404,
+                 *       "detail": "There is nothing at this path.",
+                 *       "code": "not_found",
+                 *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description The body is larger than 16 KiB */
         ContentTooLarge: {
             headers: {
@@ -787,6 +1737,26 @@ export interface components {
          * @example 2
          */
         "Retry-After": number;
+        /**
+         * @description The id of the user, which does not change with the email
+         * @example 01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21
+         */
+        "X-User-Id": string;
+        /**
+         * @description The email of the user, in lower case
+         * @example ada@example.com
+         */
+        "X-User-Email": string;
+        /**
+         * @description Whether the email is verified
+         * @example true
+         */
+        "X-User-Email-Verified": boolean;
+        /**
+         * @description The id of the session
+         * @example 01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
+         */
+        "X-Session-Id": string;
     };
     pathItems: never;
 }
@@ -814,32 +1784,16 @@ export interface operations {
                      *         "name": "Ada Lovelace",
                      *         "bio": "Wrote the first program",
                      *         "email": "ada@example.com"
-                     *       }
+                     *       },
+                     *       "userId": "01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21",
+                     *       "sessionId": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+                     *       "emailVerified": true
                      *     }
                      */
                     "application/json": components["schemas"]["Welcome"];
                 };
             };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "type": "http://127.0.0.1:8080/problems/invalid_access_token",
-                     *       "title": "Invalid access token",
-                     *       "status": 401,
-                     *       "detail": "The access token is missing, malformed or expired, or its session has ended.",
-                     *       "code": "invalid_access_token",
-                     *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["InvalidAccessToken"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };
@@ -891,6 +1845,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This server is closed for registration */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "http://127.0.0.1:8080/problems/registration_closed",
+                     *       "title": "Registration closed",
+                     *       "status": 403,
+                     *       "detail": "New accounts cannot be registered here. Ask the operator for an account.",
+                     *       "code": "registration_closed",
+                     *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
+                     *     }
+                     */
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -952,6 +1925,25 @@ export interface operations {
                      *       "status": 401,
                      *       "detail": "The email or password is incorrect.",
                      *       "code": "invalid_credentials",
+                     *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The password is right, but the email is not verified, and this server requires that */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "http://127.0.0.1:8080/problems/email_not_verified",
+                     *       "title": "Email not verified",
+                     *       "status": 403,
+                     *       "detail": "Verify your email first: use the link that we sent to it, or request another one.",
+                     *       "code": "email_not_verified",
                      *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
                      *     }
                      */
@@ -1161,29 +2153,689 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Unauthorized */
-            401: {
+            401: components["responses"]["InvalidLink"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account */
+            200: {
                 headers: {
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                     [name: string]: unknown;
                 };
                 content: {
                     /**
                      * @example {
-                     *       "type": "http://127.0.0.1:8080/problems/invalid_reset_token",
-                     *       "title": "Invalid reset link",
-                     *       "status": 401,
-                     *       "detail": "The reset link has expired, was already used, or was replaced by a newer one.",
-                     *       "code": "invalid_reset_token",
-                     *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
+                     *       "id": "01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21",
+                     *       "name": "Ada Lovelace",
+                     *       "bio": "Wrote the first program",
+                     *       "email": "ada@example.com",
+                     *       "emailVerified": true,
+                     *       "pendingEmail": "ada.king@example.com",
+                     *       "createdAt": "2026-11-26T09:00:00Z"
                      *     }
                      */
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            401: components["responses"]["InvalidAccessToken"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "bio": "Wrote the first algorithm"
+                 *     }
+                 */
+                "application/json": components["schemas"]["UpdateAccountInput"];
+            };
+        };
+        responses: {
+            /** @description The account after the change */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21",
+                     *       "name": "Ada Lovelace",
+                     *       "bio": "Wrote the first algorithm",
+                     *       "email": "ada@example.com",
+                     *       "emailVerified": true,
+                     *       "pendingEmail": "ada.king@example.com",
+                     *       "createdAt": "2026-11-26T09:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["InvalidAccessToken"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    exportAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The data of the account */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "account": {
+                     *         "id": "01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21",
+                     *         "name": "Ada Lovelace",
+                     *         "bio": "Wrote the first program",
+                     *         "email": "ada@example.com",
+                     *         "emailVerified": true,
+                     *         "pendingEmail": "ada.king@example.com",
+                     *         "createdAt": "2026-11-26T09:00:00Z"
+                     *       },
+                     *       "updatedAt": "2026-11-26T09:00:00Z",
+                     *       "lastLoginAt": "2026-11-26T09:00:00Z",
+                     *       "previousEmails": [
+                     *         {
+                     *           "email": "ada.byron@example.com",
+                     *           "undoUntil": "2026-12-03T09:00:00Z"
+                     *         }
+                     *       ],
+                     *       "sessions": [
+                     *         {
+                     *           "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+                     *           "createdAt": "2026-11-26T09:00:00Z",
+                     *           "lastUsedAt": "2026-11-26T09:30:00Z",
+                     *           "expiresAt": "2026-12-26T09:30:00Z",
+                     *           "revokedAt": "2026-11-26T10:00:00Z",
+                     *           "ip": "203.0.113.7",
+                     *           "lastIp": "203.0.113.7",
+                     *           "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+                     *         }
+                     *       ],
+                     *       "networks": [
+                     *         {
+                     *           "lastLoginAt": "2026-11-26T09:00:00Z"
+                     *         }
+                     *       ],
+                     *       "events": [
+                     *         {
+                     *           "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e78",
+                     *           "at": "2026-11-26T09:00:00Z",
+                     *           "kind": "login",
+                     *           "outcome": "success",
+                     *           "sessionId": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+                     *           "email": "ada@example.com",
+                     *           "ip": "203.0.113.7",
+                     *           "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                     *           "requestId": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e76",
+                     *           "detail": ""
+                     *         }
+                     *       ],
+                     *       "eventsTruncated": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccountExport"];
+                };
+            };
+            401: components["responses"]["InvalidAccessToken"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    changePassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "currentPassword": "correct horse battery staple",
+                 *       "password": "a new horse for the same staple"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangePasswordInput"];
+            };
+        };
+        responses: {
+            /** @description The password has been changed; these are the new tokens of this session */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "accessToken": "eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln",
+                     *       "refreshToken": "AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki",
+                     *       "tokenType": "Bearer",
+                     *       "expiresIn": 900
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            /** @description Bad request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            401: components["responses"]["InvalidAccessToken"];
+            403: components["responses"]["IncorrectPassword"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse battery staple"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DeleteAccountInput"];
+            };
+        };
+        responses: {
+            /** @description The account has been deleted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "Account deleted"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["InvalidAccessToken"];
+            403: components["responses"]["IncorrectPassword"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    sendVerificationEmail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "email": "ada@example.com"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SendVerificationEmailInput"];
+            };
+        };
+        responses: {
+            /** @description Request accepted, whether or not the email has an account */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "If the email has an account and is not verified, we have sent it a link"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    verifyEmail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                 *       "password": "correct horse battery staple"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConfirmEmailInput"];
+            };
+        };
+        responses: {
+            /** @description The email is verified */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "Email verified"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["InvalidLink"];
+            403: components["responses"]["IncorrectPassword"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    changeEmail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "email": "ada.king@example.com",
+                 *       "password": "correct horse battery staple"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangeEmailInput"];
+            };
+        };
+        responses: {
+            /** @description Request accepted, whether or not the email has an account */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "We have sent a link to the new email"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["InvalidAccessToken"];
+            403: components["responses"]["IncorrectPassword"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    cancelEmailChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No change of the email is pending */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "Email change canceled"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+            401: components["responses"]["InvalidAccessToken"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    confirmEmailChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                 *       "password": "correct horse battery staple"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConfirmEmailInput"];
+            };
+        };
+        responses: {
+            /** @description The email has been changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "Email changed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["InvalidLink"];
+            403: components["responses"]["IncorrectPassword"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    undoEmailChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+                 *     }
+                 */
+                "application/json": components["schemas"]["EmailLinkInput"];
+            };
+        };
+        responses: {
+            /** @description The previous email has been restored */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "Email restored; we have sent it a link to set a new password"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["InvalidLink"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    checkEmailLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+                 *     }
+                 */
+                "application/json": components["schemas"]["EmailLinkInput"];
+            };
+        };
+        responses: {
+            /** @description The token is valid */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "purpose": "verify-email",
+                     *       "expiresAt": "2026-11-27T09:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EmailLink"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["InvalidLink"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sessions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "sessions": [
+                     *         {
+                     *           "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
+                     *           "createdAt": "2026-11-26T09:00:00Z",
+                     *           "lastUsedAt": "2026-11-26T09:30:00Z",
+                     *           "expiresAt": "2026-12-26T09:30:00Z",
+                     *           "ip": "203.0.113.7",
+                     *           "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                     *           "current": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SessionList"];
+                };
+            };
+            401: components["responses"]["InvalidAccessToken"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    revokeSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The `id` from `listSessions`
+                 * @example 01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
+                 */
+                sessionId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The session has ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "Session ended"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["InvalidAccessToken"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    logoutEverywhere: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "keepCurrent": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["LogoutEverywhereInput"];
+            };
+        };
+        responses: {
+            /** @description The sessions have ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "Logged out everywhere"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["InvalidAccessToken"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    checkAccess: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The access token is accepted */
+            200: {
+                headers: {
+                    "X-User-Id": components["headers"]["X-User-Id"];
+                    "X-User-Email": components["headers"]["X-User-Email"];
+                    "X-User-Email-Verified": components["headers"]["X-User-Email-Verified"];
+                    "X-Session-Id": components["headers"]["X-Session-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "Access granted"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+            401: components["responses"]["InvalidAccessToken"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };

@@ -3,7 +3,7 @@
 // An event is written in the same transaction as the change it describes, so neither exists without
 // the other. Callers must bound how many events a client can trigger. Events contain no secrets,
 // such as passwords, tokens or digests. They are kept until the end of their retention, even if
-// their account is deleted.
+// their account is deleted: see [Forget].
 package audit
 
 import (
@@ -33,6 +33,20 @@ const (
 	ForgotPassword  Kind = "forgot-password"
 	ResetPassword   Kind = "reset-password"
 
+	UpdateAccount         Kind = "update-account" // at most one event for each user in 15 minutes
+	ChangePassword        Kind = "change-password"
+	SendVerificationEmail Kind = "send-verification-email"
+	VerifyEmail           Kind = "verify-email"
+	ChangeEmail           Kind = "change-email" // requested; ConfirmEmailChange is when it takes effect
+	CancelEmailChange     Kind = "cancel-email-change"
+	ConfirmEmailChange    Kind = "confirm-email-change"
+	UndoEmailChange       Kind = "undo-email-change"
+	CheckEmailLink        Kind = "check-email-link" // only failures
+	DeleteAccount         Kind = "delete-account"
+	ExportAccount         Kind = "export-account"
+	RevokeSession         Kind = "session-revoke"
+	LogoutEverywhere      Kind = "logout-everywhere"
+
 	// By an operator:
 
 	CreateUser     Kind = "user-create"
@@ -43,6 +57,8 @@ const (
 	SetPassword    Kind = "user-set-password"
 	RevokeSessions Kind = "user-revoke-sessions"
 	ResetLink      Kind = "user-reset-link"
+	VerifyUser     Kind = "user-verify"
+	UnverifyUser   Kind = "user-unverify"
 
 	CreateKey  Kind = "key-create"
 	AdvanceKey Kind = "key-advance" // the next key signs earlier than planned
@@ -57,7 +73,10 @@ const (
 // Kinds lists every kind.
 var Kinds = []Kind{
 	Register, Login, Replay, ReplayElsewhere, Reuse, Logout, Evict, ForgotPassword, ResetPassword,
+	UpdateAccount, ChangePassword, SendVerificationEmail, VerifyEmail, ChangeEmail, CancelEmailChange,
+	ConfirmEmailChange, UndoEmailChange, CheckEmailLink, DeleteAccount, ExportAccount, RevokeSession, LogoutEverywhere,
 	CreateUser, ImportUsers, DisableUser, EnableUser, DeleteUser, SetPassword, RevokeSessions, ResetLink,
+	VerifyUser, UnverifyUser,
 	CreateKey, AdvanceKey, RevokeKey, DeleteKey,
 	GiveUpEmail, RetryEmail, DropEmail,
 }
@@ -111,6 +130,14 @@ func Record(tx *gorm.DB, events ...Event) error {
 		return fmt.Errorf("audit: %w", err)
 	}
 	return nil
+}
+
+// Forget blanks what the events of a deleted user, and the events of the email before it had an
+// account, say about a person: email, IP address, User-Agent and detail. The rest stays.
+func Forget(tx *gorm.DB, user uuid.UUID, email string) error {
+	return tx.Model(&Event{}).
+		Where("user_id = ? OR email = ? AND user_id = ?", user, email, uuid.Nil).
+		Updates(map[string]any{"email": "", "ip": "", "user_agent": "", "detail": ""}).Error
 }
 
 // Purge deletes up to limit events from before until, in the caller's transaction. It returns how

@@ -38,9 +38,21 @@ func ofSession(event audit.Event, session *Session) audit.Event {
 	return event
 }
 
-// record writes an event in a statement of its own.
+// record writes an event in a transaction of its own. If the user was deleted meanwhile, it blanks
+// the event like those that were recorded before. It runs the same statements with and without a
+// user, so that a failed login does not reveal whether there is one.
 func (s *Service) record(ctx context.Context, event audit.Event) error {
-	return s.db.Statement(ctx, func(db *gorm.DB) error { return audit.Record(db, event) })
+	return s.db.Transaction(ctx, func(tx *gorm.DB) error {
+		exists, err := holdUser(tx, event.UserID)
+		if err != nil {
+			return err
+		}
+		recorded := event
+		if event.UserID != uuid.Nil && !exists {
+			recorded.Email, recorded.IP, recorded.UserAgent, recorded.Detail = "", "", "", ""
+		}
+		return audit.Record(tx, recorded)
+	})
 }
 
 // recordOnce writes an event if the charges allow it, and reports whether it did. Their limit is

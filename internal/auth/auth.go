@@ -10,13 +10,15 @@
 //
 // [Service.Login] creates sessions; nothing else does. A session ends in one of these ways:
 //
-//   - Logout, and the reuse of an old refresh token, revoke one session.
-//   - Each user has a generation. It is raised when the password is reset or set, when an operator
-//     revokes the user's sessions, and when the user is disabled. A session stores the generation
-//     in which it was created, and is valid only while the user still has it. So changing one row
-//     ends all of a user's sessions. A login or refresh in flight cannot escape: it creates or
-//     keeps a session of the old generation. Sessions never become valid again: a user who was
-//     disabled and enabled has to log in.
+//   - Logout, RevokeSession and the reuse of an old refresh token revoke one session.
+//   - Each user has a generation. It is raised when the password is reset, changed or set, when the
+//     user or an operator revokes all sessions, when a change of the email is undone, and when the
+//     user is disabled. A session stores the generation in which it was created, and is valid only
+//     while the user still has it. So changing one row ends all of a user's sessions. A login or
+//     refresh in flight cannot escape: it creates or keeps a session of the old generation. Only
+//     changing the password and LogoutEverywhere move one session, that of the caller, to the new
+//     generation. Sessions never become valid again: a user who was disabled and enabled has to
+//     log in.
 //   - The sessions of a deleted user are deleted. Tokens contain the ids of user and session, so
 //     they are useless for a later account with the same email.
 package auth
@@ -51,9 +53,33 @@ type Config struct {
 	RefreshGrace       time.Duration // in which a just-used refresh token returns the same new tokens again; 0: never
 	ResetTokenLifetime time.Duration
 	AuditRetention     time.Duration // events older than this are deleted
-	ResetURL           string        // the page where users reset their password; links to it end in #token=…
+	LinkURL            string        // emailed links are <LinkURL>/reset-password#token=… and so on
 	Brand              brand.Brand
+
+	EmailVerification EmailVerification
+	Registration      RegistrationMode
+	NewLoginEmails    bool // email users about logins from networks that are not known
 }
+
+// EmailVerification is whether users have to prove that they own their email.
+type EmailVerification string
+
+// The values of EmailVerification.
+const (
+	VerificationOff      EmailVerification = "off"      // no links are sent
+	VerificationOptional EmailVerification = "optional" // a link is sent at registration
+	VerificationRequired EmailVerification = "required" // users log in only after using it
+)
+
+// RegistrationMode is who may register.
+type RegistrationMode string
+
+// The values of RegistrationMode.
+const (
+	RegistrationOpen    RegistrationMode = "open"
+	RegistrationClosed  RegistrationMode = "closed"  // nobody: accounts are created by operators
+	RegistrationPrivate RegistrationMode = "private" // as open; a registration does not reveal whether the email has an account
+)
 
 // Service implements the use cases. It is safe for concurrent use, and several processes may share
 // one database.

@@ -5,18 +5,25 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/database"
 )
 
-// Authenticate returns the user that an access token belongs to. It returns ErrInvalidAccessToken
-// if the token is not valid, or if its session has ended.
+// Access is what a valid access token gives access to.
+type Access struct {
+	User    *User
+	Session uuid.UUID
+}
+
+// Authenticate returns the user and the session that an access token belongs to. It returns
+// ErrInvalidAccessToken if the token is not valid, or if its session has ended.
 //
 // The signature proves which user and session the token was issued for. Whether they are still
 // valid is read from the database, in one query, so a logout, a reset or a disabled account takes
 // effect immediately.
-func (s *Service) Authenticate(ctx context.Context, accessToken string) (*User, error) {
+func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Access, error) {
 	access, err := s.config.AccessTokens.Verify(ctx, accessToken)
 	if errors.Is(err, database.ErrUnavailable) { // the key could not be looked up
 		return nil, fmt.Errorf("authenticate: %w", err)
@@ -38,5 +45,5 @@ func (s *Service) Authenticate(ctx context.Context, accessToken string) (*User, 
 	case err != nil:
 		return nil, fmt.Errorf("authenticate: %w", err)
 	}
-	return &user, nil
+	return &Access{User: &user, Session: access.Session}, nil
 }

@@ -2,13 +2,13 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
 )
@@ -25,6 +25,8 @@ type NewUser struct {
 	Bio      *string
 	Email    string
 	Password *string // nil: the user cannot log in before resetting the password
+
+	Unverified bool // the operator does not vouch for the email
 }
 
 // CreateUser creates an account for an operator. The password must satisfy the same policy as in
@@ -50,12 +52,27 @@ func (s *Service) CreateUser(ctx context.Context, account NewUser) (*User, error
 			return nil, fmt.Errorf("create user: %w", err)
 		}
 	}
-	user := User{Name: account.Name, Bio: account.Bio, Email: email, PasswordHash: hash}
-	created, err := s.insertUser(ctx, user, audit.CreateUser, Client{})
+	user, err := s.newUser(User{Name: account.Name, Bio: account.Bio, Email: email, PasswordHash: hash})
 	if err != nil {
 		return nil, fmt.Errorf("create user: %w", err)
 	}
-	return created, nil
+	if !account.Unverified {
+		user.EmailVerifiedAt = &user.CreatedAt
+	}
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
+		inserted, err := insertUser(tx, user)
+		if err == nil && !inserted {
+			err = ErrEmailTaken
+		}
+		if err != nil {
+			return err
+		}
+		return audit.Record(tx, s.success(audit.CreateUser, user, Client{}))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create user: %w", err)
+	}
+	return user, nil
 }
 
 // checkProfile checks a profile that was not validated against the OpenAPI document. It returns
@@ -73,24 +90,27 @@ func checkProfile(name string, bio *string) error {
 // isStorable reports whether both engines can store text.
 func isStorable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
 
-// insertUser stores a new account, after filling in its id and times. It returns ErrEmailTaken if
-// the email has an account: the unique index decides, so exactly one of several concurrent
-// registrations succeeds.
-func (s *Service) insertUser(ctx context.Context, user User, kind audit.Kind, client Client) (*User, error) {
+// newUser fills in the id, the generation and the times of a new account.
+func (s *Service) newUser(user User) (*User, error) {
 	id, err := uuid.NewV7()
-	if err != nil {
-		return nil, err
-	}
 	now := s.now()
 	user.ID, user.Generation, user.CreatedAt, user.UpdatedAt = id, 1, now, now
-	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
-		if err := tx.Create(&user).Error; err != nil {
-			return err
-		}
-		return audit.Record(tx, s.success(kind, &user, client))
-	})
-	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return nil, ErrEmailTaken
-	}
 	return &user, err
+}
+
+// insertUser stores a new account, and reports false if its email is taken. The unique index
+// decides, so exactly one of several concurrent registrations succeeds.
+//
+// It looks for previous emails after the insert: if a change of the email makes it free meanwhile,
+// that change has committed then.
+func insertUser(tx *gorm.DB, user *User) (inserted bool, err error) {
+	create := tx.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "email"}}, DoNothing: true}).Create(user)
+	if create.Error != nil {
+		return false, create.Error
+	}
+	taken, err := isPreviousEmail(tx, user.Email, user.ID, user.CreatedAt)
+	if err != nil || !taken {
+		return create.RowsAffected == 1, err
+	}
+	return false, tx.Delete(user).Error
 }

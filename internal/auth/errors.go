@@ -15,7 +15,12 @@ var (
 	ErrInvalidAccessToken  = errors.New("the access token is not accepted")
 	ErrInvalidRefreshToken = errors.New("the refresh token is not accepted")
 	ErrForeignRefreshToken = errors.New("the refresh token was not issued by this server")
-	ErrInvalidResetToken   = errors.New("the reset token is not accepted")
+	ErrInvalidLink         = errors.New("the emailed token is not accepted")
+	ErrIncorrectPassword   = errors.New("the password is incorrect")
+	ErrEmailNotVerified    = errors.New("the email is not verified")
+	ErrRegistrationClosed  = errors.New("registration is closed")
+	ErrSameEmail           = errors.New("the account has this email already")
+	ErrUnknownSession      = errors.New("the user has no such session")
 )
 
 // Errors that only an operator gets.

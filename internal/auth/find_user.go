@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/database"
 )
@@ -51,6 +52,14 @@ func userByID(tx *gorm.DB, id uuid.UUID) (*User, error) {
 		return nil, ErrUnknownUser
 	}
 	return &user, err
+}
+
+// holdUser reports whether a user exists, and keeps it from being deleted until the transaction
+// ends.
+func holdUser(tx *gorm.DB, id uuid.UUID) (exists bool, err error) {
+	var ids []uuid.UUID
+	err = tx.Model(&User{}).Clauses(clause.Locking{Strength: "KEY SHARE"}).Where("id = ?", id).Pluck("id", &ids).Error
+	return len(ids) > 0, err
 }
 
 // userByEmail returns the user with this email, or nil. It runs one query even if the email is

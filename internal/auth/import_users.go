@@ -33,6 +33,7 @@ type ImportedUser struct {
 	CreatedAt    time.Time // zero: now
 	LastLoginAt  time.Time // zero: never
 	Disabled     bool
+	Unverified   bool // nobody vouches for the email
 }
 
 // ImportUsers stores up to MaxImportBatch accounts in one transaction. In a dry run it only reports
@@ -61,7 +62,7 @@ func (s *Service) ImportUsers(ctx context.Context, batch []ImportedUser, dryRun 
 				return err
 			}
 		}
-		existing, err := findExisting(tx, batch, rows, stored)
+		existing, err := findExisting(tx, batch, rows, stored, now)
 		if err != nil {
 			return err
 		}
@@ -116,6 +117,9 @@ func (s *Service) newImportedUser(account *ImportedUser, now time.Time) (*User, 
 	if account.Disabled {
 		row.DisabledAt = &now
 	}
+	if !account.Unverified {
+		row.EmailVerifiedAt = &now
+	}
 	if row.ID == uuid.Nil {
 		row.ID, err = uuid.NewV7()
 	}
@@ -130,9 +134,9 @@ func (s *Service) insertMissing(tx *gorm.DB, rows []*User) (map[uuid.UUID]bool, 
 		var values []any
 		for _, row := range some {
 			if row != nil {
-				places = append(places, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+				places = append(places, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 				values = append(values, row.ID, row.Name, row.Bio, row.Email, row.PasswordHash, row.Generation,
-					row.DisabledAt, row.LastLoginAt, row.CreatedAt, row.UpdatedAt)
+					row.DisabledAt, row.LastLoginAt, row.CreatedAt, row.UpdatedAt, row.EmailVerifiedAt)
 			}
 		}
 		if len(places) == 0 {
@@ -141,13 +145,26 @@ func (s *Service) insertMissing(tx *gorm.DB, rows []*User) (map[uuid.UUID]bool, 
 		var ids []uuid.UUID
 		err := tx.Raw(`
 			INSERT INTO users (id, name, bio, email, password_hash, generation, disabled_at, last_login_at,
-				created_at, updated_at)
+				created_at, updated_at, email_verified_at)
 			VALUES `+strings.Join(places, ", ")+` ON CONFLICT DO NOTHING RETURNING id`, values...).Scan(&ids).Error
 		if err != nil {
 			return nil, err
 		}
+		if len(ids) == 0 {
+			continue
+		}
+		// A previous email of another user counts as taken, as in insertUser.
+		var taken []uuid.UUID
+		err = tx.Raw(`
+			DELETE FROM users WHERE id IN ? AND email IN (SELECT email FROM previous_emails WHERE expires_at > ?)
+			RETURNING id`, ids, s.now()).Scan(&taken).Error
+		if err != nil {
+			return nil, err
+		}
 		for _, id := range ids {
-			stored[id] = true
+			if !slices.Contains(taken, id) {
+				stored[id] = true
+			}
 		}
 	}
 	if len(stored) == 0 {
@@ -170,7 +187,9 @@ type existingUsers struct {
 
 // findExisting looks for the accounts that have the emails and ids of the rows that were not
 // stored.
-func findExisting(tx *gorm.DB, batch []ImportedUser, rows []*User, stored map[uuid.UUID]bool) (existingUsers, error) {
+func findExisting(
+	tx *gorm.DB, batch []ImportedUser, rows []*User, stored map[uuid.UUID]bool, now time.Time,
+) (existingUsers, error) {
 	existing := existingUsers{byEmail: make(map[string]uuid.UUID), ids: make(map[uuid.UUID]bool)}
 	var emails []string
 	var ids []uuid.UUID
@@ -189,6 +208,13 @@ func findExisting(tx *gorm.DB, batch []ImportedUser, rows []*User, stored map[uu
 	var users []User
 	if err := tx.Select("id", "email").Where("email IN ? OR id IN ?", emails, ids).Find(&users).Error; err != nil {
 		return existing, err
+	}
+	var previous []PreviousEmail
+	if err := tx.Where("email IN ?", emails).Where("expires_at > ?", now).Find(&previous).Error; err != nil {
+		return existing, err
+	}
+	for _, email := range previous {
+		existing.byEmail[email.Email] = email.UserID
 	}
 	for _, user := range users {
 		existing.byEmail[user.Email], existing.ids[user.ID] = user.ID, true

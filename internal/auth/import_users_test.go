@@ -23,7 +23,7 @@ func TestImportUsers(t *testing.T) {
 	text := func(text string) *string { return &text }
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)
-		present, _ := s.newUser(t, "present@example.com")
+		present, _ := s.storeUser(t, "present@example.com")
 		given := uuid.MustParse("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 		early := time.Date(1999, 12, 31, 23, 0, 0, 1234, time.FixedZone("", 3600))
 		batch := []ImportedUser{

@@ -10,13 +10,15 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
 // The limits on guessing passwords (NIST SP 800-63B-4, section 3.2.2: at most 100 consecutive
-// failures), on registrations, and on reset emails. Networks are those of [throttle.Network]; each
-// limit on a network also applies, ten times as large, to the wide network around it.
+// failures), on registrations, on emails, and on changes of an account. Networks are those of
+// [throttle.Network]; each limit on a network also applies, ten times as large, to the wide network
+// around it.
 //
 // A known network of a user is one that the user has logged in from (see known_network.go). There
 // the limits on networks do not apply to this user, or anybody in the network could lock its users
@@ -41,14 +43,23 @@ var (
 	// applies to it: a reset must be possible while somebody else floods the network.
 	resetsPerAccount = throttle.Limit{Name: "resets per account", Burst: 30, Per: 15 * time.Minute}
 
-	resetRequestsPerNetwork = throttle.Limit{Name: "reset requests per network", Burst: 10, Per: time.Hour}
-	// The limits on emails to a mailbox. A known network of the user has budgets of its own, so a
-	// stranger cannot use up those of the user; and one unknown network cannot use up those of all.
-	resetEmailsPerMinute  = throttle.Limit{Name: "reset emails per minute", Burst: 1, Per: time.Minute}
-	resetEmailsPerNetwork = throttle.Limit{Name: "reset emails per network", Burst: 3, Per: 24 * time.Hour}
-	resetEmailsPerDay     = throttle.Limit{Name: "reset emails per day", Burst: 5, Per: 24 * time.Hour}
-	// resetEmailsToAccount limits the emails that all known networks of a user can request.
-	resetEmailsToAccount = throttle.Limit{Name: "reset emails per account", Burst: 20, Per: 24 * time.Hour}
+	// The limits on emails with links. Each kind of email has its own budgets. A known network of the
+	// user has budgets of its own, so a stranger cannot use up those of the user; and one unknown
+	// network cannot use up those of all.
+	linkRequestsPerNetwork = throttle.Limit{Name: "link requests per network", Burst: 10, Per: time.Hour}
+	linkEmailsPerMinute    = throttle.Limit{Name: "link emails per minute", Burst: 1, Per: time.Minute}
+	linkEmailsPerNetwork   = throttle.Limit{Name: "link emails per network", Burst: 3, Per: 24 * time.Hour}
+	linkEmailsPerDay       = throttle.Limit{Name: "link emails per day", Burst: 5, Per: 24 * time.Hour}
+	// linkEmailsToAccount limits the emails that all known networks of a user can request.
+	linkEmailsToAccount = throttle.Limit{Name: "link emails per account", Burst: 20, Per: 24 * time.Hour}
+	// noticesPerMailbox limits each kind of notice that an attacker could cause again and again.
+	noticesPerMailbox = throttle.Limit{Name: "notices per mailbox", Burst: 5, Per: 24 * time.Hour}
+
+	// The limits on what a logged-in user may do. Each change of the password or email sends an email,
+	// which may go to a mailbox of somebody else.
+	passwordChangesPerAccount = throttle.Limit{Name: "password changes per account", Burst: 10, Per: 24 * time.Hour}
+	emailChangesPerAccount    = throttle.Limit{Name: "email changes per account", Burst: 5, Per: 24 * time.Hour}
+	exportsPerAccount         = throttle.Limit{Name: "exports per account", Burst: 10, Per: time.Hour}
 )
 
 // reserve charges an attempt to its limits. If the attempt is throttled, reserve records that.
@@ -136,21 +147,47 @@ func (s *Service) clearLimits(tx *gorm.DB, email string, pairs ...[]byte) error 
 	return s.throttle.Clear(tx, loginsPerEmail, email)
 }
 
-// resetEmailCharges returns the charges for one reset email. They limit the emails to a mailbox, so
-// a tag in the email gets no budget of its own.
-func resetEmailCharges(email, ip string, known bool) []throttle.Charge {
-	mailbox := withoutTag(email)
+// reserveLinkEmail charges an email with a link to the budgets of the mailbox, and reports whether it
+// may be sent. known says whether the request came from a known network of the user with this email.
+func (s *Service) reserveLinkEmail(
+	ctx context.Context, event audit.Event, kind mail.Kind, email string, known bool,
+) (allowed bool, err error) {
+	return s.allows(ctx, event, linkEmailCharges(kind, email, event.IP, known)...)
+}
+
+// allowsNotice charges a notice to the budget of the mailbox, and reports whether it may be sent.
+func (s *Service) allowsNotice(ctx context.Context, event audit.Event, kind mail.Kind, email string) (bool, error) {
+	return s.allows(ctx, event, throttle.Charge{Limit: noticesPerMailbox, Subject: string(kind) + " " + withoutTag(email)})
+}
+
+// allows charges something that is left out without an error if a budget is spent.
+func (s *Service) allows(ctx context.Context, event audit.Event, charges ...throttle.Charge) (bool, error) {
+	reservation, err := s.reserve(ctx, event, charges...)
+	if _, throttled := errors.AsType[*ThrottledError](err); throttled {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	reservation.End()
+	return true, nil
+}
+
+// linkEmailCharges returns the charges for one email with a link. They limit the emails to a
+// mailbox, so a tag in the email gets no budget of its own.
+func linkEmailCharges(kind mail.Kind, email, ip string, known bool) []throttle.Charge {
+	mailbox := string(kind) + " " + withoutTag(email)
 	inNetwork := mailbox + " " + throttle.Network(ip) // an email contains no space
 	if known {
 		return []throttle.Charge{
-			{Limit: resetEmailsToAccount, Subject: email},
-			{Limit: resetEmailsPerDay, Subject: inNetwork},
-			{Limit: resetEmailsPerMinute, Subject: inNetwork},
+			{Limit: linkEmailsToAccount, Subject: string(kind) + " " + email},
+			{Limit: linkEmailsPerDay, Subject: inNetwork},
+			{Limit: linkEmailsPerMinute, Subject: inNetwork},
 		}
 	}
 	return []throttle.Charge{
-		{Limit: resetEmailsPerDay, Subject: mailbox},
-		{Limit: resetEmailsPerMinute, Subject: mailbox},
-		{Limit: resetEmailsPerNetwork, Subject: inNetwork},
+		{Limit: linkEmailsPerDay, Subject: mailbox},
+		{Limit: linkEmailsPerMinute, Subject: mailbox},
+		{Limit: linkEmailsPerNetwork, Subject: inNetwork},
 	}
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
 // loginAttempts is how often a login checks the password if the user changes meanwhile. Two are
@@ -19,8 +21,10 @@ const loginAttempts = 2
 // Login starts a session for the user with this email and password.
 //
 // It returns ErrInvalidCredentials if the email is unknown, the password is wrong or the user is
-// disabled, *ThrottledError if a rate limit is exceeded, and password.ErrBusy if the password could
-// not be hashed in time.
+// disabled, ErrEmailNotVerified if the password is right but the email has to be verified first,
+// *ThrottledError if a rate limit is exceeded, and password.ErrBusy if the password could not be
+// hashed in time. If registration is private, an email that is not verified is like a wrong
+// password, because the login would otherwise tell what registering it has hidden.
 //
 // An attacker must not be able to distinguish the first three cases. Each runs one lookup and one
 // password hash; an unknown email is checked against a dummy hash of the current cost. Imported
@@ -28,7 +32,7 @@ const loginAttempts = 2
 // password reveals.
 //
 // The attempt counts against the rate limits before the password is hashed, so parallel guesses
-// cannot exceed them. It is refunded if the login succeeds or if the password was never hashed.
+// cannot exceed them. It is refunded if the password is right or was never hashed.
 // Users in a network they have logged in from are hashed first, so that a flood of logins from
 // elsewhere does not keep them out.
 //
@@ -58,6 +62,10 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 		if event.Detail = refusal; refusal != "" {
 			break
 		}
+		if s.config.EmailVerification == VerificationRequired && !user.EmailVerified() {
+			event.Detail = emailNotVerified
+			break
+		}
 		session, err := s.newSession(user, client)
 		if err != nil {
 			return nil, fmt.Errorf("login: %w", err)
@@ -68,19 +76,18 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 				return nil, fmt.Errorf("login: %w", err)
 			}
 		}
+		notify, err := s.notifiesLogin(ctx, user, known, event)
+		if err != nil {
+			return nil, fmt.Errorf("login: %w", err)
+		}
 		created, err := s.createSession(ctx, session, user, rehash, func(tx *gorm.DB) error {
-			if err := audit.Record(tx, ofSession(s.success(audit.Login, user, client), session)); err != nil {
+			if err := s.recordLogin(tx, session, user, client); err != nil {
 				return err
 			}
-			lastLogin := tx.Model(&User{}).Where("id = ? AND generation = ?", user.ID, user.Generation)
-			if err := lastLogin.UpdateColumn("last_login_at", session.CreatedAt).Error; err != nil {
-				return err
-			}
-			if err := s.evictSessions(tx, user, session, client); err != nil {
-				return err
-			}
-			if err := s.rememberNetwork(tx, user, client.IP, session.CreatedAt); err != nil {
-				return err
+			if notify {
+				if err := s.enqueueNotice(tx, newLoginEmail, user); err != nil {
+					return err
+				}
 			}
 			return reservation.Refund(tx)
 		})
@@ -88,14 +95,77 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 		case err != nil:
 			return nil, fmt.Errorf("login: %w", err)
 		case created:
-			return s.issueTokens(session, session.Counter)
+			if notify {
+				s.config.Outbox.Wake()
+			}
+			return s.issueTokens(session, session.Counter, user.EmailVerified())
 		}
 		event.Detail = "the user changed during the login"
 	}
-	if err := s.record(ctx, event); err != nil {
+	if err := s.refuseLogin(ctx, event, reservation, known); err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
 	return nil, fmt.Errorf("login: %w", ErrInvalidCredentials)
+}
+
+// emailNotVerified is the reason for refusing a login with the right password.
+const emailNotVerified = "the email is not verified"
+
+// recordLogin records what follows from a login, in the transaction that creates the session.
+func (s *Service) recordLogin(tx *gorm.DB, session *Session, user *User, client Client) error {
+	if err := audit.Record(tx, ofSession(s.success(audit.Login, user, client), session)); err != nil {
+		return err
+	}
+	lastLogin := tx.Model(&User{}).Where("id = ? AND generation = ?", user.ID, user.Generation)
+	if err := lastLogin.UpdateColumn("last_login_at", session.CreatedAt).Error; err != nil {
+		return err
+	}
+	if err := s.evictSessions(tx, user, session, client); err != nil {
+		return err
+	}
+	return s.rememberNetwork(tx, user, client.IP, session.CreatedAt)
+}
+
+// notifiesLogin reports whether the user gets an email about a login. The first login is not worth
+// one.
+func (s *Service) notifiesLogin(ctx context.Context, user *User, known bool, event audit.Event) (bool, error) {
+	if !s.config.NewLoginEmails || known || user.LastLoginAt == nil {
+		return false, nil
+	}
+	return s.allowsNotice(ctx, event, newLoginEmail, user.Email)
+}
+
+// refuseLogin records a login that was refused. It returns nil, which stands for
+// ErrInvalidCredentials, or ErrEmailNotVerified.
+//
+// If registration is private, it does the same work for every reason: it uses up the budget for a
+// link and stores an email, which is the link if the email is not verified, and nothing otherwise.
+func (s *Service) refuseLogin(
+	ctx context.Context, event audit.Event, reservation *throttle.Reservation, known bool,
+) error {
+	unverified := event.Detail == emailNotVerified
+	if s.config.Registration != RegistrationPrivate {
+		if err := s.record(ctx, event); err != nil || !unverified {
+			return err
+		}
+		return cmp.Or(s.db.Transaction(ctx, reservation.Refund), ErrEmailNotVerified)
+	}
+	if err := s.record(ctx, event); err != nil || event.Email == "" {
+		return err
+	}
+	verification := s.failure(audit.SendVerificationEmail, nil, event.Origin)
+	verification.Email = event.Email
+	sending, err := s.reserveLinkEmail(ctx, verification, verifyEmailEmail, event.Email, known)
+	if err != nil || !sending {
+		return err
+	}
+	email := noEmail
+	if unverified {
+		email = verifyEmailEmail
+	}
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) error { return s.enqueueFor(tx, email, event.Email) })
+	s.config.Outbox.Wake()
+	return err
 }
 
 // checkPassword returns the user with this email, if there is one, and the reason why the password

@@ -32,9 +32,11 @@ func outcomeOf(err error) string {
 	switch {
 	case err == nil:
 		return "success"
-	case errors.Is(err, ErrInvalidCredentials), errors.Is(err, ErrInvalidResetToken):
+	case errors.Is(err, ErrInvalidCredentials), errors.Is(err, ErrInvalidLink), errors.Is(err, ErrIncorrectPassword),
+		errors.Is(err, ErrEmailNotVerified), errors.Is(err, ErrRegistrationClosed),
+		errors.Is(err, ErrInvalidAccessToken): // the session has ended meanwhile
 		return "refused"
-	case errors.Is(err, ErrInvalidEmail), errors.Is(err, ErrEmailTaken):
+	case errors.Is(err, ErrInvalidEmail), errors.Is(err, ErrEmailTaken), errors.Is(err, ErrSameEmail):
 		return "invalid"
 	case errors.Is(err, password.ErrBusy):
 		return "busy"

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,27 +16,55 @@ import (
 type OneTimeToken struct {
 	UserID    uuid.UUID `gorm:"primaryKey"`
 	Purpose   Purpose   `gorm:"primaryKey"`
+	Email     string    // that the token is sent to; empty if an operator made the token
 	Digest    []byte    // token.OneTimeDigest
 	ExpiresAt time.Time
 	CreatedAt time.Time `gorm:"autoCreateTime:false"`
 }
 
-// Purpose is what a one-time token may be used for. A token is refused for any other purpose.
+// Purpose is what an emailed token may be used for. A token is refused for any other purpose. It is
+// also the path of the page that the link leads to.
 type Purpose string
 
-// PurposeResetPassword allows setting a new password.
-const PurposeResetPassword Purpose = "reset-password"
+// The purposes.
+const (
+	PurposeResetPassword      Purpose = "reset-password"
+	PurposeVerifyEmail        Purpose = "verify-email"
+	PurposeConfirmEmailChange Purpose = "confirm-email-change"
+	PurposeUndoEmailChange    Purpose = "undo-email-change" // these are in another table: see PreviousEmail
+)
 
-// newOneTimeToken makes a token for a user and purpose. It replaces an older one.
+// newOneTimeToken makes a token for a user and purpose, to be sent to an email. It replaces an older
+// one.
 func newOneTimeToken(
-	tx *gorm.DB, user uuid.UUID, purpose Purpose, now time.Time, lifetime time.Duration,
+	tx *gorm.DB, user uuid.UUID, purpose Purpose, email string, now time.Time, lifetime time.Duration,
 ) (string, error) {
 	text, digest := token.NewOneTime()
-	row := OneTimeToken{UserID: user, Purpose: purpose, Digest: digest, ExpiresAt: now.Add(lifetime), CreatedAt: now}
+	row := OneTimeToken{
+		UserID: user, Purpose: purpose, Email: email, Digest: digest, ExpiresAt: now.Add(lifetime), CreatedAt: now,
+	}
 	return text, tx.Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "user_id"}, {Name: "purpose"}},
-		DoUpdates: clause.AssignmentColumns([]string{"digest", "expires_at", "created_at"}),
+		DoUpdates: clause.AssignmentColumns([]string{"email", "digest", "expires_at", "created_at"}),
 	}).Create(&row).Error
+}
+
+// findOneTimeToken returns a valid token and its user, or ErrInvalidLink. The token can become
+// invalid meanwhile: useOneTimeToken decides.
+func findOneTimeToken(db *gorm.DB, text string, purpose Purpose, now time.Time) (*OneTimeToken, *User, error) {
+	var row OneTimeToken
+	err := validOneTimeToken(db, text, purpose, now).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, nil, ErrInvalidLink
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	user, err := userByID(db, row.UserID)
+	if errors.Is(err, ErrUnknownUser) {
+		return nil, nil, ErrInvalidLink
+	}
+	return &row, user, err
 }
 
 // useOneTimeToken deletes the token and reports whether it was valid. If it is called several times
@@ -45,15 +74,24 @@ func useOneTimeToken(tx *gorm.DB, text string, purpose Purpose, now time.Time) (
 	return used.RowsAffected == 1, used.Error
 }
 
-// validOneTimeToken returns a query for the row of a token, if it is valid. A token that was made
-// while a clock was ahead is not: it would be valid for too long.
+// validOneTimeToken returns a query for the row of a token, if it is valid:
+//
+//   - The user is not disabled.
+//   - The token was sent to the current email of the user, or an operator made it. The exception is
+//     the token that confirms a new email.
+//   - It has not expired. A token that was made while a clock was ahead is not valid either: it
+//     would be valid for too long.
 func validOneTimeToken(tx *gorm.DB, text string, purpose Purpose, now time.Time) *gorm.DB {
 	return tx.Model(&OneTimeToken{}).
 		Where("digest = ? AND purpose = ?", token.OneTimeDigest(text), purpose).
-		Where("expires_at > ? AND created_at <= ?", now, now.Add(maxAhead))
+		Where("expires_at > ? AND created_at <= ?", now, now.Add(maxAhead)).
+		Where(`EXISTS (
+			SELECT 1 FROM users WHERE users.id = one_time_tokens.user_id AND users.disabled_at IS NULL
+				AND (one_time_tokens.email IN ('', users.email) OR purpose = ?))`, PurposeConfirmEmailChange)
 }
 
-// deleteOneTimeTokens deletes a user's tokens for every purpose.
+// deleteOneTimeTokens deletes a user's tokens for every purpose, and thus a pending change of the
+// email.
 func deleteOneTimeTokens(tx *gorm.DB, user uuid.UUID) error {
 	return tx.Where("user_id = ?", user).Delete(&OneTimeToken{}).Error
 }

@@ -23,7 +23,7 @@ const (
 	maxSkipped = 24
 )
 
-// Purge deletes rows that are no longer needed: expired sessions and one-time tokens, networks
+// Purge deletes rows that are no longer needed: expired sessions and emailed tokens, networks
 // without a recent login, events older than the retention, emails that were given up a week ago,
 // and rate limits that are not in use. A revoked session is kept until it expires.
 func (s *Service) Purge(ctx context.Context) error {
@@ -39,6 +39,8 @@ func (s *Service) Purge(ctx context.Context) error {
 		rows(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE idle_expires_at <= ? LIMIT ?)`, now),
 		rows(`DELETE FROM one_time_tokens WHERE digest IN (
 			SELECT digest FROM one_time_tokens WHERE expires_at <= ? LIMIT ?)`, now),
+		rows(`DELETE FROM previous_emails WHERE digest IN (
+			SELECT digest FROM previous_emails WHERE expires_at <= ? LIMIT ?)`, now),
 		rows(`DELETE FROM known_networks WHERE pseudonym IN (
 			SELECT pseudonym FROM known_networks WHERE last_seen <= ? LIMIT ?)`, now.Add(-knownFor)),
 		func(tx *gorm.DB) (int64, error) {

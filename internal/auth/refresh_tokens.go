@@ -33,7 +33,7 @@ func (s *Service) RefreshTokens(ctx context.Context, refreshToken string, client
 		return nil, ErrInvalidRefreshToken
 	}
 	now, outcome := s.now(), rotated
-	var session *Session
+	var session *refreshable
 	err = s.db.Statement(ctx, func(db *gorm.DB) (err error) {
 		session, err = s.rotate(db, presented, now, client)
 		return err
@@ -49,32 +49,52 @@ func (s *Service) RefreshTokens(ctx context.Context, refreshToken string, client
 	if session == nil {
 		return nil, fmt.Errorf("refresh tokens: %w", ErrInvalidRefreshToken)
 	}
-	return s.issueTokens(session, presented.Counter+1)
+	return s.issueTokens(&session.Session, presented.Counter+1, session.EmailVerified)
 }
 
+// refreshable is a session with what a refresh needs to know about its user.
+type refreshable struct {
+	Session       `gorm:"embedded"`
+	Email         string `gorm:"->"`
+	EmailVerified bool   `gorm:"->"`
+	Current       bool   `gorm:"->"` // the user has the generation of the session, and is not disabled
+}
+
+// TableName returns the table's name.
+func (refreshable) TableName() string { return "sessions" }
+
 // rotate increments the counter of the token's session and returns the session, or nil if the token
-// is not the current one of a valid session. A session that began while a clock was ahead ends no
-// later than one that begins now.
-func (s *Service) rotate(db *gorm.DB, presented token.Refresh, now time.Time, client Client) (*Session, error) {
-	var session Session
-	latest := now.Add(s.config.SessionLifetime)
-	update := db.Model(&session).Clauses(clause.Returning{}).
+// is not the current one of a valid session.
+func (s *Service) rotate(db *gorm.DB, presented token.Refresh, now time.Time, client Client) (*refreshable, error) {
+	var session refreshable
+	update := db.Model(&session).
+		Clauses(clause.Returning{Columns: []clause.Column{{Name: "*", Raw: true}, {
+			Name: "(SELECT email_verified_at IS NOT NULL FROM users WHERE users.id = user_id) AS email_verified", Raw: true,
+		}}}).
 		Where("id = ? AND counter = ? AND revoked_at IS NULL", presented.Session, presented.Counter).
 		Where("expires_at > ? AND idle_expires_at > ?", now, now).
 		Where(`EXISTS (
 			SELECT 1 FROM users
 			WHERE users.id = sessions.user_id AND users.generation = sessions.generation AND users.disabled_at IS NULL)`).
-		Updates(map[string]any{
-			"counter":         gorm.Expr("counter + 1"),
-			"rotated_at":      now,
-			"last_ip":         client.IP,
-			"idle_expires_at": now.Add(s.config.IdleLifetime),
-			"expires_at":      gorm.Expr("CASE WHEN expires_at > ? THEN ? ELSE expires_at END", latest, latest),
-		})
+		Updates(s.nextToken(now, client))
 	if update.Error != nil || update.RowsAffected == 0 {
 		return nil, update.Error
 	}
 	return &session, nil
+}
+
+// nextToken returns the changes of a session that make its next refresh token. The previous one has
+// its grace period from now. A session that began while a clock was ahead ends no later than one
+// that begins now.
+func (s *Service) nextToken(now time.Time, client Client) map[string]any {
+	latest := now.Add(s.config.SessionLifetime)
+	return map[string]any{
+		"counter":         gorm.Expr("counter + 1"),
+		"rotated_at":      now,
+		"last_ip":         client.IP,
+		"idle_expires_at": now.Add(s.config.IdleLifetime),
+		"expires_at":      gorm.Expr("CASE WHEN expires_at > ? THEN ? ELSE expires_at END", latest, latest),
+	}
 }
 
 // replay handles an authentic token that rotate did not accept. It returns the session if the token
@@ -82,19 +102,18 @@ func (s *Service) rotate(db *gorm.DB, presented token.Refresh, now time.Time, cl
 // otherwise.
 func (s *Service) replay(
 	ctx context.Context, presented token.Refresh, now time.Time, client Client,
-) (*Session, verdict, error) {
-	var session *Session
-	var user *User
+) (*refreshable, verdict, error) {
+	var session *refreshable
 	var outcome verdict
 	var reuse *audit.Event
 	err := s.db.Transaction(ctx, func(tx *gorm.DB) (err error) {
 		reuse = nil
-		if session, user, err = loadSession(tx, presented); err != nil {
+		if session, err = loadSession(tx, presented); err != nil {
 			return err
 		}
-		if outcome = s.judge(presented, session, user, now); outcome == reused {
+		if outcome = s.judge(presented, session, now); outcome == reused {
 			// Returns nil although the request is refused: a rollback would keep the session alive.
-			reuse, err = s.revokeReused(tx, user, session, client)
+			reuse, err = s.revokeReused(tx, session, client)
 		}
 		return err
 	})
@@ -104,7 +123,8 @@ func (s *Service) replay(
 	if err != nil || outcome != replayed {
 		return nil, outcome, err
 	}
-	event := ofSession(s.success(audit.Replay, user, client), session)
+	event := ofSession(s.success(audit.Replay, nil, client), &session.Session)
+	event.Email = session.Email
 	if throttle.Network(client.IP) != throttle.Network(session.LastIP) {
 		outcome, event.Kind = replayedElsewhere, audit.ReplayElsewhere
 		event.Detail = "the token was first used from " + session.LastIP
@@ -121,22 +141,18 @@ func (s *Service) replay(
 	return session, outcome, nil
 }
 
-// loadSession reads the session of a token and its user. Both are nil if the session does not
-// exist.
-func loadSession(tx *gorm.DB, presented token.Refresh) (*Session, *User, error) {
-	var session Session
-	err := tx.Where("id = ?", presented.Session).Take(&session).Error
+// loadSession reads the session of a token, or nil if it does not exist. One statement reads session
+// and user, because changing the password changes the generation of both.
+func loadSession(tx *gorm.DB, presented token.Refresh) (*refreshable, error) {
+	var session refreshable
+	err := tx.Select(`sessions.*, users.email, users.email_verified_at IS NOT NULL AS email_verified,
+			users.generation = sessions.generation AND users.disabled_at IS NULL AS current`).
+		Joins("JOIN users ON users.id = sessions.user_id").
+		Where("sessions.id = ?", presented.Session).Take(&session).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return nil, nil, nil
+		return nil, nil //nolint:nilnil // nil means that there is no such session
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	user, err := userByID(tx, session.UserID)
-	if errors.Is(err, ErrUnknownUser) {
-		return nil, nil, nil
-	}
-	return &session, user, err
+	return &session, err
 }
 
 // verdict is what an authentic token was found to be. Its text is a label of a metric.
@@ -151,9 +167,9 @@ const (
 )
 
 // judge decides about an authentic token that rotate did not accept.
-func (s *Service) judge(presented token.Refresh, session *Session, user *User, now time.Time) verdict {
+func (s *Service) judge(presented token.Refresh, session *refreshable, now time.Time) verdict {
 	switch {
-	case user == nil || user.DisabledAt != nil || user.Generation != session.Generation:
+	case session == nil || !session.Current:
 		return refused
 	case session.RevokedAt != nil || session.expired(now):
 		return refused // a revoked session has no grace: there is nothing left to end
@@ -168,21 +184,20 @@ func (s *Service) judge(presented token.Refresh, session *Session, user *User, n
 
 // inGrace reports whether the session was refreshed within the last grace period. A time further
 // ahead than that is of a clock that was ahead, and must not make the grace period longer.
-func (s *Service) inGrace(session *Session, now time.Time) bool {
+func (s *Service) inGrace(session *refreshable, now time.Time) bool {
 	since, grace := now.Sub(session.RotatedAt), s.config.RefreshGrace
 	return since < grace && since >= -grace
 }
 
 // revokeReused revokes a session after an old refresh token was used, and records that. It returns
 // the event, or nil if the session was revoked already.
-func (s *Service) revokeReused(
-	tx *gorm.DB, user *User, session *Session, client Client,
-) (*audit.Event, error) {
+func (s *Service) revokeReused(tx *gorm.DB, session *refreshable, client Client) (*audit.Event, error) {
 	revoked, err := revokeSession(tx, session.ID, RevokedByReuse, s.now())
 	if revoked == nil || err != nil {
 		return nil, err
 	}
-	event := ofSession(s.failure(audit.Reuse, user, client), session)
+	event := ofSession(s.failure(audit.Reuse, nil, client), revoked)
+	event.Email = session.Email
 	event.Detail = "an old refresh token was used again: the session is revoked"
 	return &event, audit.Record(tx, event)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"gorm.io/gorm"
+
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
@@ -17,11 +19,19 @@ type Registration struct {
 	Password string
 }
 
-// Register creates an account. It returns ErrInvalidEmail, ErrEmailTaken, *WeakPasswordError,
-// *ThrottledError or password.ErrBusy. Each registration counts against the limits of the network. It
-// is refunded only if the password was never hashed.
+// Register creates an account. It returns ErrRegistrationClosed, ErrInvalidEmail, ErrEmailTaken,
+// *WeakPasswordError, *ThrottledError or password.ErrBusy. Each registration counts against the
+// limits of the network. It is refunded only if the password was never hashed.
+//
+// If users have to verify their email, the email gets a link. If registration is private, a taken
+// email returns a user, too: the same work is done, and the owner of the email gets a notice
+// instead of the link. The login that follows reveals nothing either, because private registration
+// requires verified emails.
 func (s *Service) Register(ctx context.Context, registration Registration, client Client) (user *User, err error) {
 	defer func() { s.observe("register", err) }()
+	if s.config.Registration == RegistrationClosed {
+		return nil, ErrRegistrationClosed
+	}
 	email, err := NormalizeEmail(registration.Email)
 	if err != nil {
 		return nil, err
@@ -44,10 +54,45 @@ func (s *Service) Register(ctx context.Context, registration Registration, clien
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
-	account := User{Name: registration.Name, Bio: registration.Bio, Email: email, PasswordHash: hash}
-	user, err = s.insertUser(ctx, account, audit.Register, client)
+	user, err = s.newUser(User{Name: registration.Name, Bio: registration.Bio, Email: email, PasswordHash: hash})
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
+	sending := false
+	if s.config.EmailVerification != VerificationOff {
+		verification := s.failure(audit.SendVerificationEmail, nil, client)
+		verification.Email = email
+		if sending, err = s.reserveLinkEmail(ctx, verification, verifyEmailEmail, email, false); err != nil {
+			return nil, fmt.Errorf("register: %w", err)
+		}
+	}
+	err = s.db.Transaction(ctx, func(tx *gorm.DB) error { return s.register(tx, user, event, sending) })
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	s.config.Outbox.Wake()
 	return user, nil
+}
+
+// register stores a new user, unless the email is taken. It returns ErrEmailTaken if registration is
+// not private.
+func (s *Service) register(tx *gorm.DB, user *User, event audit.Event, sending bool) error {
+	inserted, err := insertUser(tx, user)
+	if err != nil {
+		return err
+	}
+	email := verifyEmailEmail
+	switch {
+	case inserted:
+		event.Outcome, event.UserID = audit.Success, user.ID
+	case s.config.Registration == RegistrationPrivate:
+		event.Detail = "the email has an account"
+		email = emailInUseEmail
+	default:
+		return ErrEmailTaken
+	}
+	if err := audit.Record(tx, event); err != nil || !sending {
+		return err
+	}
+	return s.enqueueFor(tx, email, user.Email)
 }

@@ -37,11 +37,20 @@ const (
 	RevokedByLogout RevokedReason = "logout"
 	RevokedByReuse  RevokedReason = "reuse"
 	RevokedByCap    RevokedReason = "cap"
+	RevokedByUser   RevokedReason = "user" // with another session
 )
 
 // expired reports whether the session has reached its absolute or its idle expiry.
 func (s *Session) expired(now time.Time) bool {
 	return !now.Before(s.ExpiresAt) || !now.Before(s.IdleExpiresAt)
+}
+
+// EndsAt returns when the session ends if it is not used.
+func (s *Session) EndsAt() time.Time {
+	if s.IdleExpiresAt.Before(s.ExpiresAt) {
+		return s.IdleExpiresAt
+	}
+	return s.ExpiresAt
 }
 
 // liveSessions selects the valid sessions. They are neither revoked nor expired, and belong to the
@@ -64,8 +73,10 @@ type Tokens struct {
 }
 
 // issueTokens makes the tokens of a session whose current refresh token has this counter.
-func (s *Service) issueTokens(session *Session, counter int64) (*Tokens, error) {
-	access, err := s.config.AccessTokens.Issue(session.UserID, session.ID, session.CreatedAt)
+func (s *Service) issueTokens(session *Session, counter int64, emailVerified bool) (*Tokens, error) {
+	access, err := s.config.AccessTokens.Issue(token.Access{
+		User: session.UserID, Session: session.ID, AuthTime: session.CreatedAt, EmailVerified: emailVerified,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("issue tokens: %w", err)
 	}

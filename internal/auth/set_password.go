@@ -73,7 +73,7 @@ func (s *Service) replacePassword(
 	if err := deleteOneTimeTokens(tx, user.ID); err != nil { // before the user's row is locked, as in a reset
 		return false, err
 	}
-	update := tx.Model(&User{}).Where("id = ?", user.ID)
+	update := tx.Model(&User{}).Where("id = ? AND email = ?", user.ID, user.Email) // the limits below are the email's
 	if of == enabledOnly {
 		update = update.Where("disabled_at IS NULL")
 	}
@@ -90,5 +90,5 @@ func (s *Service) replacePassword(
 	if err := s.clearLimits(tx, user.Email, append(known, pairs...)...); err != nil {
 		return false, err
 	}
-	return true, s.config.Outbox.Enqueue(tx, passwordChangedEmail, user.Email)
+	return true, s.enqueueNotice(tx, passwordChangedEmail, user)
 }

@@ -18,4 +18,11 @@ type User struct {
 	LastLoginAt  *time.Time // nil: never
 	CreatedAt    time.Time  `gorm:"autoCreateTime:false"`
 	UpdatedAt    time.Time  `gorm:"autoUpdateTime:false"` // when the profile or the password last changed
+
+	// EmailVerifiedAt is when the user proved to own the email, or an operator vouched for it; nil:
+	// never.
+	EmailVerifiedAt *time.Time
 }
+
+// EmailVerified reports whether the user has proved to own the email.
+func (u *User) EmailVerified() bool { return u.EmailVerifiedAt != nil }

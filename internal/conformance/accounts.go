@@ -110,7 +110,7 @@ func alike(a, b response) bool {
 // checkResetPassword requires that a reset link can be used once, also after a refused password,
 // and that a reset revokes all sessions.
 func checkResetPassword(s *suite) {
-	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(rand.Text(), newPassword()))
+	s.refuse(http.StatusUnauthorized, "invalid_link", reset(rand.Text(), newPassword()))
 	noToken := post("/auth/reset-password", "password", newPassword())
 	r := s.refuse(http.StatusBadRequest, "validation_failed", noToken)
 	s.require(slices.Equal(r.places(), []string{"token"}), "the validation error must name the missing parameter")
@@ -130,7 +130,7 @@ func checkResetPassword(s *suite) {
 	before, chosen := s.logIn(), newPassword()
 	s.refuse(http.StatusBadRequest, "weak_password", reset(token, weakPassword))
 	s.expect(http.StatusOK, reset(token, chosen))
-	s.refuse(http.StatusUnauthorized, "invalid_reset_token", reset(token, newPassword()))
+	s.refuse(http.StatusUnauthorized, "invalid_link", reset(token, newPassword()))
 	s.requireEnded(before, "a session created before the reset")
 	s.refuse(http.StatusUnauthorized, "invalid_credentials", login(s.account.email, s.account.password))
 	s.account.password = chosen

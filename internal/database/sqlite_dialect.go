@@ -30,6 +30,8 @@ func (d sqliteDialect) Initialize(db *gorm.DB) error {
 		DeleteClauses: []string{"DELETE", "FROM", "WHERE", "RETURNING"},
 	})
 	db.ClauseBuilders["LIMIT"] = buildLimit
+	// SQLite has no row locks, and needs none: other transactions wait until this one ends.
+	db.ClauseBuilders["FOR"] = func(clause.Clause, clause.Builder) {}
 	return nil
 }
 

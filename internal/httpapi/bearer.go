@@ -12,7 +12,7 @@ import (
 // bearerAuth implements the security scheme BearerAuth.
 type bearerAuth struct{ auth *auth.Service }
 
-// authenticate finds the user that the access token belongs to (RFC 6750, section 2.1). It accepts
+// authenticate finds the user and the session that the access token belongs to (RFC 6750, section 2.1). It accepts
 // one token, in the header only.
 func (b bearerAuth) authenticate(ctx context.Context, input *openapi3filter.AuthenticationInput) error {
 	headers := input.RequestValidationInput.Request.Header.Values("Authorization")
@@ -23,10 +23,10 @@ func (b bearerAuth) authenticate(ctx context.Context, input *openapi3filter.Auth
 	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") {
 		return auth.ErrInvalidAccessToken
 	}
-	user, err := b.auth.Authenticate(ctx, strings.Trim(accessToken, " "))
+	access, err := b.auth.Authenticate(ctx, strings.Trim(accessToken, " "))
 	if err != nil {
 		return err
 	}
-	stateOf(ctx).user = user
+	stateOf(ctx).access = access
 	return nil
 }

@@ -57,7 +57,7 @@ func TestEmptyCredentials(t *testing.T) {
 			Lifetime: 15 * time.Minute,
 			Now:      s.Clock.Now,
 		})
-		zeros, err := issuer.Issue(uuid.Nil, uuid.Nil, s.Clock.Now())
+		zeros, err := issuer.Issue(token.Access{AuthTime: s.Clock.Now()})
 		if err != nil {
 			t.Fatal(err)
 		}

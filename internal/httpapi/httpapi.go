@@ -36,7 +36,7 @@ type Config struct {
 	Log     *slog.Logger
 
 	PublicURL      string // where clients reach the API, without a trailing slash
-	ResetURL       string // the page where users reset their password
+	LinkURL        string // where the pages for emailed links are
 	AppURL         string // where users continue after a reset; empty: no link
 	Brand          brand.Brand
 	TrustedProxies Proxies
@@ -55,7 +55,7 @@ func New(config Config) (http.Handler, error) {
 		return nil, err
 	}
 	site, err := web.New(web.Config{
-		Brand: config.Brand, ResetURL: config.ResetURL, AppURL: config.AppURL, Problems: problemPages(),
+		Brand: config.Brand, LinkURL: config.LinkURL, AppURL: config.AppURL, Problems: problemPages(),
 		Passwords: config.Passwords,
 	})
 	if err != nil {
@@ -94,7 +94,7 @@ type requestKey struct{}
 // requestState is what the middleware passes to an operation.
 type requestState struct {
 	client auth.Client
-	user   *auth.User // the owner of the access token, if the operation requires one
+	access *auth.Access // of the access token, if the operation requires one
 }
 
 func stateOf(ctx context.Context) *requestState {

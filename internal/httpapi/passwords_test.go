@@ -229,7 +229,7 @@ func TestReset(t *testing.T) {
 		parent := sessions[0]
 		sessions[0] = s.RequireActive(t, sessions[0]) // the request changes nothing
 		response := s.ResetPassword(t, older, "another password")
-		if response.Status != http.StatusUnauthorized || response.Code() != "invalid_reset_token" {
+		if response.Status != http.StatusUnauthorized || response.Code() != "invalid_link" {
 			t.Errorf("the older token: %d %s", response.Status, response.Raw)
 		}
 		for _, method := range []string{http.MethodGet, http.MethodHead} { // like scanners of emails

@@ -58,13 +58,29 @@ var problemTypes = []problemType{
 			"Or the token was used before: an old token that is used again may have been stolen, so the session is revoked.",
 		remedy: "Log in again. If your client did nothing unusual, check where its refresh token may have leaked. " +
 			"To log out, send any refresh token that this server issued for the session."},
-	{code: api.ProblemCodeInvalidResetToken, title: "Invalid reset link",
-		detail: "The reset link has expired, was already used, or was replaced by a newer one.",
-		causes: "A link works once and for a short time. A newer link, and every change of the password, replaces it.",
+	{code: api.ProblemCodeInvalidLink, title: "Invalid link",
+		detail: "The link has expired, was already used, or was replaced by a newer one.",
+		causes: "A link in an email works once, for a limited time, for one account and for one purpose. " +
+			"A newer link replaces it, and so does a change of the password or the email.",
 		remedy: "Use the link in the newest email, or request another one."},
+	{code: api.ProblemCodeIncorrectPassword, title: "Incorrect password",
+		detail: "The password is incorrect.",
+		causes: "The operation asks for the password of the account in addition to the access token or the emailed link. " +
+			"Both stay valid.",
+		remedy: "Try again with the right password, or reset it. Refreshing the access token does not help."},
+	{code: api.ProblemCodeEmailNotVerified, title: "Email not verified",
+		detail: "Verify your email first: use the link that we sent to it, or request another one.",
+		causes: "The email and the password are right, but this server requires verified emails.",
+		remedy: "Use the link in the email, or request another one with sendVerificationEmail. " +
+			"A password reset by email verifies the email, too."},
+	{code: api.ProblemCodeRegistrationClosed, title: "Registration closed",
+		detail: "New accounts cannot be registered here. Ask the operator for an account.",
+		causes: "The operator of this server creates the accounts.",
+		remedy: "Ask the operator for an account. Operators: see SESAME_REGISTRATION."},
 	{code: api.ProblemCodeNotFound, title: "Not found",
 		detail: "There is nothing at this path.",
-		causes: "The path is not in the OpenAPI document. A slash at the end makes a difference.",
+		causes: "The path is not in the OpenAPI document, in which a slash at the end makes a difference. " +
+			"Or it contains the id of something that does not exist.",
 		remedy: "Compare the path with the OpenAPI document, /openapi.yaml."},
 	{code: api.ProblemCodeMethodNotAllowed, title: "Method not allowed",
 		detail: "This path does not support this method. The Allow header lists the methods it supports.",

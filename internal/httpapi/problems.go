@@ -49,7 +49,11 @@ var errorTable = []errorRow{
 	{is(auth.ErrInvalidAccessToken), http.StatusUnauthorized, api.ProblemCodeInvalidAccessToken, invalidToken},
 	{is(auth.ErrInvalidRefreshToken), http.StatusUnauthorized, api.ProblemCodeInvalidRefreshToken, realm},
 	{is(auth.ErrForeignRefreshToken), http.StatusBadRequest, api.ProblemCodeInvalidRefreshToken, ""},
-	{is(auth.ErrInvalidResetToken), http.StatusUnauthorized, api.ProblemCodeInvalidResetToken, realm},
+	{is(auth.ErrInvalidLink), http.StatusUnauthorized, api.ProblemCodeInvalidLink, realm},
+	{is(auth.ErrIncorrectPassword), http.StatusForbidden, api.ProblemCodeIncorrectPassword, ""},
+	{is(auth.ErrEmailNotVerified), http.StatusForbidden, api.ProblemCodeEmailNotVerified, ""},
+	{is(auth.ErrRegistrationClosed), http.StatusForbidden, api.ProblemCodeRegistrationClosed, ""},
+	{is(auth.ErrUnknownSession), http.StatusNotFound, api.ProblemCodeNotFound, ""},
 	{is(echo.ErrNotFound), http.StatusNotFound, api.ProblemCodeNotFound, ""},
 	{is(web.ErrNotFound), http.StatusNotFound, api.ProblemCodeNotFound, ""},
 	{is(echo.ErrMethodNotAllowed), http.StatusMethodNotAllowed, api.ProblemCodeMethodNotAllowed, ""},
@@ -75,7 +79,7 @@ func as[T error](err error) bool {
 type problems struct{ publicURL string }
 
 func (p problems) of(err error, id string) (errorRow, api.Problem) {
-	err = lengthError(err)
+	err = validationError(err)
 	row := errorTable[slices.IndexFunc(errorTable, func(r errorRow) bool { return r.matches(err) })]
 	problemType := problemTypeOf(row.code)
 	document := api.Problem{
@@ -99,10 +103,10 @@ func (p problems) of(err error, id string) (errorRow, api.Problem) {
 	return row, document
 }
 
-// lengthError turns password.TooShortError and password.ErrTooLong into a validation error. The
-// OpenAPI document limits the length of the password as submitted; its normalized form may be
+// validationError turns the errors of package auth that are about one value into a validation error.
+// The OpenAPI document limits the length of the password as submitted; its normalized form may be
 // shorter or longer.
-func lengthError(err error) error {
+func validationError(err error) error {
 	invalid := &invalidRequestError{}
 	short, isShort := errors.AsType[*password.TooShortError](err)
 	switch {
@@ -112,6 +116,8 @@ func lengthError(err error) error {
 	case errors.Is(err, password.ErrTooLong):
 		code, detail := tooLong(password.MaxLength)
 		invalid.add("/password", code, detail)
+	case errors.Is(err, auth.ErrSameEmail):
+		invalid.add("/email", api.ValidationCodeNotAllowed, "The account has this email already.")
 	default:
 		return err
 	}

@@ -28,13 +28,16 @@ var _ api.StrictServerInterface = (*Server)(nil)
 // jwksCaching is how long the keys and the metadata may be cached.
 var jwksCaching = fmt.Sprintf("public, max-age=%d", int(signing.JWKSMaxAge.Seconds()))
 
-// Authenticate returns the user that bearerAuth found.
+// Authenticate returns the user and the session that bearerAuth found.
 func (s *Server) Authenticate(
 	ctx context.Context, _ api.AuthenticateRequestObject,
 ) (api.AuthenticateResponseObject, error) {
-	user := stateOf(ctx).user
-	message := "Welcome, " + user.Name
-	return api.Authenticate200JSONResponse{Message: &message, User: new(toAPIUser(user))}, nil
+	access := stateOf(ctx).access
+	return api.Authenticate200JSONResponse{
+		Message: new("Welcome, " + access.User.Name), User: new(toAPIUser(access.User)),
+		UserId: new(access.User.ID.String()), SessionId: new(access.Session.String()),
+		EmailVerified: new(access.User.EmailVerified()),
+	}, nil
 }
 
 // Register creates an account.
@@ -147,11 +150,15 @@ func (s *Server) metadata() api.MetadataJSONResponse {
 }
 
 func toAPIUser(user *auth.User) api.User {
-	bio := nullable.NewNullNullable[string]() // null rather than absent
-	if user.Bio != nil {
-		bio.Set(*user.Bio)
+	return api.User{Name: user.Name, Bio: orNull(user.Bio), Email: user.Email}
+}
+
+// orNull returns a property that is null, rather than absent, if there is no value.
+func orNull[T any](value *T) nullable.Nullable[T] {
+	if value == nil {
+		return nullable.NewNullNullable[T]()
 	}
-	return api.User{Name: user.Name, Bio: bio, Email: user.Email}
+	return nullable.NewNullableWithValue(*value)
 }
 
 // optional returns the value of a property that may be absent or null, or nil.

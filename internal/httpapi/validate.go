@@ -31,7 +31,7 @@ func loadDocument() (*openapi3.T, error) {
 // together with the other errors of a request. The policy checks the length again, after
 // normalization.
 func requireLength(document *openapi3.T, passwords password.Policy) error {
-	for _, name := range []string{"RegisterInput", "ResetPasswordInput"} {
+	for _, name := range []string{"RegisterInput", "ResetPasswordInput", "ChangePasswordInput"} {
 		input := document.Components.Schemas[name]
 		if input == nil || input.Value.Properties["password"] == nil {
 			return fmt.Errorf("the OpenAPI document has no new password in %s", name)
@@ -103,13 +103,20 @@ func (v *validator) checkRoutes(routes []*echo.Route, pages map[route]bool) erro
 	return errors.Join(errs...)
 }
 
-func (v *validator) isOperation(method, path string) bool {
-	return v.operations[route{method, path}] != nil
+// operation returns the operation of a route, or nil. HEAD is the operation of GET (RFC 9110, section
+// 9.3.2).
+func (v *validator) operation(method, path string) *routers.Route {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	return v.operations[route{method, path}]
 }
+
+func (v *validator) isOperation(method, path string) bool { return v.operation(method, path) != nil }
 
 // operationID returns the operationId of a route, or otherOperation if it is not an operation.
 func (v *validator) operationID(method, path string) string {
-	if operation := v.operations[route{method, path}]; operation != nil {
+	if operation := v.operation(method, path); operation != nil {
 		return operation.Operation.OperationID
 	}
 	return otherOperation
@@ -120,7 +127,7 @@ func (v *validator) operationID(method, path string) string {
 func (v *validator) validate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		operation := v.operations[route{r.Method, c.Path()}]
+		operation := v.operation(r.Method, c.Path())
 		if operation == nil {
 			return next(c)
 		}

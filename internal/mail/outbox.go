@@ -17,17 +17,18 @@ import (
 // Kind is the kind of an email in the outbox. It is stored in the database.
 type Kind string
 
-// Compose returns the message of a row when it is about to be sent, which may happen
-// more than once. If it returns a nil message, there is nothing to send and the row
-// is deleted. If it returns an error or panics, the row is tried again later. The
+// Compose returns the message of an entry when it is about to be sent, which may happen
+// more than once. If it returns a nil message, there is nothing to send and the entry
+// is deleted. If it returns an error or panics, the entry is tried again later. The
 // error is logged and must not contain secrets.
-type Compose func(ctx context.Context, email string) (*Message, error)
+type Compose func(ctx context.Context, entry *Entry) (*Message, error)
 
 // Entry is an email in the outbox.
 type Entry struct {
 	ID        string `gorm:"primaryKey"` // UUIDv7
 	Kind      Kind
-	Email     string
+	Email     string    // of the recipient
+	UserID    uuid.UUID // uuid.Nil: the email may have no account
 	Attempts  int       // started, including the one in progress
 	DueAt     time.Time // of the next attempt; while there is a lease, the sender's last heartbeat
 	Lease     *string   // a UUID while the email is being sent
@@ -74,19 +75,29 @@ func NewOutbox(config OutboxConfig) *Outbox {
 // now returns the time in UTC and in microseconds, as both engines store it.
 func (o *Outbox) now() time.Time { return o.clock().UTC().Truncate(time.Microsecond) }
 
-// Enqueue stores an email in the caller's transaction. The statement is the same for
-// every kind and email, with or without an account, so its duration reveals nothing.
+// Enqueue stores an email in the caller's transaction. user is the account that the email is
+// about, or uuid.Nil if the sender does not know whether there is one. The statement is the
+// same for every kind and email, with or without an account, so its duration reveals nothing.
 // The email is sent after the transaction was committed. Call [Outbox.Wake] then
 // to send it immediately.
-func (o *Outbox) Enqueue(tx *gorm.DB, kind Kind, email string) error {
+func (o *Outbox) Enqueue(tx *gorm.DB, kind Kind, email string, user uuid.UUID) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("outbox: generate id: %w", err)
 	}
 	now := o.now()
-	entry := Entry{ID: id.String(), Kind: kind, Email: email, DueAt: now, CreatedAt: now}
+	entry := Entry{ID: id.String(), Kind: kind, Email: email, UserID: user, DueAt: now, CreatedAt: now}
 	if err := tx.Create(&entry).Error; err != nil {
 		return fmt.Errorf("outbox: enqueue: %w", err)
+	}
+	return nil
+}
+
+// Forget deletes the emails to a user, also those that were given up, in the caller's transaction.
+// An email that is being sent is not stopped.
+func (o *Outbox) Forget(tx *gorm.DB, user uuid.UUID, email string) error {
+	if err := tx.Where("user_id = ? OR email = ?", user, email).Delete(&Entry{}).Error; err != nil {
+		return fmt.Errorf("outbox: forget: %w", err)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/database"
@@ -65,8 +66,8 @@ func (o *testOutbox) instance(t *testing.T) *Outbox {
 // messages composes a message with a secret for every email.
 var messages = map[Kind]Compose{testKind: compose}
 
-func compose(_ context.Context, email string) (*Message, error) {
-	m, err := ResetPassword(ResetPasswordData{To: email, Link: testLink, ValidFor: time.Hour, Brand: testBrand})
+func compose(_ context.Context, entry *Entry) (*Message, error) {
+	m, err := ResetPassword(Data{To: entry.Email, Link: testLink, ValidFor: time.Hour, Brand: testBrand})
 	return &m, err
 }
 
@@ -75,7 +76,7 @@ func enqueue(t *testing.T, o *Outbox, emails ...string) {
 	err := o.db.Transaction(t.Context(), func(tx *gorm.DB) error {
 		var errs []error
 		for _, email := range emails {
-			errs = append(errs, o.Enqueue(tx, testKind, email))
+			errs = append(errs, o.Enqueue(tx, testKind, email, uuid.Nil))
 		}
 		return errors.Join(errs...)
 	})

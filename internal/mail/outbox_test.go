@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/schema"
 
@@ -45,7 +46,7 @@ func TestEnqueueInTransaction(t *testing.T) {
 		o := newTestOutbox(t, engine, &mailtest.Server{})
 		undo := errors.New("undo")
 		err := o.db.Transaction(t.Context(), func(tx *gorm.DB) error {
-			if err := o.Enqueue(tx, testKind, "ada@example.org"); err != nil {
+			if err := o.Enqueue(tx, testKind, "ada@example.org", uuid.Nil); err != nil {
 				return err
 			}
 			return undo
@@ -177,7 +178,7 @@ func TestNothingToSend(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		o := newTestOutbox(t, engine, &mailtest.Server{})
 		stop := start(t, o.Outbox, map[Kind]Compose{
-			testKind: func(context.Context, string) (*Message, error) { return nil, nil },
+			testKind: func(context.Context, *Entry) (*Message, error) { return nil, nil },
 		})
 		enqueue(t, o.Outbox, "nobody@example.org")
 		o.log.until(t, "email processed")

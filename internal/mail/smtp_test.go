@@ -21,7 +21,7 @@ import (
 
 func testMessage(t *testing.T) Message {
 	t.Helper()
-	m, err := ResetPassword(ResetPasswordData{
+	m, err := ResetPassword(Data{
 		To: "ada@example.org", Link: testLink, ValidFor: 30 * time.Minute, Brand: testBrand,
 	})
 	if err != nil {

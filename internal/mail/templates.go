@@ -27,76 +27,17 @@ var (
 	htmlLayout = htmltemplate.Must(htmltemplate.ParseFS(templateFiles, "templates/email.html"))
 )
 
-// content is what the layout shows. No text comes from a user: anyone can register an account with
-// someone else's email, and its name could be a scam that the service then sends to them.
+// content is what the layout shows.
 type content struct {
 	Subject, Heading string
 	Before           []string // paragraphs before the button
-	Button, Link     string
+	Button, Link     string   // empty: no button
 	After            []string // paragraphs after it
 	Brand            brand.Brand
 }
 
-// ResetPasswordData is the data of the email with a reset link.
-type ResetPasswordData struct {
-	To       string        // the email of the account, as stored
-	Link     string        // the complete http or https URL, including the token
-	ValidFor time.Duration // at least a second
-	Brand    brand.Brand
-}
-
-// ResetPassword returns the email with a link to reset the password. It returns an error if the
-// link or its lifetime cannot be shown. The error does not contain the link.
-func ResetPassword(data ResetPasswordData) (Message, error) {
-	if data.ValidFor < time.Second {
-		return Message{}, errors.New("reset link: the lifetime must be at least a second")
-	}
-	return render(data.To, content{
-		Subject: "Reset your " + data.Brand.Name + " password",
-		Heading: "Reset your password",
-		Before: []string{
-			"We received a request to reset the password of your " + data.Brand.Name + " account. " +
-				"Use the link to choose a new password.",
-		},
-		Button: "Reset password", Link: data.Link,
-		After: []string{
-			"The link works once and expires in " + inWords(data.ValidFor) + ".",
-			"If you did not request this, you can ignore this email. Your password stays the same.",
-		},
-		Brand: data.Brand,
-	})
-}
-
-// PasswordChangedData is the data of the email about a changed password.
-type PasswordChangedData struct {
-	To       string    // the email of the account, as stored
-	When     time.Time // of the change; shown in UTC
-	ResetURL string    // the page where users request a reset link
-	Brand    brand.Brand
-}
-
-// PasswordChanged returns the email that reports a changed password. It says what to do if someone
-// else changed it.
-func PasswordChanged(data PasswordChangedData) (Message, error) {
-	return render(data.To, content{
-		Subject: "Your " + data.Brand.Name + " password was changed",
-		Heading: "Your password was changed",
-		Before: []string{
-			"The password of your " + data.Brand.Name + " account was changed on " +
-				data.When.UTC().Format("2 January 2006 at 15:04 UTC") + ". You have been logged out on all devices.",
-			"If this was you, there is nothing else to do. Log in with your new password.",
-			"If this was not you, reset your password now.",
-		},
-		Button: "Reset password", Link: data.ResetURL,
-		After: []string{
-			"Then change the password of your email account too, because someone else may be able to read your email.",
-		},
-		Brand: data.Brand,
-	})
-}
-
 func render(to string, c content) (Message, error) {
-	if !isWebLink(c.Link) {
+	if c.Button != "" && !isWebLink(c.Link) {
 		return Message{}, errors.New("the link must be a complete http or https URL")
 	}
 	var text, html strings.Builder

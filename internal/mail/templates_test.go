@@ -52,7 +52,7 @@ func checkSelfContained(t *testing.T, part string) {
 }
 
 func TestResetPassword(t *testing.T) {
-	m, err := ResetPassword(ResetPasswordData{
+	m, err := ResetPassword(Data{
 		To: "ada@example.org", Link: testLink, ValidFor: 30 * time.Minute, Brand: testBrand,
 	})
 	if err != nil {
@@ -90,8 +90,8 @@ Sesame
 
 func TestPasswordChanged(t *testing.T) {
 	const resetURL, color = "https://sesame.example/reset-password", "#7a1f5c"
-	m, err := PasswordChanged(PasswordChangedData{
-		To: "ada@example.org", When: noon, ResetURL: resetURL, Brand: brand.Brand{Name: "Acme & Söhne", Color: color},
+	m, err := PasswordChanged(Data{
+		To: "ada@example.org", When: noon, Link: resetURL, Brand: brand.Brand{Name: "Acme & Söhne", Color: color},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestPasswordChanged(t *testing.T) {
 	text := strings.ReplaceAll(got.text, "\n", " ")
 	for _, words := range []string{
 		"The password of your Acme & Söhne account was changed on 2 January 2026 at 11:00 UTC.",
-		"You have been logged out on all devices.", "If this was not you, reset your password now.",
+		"All other devices have been logged out.", "If this was not you, reset your password now.",
 	} {
 		if !strings.Contains(text, words) {
 			t.Errorf("no %q in\n%s", words, got.text)
@@ -125,13 +125,13 @@ func TestMessagesRefuseLinks(t *testing.T) {
 		"ftp://x.example/" + testToken, testLink + "\nBcc: eve@example.org", testLink + " x", testLink + "\u2028",
 		"https://x.example/%zz" + testToken, testLink + `"><b>`, "\x7f" + testLink,
 	} {
-		reset, err := ResetPassword(ResetPasswordData{
+		reset, err := ResetPassword(Data{
 			To: "ada@example.org", Link: link, ValidFor: time.Minute, Brand: testBrand,
 		})
 		if err == nil || strings.Contains(err.Error(), testToken) || reset != (Message{}) {
 			t.Errorf("%q: %v", link, err)
 		}
-		changed := PasswordChangedData{To: "ada@example.org", ResetURL: link, Brand: testBrand}
+		changed := Data{To: "ada@example.org", Link: link, Brand: testBrand}
 		if _, err := PasswordChanged(changed); err == nil {
 			t.Errorf("%q: accepted", link)
 		}
@@ -140,7 +140,7 @@ func TestMessagesRefuseLinks(t *testing.T) {
 
 func TestResetPasswordRefusesLifetimes(t *testing.T) {
 	for _, lifetime := range []time.Duration{-time.Hour, 0, time.Second - 1} {
-		data := ResetPasswordData{To: "ada@example.org", Link: testLink, ValidFor: lifetime, Brand: testBrand}
+		data := Data{To: "ada@example.org", Link: testLink, ValidFor: lifetime, Brand: testBrand}
 		if _, err := ResetPassword(data); err == nil {
 			t.Errorf("accepted the lifetime %v", lifetime)
 		}
@@ -149,7 +149,7 @@ func TestResetPasswordRefusesLifetimes(t *testing.T) {
 
 // The brand is text, not markup.
 func TestBrandIsEscaped(t *testing.T) {
-	m, err := ResetPassword(ResetPasswordData{
+	m, err := ResetPassword(Data{
 		To: "ada@example.org", Link: testLink, ValidFor: time.Minute,
 		Brand: brand.Brand{Name: "<b>{{.Link}}</b>", Color: brand.DefaultColor},
 	})

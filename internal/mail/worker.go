@@ -181,7 +181,7 @@ func (o *Outbox) deliver(ctx context.Context, entry *Entry, compose Compose) (er
 	if compose == nil {
 		return errors.New("this version does not know this kind of email")
 	}
-	message, err := compose(ctx, entry.Email)
+	message, err := compose(ctx, entry)
 	if err != nil {
 		return err
 	}

@@ -221,10 +221,10 @@ func TestOldEmailsInAnOutage(t *testing.T) {
 // The value of a panic is not logged.
 func TestComposeFails(t *testing.T) {
 	for name, fail := range map[string]Compose{
-		"error": func(context.Context, string) (*Message, error) { return nil, errors.New("no database") },
-		"panic": func(context.Context, string) (*Message, error) { panic("token " + testToken) },
-		"runtime panic": func(_ context.Context, to string) (*Message, error) {
-			return &Message{To: strings.Split(to, "@")[2]}, nil
+		"error": func(context.Context, *Entry) (*Message, error) { return nil, errors.New("no database") },
+		"panic": func(context.Context, *Entry) (*Message, error) { panic("token " + testToken) },
+		"runtime panic": func(_ context.Context, entry *Entry) (*Message, error) {
+			return &Message{To: strings.Split(entry.Email, "@")[2]}, nil
 		},
 		"unknown kind": nil,
 	} {
@@ -256,7 +256,7 @@ func TestWorkerDies(t *testing.T) {
 		o := newTestOutbox(t, engine, &mailtest.Server{})
 		enqueue(t, o.Outbox, "ada@example.org")
 		o.drain(t.Context(), map[Kind]Compose{
-			testKind: func(context.Context, string) (*Message, error) { runtime.Goexit(); return nil, nil },
+			testKind: func(context.Context, *Entry) (*Message, error) { runtime.Goexit(); return nil, nil },
 		})
 		o.sending.Wait()
 

@@ -32,7 +32,7 @@ import (
 type Config struct {
 	Addr, AdminAddr string // host:port
 	PublicURL       string // without a trailing slash
-	ResetURL        string // the page where users reset their password
+	LinkURL         string // where the pages for emailed links are, without a trailing slash
 	AppURL          string // empty: none
 	Brand           brand.Brand
 	TrustedProxies  httpapi.Proxies
@@ -55,6 +55,9 @@ type Config struct {
 	RefreshGrace      time.Duration
 	ResetTokenTTL     time.Duration
 	AuditRetention    time.Duration
+	Registration      auth.RegistrationMode
+	EmailVerification auth.EmailVerification
+	NewLoginEmails    bool
 	ThrottleOff       bool
 	Passwords         password.Policy
 	Hashing           password.Config
@@ -175,7 +178,8 @@ func (s *Server) assemble(ctx context.Context) error {
 		RefreshTokens:   token.NewRefreshCodec(secrets),
 		Throttle:        throttle.New(throttle.Config{DB: s.DB, Key: throttleKey, Now: c.Now, Off: c.ThrottleOff}),
 		SessionLifetime: c.SessionTTL, IdleLifetime: c.RefreshTokenTTL, RefreshGrace: c.RefreshGrace,
-		ResetTokenLifetime: c.ResetTokenTTL, AuditRetention: c.AuditRetention, ResetURL: c.ResetURL, Brand: c.Brand,
+		ResetTokenLifetime: c.ResetTokenTTL, AuditRetention: c.AuditRetention, LinkURL: c.LinkURL, Brand: c.Brand,
+		EmailVerification: c.EmailVerification, Registration: c.Registration, NewLoginEmails: c.NewLoginEmails,
 	})
 	return s.newHandlers()
 }
@@ -213,7 +217,7 @@ func (s *Server) newHandlers() error {
 	})
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log,
-		PublicURL: c.PublicURL, ResetURL: c.ResetURL, AppURL: c.AppURL, Brand: c.Brand,
+		PublicURL: c.PublicURL, LinkURL: c.LinkURL, AppURL: c.AppURL, Brand: c.Brand,
 		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins, Passwords: c.Passwords,
 	}
 	if s.handler, err = httpapi.New(s.API); err != nil {

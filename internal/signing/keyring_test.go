@@ -118,7 +118,7 @@ func TestLifeOfAKey(t *testing.T) {
 
 func issueAt(t *testing.T, ring *signing.Keyring, clock *clocktest.Clock) string {
 	t.Helper()
-	text, err := tokens(ring, clock.Now).Issue(uuid.New(), uuid.New(), clock.Now())
+	text, err := tokens(ring, clock.Now).Issue(token.Access{User: uuid.New(), Session: uuid.New(), AuthTime: clock.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -158,7 +158,7 @@ func tokens(ring *signing.Keyring, now func() time.Time) *token.AccessTokens {
 
 func issue(t *testing.T, ring *signing.Keyring) string {
 	t.Helper()
-	text, err := tokens(ring, time.Now).Issue(uuid.New(), uuid.New(), time.Now())
+	text, err := tokens(ring, time.Now).Issue(token.Access{User: uuid.New(), Session: uuid.New(), AuthTime: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

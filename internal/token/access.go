@@ -30,8 +30,12 @@ const (
 // cause is for tests, and must not be sent to the client.
 var ErrAccess = errors.New("access token is not valid")
 
-// Access is the content of a valid access token.
-type Access struct{ User, Session uuid.UUID }
+// Access is the content of an access token.
+type Access struct {
+	User, Session uuid.UUID
+	AuthTime      time.Time // when the password was checked
+	EmailVerified bool      // of the user, when the token was issued
+}
 
 // AccessConfig configures AccessTokens. All fields are required.
 type AccessConfig struct {
@@ -69,18 +73,20 @@ type claims struct {
 	IssuedAt  int64     `json:"iat"`
 	ExpiresAt int64     `json:"exp"`
 	AuthTime  int64     `json:"auth_time"`
+
+	EmailVerified bool `json:"email_verified"`
 }
 
-// Issue signs a token for a session of user whose password was checked at authTime.
-func (a *AccessTokens) Issue(user, session uuid.UUID, authTime time.Time) (string, error) {
-	text, err := a.issue(user, session, authTime)
+// Issue signs a token with this content.
+func (a *AccessTokens) Issue(content Access) (string, error) {
+	text, err := a.issue(content)
 	if err != nil {
 		return "", fmt.Errorf("issue access token: %w", err)
 	}
 	return text, nil
 }
 
-func (a *AccessTokens) issue(user, session uuid.UUID, authTime time.Time) (string, error) {
+func (a *AccessTokens) issue(content Access) (string, error) {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return "", err
@@ -89,13 +95,15 @@ func (a *AccessTokens) issue(user, session uuid.UUID, authTime time.Time) (strin
 	payload, err := json.Marshal(claims{
 		Issuer:    a.config.Issuer,
 		Audience:  a.config.Audience,
-		Subject:   user,
-		Session:   session,
+		Subject:   content.User,
+		Session:   content.Session,
 		ID:        id,
 		ClientID:  clientID,
 		IssuedAt:  issued.Unix(),
 		ExpiresAt: issued.Add(a.config.Lifetime).Unix(),
-		AuthTime:  authTime.Unix(),
+		AuthTime:  content.AuthTime.Unix(),
+
+		EmailVerified: content.EmailVerified,
 	})
 	if err != nil {
 		return "", err
@@ -123,5 +131,7 @@ func (a *AccessTokens) Verify(ctx context.Context, text string) (Access, error) 
 	if err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrAccess, err)
 	}
-	return Access{User: user, Session: session}, nil
+	return Access{
+		User: user, Session: session, AuthTime: content.AuthTime, EmailVerified: content.EmailVerified,
+	}, nil
 }

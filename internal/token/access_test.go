@@ -44,7 +44,7 @@ func TestAccessTokenIsCanonical(t *testing.T) {
 		t.Run(string(algorithm), func(t *testing.T) {
 			access := newAccessTokens(t, algorithm)
 			user, session := uuid.New(), uuid.New()
-			genuine, err := access.Issue(user, session, time.Now())
+			genuine, err := access.Issue(Access{User: user, Session: session, AuthTime: time.Now()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +95,7 @@ func TestSignaturesHaveALowS(t *testing.T) {
 	access := newAccessTokens(t, signing.ES256)
 	order := elliptic.P256().Params().N
 	for range 50 { // without the guard, half of them would have a high s
-		genuine, err := access.Issue(uuid.New(), uuid.New(), time.Now())
+		genuine, err := access.Issue(Access{User: uuid.New(), Session: uuid.New(), AuthTime: time.Now()})
 		if err != nil {
 			t.Fatal(err)
 		}

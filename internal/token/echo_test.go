@@ -18,7 +18,7 @@ import (
 func TestMiddlewareInEcho(t *testing.T) {
 	access := newAccessTokens(t, signing.ES256)
 	user := uuid.New()
-	genuine, err := access.Issue(user, uuid.New(), time.Now())
+	genuine, err := access.Issue(Access{User: user, Session: uuid.New(), AuthTime: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

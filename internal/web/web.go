@@ -42,7 +42,7 @@ const (
 // Config configures the pages.
 type Config struct {
 	Brand     brand.Brand
-	ResetURL  string    // the page where people reset their password
+	LinkURL   string    // where the pages for emailed links are
 	AppURL    string    // where users continue after a reset; empty: the page has no such link
 	Problems  []Problem // every type
 	Passwords password.Policy
@@ -78,7 +78,7 @@ func (s *Site) Pages() map[string]Page {
 		"/favicon.ico":    s.favicon,
 		"/reset-password": s.page("", "reset-password.html"),
 		"/.well-known/change-password": func(w http.ResponseWriter, r *http.Request) error {
-			http.Redirect(w, r, s.config.ResetURL, http.StatusSeeOther)
+			http.Redirect(w, r, s.config.LinkURL+"/reset-password", http.StatusSeeOther)
 			return nil
 		},
 		"/docs":           s.docs,

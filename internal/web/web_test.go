@@ -85,7 +85,7 @@ func TestAssets(t *testing.T) {
 // server does not know under which host name and path a browser reached it.
 func TestLinksAreRelative(t *testing.T) {
 	config := Config{
-		Brand: brand.Brand{Name: "Acme & Sons", Color: "#7a1f5c"}, ResetURL: "https://auth.example.com/reset-password",
+		Brand: brand.Brand{Name: "Acme & Sons", Color: "#7a1f5c"}, LinkURL: "https://auth.example.com",
 		AppURL:   "https://app.example.com/",
 		Problems: []Problem{{Code: "not_found", Title: "Not found", Statuses: []int{404}}},
 	}

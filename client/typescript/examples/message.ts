@@ -10,7 +10,7 @@ export function messageFor(problem: Problem): string {
     case "invalid_access_token":
     case "invalid_refresh_token":
       return "Please log in again.";
-    case "invalid_reset_token":
+    case "invalid_link":
       return "This link does not work any more. Request a new one.";
     case "too_many_requests":
       return `Too many attempts. Try again in ${Math.ceil((problem.retryAfter ?? 60) / 60)} minutes.`;

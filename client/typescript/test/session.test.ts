@@ -79,7 +79,7 @@ test("all operations", async () => {
   await session.forgotPassword(email);
   const token = await resetToken(email);
   await session.resetPassword(token, newPassword);
-  await assert.rejects(session.resetPassword(token, newPassword), is("invalid_reset_token", 401));
+  await assert.rejects(session.resetPassword(token, newPassword), is("invalid_link", 401));
   await assert.rejects(session.authenticate(), is("invalid_access_token", 401));
   assert.equal(await storage.load(), undefined, "the reset must revoke the session");
 

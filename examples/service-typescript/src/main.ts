@@ -37,7 +37,7 @@ async function userOf(authorization: string): Promise<string> {
     audience,
     typ: "at+jwt",
     algorithms: ["ES256", "EdDSA"],
-    requiredClaims: ["sub", "sid", "jti", "iat", "exp", "client_id", "auth_time"],
+    requiredClaims: ["sub", "sid", "jti", "iat", "exp", "client_id", "auth_time", "email_verified"],
   });
   return payload.sub ?? "";
 }

@@ -119,7 +119,7 @@ onSubmit(choose, password, async () => {
   if (!problem) {
     token = "";
     show(done).focus(); // the field keeps its value: a password manager reads it when the form disappears
-  } else if (problem.code === "invalid_reset_token" || problem.errors?.some((one) => one.parameter)) {
+  } else if (problem.code === "invalid_link" || problem.errors?.some((one) => one.parameter)) {
     token = "";
     password.value = "";
     document.getElementById("ask-title").textContent = "This link does not work";
