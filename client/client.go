@@ -3,7 +3,7 @@
 //
 // # Sessions
 //
-// A [Client] registers users, logs in and out, and resets passwords:
+// A [Client] registers users, logs in and out, and changes and deletes accounts:
 //
 //	session, err := client.New(client.Config{
 //		Server:  "https://auth.example.com",
@@ -131,14 +131,17 @@ func withoutRedirects(transport http.RoundTripper) *http.Client {
 	}
 }
 
-// Register creates an account and returns its user. It does not log in.
+// Register creates an account and returns its user. It does not log in. It returns a *Problem with
+// the code email_taken, weak_password, validation_failed or registration_closed.
 func (c *Client) Register(ctx context.Context, input RegisterInput) (User, error) {
 	registered, err := decode[gen.Registered](c.anonymous.Register(ctx, input))
 	return registered.User, err
 }
 
 // Login starts a session and stores its tokens. If there is a session already, Login replaces it
-// but does not revoke it; call Logout first to do that.
+// but does not revoke it; call Logout first to do that. It returns a *Problem with the code
+// invalid_credentials, too_many_requests or, if the server requires verified emails,
+// email_not_verified.
 func (c *Client) Login(ctx context.Context, email, password string) error {
 	return c.store.Update(ctx, func(Tokens) (Tokens, error) {
 		return c.requestTokens(func() (*http.Response, error) {
