@@ -134,8 +134,8 @@ func (c *Client) DeleteAccount(ctx context.Context, password string) error {
 	})
 }
 
-// ExportAccount returns everything that the server stores about the user. It returns a *Problem with
-// the code too_many_requests if it is called too often.
+// ExportAccount returns everything that the server stores about the user. It returns a *Problem
+// with the code too_many_requests if it is called too often.
 func (c *Client) ExportAccount(ctx context.Context) (AccountExport, error) {
 	return decode[AccountExport](c.authorized.ExportAccount(ctx))
 }

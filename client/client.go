@@ -14,6 +14,14 @@
 //
 // It keeps the tokens in a [Store]. The default one is in memory.
 //
+// # Accounts
+//
+// Links in emails contain a token, which [Client.VerifyEmail], [Client.ConfirmEmailChange],
+// [Client.UndoEmailChange] and [Client.ResetPassword] use. They need no session.
+//
+// [Client.ChangePassword] keeps the session. [Client.DeleteAccount], [Client.LogoutEverywhere] and
+// [Client.RevokeSession] delete the tokens if they end the session.
+//
 // # Calling services
 //
 // A Client is an [http.RoundTripper] that adds the access token to requests:
@@ -46,6 +54,9 @@
 //
 // An error response of the server is returned as a *[Problem]. Switch on its Code, and always have
 // a default case: new codes may be added at any time.
+//
+// If the password in a request of a logged-in user is wrong, the code is incorrect_password with the
+// status 403. The session continues, and nothing is refreshed.
 package client
 
 import (
