@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/oapi-codegen/nullable"
-
 	gen "github.com/sesame-auth/sesame/gen/client"
 )
 
@@ -103,9 +101,9 @@ func (c *Client) UpdateAccount(ctx context.Context, change AccountChange) (Accou
 	input := gen.UpdateAccountInput{Name: change.Name}
 	switch {
 	case change.RemoveBio:
-		input.Bio = nullable.NewNullNullable[string]()
+		input.Bio.SetNull()
 	case change.Bio != nil:
-		input.Bio = nullable.NewNullableWithValue(*change.Bio)
+		input.Bio.Set(*change.Bio)
 	}
 	return decode[Account](c.authorized.UpdateAccount(ctx, input))
 }

@@ -55,8 +55,8 @@
 // An error response of the server is returned as a *[Problem]. Switch on its Code, and always have
 // a default case: new codes may be added at any time.
 //
-// If the password in a request of a logged-in user is wrong, the code is incorrect_password with the
-// status 403. The session continues, and nothing is refreshed.
+// If the password in a request of a logged-in user is wrong, the code is incorrect_password with
+// the status 403. The session continues, and nothing is refreshed.
 package client
 
 import (

@@ -23,8 +23,8 @@ func (c *Client) SendVerificationEmail(ctx context.Context, email string) error 
 	return err
 }
 
-// VerifyEmail verifies the email of an account with the token from the emailed link and the password
-// of the account. It needs no session. It returns a *Problem with the code invalid_link or
+// VerifyEmail verifies the email of an account with the token from the emailed link and the
+// password of the account. It needs no session. It returns a *Problem with the code invalid_link or
 // incorrect_password; a wrong password does not use up the token.
 func (c *Client) VerifyEmail(ctx context.Context, token, password string) error {
 	input := gen.ConfirmEmailInput{Token: token, Password: password}
@@ -41,7 +41,8 @@ func (c *Client) ChangeEmail(ctx context.Context, email, password string) error 
 	return err
 }
 
-// CancelEmailChange makes the link of ChangeEmail invalid. It also succeeds if no change is pending.
+// CancelEmailChange makes the link of ChangeEmail invalid. It also succeeds if no change is
+// pending.
 func (c *Client) CancelEmailChange(ctx context.Context) error {
 	_, err := decode[gen.Confirmation](c.authorized.CancelEmailChange(ctx))
 	return err
@@ -56,8 +57,8 @@ func (c *Client) ConfirmEmailChange(ctx context.Context, token, password string)
 	return err
 }
 
-// UndoEmailChange restores the previous email of an account with the token from the link that it was
-// sent. All sessions of the account end and its password stops working; the restored email gets a
+// UndoEmailChange restores the previous email of an account with the token from the link that it
+// was sent. All sessions of the account end and its password stops working; the restored email gets a
 // link to set a new one. It needs no session. It returns a *Problem with the code invalid_link.
 func (c *Client) UndoEmailChange(ctx context.Context, token string) error {
 	_, err := decode[gen.Confirmation](c.anonymous.UndoEmailChange(ctx, gen.EmailLinkInput{Token: token}))

@@ -58,8 +58,8 @@ func (c *Client) LogoutEverywhere(ctx context.Context, keepCurrent bool) error {
 	})
 }
 
-// replaceSession calls an operation with the access token, and stores the tokens that it returns. If
-// the access token is not accepted, it refreshes the tokens and calls the operation again.
+// replaceSession calls an operation with the access token, and stores the tokens that it returns.
+// If the access token is not accepted, it refreshes the tokens and calls the operation again.
 //
 // It does all this inside Update, as a refresh does, so that no refresh uses a token that the
 // operation is replacing.
