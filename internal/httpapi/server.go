@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/oapi-codegen/nullable"
 
@@ -113,7 +114,7 @@ func (s *Server) GetJWKS(context.Context, api.GetJWKSRequestObject) (api.GetJWKS
 	return api.GetJWKS200JSONResponse{Body: set, Headers: headers}, nil
 }
 
-// GetAuthorizationServerMetadata returns the issuer and the URL of the keys.
+// GetAuthorizationServerMetadata returns the issuer, the URL of the keys and their algorithms.
 func (s *Server) GetAuthorizationServerMetadata(
 	context.Context, api.GetAuthorizationServerMetadataRequestObject,
 ) (api.GetAuthorizationServerMetadataResponseObject, error) {
@@ -129,12 +130,20 @@ func (s *Server) GetOpenIDConfiguration(
 
 // metadata returns the metadata of this server (RFC 8414, section 2). Section 3.2 says to omit
 // empty lists, but one of these two is required, and omitting the other would mean that two grant
-// types are supported.
+// types are supported. The algorithms are those of the published keys, not the configured one: after
+// a change, tokens of the previous algorithm are valid until they expire.
 func (s *Server) metadata() api.MetadataJSONResponse {
+	algorithms := []string{}
+	for _, key := range s.keys.JWKs() {
+		if !slices.Contains(algorithms, key.Alg) {
+			algorithms = append(algorithms, key.Alg)
+		}
+	}
 	return api.MetadataJSONResponse{
 		Body: api.ServerMetadata{
 			Issuer: s.publicURL, JwksUri: s.publicURL + "/.well-known/jwks.json",
-			ResponseTypesSupported: []string{}, GrantTypesSupported: []string{},
+			IdTokenSigningAlgValuesSupported: algorithms,
+			ResponseTypesSupported:           []string{}, GrantTypesSupported: []string{},
 		},
 		Headers: api.MetadataResponseHeaders{CacheControl: jwksCaching, AccessControlAllowOrigin: anyOrigin},
 	}
