@@ -1366,7 +1366,8 @@ export interface components {
          *       "issuer": "http://127.0.0.1:8080",
          *       "jwks_uri": "http://127.0.0.1:8080/.well-known/jwks.json",
          *       "id_token_signing_alg_values_supported": [
-         *         "ES256"
+         *         "ES256",
+         *         "EdDSA"
          *       ],
          *       "response_types_supported": [],
          *       "grant_types_supported": []
@@ -1386,9 +1387,10 @@ export interface components {
              */
             jwks_uri: string;
             /**
-             * @description The algorithms of the published keys, which sign access tokens. There are no ID tokens. The member is here because libraries for OpenID Connect find the allowed algorithms in it, and expect RS256 if it is absent. After the algorithm of the server was changed, the list contains both until the tokens of the old keys have expired.
+             * @description The algorithms that access tokens may be signed with. There are no ID tokens. The member is here because libraries for OpenID Connect find the allowed algorithms in it, and expect RS256 if it is absent.
              * @example [
-             *       "ES256"
+             *       "ES256",
+             *       "EdDSA"
              *     ]
              */
             id_token_signing_alg_values_supported: string[];
@@ -1520,7 +1522,8 @@ export interface components {
                  *       "issuer": "http://127.0.0.1:8080",
                  *       "jwks_uri": "http://127.0.0.1:8080/.well-known/jwks.json",
                  *       "id_token_signing_alg_values_supported": [
-                 *         "ES256"
+                 *         "ES256",
+                 *         "EdDSA"
                  *       ],
                  *       "response_types_supported": [],
                  *       "grant_types_supported": []

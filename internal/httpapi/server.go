@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/oapi-codegen/nullable"
 
@@ -130,14 +129,12 @@ func (s *Server) GetOpenIDConfiguration(
 
 // metadata returns the metadata of this server (RFC 8414, section 2). Section 3.2 says to omit
 // empty lists, but one of these two is required, and omitting the other would mean that two grant
-// types are supported. The algorithms are those of the published keys, not the configured one: after
-// a change, tokens of the previous algorithm are valid until they expire.
+// types are supported. The algorithms are all that the server can sign with, not only the configured
+// one: some libraries read the list once, and the operator may change the algorithm.
 func (s *Server) metadata() api.MetadataJSONResponse {
-	algorithms := []string{}
-	for _, key := range s.keys.JWKs() {
-		if !slices.Contains(algorithms, key.Alg) {
-			algorithms = append(algorithms, key.Alg)
-		}
+	algorithms := make([]string, len(signing.Algorithms))
+	for i, algorithm := range signing.Algorithms {
+		algorithms[i] = string(algorithm)
 	}
 	return api.MetadataJSONResponse{
 		Body: api.ServerMetadata{
