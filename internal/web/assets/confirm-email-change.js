@@ -1,7 +1,7 @@
 "use strict";
 
 usePage("confirm-email-change", {
-  useLink: () => post("auth/confirm-email-change", { token, password: password.value }),
+  useLink: () => postPassword("auth/confirm-email-change"),
   explain: explainPassword,
   texts: {
     broken: "It has expired, was already used, was canceled, or was replaced by a newer one. Your email may have changed already: try to log in with the new one.",

@@ -172,11 +172,15 @@ function usePage(purpose, { useLink, explain, texts }) {
   start();
 }
 
-// explainPassword says what is wrong with the password of the account.
+// postPassword sends the token and the password of the account, unless the field is empty.
+function postPassword(path) {
+  if (!password.value) return { problem: { status: 400, detail: "Enter the password of your account." } };
+  return post(path, { token, password: password.value });
+}
+
+// explainPassword says that the password of the account is incorrect.
 function explainPassword(problem) {
-  if (problem.code === "incorrect_password") return "The password is incorrect. The link still works: try again.";
-  if (errorOf(problem, "/password")) return "Enter the password of your account.";
-  return undefined;
+  return problem.code === "incorrect_password" ? "The password is incorrect. The link still works: try again." : undefined;
 }
 
 // offerLink lets the user request a new link.

@@ -1,7 +1,7 @@
 "use strict";
 
 usePage("verify-email", {
-  useLink: () => post("auth/verify-email", { token, password: password.value }),
+  useLink: () => postPassword("auth/verify-email"),
   explain: explainPassword,
   texts: {
     broken: "It has expired, was already used, or was replaced by a newer one. If your email is not verified yet, enter it and we will send you a new link.",
