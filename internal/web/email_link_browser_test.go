@@ -135,7 +135,7 @@ func TestUsedVerificationLink(t *testing.T) {
 }
 
 // The keyboard is enough to verify an email, and to get from there to a new password, which also
-// verifies it: whoever did not register does not know the password.
+// verifies it. Somebody who did not register does not know the password.
 func TestVerifyEmailPageWithTheKeyboard(t *testing.T) {
 	b := newBrowser(t)
 	server := start(t, databasetest.SQLite)
