@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/mail"
@@ -49,6 +51,9 @@ func (s *Service) ChangeEmail(ctx context.Context, access *Access, typed, plain 
 		if errors.Is(err, gorm.ErrForeignKeyViolated) {
 			return ErrInvalidAccessToken // the user was deleted meanwhile
 		}
+		if err == nil {
+			err = holdGeneration(tx, user)
+		}
 		if err != nil {
 			return err
 		}
@@ -73,6 +78,10 @@ func (s *Service) ChangeEmail(ctx context.Context, access *Access, typed, plain 
 // composeConfirmEmailChange makes the link for a pending change of the email. If the email has an
 // account by now, its owner gets a notice.
 func (s *Service) composeConfirmEmailChange(ctx context.Context, entry *mail.Entry) (*mail.Message, error) {
+	pending, err := pendingEmail(s.db.WithContext(ctx), entry.UserID, s.now())
+	if err != nil || pending == nil || *pending != entry.Email {
+		return nil, err // canceled, confirmed, or replaced by a newer one
+	}
 	owner, err := s.userByEmail(ctx, entry.Email)
 	if err != nil {
 		return nil, err
@@ -92,8 +101,20 @@ func (s *Service) composeConfirmEmailChange(ctx context.Context, entry *mail.Ent
 				Where("expires_at > ? AND user_id IN (SELECT id FROM users WHERE disabled_at IS NULL)", now).
 				Updates(map[string]any{"digest": digest, "expires_at": now.Add(verificationLifetime), "created_at": now})
 			if update.Error == nil && update.RowsAffected == 0 {
-				return "", ErrInvalidLink // canceled, or replaced by a newer one
+				return "", ErrInvalidLink // canceled or replaced just now
 			}
 			return text, update.Error
 		})
+}
+
+// holdGeneration keeps the password and the email of a user from changing until the transaction ends.
+// It returns ErrInvalidAccessToken if they have changed already.
+func holdGeneration(tx *gorm.DB, user *User) error {
+	var ids []uuid.UUID
+	err := tx.Model(&User{}).Clauses(clause.Locking{Strength: "SHARE"}).
+		Where("id = ? AND email = ? AND generation = ?", user.ID, user.Email, user.Generation).Pluck("id", &ids).Error
+	if err == nil && len(ids) == 0 {
+		return ErrInvalidAccessToken
+	}
+	return err
 }

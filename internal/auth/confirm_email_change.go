@@ -85,6 +85,7 @@ func (s *Service) replaceEmail(tx *gorm.DB, user *User, email string, verifiedAt
 	}
 	update := tx.Model(&User{}).
 		Where("id = ? AND email = ? AND generation = ? AND disabled_at IS NULL", user.ID, user.Email, user.Generation).
+		Where("(email_verified_at IS NOT NULL) = ?", user.EmailVerified()). // or there would be no way to undo it
 		Updates(map[string]any{"email": email, "email_verified_at": verifiedAt, "updated_at": now})
 	if update.Error == nil && update.RowsAffected == 0 {
 		return ErrInvalidLink

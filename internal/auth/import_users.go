@@ -155,9 +155,8 @@ func (s *Service) insertMissing(tx *gorm.DB, rows []*User) (map[uuid.UUID]bool, 
 		}
 		// A previous email of another user counts as taken, as in insertUser.
 		var taken []uuid.UUID
-		err = tx.Raw(`
-			DELETE FROM users WHERE id IN ? AND email IN (SELECT email FROM previous_emails WHERE expires_at > ?)
-			RETURNING id`, ids, s.now()).Scan(&taken).Error
+		err = tx.Raw(`DELETE FROM users WHERE id IN ? AND email IN (?) RETURNING id`,
+			ids, validPreviousEmails(tx, s.now()).Select("email")).Scan(&taken).Error
 		if err != nil {
 			return nil, err
 		}
@@ -210,7 +209,7 @@ func findExisting(
 		return existing, err
 	}
 	var previous []PreviousEmail
-	if err := tx.Where("email IN ?", emails).Where("expires_at > ?", now).Find(&previous).Error; err != nil {
+	if err := validPreviousEmails(tx, now).Where("email IN ?", emails).Find(&previous).Error; err != nil {
 		return existing, err
 	}
 	for _, email := range previous {

@@ -94,9 +94,11 @@ func (s *Service) recordThrottled(ctx context.Context, event audit.Event, limit 
 }
 
 // settle ends the reservation of an attempt that returned err. It refunds the attempt if the
-// password was never hashed: nothing was revealed.
+// password was never hashed: nothing was revealed. It also does if the password was right, and a
+// limit of what comes after it was exceeded.
 func (s *Service) settle(ctx context.Context, reservation *throttle.Reservation, err error) {
-	if errors.Is(err, password.ErrBusy) {
+	_, throttled := errors.AsType[*ThrottledError](err)
+	if throttled || errors.Is(err, password.ErrBusy) {
 		_ = s.db.Transaction(ctx, reservation.Refund) // best effort
 	}
 	reservation.End()

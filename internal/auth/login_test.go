@@ -26,6 +26,7 @@ func TestNoSessionIfTheUserChangedMeanwhile(t *testing.T) {
 			"the password":   {"password_hash": "another"},
 			"both":           {"password_hash": "another", "generation": gorm.Expr("generation + 1")},
 			"disabled":       {"disabled_at": time.Now().UTC()},
+			"the email":      {"email": gorm.Expr("email || '.new'")},
 		}
 		for test := range 2 * len(changes) {
 			name, rehash := slices.Sorted(maps.Keys(changes))[test/2], []string{"", "rehashed"}[test%2]

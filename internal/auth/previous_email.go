@@ -14,8 +14,8 @@ import (
 // PreviousEmail is a verified email that a user had before a change. Until it expires, the change
 // can be undone with a token that is sent to this email, and nobody else can use this email.
 //
-// The rows of a user survive later changes of the email and of the password: whoever took over the
-// account can make those.
+// The rows of a user survive later changes of the email and of the password, because an attacker who
+// took over the account can make those.
 type PreviousEmail struct {
 	UserID    uuid.UUID `gorm:"primaryKey"`
 	Email     string    `gorm:"primaryKey"`
@@ -47,17 +47,21 @@ func keepPreviousEmail(tx *gorm.DB, user *User, now time.Time) error {
 // isPreviousEmail reports whether an email is a previous one of another user.
 func isPreviousEmail(tx *gorm.DB, email string, user uuid.UUID, now time.Time) (bool, error) {
 	var rows int64
-	err := tx.Model(&PreviousEmail{}).
-		Where("email = ? AND user_id <> ? AND expires_at > ?", email, user, now).Count(&rows).Error
+	err := validPreviousEmails(tx, now).Where("email = ? AND user_id <> ?", email, user).Count(&rows).Error
 	return rows > 0, err
+}
+
+// validPreviousEmails returns a query for the previous emails that can be restored. One that was
+// stored while a clock was ahead cannot: it would count as taken for too long.
+func validPreviousEmails(tx *gorm.DB, now time.Time) *gorm.DB {
+	return tx.Model(&PreviousEmail{}).Where("expires_at > ? AND expires_at <= ?", now, now.Add(undoLifetime+maxAhead))
 }
 
 // findPreviousEmail returns the row of a valid token, or ErrInvalidLink. A token of a disabled user
 // is not valid.
 func findPreviousEmail(tx *gorm.DB, text string, now time.Time) (*PreviousEmail, error) {
 	var row PreviousEmail
-	err := tx.Where("digest = ? AND expires_at > ?", token.OneTimeDigest(text), now).
-		Where("expires_at <= ?", now.Add(undoLifetime+maxAhead)). // otherwise made while a clock was ahead
+	err := validPreviousEmails(tx, now).Where("digest = ?", token.OneTimeDigest(text)).
 		Where("user_id IN (SELECT id FROM users WHERE disabled_at IS NULL)").
 		Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
 )
@@ -15,13 +16,21 @@ import (
 //
 // It undoes this change and all later ones, ends every session, makes every other token of the user
 // invalid, and replaces the password by one that nobody knows. The restored email gets a link to
-// set a new one. Previous emails from before this change stay: whoever had the account before can
-// still restore them.
+// set a new one. Previous emails from before this change stay: if this one belongs to an attacker, the
+// owner can still restore an older one.
 func (s *Service) UndoEmailChange(ctx context.Context, token string, client Client) (err error) {
 	defer func() { s.observe("undo-email-change", err) }()
 	now := s.now()
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		previous, err := findPreviousEmail(tx, token, now)
+		if err != nil {
+			return err
+		}
+		// Locked, so that changes that somebody else makes at the same time cannot refuse this one.
+		user, err := userByID(tx.Clauses(clause.Locking{Strength: "NO KEY UPDATE"}), previous.UserID)
+		if errors.Is(err, ErrUnknownUser) {
+			return ErrInvalidLink
+		}
 		if err != nil {
 			return err
 		}
@@ -32,13 +41,6 @@ func (s *Service) UndoEmailChange(ctx context.Context, token string, client Clie
 		}
 		if used.Error != nil {
 			return used.Error
-		}
-		user, err := userByID(tx, previous.UserID)
-		if errors.Is(err, ErrUnknownUser) {
-			return ErrInvalidLink
-		}
-		if err != nil {
-			return err
 		}
 		return s.restoreEmail(tx, user, previous, client)
 	})

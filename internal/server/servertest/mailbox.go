@@ -6,7 +6,7 @@ import (
 	"net"
 	"net/mail"
 	"regexp"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -90,7 +90,7 @@ func (s *Server) NextEmail(t testing.TB) Email {
 func (s *Server) NextResetToken(t testing.TB, to string) string {
 	t.Helper()
 	for {
-		if email := s.NextEmail(t); email.To == to && resetLink.MatchString(email.Raw) {
+		if email := s.NextEmail(t); email.To == to && email.LinkTo() == "reset-password" {
 			return s.ResetToken(t, email)
 		}
 	}
@@ -137,15 +137,67 @@ func (s *Server) Emails() []Email {
 	}
 }
 
-var resetLink = regexp.MustCompile(`\n(http[^\s]*/reset-password#token=([A-Za-z0-9_-]+))\r?\n`)
+// Inbox waits until the outbox is empty, and returns the emails that have arrived since the last
+// call of Inbox, Emails or NextEmail.
+func (s *Server) Inbox(t testing.TB) Inbox {
+	t.Helper()
+	s.WaitForOutbox(t)
+	return s.Emails()
+}
+
+// Inbox is a list of emails.
+type Inbox []Email
+
+// Subjects returns the subjects of the emails to a recipient, sorted.
+func (i Inbox) Subjects(to string) []string {
+	var subjects []string
+	for _, email := range i {
+		if email.To == to {
+			subjects = append(subjects, email.Subject)
+		}
+	}
+	slices.Sort(subjects)
+	return subjects
+}
+
+// Token returns the token in the last link to this page that the emails to a recipient contain.
+func (s *Server) Token(t testing.TB, inbox Inbox, to, page string) string {
+	t.Helper()
+	for _, email := range slices.Backward(inbox) {
+		if email.To == to && email.LinkTo() == page {
+			return s.token(t, email)
+		}
+	}
+	t.Fatalf("no link to %s among %d emails, to %s: %q", page, len(inbox), to, inbox.Subjects(to))
+	return ""
+}
+
+var emailedLink = regexp.MustCompile(`\n(http[^\s]*)/([a-z-]+)#token=([A-Za-z0-9_-]+)\r?\n`)
+
+// LinkTo returns the page that the one-time link in an email leads to, or an empty string.
+func (e Email) LinkTo() string {
+	match := emailedLink.FindStringSubmatch(e.Raw)
+	if match == nil {
+		return ""
+	}
+	return match[2]
+}
 
 // ResetToken returns the token in the link of an email.
 func (s *Server) ResetToken(t testing.TB, email Email) string {
 	t.Helper()
-	match := resetLink.FindStringSubmatch(email.Raw)
-	if match == nil || !strings.HasPrefix(match[1], PublicURL+"/") {
+	if page := email.LinkTo(); page != "reset-password" {
+		t.Fatalf("a link to %q in the email:\n%s", page, email.Raw)
+	}
+	return s.token(t, email)
+}
+
+func (s *Server) token(t testing.TB, email Email) string {
+	t.Helper()
+	match := emailedLink.FindStringSubmatch(email.Raw)
+	if match[1] != PublicURL {
 		t.Fatalf("no link to %s in the email:\n%s", PublicURL, email.Raw)
 	}
-	s.canaries.add(match[2])
-	return match[2]
+	s.canaries.add(match[3])
+	return match[3]
 }

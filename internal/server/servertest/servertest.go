@@ -144,7 +144,8 @@ func (s *Server) config(t testing.TB, options Options) server.Config {
 		EmailVerification: cmp.Or(options.EmailVerification, auth.VerificationOff),
 		NewLoginEmails:    options.NewLoginEmails,
 		ThrottleOff:       !options.Throttle,
-		Log:               slog.New(slog.NewJSONHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: s.Clock.Now,
+		Log:               slog.New(slog.NewJSONHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Now:               s.Clock.Now,
 	}
 	config.Passwords.MinLength = options.MinLength
 	if options.RefreshGrace != 0 {
