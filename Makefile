@@ -39,7 +39,7 @@ test: ## Run all tests on both engines with the race detector, or some: make tes
 	$(with_postgres) go test -race -timeout 20m $(or $(ARGS),./...)
 
 $(client_modules): client/typescript/package-lock.json
-	cd client/typescript && npm ci --no-audit --no-fund
+	cd client/typescript && npm ci --ignore-scripts --no-audit --no-fund
 
 .PHONY: bench
 bench: ## Run all benchmarks, or some: make bench ARGS='-bench Login -benchtime 10s'
@@ -140,4 +140,4 @@ vulnerabilities: ## Look for known vulnerabilities; with REQUIRE_VULNCHECK=1, fa
 
 .PHONY: clean
 clean: ## Remove what was built and fetched, but not sesame-data/
-	rm -rf sesame artifacts .tools $(openapi)/node_modules client/typescript/{node_modules,dist,build}
+	rm -rf sesame artifacts .tools $(openapi)/node_modules client/typescript/{node_modules,dist,build,LICENSE}

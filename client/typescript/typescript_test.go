@@ -3,7 +3,10 @@
 package typescript_test
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,17 +36,115 @@ func TestClient(t *testing.T) {
 }
 
 func TestPublishedFiles(t *testing.T) {
-	output := processtest.Program(t, processtest.TypeScriptPackage(t, "../.."), nil, "npm", "pack", "--dry-run")
+	folder := processtest.TypeScriptPackage(t, "../..")
+	output := processtest.Program(t, folder, nil, "npm", "pack", "--dry-run", "--ignore-scripts")
 	for _, file := range []string{
-		"dist/index.js", "dist/index.d.ts", "dist/openapi.d.ts", "dist/session.js", "dist/LICENSE", "README.md",
+		"dist/index.js", "dist/index.d.ts", "dist/openapi.d.ts", "dist/session.js", "LICENSE", "README.md",
 	} {
 		if !strings.Contains(output, " "+file+"\n") {
 			t.Errorf("npm would not publish %s:\n%s", file, output)
 		}
 	}
-	for _, other := range []string{"src/", "test/", "examples/", "node_modules/", "tsconfig"} {
+	for _, other := range []string{"src/", "test/", "examples/", "node_modules/", "tsconfig", ".mjs"} {
 		if strings.Contains(output, other) {
 			t.Errorf("npm would publish %s:\n%s", other, output)
 		}
+	}
+	processtest.Program(t, folder, nil, "node", "node_modules/publint/src/cli.js", "--strict")
+}
+
+const program = `
+import { Problem, Session, type SessionEvent } from "@sesame-auth/client";
+
+const session = new Session({ server: "%s" });
+const types: SessionEvent["type"][] = [];
+const stop: () => void = session.onChange(({ type }) => types.push(type));
+const before: boolean = session.isLoggedIn;
+await session.login("%s", "%s");
+const { name } = await session.authenticate();
+console.log(before, session.isLoggedIn, name, types.join());
+stop();
+// @ts-expect-error the type is one of three
+types.push("logged-up");
+console.log(new Problem(new Response(), undefined).code satisfies string | undefined);
+`
+
+// The parts of React and Vue that the README uses.
+const frameworks = `
+declare module "react" {
+	export function useSyncExternalStore<T>(
+		subscribe: (changed: () => void) => () => void, snapshot: () => T, onServer?: () => T): T;
+}
+declare module "vue" {
+	export function ref<T>(value: T): { value: T };
+	export function onScopeDispose(run: () => void): void;
+}
+`
+
+// A project installs the package, from the file that would be published or from a clone. It checks
+// its types and the examples of the README, and logs in.
+func TestInstall(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var examples strings.Builder
+	for _, block := range regexp.MustCompile("(?s)```ts\n(.*?)```").FindAllSubmatch(readme, -1) {
+		examples.Write(block[1])
+	}
+	server := processtest.New(t, databasetest.SQLite)
+	server.Start(t)
+	server.Login(t)
+	for from, prepare := range map[string]func(folder string) (spec string){
+		"package": func(folder string) string {
+			target := t.TempDir()
+			processtest.Program(t, folder, nil, "npm", "pack", "--pack-destination", target)
+			packed, err := filepath.Glob(filepath.Join(target, "*.tgz"))
+			if err != nil || len(packed) != 1 {
+				t.Fatalf("npm packed %q: %v", packed, err)
+			}
+			return packed[0]
+		},
+		"clone": func(folder string) string { // nothing is built or installed in it
+			for _, built := range []string{"node_modules", "dist", "LICENSE"} {
+				if err := os.RemoveAll(filepath.Join(folder, built)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return folder
+		},
+	} {
+		t.Run(from, func(t *testing.T) {
+			spec := prepare(processtest.TypeScriptPackage(t, "../.."))
+			project := t.TempDir()
+			for name, content := range map[string]string{
+				"package.json": `{"type":"module","private":true}`,
+				"main.ts":      fmt.Sprintf(program, "http://"+server.API, processtest.Email, processtest.Password),
+				"readme.ts":    examples.String(), "frameworks.d.ts": frameworks,
+			} {
+				if err := os.WriteFile(filepath.Join(project, name), []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			processtest.Program(t, project, nil, "npm", "install", "--prefer-offline", "--no-audit", "--no-fund", spec)
+			compiler, err := filepath.Abs("node_modules/typescript/bin/tsc")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, resolution := range [][]string{
+				{"--module", "esnext", "--moduleResolution", "bundler", "--noEmit"},
+				{"--module", "node16", "--moduleResolution", "node16"},
+			} {
+				arguments := []string{
+					compiler, "--strict", "--target", "es2022", "--lib", "es2022,dom,dom.iterable",
+					"main.ts", "readme.ts", "frameworks.d.ts",
+				}
+				processtest.Program(t, project, nil, "node", append(arguments, resolution...)...)
+			}
+			if output := processtest.Program(t, project, nil, "node", "main.js"); output !=
+				"false true Ada logged-in\nundefined\n" {
+				t.Errorf("the program prints %q", output)
+			}
+		})
 	}
 }

@@ -95,7 +95,7 @@ func (c *config) checkTogether(given map[string]string) []error {
 	}
 	if c.Registration == auth.RegistrationPrivate && c.EmailVerification != auth.VerificationRequired {
 		invalid("SESAME_REGISTRATION: private needs SESAME_EMAIL_VERIFICATION=required, " +
-			"because a login with the new password would otherwise tell whether the email had an account")
+			"because a login with the new password would otherwise reveal whether the email had an account")
 	}
 	if c.AppURL != "" {
 		if err := checkPublicURL(c.AppURL); err != nil {

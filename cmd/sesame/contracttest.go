@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,7 @@ import (
 // contractTestCommand checks a deployment as a client. It reads no settings.
 func contractTestCommand() *cobra.Command {
 	var target conformance.Target
-	var linker string
+	var linker, format string
 	command := &cobra.Command{
 		Use:   "contract-test --url URL --email-domain DOMAIN",
 		Short: "Check a running deployment against the OpenAPI document",
@@ -26,12 +27,20 @@ func contractTestCommand() *cobra.Command {
 The command registers a user with an email at the given domain, and does not delete it. The owner of the domain receives
 the emails. The command reaches the rate limits of this user.
 
-To test a successful password reset, the command needs a reset link. --reset-link is a program that prints one; its last
+To test a successful password reset, the command needs reset links. --reset-link is a program that prints one; its last
 argument is the user's email. An example is 'sesame users reset-link'.
 
-The exit status is 0 if all checks pass, and 1 otherwise.`,
-		Example: "  sesame contract-test --url https://auth.example.com --email-domain example.com",
-		Args:    noArguments,
+If a gateway hides operations, leave them out with --skip. What needs a skipped operation is skipped too. With
+--keep-going, the command goes on after a difference, and skips what needs an operation that has no valid success.
+
+The last line of the text contains the result, such as 'passed: 41 checks' or 'failed: 1 of 41 checks, 3 skipped'. The
+formats json and junit print one document and nothing else to standard output.
+
+The exit status is 0 if no check failed, 1 if one did, and 2 if the arguments are invalid. Skipped checks do not change
+it.`,
+		Example: `  sesame contract-test --url https://auth.example.com --email-domain example.com
+  sesame contract-test --url https://auth.example.com --email-domain example.com --format junit >junit.xml`,
+		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			target.URL = strings.TrimSuffix(target.URL, "/")
 			var problems []error
@@ -46,33 +55,105 @@ The exit status is 0 if all checks pass, and 1 otherwise.`,
 					return runResetLink(ctx, command, append(program, email))
 				}
 			}
-			if err := errors.Join(problems...); err != nil {
+			if !slices.Contains([]string{"text", "json", "junit"}, format) {
+				problems = append(problems, errors.New("--format must be text, json or junit"))
+			}
+			if err := errors.Join(append(problems, checkSkip(target.Skip))...); err != nil {
 				return usageError{err}
 			}
-			return contractTest(command, target)
+			return contractTest(command, target, format)
 		},
 	}
 	flags := command.Flags()
 	flags.StringVar(&target.URL, "url", "", "the public URL of the deployment")
 	flags.StringVar(&target.Domain, "email-domain", "", "the domain of the email that is registered")
 	flags.StringVar(&linker, "reset-link", "", "a program that prints a reset link; its last argument is the email")
+	flags.StringSliceVar(&target.Skip, "skip", nil, "leave out these operations: operationIds, separated by commas")
+	flags.BoolVar(&target.KeepGoing, "keep-going", false, "go on after a difference")
+	flags.StringVar(&format, "format", "text", "what to print: text, json or junit (JUnit XML)")
 	return command
 }
 
-func contractTest(command *cobra.Command, target conformance.Target) error {
-	out := command.OutOrStdout()
-	report, err := conformance.Run(command.Context(), target, func(check string) {
-		_, _ = fmt.Fprintln(out, "ok ", check) // best effort; the report returns the error
-	})
-	if report == nil || report.Empty() {
+// checkSkip returns an error if the OpenAPI document does not have all operations in skip.
+func checkSkip(skip []string) error {
+	contract, err := conformance.Load()
+	if err != nil {
 		return err
 	}
+	var known []string
+	for _, operation := range contract.Operations() {
+		known = append(known, operation.ID)
+	}
+	slices.Sort(known)
+	var problems []error
+	for _, operation := range skip {
+		if !slices.Contains(known, operation) {
+			problems = append(problems,
+				fmt.Errorf("--skip: unknown operation %q; known are %s", operation, strings.Join(known, ", ")))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func contractTest(command *cobra.Command, target conformance.Target, format string) error {
+	asText := format == "text"
+	report, err := conformance.Run(command.Context(), target, func(result conformance.Result) {
+		if asText {
+			printResult(command, result)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if asText {
+		err = printReport(command, report)
+	} else {
+		err = writeDocument(command, report, format)
+	}
+	if err == nil && report.Count(conformance.Failed) > 0 {
+		if err = errors.New(report.Summary()); asText {
+			err = errPrinted
+		}
+	}
+	return err
+}
+
+// printResult prints one line for a check, and a breach to standard error.
+func printResult(command *cobra.Command, result conformance.Result) {
+	line := fmt.Sprintf("%-7s  %s", result.Status, result.Name())
+	if result.Err != nil {
+		line += " (" + result.Reason() + ")"
+	}
+	_ = printLine(command, "%s", line) // best effort; the report returns the error
+	if result.Status == conformance.Failed {
+		command.PrintErrln("sesame:", result.Err)
+	}
+}
+
+// printReport prints the table of responses and, in the last line, the result of the run.
+func printReport(command *cobra.Command, report *conformance.Report) error {
 	const legend = `Medians in milliseconds. "-" is a documented response that was not returned.`
-	lines := []string{"", legend, "", report.Table()}
+	lines := []string{""}
+	if !report.Empty() {
+		lines = append(lines, legend, "", report.Table())
+	}
 	if report.Account != "" {
 		lines = append(lines, "Registered user: "+report.Account)
 	}
-	return errors.Join(err, printLine(command, "%s", strings.Join(append(lines, report.Notes...), "\n")))
+	return printLine(command, "%s", strings.Join(append(lines, report.Summary()), "\n"))
+}
+
+func writeDocument(command *cobra.Command, report *conformance.Report, format string) error {
+	encode := report.JSON
+	if format == "junit" {
+		encode = report.JUnit
+	}
+	document, err := encode()
+	if err != nil {
+		return err
+	}
+	_, err = command.OutOrStdout().Write(document)
+	return err
 }
 
 var resetLinks = regexp.MustCompile(`\S+#token=\S+`)

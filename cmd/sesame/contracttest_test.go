@@ -1,10 +1,14 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,17 +28,20 @@ func TestContractTest(t *testing.T) {
 		if status != 0 || stderr != "" {
 			t.Errorf("exit status %d, %s", status, stderr)
 		}
-		if !strings.Contains(stdout, "\nok  password reset\nok  forgot password\nok  rate limits\n") ||
-			strings.Contains(stdout, "not tested") {
-			t.Errorf("not everything was tested:\n%s", stdout)
+		if !strings.Contains(stdout, "\npassed   login: rate limits\n") ||
+			!lastLine.MatchString(stdout) || strings.Contains(stdout, "skipped") || strings.Contains(stdout, "failed") {
+			t.Errorf("not everything passed:\n%s", stdout)
 		}
 		_, email, _ := strings.Cut(stdout, "\nRegistered user: ")
-		email = strings.TrimSpace(email)
+		email, _, _ = strings.Cut(email, "\n")
 		if user(t, server, email) == nil || !strings.HasSuffix(email, "@conformance.example") {
 			t.Errorf("registered user: %q", email)
 		}
 	})
 }
+
+// lastLine matches text whose only line with the result of the run is the last one.
+var lastLine = regexp.MustCompile(`^(?s:.*)\n(passed: \d+ checks|failed: \d+ of \d+ checks)(, \d+ skipped)?\n$`)
 
 // The command reports what a proxy breaks, and programs that print no link.
 func TestContractTestFails(t *testing.T) {
@@ -44,8 +51,30 @@ func TestContractTestFails(t *testing.T) {
 		args := contractTestArguments(t, server, func(header http.Header) { header.Del("WWW-Authenticate") })
 		status, stdout, stderr := server.Run(t, "", args...)
 		if status != 1 || !strings.Contains(stderr, "WWW-Authenticate") ||
-			!strings.Contains(stderr, "401 Unauthorized") || !strings.Contains(stdout, "authenticate ") {
+			!strings.Contains(stderr, "401 Unauthorized") || !strings.Contains(stdout, "authenticate ") ||
+			!regexp.MustCompile(`\nfailed: 1 of \d+ checks, \d+ skipped\n$`).MatchString(stdout) {
 			t.Errorf("without WWW-Authenticate: exit status %d, %s\n%s", status, stderr, stdout)
+		}
+
+		others := slices.Concat(args, []string{"--keep-going", "--skip", "logout,resetPassword", "--skip", "refreshTokens"})
+		status, stdout, stderr = server.Run(t, "", others...)
+		if status != 1 || strings.Count(stdout, "\nfailed ") < 2 || !lastLine.MatchString(stdout) ||
+			!strings.Contains(stdout, "\nskipped  logout: success (logout is skipped)\n") {
+			t.Errorf("--keep-going: exit status %d, %s\n%s", status, stderr, stdout)
+		}
+		var document struct {
+			Failed int
+			Checks []any
+		}
+		status, stdout, stderr = server.Run(t, "", append(others, "--format", "json")...)
+		if err := json.Unmarshal([]byte(stdout), &document); status != 1 || err != nil || document.Failed < 2 ||
+			!strings.HasPrefix(stderr, fmt.Sprintf("sesame: failed: %d of %d checks", document.Failed, len(document.Checks))) {
+			t.Errorf("--format json: exit status %d, %v, %s\n%s", status, err, stderr, stdout)
+		}
+		status, stdout, stderr = server.Run(t, "", append(others, "--format", "junit")...)
+		if status != 1 || strings.Count(stdout, "<failure ") != document.Failed || !strings.HasPrefix(stdout, "<?xml ") ||
+			!strings.HasSuffix(stdout, "</testsuites>\n") {
+			t.Errorf("--format junit: exit status %d, %s\n%s", status, stderr, stdout)
 		}
 
 		args = contractTestArguments(t, server, func(http.Header) {})
@@ -57,7 +86,8 @@ func TestContractTestFails(t *testing.T) {
 		}
 
 		status, stdout, stderr = server.Run(t, "", args...)
-		if status != 0 || !strings.Contains(stdout, "was not tested") || !strings.Contains(stdout, "SESAME_THROTTLE is off") {
+		if status != 0 || !strings.Contains(stdout, "there is no reset link") ||
+			!strings.Contains(stdout, "SESAME_THROTTLE is off") || !lastLine.MatchString(stdout) {
 			t.Errorf("without --reset-link and rate limits: exit status %d, %s\n%s", status, stderr, stdout)
 		}
 
@@ -66,7 +96,7 @@ func TestContractTestFails(t *testing.T) {
 		}
 		args[2] = "http://" + server.API
 		status, stdout, stderr = server.Run(t, "", args...)
-		if status != 1 || stdout != "" || !strings.Contains(stderr, "connection refused") {
+		if status != 1 || !lastLine.MatchString(stdout) || !strings.Contains(stderr, "connection refused") {
 			t.Errorf("without a server: exit status %d, %s\n%s", status, stderr, stdout)
 		}
 	})

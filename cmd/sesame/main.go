@@ -63,12 +63,17 @@ It is configured with environment variables. Run "sesame config" to list them.`,
 	if err == nil {
 		return 0
 	}
-	_, _ = fmt.Fprintln(stderr, "sesame:", err) // best effort
+	if !errors.Is(err, errPrinted) {
+		_, _ = fmt.Fprintln(stderr, "sesame:", err) // best effort
+	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return 2
 	}
 	return 1
 }
+
+// errPrinted is the error of a command that has printed its errors itself.
+var errPrinted = errors.New("the errors are already printed")
 
 // usageError is an error in the arguments or the configuration, not of the program.
 type usageError struct{ error }

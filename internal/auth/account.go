@@ -28,7 +28,8 @@ func (s *Service) Account(ctx context.Context, access *Access) (*Account, error)
 // pendingEmail returns the new email of a user that waits for confirmation, or nil.
 func pendingEmail(tx *gorm.DB, user uuid.UUID, now time.Time) (*string, error) {
 	var row OneTimeToken
-	err := tx.Where("user_id = ? AND purpose = ? AND expires_at > ?", user, PurposeConfirmEmailChange, now).Take(&row).Error
+	err := tx.Where("user_id = ? AND purpose = ? AND expires_at > ?", user, PurposeConfirmEmailChange, now).
+		Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return nil, nil //nolint:nilnil // nil means that there is none
 	}

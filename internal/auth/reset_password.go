@@ -24,9 +24,9 @@ import (
 // on guessing, and the network of the reset becomes the user's only known network. A valid token is
 // not subject to the limits on networks, which somebody else in the network may have used up.
 //
-// A token that was emailed proves that the user owns the email, and verifies it. Whoever registered
-// the email before has lost everything then: the password, the sessions, the known networks and the
-// tokens.
+// A token that was emailed proves that the user owns the email, and verifies it. An attacker
+// who registered the email before has then lost everything: the password, the sessions, the known
+// networks and the tokens.
 func (s *Service) ResetPassword(ctx context.Context, token, plain string, client Client) (err error) {
 	defer func() { s.observe("reset-password", err) }()
 	row, user, event, err := s.emailLink(ctx, token, PurposeResetPassword, audit.ResetPassword, client)

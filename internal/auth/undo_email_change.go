@@ -16,8 +16,8 @@ import (
 //
 // It undoes this change and all later ones, ends every session, makes every other token of the user
 // invalid, and replaces the password by one that nobody knows. The restored email gets a link to
-// set a new one. Previous emails from before this change stay: whoever had the account before can
-// still restore them.
+// set a new one. Previous emails from before this change stay: if this one belongs to an attacker, the
+// owner can still restore an older one.
 func (s *Service) UndoEmailChange(ctx context.Context, token string, client Client) (err error) {
 	defer func() { s.observe("undo-email-change", err) }()
 	now := s.now()

@@ -93,55 +93,55 @@ func documentBreaches() map[string]breach {
 	)
 	return map[string]breach{
 		"other documented status": {status(logOut, 200, 400), "logout", "Content-Type"},
-		"undocumented status":     {status(register, 201, 200), "registration", "status"},
-		"500 as JSON":             {status(authenticate, 200, 500), "refused registrations", "Content-Type"},
-		"HTML page of a proxy":    {body(unknownPath, "<h1>Not found</h1>"), "methods and paths", "invalid character"},
+		"undocumented status":     {status(register, 201, 200), "register: success", "status"},
+		"500 as JSON":             {status(authenticate, 200, 500), "authenticate: success", "Content-Type"},
+		"HTML page of a proxy":    {body(unknownPath, "<h1>Not found</h1>"), "unknown path", "invalid character"},
 		"response as text":        {header(register, "Content-Type", "text/plain"), "invalid bodies", "Content-Type"},
 		"error as JSON": {
 			header(unknownPath, "Content-Type", "application/json"),
-			"methods and paths", "problem+json",
+			"unknown path", "problem+json",
 		},
 
 		"undocumented field": {
 			swap(register, `{"message":"User`, `{"id":7,"message":"User`),
-			"registration", `"id" is unsupported`,
+			"register: success", `"id" is unsupported`,
 		},
 		"undocumented nested field": {
 			swap(authenticate, `"name":`, `"role":"admin","name":`),
-			"refused registrations", `/user: property "role" is unsupported`,
+			"authenticate: success", `/user: property "role" is unsupported`,
 		},
 		"missing field": {
 			swap(logIn, `,"tokenType":"Bearer"`, ``),
-			"refused registrations", `"tokenType" is missing`,
+			"login: success", `"tokenType" is missing`,
 		},
 		"field of the wrong type": {
 			swap(logIn, `"expiresIn":900`, `"expiresIn":"900"`),
-			"refused registrations", "/expiresIn: value must be an integer",
+			"login: success", "/expiresIn: value must be an integer",
 		},
 		"undocumented code": {
 			swap(register, "weak_password", "bad_password"),
-			"refused registrations", "/code: value is not one of",
+			"register: weak password", "/code: value is not one of",
 		},
 		"wrong code": {
 			swap(register, "weak_password", "email_taken"),
-			"refused registrations", "code must be weak_password",
+			"register: weak password", "code must be weak_password",
 		},
 
-		"no challenge": {header(authenticate, challenge, ""), "access tokens", challenge},
+		"no challenge": {header(authenticate, challenge, ""), "authenticate: no access token", challenge},
 		"challenge without error": {
 			header(authenticate, challenge, `Bearer realm="sesame"`),
 			"access tokens", "must contain error=",
 		},
 		"no token, but challenge with error": {
 			header(authenticate, challenge, `Bearer realm="sesame", error="invalid_token"`),
-			"access tokens", "must not contain an error",
+			"authenticate: no access token", "must not contain an error",
 		},
 		"no Retry-After":           {header(logIn, "Retry-After", ""), "rate limits", "Retry-After"},
 		"Retry-After not a number": {header(logIn, "Retry-After", "soon"), "rate limits", "Retry-After"},
-		"no Allow":                 {header(anyCall, "Allow", ""), "methods and paths", "Allow must name"},
-		"wrong Allow":              {header(anyCall, "Allow", "OPTIONS"), "methods and paths", "Allow must name"},
+		"no Allow":                 {header(anyCall, "Allow", ""), "getJWKS: other methods", "Allow must name"},
+		"wrong Allow":              {header(anyCall, "Allow", "OPTIONS"), "getJWKS: other methods", "Allow must name"},
 		"no request id":            {header(anyCall, "X-Request-Id", ""), "OpenAPI document", "X-Request-Id must be"},
-		"wrong request id":         {header(anyCall, "X-Request-Id", otherID), "methods and paths", "instance must be"},
+		"wrong request id":         {header(anyCall, "X-Request-Id", otherID), "unknown path", "instance must be"},
 
 		"no nosniff":        {header(logIn, "X-Content-Type-Options", ""), "invalid bodies", "X-Content-Type-Options"},
 		"referrers allowed": {header(logIn, "Referrer-Policy", "origin"), "invalid bodies", "Referrer-Policy"},
@@ -153,7 +153,7 @@ func documentBreaches() map[string]breach {
 		},
 		"cacheable error": {
 			header(unknownPath, "Cache-Control", "public, max-age=60"),
-			"methods and paths", "Cache-Control must",
+			"unknown path", "Cache-Control must",
 		},
 		"keys without Cache-Control": {header(jwks, "Cache-Control", ""), "keys", "Cache-Control"},
 		"keys without CORS": {
@@ -164,9 +164,18 @@ func documentBreaches() map[string]breach {
 		"other OpenAPI document": {swap(openAPI, "1.0.0", "1.0.1"), "OpenAPI document", "of its version"},
 		"no key":                 {body(jwks, `{"keys":[]}`), "keys", "there must be a key"},
 		"private key":            {swap(jwks, `"kid":`, `"d":"x","kid":`), "keys", `"d" is unsupported`},
-		"wrong kid":              {swap(jwks, `"kid":"`, `"kid":"x`), "access tokens", "a service must be able to verify"},
-		"wrong jwks_uri":         {swap(metadata, `/.well-known/jwks.json"`, `/jwks.json"`), "keys", "jwks_uri must be"},
-		"metadata differ":        {swap(openID, `"issuer":"https`, `"issuer":"http`), "keys", "must be the same"},
+		"wrong kid": {
+			swap(jwks, `"kid":"`, `"kid":"x`),
+			"authenticate: verification by a service", "a service must be able to verify",
+		},
+		"wrong jwks_uri": {
+			swap(metadata, `/.well-known/jwks.json"`, `/jwks.json"`),
+			"keys", "jwks_uri must be",
+		},
+		"metadata differ": {
+			swap(openID, `"issuer":"https`, `"issuer":"http`),
+			"getOpenIDConfiguration: same metadata", "must be the same",
+		},
 	}
 }
 
@@ -174,44 +183,53 @@ func documentBreaches() map[string]breach {
 // responses.
 func behaviorBreaches() map[string]breach {
 	return map[string]breach{
-		"email not in lower case": {swap(register, `"email":"c`, `"email":"C`), "registration", "in lower case"},
+		"email not in lower case": {swap(register, `"email":"c`, `"email":"C`), "register: success", "in lower case"},
 		"wrong name": {
 			swap(register, `"name":"Conformance"`, `"name":"admin"`),
-			"registration", "the name must be",
+			"register: success", "the name must be",
 		},
 		"password in a response": {
 			echo(register, 201, "User registered", "password", "% registered"),
-			"registration", "must not contain the password",
+			"register: success", "must not contain the password",
 		},
 		"password in an error": {
 			swap(register, "is required", "is required, not tiny7x"),
-			"refused registrations", "must not contain submitted",
+			"register: validation errors", "must not contain submitted",
 		},
-		"only the first validation error": {firstError, "refused registrations", "all validation errors"},
+		"only the first validation error": {firstError, "register: validation errors", "all validation errors"},
 		"email in an error":               {echo(logIn, 401, "The email", "email", "%"), "login", "the same response"},
 		"login reveals accounts":          {reveal(logIn, 401), "login", "the same response"},
-		"forgot reveals accounts":         {reveal(forgot, 202), "forgot password", "the same response"},
+		"forgot reveals accounts": {
+			reveal(forgot, 202),
+			"forgotPassword: same response for every email", "the same response",
+		},
 		"wrong user": {
 			swap(authenticate, "conformance-", "somebody-"),
-			"access tokens", "who logged in",
+			"authenticate: success", "who logged in",
 		},
 		"wrong parameter": {
 			swap(reset, `"parameter":"token"`, `"parameter":"t"`),
-			"password reset", "name the missing parameter",
+			"resetPassword: no token", "name the missing parameter",
 		},
 
-		"cached POST /auth":            {cache(authenticate), "refresh", "access token must be refused"},
-		"cached refreshes":             {cache(refresh), "refresh", "status must be 401"},
-		"refresh token not rotated":    {keepRefreshToken, "refresh", "a new refresh token"},
-		"retry returns another token":  {branch(), "refresh", "the same new one"},
-		"reuse does not revoke":        {revive(refresh, 401), "refresh", "refresh token must be refused"},
-		"logout does not revoke":       {revive(logOut, 200), "logout", "refresh token must be refused"},
-		"reset does not revoke":        {revive(reset, 200), "password reset", "refresh token must be refused"},
-		"access token after a logout":  {cacheAfter(logOut, authenticate), "logout", "access token must be refused"},
-		"access token after a reset":   {cacheAfter(reset, authenticate), "password reset", "access token must be refused"},
-		"old password after a reset":   {cacheAfter(reset, logIn), "password reset", "status must be 401"},
-		"new password refused":         {refuseAfter(reset, logIn), "password reset", "status must be 200"},
-		"reset link can be used twice": {again(reset), "password reset", "status must be 401"},
+		"cached POST /auth":           {cache(authenticate), "refresh", "access token must be refused"},
+		"cached refreshes":            {cache(refresh), "refresh", "status must be 401"},
+		"refresh token not rotated":   {keepRefreshToken, "refresh", "a new refresh token"},
+		"retry returns another token": {branch(), "refresh", "the same new one"},
+		"reuse does not revoke":       {revive(refresh, 401), "refresh", "refresh token must be refused"},
+		"logout does not revoke":      {revive(logOut, 200), "logout", "refresh token must be refused"},
+		"reset does not revoke": {
+			revive(reset, 200),
+			"refreshTokens: after a reset", "refresh token must be refused",
+		},
+		"access token after a logout": {cacheAfter(logOut, authenticate), "logout", "access token must be refused"},
+		"access token after a reset": {
+			cacheAfter(reset, authenticate),
+			"authenticate: after a reset", "access token must be refused",
+		},
+		"old password after a reset":   {cacheAfter(reset, logIn), "login: after a reset", "status must be 401"},
+		"new password refused":         {refuseAfter(reset, logIn), "login: after a reset", "status must be 200"},
+		"reset link can be used twice": {again(reset), "resetPassword: success", "status must be 401"},
 		"400 when a limit is exceeded": {status(logIn, 429, 400), "rate limits", ""},
 	}
 }

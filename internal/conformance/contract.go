@@ -29,6 +29,7 @@ type Contract struct {
 type Operation struct {
 	ID, Method, Path string
 	HasBody          bool
+	Secured          bool  // it needs an access token
 	Statuses         []int // documented, in order
 }
 
@@ -68,7 +69,7 @@ func closeSchema(schema *openapi3.Schema) {
 	}
 }
 
-// Operations returns the operations, sorted by path.
+// Operations returns the operations, sorted by path and method.
 func (c *Contract) Operations() []Operation {
 	var operations []Operation
 	for _, route := range c.routes {
@@ -77,6 +78,7 @@ func (c *Contract) Operations() []Operation {
 			Method:  route.Method,
 			Path:    route.Path,
 			HasBody: route.Operation.RequestBody != nil,
+			Secured: route.Operation.Security != nil && len(*route.Operation.Security) > 0,
 		}
 		for status := range route.Operation.Responses.Map() {
 			number, err := strconv.Atoi(status)
@@ -88,7 +90,9 @@ func (c *Contract) Operations() []Operation {
 		slices.Sort(operation.Statuses)
 		operations = append(operations, operation)
 	}
-	slices.SortFunc(operations, func(a, b Operation) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(operations, func(a, b Operation) int {
+		return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method)
+	})
 	return operations
 }
 
@@ -101,9 +105,38 @@ func (c *Contract) ProblemCodes() []string {
 	return codes
 }
 
+// examplePath returns a path of the operation. Its parameters are UUIDs of nothing.
+func (o Operation) examplePath() string {
+	segments := strings.Split(o.Path, "/")
+	for i, segment := range segments {
+		if strings.HasPrefix(segment, "{") {
+			segments[i] = "00000000-0000-4000-8000-000000000000"
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+// routeAt returns the operation of a method and path. A documented path may have parameters, such as
+// /sessions/{id}.
+func (c *Contract) routeAt(method, path string) (*routers.Route, bool) {
+	if route, ok := c.routes[method+path]; ok {
+		return route, true
+	}
+	segments := strings.Split(path, "/")
+	for _, route := range c.routes {
+		same := func(documented, segment string) bool {
+			return documented == segment || strings.HasPrefix(documented, "{") && segment != ""
+		}
+		if route.Method == method && slices.EqualFunc(strings.Split(route.Path, "/"), segments, same) {
+			return route, true
+		}
+	}
+	return nil, false
+}
+
 // OperationAt returns the operationId of a method and path, or an empty string.
 func (c *Contract) OperationAt(method, path string) string {
-	if route, documented := c.routes[method+path]; documented {
+	if route, documented := c.routeAt(method, path); documented {
 		return route.Operation.OperationID
 	}
 	return ""
@@ -113,7 +146,7 @@ func (c *Contract) OperationAt(method, path string) string {
 // and body must match the schemas. On undocumented paths, errors must be problem documents. The
 // error of Check has one line for each difference.
 func (c *Contract) Check(path string, response *http.Response, body []byte) error {
-	route, documented := c.routes[response.Request.Method+path]
+	route, documented := c.routeAt(response.Request.Method, path)
 	if !documented {
 		return c.checkOther(response, body)
 	}

@@ -4,9 +4,13 @@
 // checks the status, the headers and the body of every response. It also checks that requests have
 // an effect: for example, that a session has ended after a logout.
 //
-// Run stops at the first difference, because it may cause others. It does not delete the account
-// that it registers. It does not provoke errors of the server, and checks 500 and 503 only if they
-// happen.
+// Run stops at the first difference, because it may cause others, or goes on with the checks that
+// do not need what failed. It does not delete the account that it registers. It does not provoke
+// errors of the server, and checks 500 and 503 only if they happen.
+//
+// The checks of an operation are in a file with its name. To add an operation, write this file and
+// add it to the list of operations. A check that calls an operation which is skipped, or which
+// failed, is skipped by itself: it need not declare what it calls.
 //
 // [Contract.Check] checks one response. The HTTP clients of the tests use it too.
 package conformance

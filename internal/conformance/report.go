@@ -1,16 +1,71 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 )
 
-// Report contains the responses of a run.
+// Status is how a check ended.
+type Status string
+
+const (
+	Passed  Status = "passed"
+	Failed  Status = "failed"
+	Skipped Status = "skipped"
+)
+
+// Result is the result of a check.
+type Result struct {
+	Operation string // the operationId; empty: the whole deployment
+	Check     string // what was checked
+	Status    Status
+	Err       error // why it failed, often a *Breach, or was skipped; nil: it passed
+	Took      time.Duration
+}
+
+// String returns the name of the check.
+func (c check) String() string { return name(c.operation, c.name) }
+
+// Name returns the name of the check, with its operation.
+func (r Result) Name() string { return name(r.Operation, r.Check) }
+
+func name(operation, check string) string {
+	if operation == "" {
+		return check
+	}
+	return operation + ": " + check
+}
+
+// Reason returns why a check failed or was skipped, in one line without characters that control a
+// terminal.
+func (r Result) Reason() string {
+	if r.Err == nil {
+		return ""
+	}
+	reason := r.Err.Error()
+	if breach, ok := errors.AsType[*Breach](r.Err); ok {
+		reason = breach.Reason
+	}
+	return strings.ReplaceAll(printable(reason), "\n", "; ")
+}
+
+func (c check) result(err error) Result {
+	status := Failed
+	if err == nil {
+		status = Passed
+	} else if _, skipped := errors.AsType[skipError](err); skipped {
+		status = Skipped
+	}
+	return Result{Operation: c.operation, Check: c.name, Status: status, Err: err}
+}
+
+// Report contains the results and the responses of a run.
 type Report struct {
-	Account    string   // the registered email; empty: none
-	Notes      []string // what was not tested, and why
+	Account    string // the registered email; empty: none
+	Results    []Result
 	operations []Operation
 	took       map[result][]time.Duration
 }
@@ -31,6 +86,30 @@ func (r *Report) add(operation string, status int, took time.Duration) {
 		key := result{operation, status}
 		r.took[key] = append(r.took[key], took)
 	}
+}
+
+// Count returns the number of checks with a status.
+func (r *Report) Count(status Status) int {
+	count := 0
+	for _, result := range r.Results {
+		if result.Status == status {
+			count++
+		}
+	}
+	return count
+}
+
+// Summary returns the result of the run in one line.
+func (r *Report) Summary() string {
+	passed, failed, skipped := r.Count(Passed), r.Count(Failed), r.Count(Skipped)
+	summary := fmt.Sprintf("passed: %d checks", passed)
+	if failed > 0 {
+		summary = fmt.Sprintf("failed: %d of %d checks", failed, len(r.Results))
+	}
+	if skipped > 0 {
+		summary += fmt.Sprintf(", %d skipped", skipped)
+	}
+	return summary
 }
 
 // Empty reports whether there was no response at all.

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -16,6 +17,8 @@ type Target struct {
 	// ResetLink returns a reset link for the user with this email. If it is nil, a successful reset is
 	// not tested.
 	ResetLink func(ctx context.Context, email string) (string, error)
+	Skip      []string          // operationIds that the deployment does not have
+	KeepGoing bool              // after a breach
 	Transport http.RoundTripper // nil: http.DefaultTransport
 	Now       func() time.Time  // nil: time.Now
 }
@@ -28,8 +31,8 @@ type Breach struct {
 	Reason   string
 }
 
-// Error returns a text with several lines. The response is untrusted, so characters that control a
-// terminal are replaced.
+// Error returns a text with several lines, without characters that control a terminal: the response
+// is untrusted.
 func (b *Breach) Error() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "the deployment differs from the OpenAPI document: %s\nCheck: %s\nRequest: %s",
@@ -37,46 +40,35 @@ func (b *Breach) Error() string {
 	if b.Response != "" {
 		fmt.Fprintf(&text, "\nResponse:\n\n%s", b.Response)
 	}
+	return printable(text.String())
+}
+
+// printable replaces characters that control a terminal.
+func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && !unicode.IsPrint(r) {
 			return unicode.ReplacementChar
 		}
 		return r
-	}, text.String())
+	}, text)
 }
 
-// checks are the checks in the order in which they run. Those after checkRegister use its account.
-var checks = []struct {
-	name string
-	run  func(*suite)
-}{
-	{"OpenAPI document", checkServed},
-	{"keys and metadata", checkKeys},
-	{"methods and paths", checkMethods},
-	{"invalid bodies", checkBodies},
-	{"registration", checkRegister},
-	{"refused registrations", checkRegisterRefuses},
-	{"login", checkLogin},
-	{"access tokens", checkAccessTokens},
-	{"refresh", checkRefresh},
-	{"logout", checkLogout},
-	{"password reset", checkResetPassword},
-	{"forgot password", checkForgotPassword}, // after the reset: a new link invalidates the previous one
-	{"rate limits", checkLimits},
-}
-
-// Run checks a deployment. It calls passed with the name of each check that passes.
+// Run checks a deployment. It calls done with the result of each check that ran or was skipped.
 //
-// It returns a *Breach at the first difference, a *ThrottledError if it would have to wait too long
-// for a rate limit, the error of ResetLink, or the error of a request that got no response. The
-// report contains all responses so far, also after an error.
-func Run(ctx context.Context, target Target, passed func(check string)) (*Report, error) {
+// The first difference ends the run, unless KeepGoing is set. Any other error always ends it: a
+// *ThrottledError if the run would have to wait too long for a rate limit, the error of ResetLink, or
+// the error of a request that got no response.
+//
+// Run returns an error only if it cannot start. The error of a check is in its result: the
+// report contains the result of every check.
+func Run(ctx context.Context, target Target, done func(Result)) (*Report, error) {
 	contract, err := Load()
 	if err != nil {
 		return nil, err
 	}
 	s := &suite{
 		ctx: ctx, target: target, contract: contract, report: newReport(contract.Operations()), now: target.Now,
+		unusable: make(map[string]string),
 		client: &http.Client{
 			Transport: target.Transport, Timeout: responseTimeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -85,15 +77,41 @@ func Run(ctx context.Context, target Target, passed func(check string)) (*Report
 	if s.now == nil {
 		s.now = time.Now
 	}
-	for _, check := range checks {
-		s.check = check.name
-		check.run(s)
-		if s.err != nil {
-			return s.report, s.err
+	for _, operation := range target.Skip {
+		s.unusable[operation] = operation + " is skipped"
+	}
+	ended := false
+	for _, one := range allChecks(contract) { //nolint:contextcheck // checks use the context of the suite
+		if ended {
+			s.report.Results = append(s.report.Results, one.result(skipError("the run ended before")))
+			continue
 		}
-		passed(check.name)
+		result := s.run(one)
+		s.report.Results = append(s.report.Results, result)
+		done(result)
+		if result.Status == Failed {
+			_, breach := errors.AsType[*Breach](result.Err)
+			ended = !breach || !target.KeepGoing
+		}
 	}
 	return s.report, nil
+}
+
+// run runs one check.
+func (s *suite) run(one check) Result {
+	s.check, s.last, s.lastResponse, s.err = one, call{}, nil, nil
+	started := s.now()
+	if reason, unusable := s.unusable[one.operation]; unusable {
+		s.skip("%s", reason)
+	} else {
+		one.run(s)
+	}
+	result := one.result(s.err)
+	result.Took = s.now().Sub(started)
+	if result.Status == Failed && one.basic {
+		s.unusable[one.operation] = fmt.Sprintf("the check %q failed", one)
+	}
+	return result
 }
 
 // ThrottledError is returned if a rate limit of the deployment is exceeded and the wait is too

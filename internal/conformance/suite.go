@@ -22,8 +22,8 @@ const (
 	maxResponse     = 1 << 20          // bytes
 )
 
-// suite is one run. It keeps the first error. After it, no requests are sent, responses are empty
-// and require does nothing, so that checks need no error handling.
+// suite is one run. It keeps the first error of a check. After it, no requests are sent, responses
+// are empty and require does nothing, so that checks need no error handling.
 type suite struct {
 	ctx      context.Context
 	target   Target
@@ -32,11 +32,12 @@ type suite struct {
 	now      func() time.Time
 	report   *Report
 
-	check        string // the name of the running check
+	check        check             // the running one
+	unusable     map[string]string // why an operation cannot be called, by operationId
 	last         call
 	lastResponse *response // to last; nil: there was none
 	err          error
-	account      account // registered by checkRegister
+	account      account // registered by checkRegister; empty: none
 }
 
 // call is a request.
@@ -125,7 +126,7 @@ func (s *suite) waitForLimit(r response, tries int) {
 	seconds, _ := strconv.Atoi(r.header.Get("Retry-After")) // send has checked it
 	pause := time.Duration(seconds) * time.Second
 	if pause > maxWait || tries == maxTries {
-		s.err = &ThrottledError{Check: s.check, Wait: pause}
+		s.err = &ThrottledError{Check: s.check.String(), Wait: pause}
 		return
 	}
 	s.err = wait(s.ctx, pause)
@@ -144,7 +145,7 @@ func (s *suite) require(condition bool, format string, args ...any) {
 		return
 	}
 	breach := &Breach{
-		Check:  s.check,
+		Check:  s.check.String(),
 		Call:   s.last.method + " " + s.target.URL + s.last.pathOnly(),
 		Reason: fmt.Sprintf(format, args...),
 	}
@@ -154,13 +155,25 @@ func (s *suite) require(condition bool, format string, args ...any) {
 	s.err = breach
 }
 
-// note adds a note to the report.
-func (s *suite) note(format string, args ...any) {
-	s.report.Notes = append(s.report.Notes, fmt.Sprintf(format, args...))
+// skipError is the reason why a check cannot run.
+type skipError string
+
+func (e skipError) Error() string { return string(e) }
+
+// skip ends the check without a breach.
+func (s *suite) skip(format string, args ...any) {
+	if s.err == nil {
+		s.err = skipError(fmt.Sprintf(format, args...))
+	}
 }
 
-// send sends a request and checks what applies to every response.
+// send sends a request and checks what applies to every response. It skips the check if the
+// operation cannot be called.
 func (s *suite) send(c call) response {
+	operation := s.contract.OperationAt(c.method, c.pathOnly())
+	if reason, unusable := s.unusable[operation]; unusable {
+		s.skip("%s", reason)
+	}
 	if s.err != nil {
 		return response{}
 	}
@@ -194,7 +207,7 @@ func (s *suite) send(c call) response {
 	r := response{status: httpResponse.StatusCode, header: httpResponse.Header, raw: raw}
 	_ = json.Unmarshal(raw, &r.body) // Check reports an invalid body
 	s.lastResponse = &r
-	s.report.add(s.contract.OperationAt(c.method, c.pathOnly()), r.status, took)
+	s.report.add(operation, r.status, took)
 	if err := s.contract.Check(c.pathOnly(), httpResponse, raw); err != nil {
 		s.require(false, "%v", err)
 	}

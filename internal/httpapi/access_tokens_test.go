@@ -83,9 +83,10 @@ func TestAccessTokenVerifiesWithPublishedKeys(t *testing.T) {
 			t.Errorf("header: %v", header)
 		}
 		for claim, want := range map[string]any{
-			"iss":       servertest.PublicURL,
-			"aud":       servertest.PublicURL,
-			"client_id": "sesame",
+			"iss":            servertest.PublicURL,
+			"aud":            servertest.PublicURL,
+			"client_id":      "sesame",
+			"email_verified": false,
 		} {
 			if claims[claim] != want {
 				t.Errorf("%s is %v", claim, claims[claim])
@@ -96,7 +97,7 @@ func TestAccessTokenVerifiesWithPublishedKeys(t *testing.T) {
 		if int64(iat) != now || exp-iat != 900 || claims["auth_time"] != claims["iat"] {
 			t.Errorf("times: %v", claims)
 		}
-		names := []string{"iss", "aud", "sub", "sid", "jti", "iat", "exp", "client_id", "auth_time"}
+		names := []string{"iss", "aud", "sub", "sid", "jti", "iat", "exp", "client_id", "auth_time", "email_verified"}
 		if len(claims) != len(names) || strings.Contains(decodePart(t, parts[1]), email) {
 			t.Errorf("claims: %v", claims)
 		}

@@ -11,12 +11,14 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/net/http/httpguts"
 )
 
 const (
-	allowedHeaders  = "Authorization, Content-Type"                 // a page may send them
 	exposedHeaders  = "Retry-After, WWW-Authenticate, X-Request-Id" // a page may read them
 	preflightMaxAge = "7200"                                        // seconds; the limit of Chromium
+	// maxRequestedHeaders is the maximum length of Access-Control-Request-Headers.
+	maxRequestedHeaders = 1024
 )
 
 // Origins are the web origins whose pages may call the API and read its responses, as a browser
@@ -94,6 +96,10 @@ func (o Origins) allow(isOperation func(method, path string) bool) echo.Middlewa
 			r, header := c.Request(), c.Response().Header()
 			// Always: a cache must not serve a response without CORS headers to a listed origin.
 			header.Add("Vary", "Origin")
+			if r.Method == http.MethodOptions {
+				header.Add("Vary", "Access-Control-Request-Method")
+				header.Add("Vary", "Access-Control-Request-Headers")
+			}
 			sent := r.Header.Values("Origin")
 			if len(sent) != 1 || !slices.Contains(o, sent[0]) {
 				return next(c)
@@ -111,9 +117,28 @@ func (o Origins) allow(isOperation func(method, path string) bool) echo.Middlewa
 				return echo.MethodNotAllowedHandler(c)
 			}
 			header.Set("Access-Control-Allow-Methods", method)
-			header.Set("Access-Control-Allow-Headers", allowedHeaders)
+			if names := requestedHeaders(r); names != "" {
+				header.Set("Access-Control-Allow-Headers", names)
+			}
 			header.Set("Access-Control-Max-Age", preflightMaxAge)
 			return c.NoContent(http.StatusNoContent)
 		}
 	}
+}
+
+// requestedHeaders returns the names of headers that a page wants to send, or nothing if they are
+// not valid. A page may send any header, because tools for tracing add headers of their own and no
+// header gives a page more rights than another client has. The names are repeated because browsers
+// do not apply a * to Authorization.
+func requestedHeaders(preflight *http.Request) string {
+	names := strings.Join(preflight.Header.Values("Access-Control-Request-Headers"), ",")
+	if len(names) > maxRequestedHeaders {
+		return ""
+	}
+	for name := range strings.SplitSeq(names, ",") {
+		if !httpguts.ValidHeaderFieldName(strings.Trim(name, " \t")) {
+			return ""
+		}
+	}
+	return names
 }

@@ -53,8 +53,8 @@ func expectCORS(t *testing.T, name string, response servertest.Response, headers
 			t.Errorf("%s: %d, %s is %q, want %q", name, response.Status, header, got, value)
 		}
 	}
-	if response.Header.Get("Vary") != "Origin" {
-		t.Errorf("%s: %d, Vary is %q", name, response.Status, response.Header.Get("Vary"))
+	if vary := response.Header.Values("Vary"); len(vary) == 0 || vary[0] != "Origin" {
+		t.Errorf("%s: %d, Vary is %q", name, response.Status, vary)
 	}
 	for _, header := range []string{
 		"Access-Control-Allow-Credentials", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers",
@@ -117,12 +117,17 @@ func TestCORSOrigins(t *testing.T) {
 func TestPreflights(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{CORSOrigins: listed + ",http://localhost:3000"})
+		const requested = "authorization,content-type,traceparent"
 		preflight := func(path, method string, origin []string) servertest.Response {
 			headers := append([]string{
-				"Access-Control-Request-Method", method,
-				"Access-Control-Request-Headers", "authorization,content-type",
+				"Access-Control-Request-Method", method, "Access-Control-Request-Headers", requested,
 			}, origin...)
-			return s.Do(t, http.MethodOptions, path, "", headers...)
+			response := s.Do(t, http.MethodOptions, path, "", headers...)
+			want := []string{"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"}
+			if vary := response.Header.Values("Vary"); !slices.Equal(vary, want) {
+				t.Errorf("preflight of %s %s: Vary is %q", method, path, vary)
+			}
+			return response
 		}
 		for name, origin := range origins {
 			for _, operation := range servertest.Document().Operations() {
@@ -138,10 +143,9 @@ func TestPreflights(t *testing.T) {
 				for header, want := range map[string]string{
 					"Access-Control-Allow-Origin":      origin.headers[1],
 					"Access-Control-Allow-Methods":     method,
-					"Access-Control-Allow-Headers":     "Authorization, Content-Type",
+					"Access-Control-Allow-Headers":     requested,
 					"Access-Control-Max-Age":           "7200",
 					"Access-Control-Allow-Credentials": "",
-					"Vary":                             "Origin",
 				} {
 					if got := response.Header.Get(header); got != want {
 						t.Errorf("%s: %s: %s is %q, want %q", name, operation.ID, header, got, want)
@@ -169,6 +173,45 @@ func TestPreflights(t *testing.T) {
 		if response.Status != http.StatusNoContent || !strings.Contains(response.Header.Get("Allow"), "POST") ||
 			response.Header.Get("Access-Control-Allow-Methods") != "" {
 			t.Errorf("OPTIONS: %d %v", response.Status, response.Header)
+		}
+	})
+}
+
+// A preflight allows exactly the headers that it names, if all of them are names of headers.
+func TestPreflightHeaders(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{CORSOrigins: listed})
+		longest := strings.Repeat("a", 1024)
+		for requested, allowed := range map[string]bool{
+			"":              false,
+			"authorization": true,
+			"authorization,baggage,content-type,sentry-trace,traceparent,tracestate": true,
+			"Authorization, \tX-Custom_Header":                                       true,
+			"!#$%&'*+-.^_`|~09azAZ":                                                  true,
+			longest:                                                                  true,
+			longest + "a":                                                            false,
+			"a,":                                                                     false,
+			",a":                                                                     false,
+			"a b":                                                                    false,
+			"a:b":                                                                    false,
+			"a;b":                                                                    false,
+			"(a)":                                                                    false,
+			"ä":                                                                      false,
+			"traceparent,\"x\"":                                                      false,
+		} {
+			headers := []string{"Origin", listed, "Access-Control-Request-Method", "POST"}
+			if requested != "" {
+				headers = append(headers, "Access-Control-Request-Headers", requested)
+			}
+			response := s.Do(t, http.MethodOptions, "/auth", "", headers...)
+			var want []string
+			if allowed {
+				want = []string{requested}
+			}
+			if got := response.Header.Values("Access-Control-Allow-Headers"); !slices.Equal(got, want) ||
+				response.Status != http.StatusNoContent {
+				t.Errorf("%q: %d, allowed are %q", requested, response.Status, got)
+			}
 		}
 	})
 }

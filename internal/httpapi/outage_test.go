@@ -44,14 +44,11 @@ func (o *outage) call(t *testing.T, operation conformance.Operation) (servertest
 	t.Helper()
 	path, body := operation.Path, ""
 	if operation.HasBody {
-		for valid, of := range operations {
-			if known, _, _ := strings.Cut(valid, "?"); known == path {
-				body = strings.ReplaceAll(of, "REFRESH", o.tokens.Refresh)
-			}
-		}
-		if body == "" {
+		valid, found := operations[operation.ID]
+		if !found {
 			t.Fatalf("there is no valid request of %s in the list of operations", operation.ID)
 		}
+		body = strings.ReplaceAll(valid.body, "REFRESH", o.tokens.Refresh)
 	}
 	if operation.ID == "resetPassword" {
 		path += "?token=" + o.resetToken

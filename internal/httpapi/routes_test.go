@@ -40,6 +40,7 @@ func serveDocument(t *testing.T) http.Handler {
 		return nil
 	})
 	router := echo.New()
+	router.Use(Origins{"https://app.example.com"}.allow(v.isOperation))
 	router.Use(v.validate)
 	router.HTTPErrorHandler = func(err error, c echo.Context) {
 		status := http.StatusBadRequest
@@ -77,6 +78,21 @@ func TestPathWithParameter(t *testing.T) {
 		handler.ServeHTTP(response, request)
 		if response.Code != test.want {
 			t.Errorf("%s with %q: %d, want %d", test.path, test.authorization, response.Code, test.want)
+		}
+	}
+}
+
+// A preflight of an operation succeeds also if its path has a parameter, and without a token.
+func TestPreflightOfPathWithParameter(t *testing.T) {
+	handler := serveDocument(t)
+	for method, allowed := range map[string]string{http.MethodDelete: http.MethodDelete, http.MethodPatch: ""} {
+		request := httptest.NewRequest(http.MethodOptions, "/things/abcd", nil)
+		request.Header.Set("Origin", "https://app.example.com")
+		request.Header.Set("Access-Control-Request-Method", method)
+		response := httptest.NewRecorder()
+		handler.ServeHTTP(response, request)
+		if got := response.Header().Get("Access-Control-Allow-Methods"); got != allowed {
+			t.Errorf("preflight of %s: %d, allowed is %q", method, response.Code, got)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func (s *Server) LogoutEverywhere(
 	return api.LogoutEverywhere200JSONResponse{Message: "Logged out everywhere"}, nil
 }
 
-// CheckAccess tells a reverse proxy which user a request comes from.
+// CheckAccess returns to a reverse proxy which user a request comes from.
 func (s *Server) CheckAccess(
 	ctx context.Context, _ api.CheckAccessRequestObject,
 ) (api.CheckAccessResponseObject, error) {

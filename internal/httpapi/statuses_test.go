@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,15 +16,45 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// operations are the operations that have a request body, with a valid one.
-var operations = map[string]string{
-	"/auth/register": `{"name":"Ada","email":"new@example.com",` +
-		`"password":"correct horse","confirm":"correct horse"}`,
-	"/auth/login":                  `{"email":"new@example.com","password":"correct horse"}`,
-	"/auth/logout":                 `{"refreshToken":"REFRESH"}`,
-	"/auth/refresh-tokens":         `{"refreshToken":"REFRESH"}`,
-	"/auth/forgot-password":        `{"email":"new@example.com"}`,
-	"/auth/reset-password?token=x": `{"password":"correct horse"}`,
+// validRequest is a request of an operation with a body. REFRESH stands for a refresh token.
+type validRequest struct {
+	path, body string
+	method     string // empty: POST
+	optional   bool   // an empty object is valid, too
+}
+
+// operations are the operations that have a request body, by id, each with a valid request. With the
+// access token of a user with Password, none of them ends the session.
+var operations = map[string]validRequest{
+	"register": {path: "/auth/register", body: `{"name":"Ada","email":"new@example.com",` +
+		`"password":"correct horse","confirm":"correct horse"}`},
+	"login":          {path: "/auth/login", body: `{"email":"new@example.com","password":"correct horse"}`},
+	"logout":         {path: "/auth/logout", body: `{"refreshToken":"REFRESH"}`},
+	"refreshTokens":  {path: "/auth/refresh-tokens", body: `{"refreshToken":"REFRESH"}`},
+	"forgotPassword": {path: "/auth/forgot-password", body: `{"email":"new@example.com"}`},
+	"resetPassword":  {path: "/auth/reset-password?token=x", body: `{"password":"correct horse"}`},
+	"updateAccount":  {path: "/auth/account", method: http.MethodPatch, body: `{"name":"Grace"}`, optional: true},
+	"changePassword": {
+		path: "/auth/change-password", body: `{"currentPassword":"wrong","password":"correct horse"}`,
+	},
+	"deleteAccount":         {path: "/auth/delete-account", body: `{"password":"wrong"}`},
+	"sendVerificationEmail": {path: "/auth/send-verification-email", body: `{"email":"new@example.com"}`},
+	"verifyEmail":           {path: "/auth/verify-email", body: `{"token":"x","password":"correct horse"}`},
+	"changeEmail":           {path: "/auth/change-email", body: `{"email":"next@example.com","password":"wrong"}`},
+	"confirmEmailChange":    {path: "/auth/confirm-email-change", body: `{"token":"x","password":"correct horse"}`},
+	"undoEmailChange":       {path: "/auth/undo-email-change", body: `{"token":"x"}`},
+	"checkEmailLink":        {path: "/auth/check-email-link", body: `{"token":"x"}`},
+	"logoutEverywhere":      {path: "/auth/logout-everywhere", body: `{"keepCurrent":true}`, optional: true},
+}
+
+// send sends the request with another body. headers are alternating names and values.
+func (r validRequest) send(
+	t *testing.T, s *servertest.Server, tokens servertest.Tokens, body string, headers ...string,
+) servertest.Response {
+	t.Helper()
+	body = strings.ReplaceAll(body, "REFRESH", tokens.Refresh)
+	headers = append(headers, "Authorization", "Bearer "+tokens.Access)
+	return s.Do(t, cmp.Or(r.method, http.MethodPost), r.path, body, headers...)
 }
 
 const asJSON = "application/json"
@@ -37,7 +68,9 @@ func TestRefusedBodies(t *testing.T) {
 		for i := range 150 {
 			many += fmt.Sprintf(`"%d":0,`, i)
 		}
-		for path, body := range operations {
+		tokens := s.Login(t, s.NewUser(t))
+		for id, valid := range operations {
+			body := valid.body
 			for name, test := range map[string]struct {
 				body, media string
 				status      int
@@ -64,9 +97,12 @@ func TestRefusedBodies(t *testing.T) {
 				"text":                            {body, "text/plain", 415, "unsupported_media_type"},
 				"another charset":                 {body, "application/json; charset=utf-16", 415, "unsupported_media_type"},
 			} {
-				response := s.Do(t, http.MethodPost, path, test.body, "Content-Type", test.media)
+				if valid.optional && name == "empty object" {
+					continue
+				}
+				response := valid.send(t, s, tokens, test.body, "Content-Type", test.media)
 				if response.Status != test.status || response.Code() != test.code {
-					t.Errorf("%s, %s: %d %s, want %d %s", path, name, response.Status, response.Raw, test.status, test.code)
+					t.Errorf("%s, %s: %d %s, want %d %s", id, name, response.Status, response.Raw, test.status, test.code)
 				}
 			}
 		}
@@ -78,16 +114,18 @@ func TestLargestBodies(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		deep := strings.Repeat("[", 15) + strings.Repeat("]", 15)
-		for path, body := range operations {
+		for id, valid := range operations {
+			tokens := servertest.Tokens{Access: s.Login(t, s.NewUser(t)).Access, Refresh: "REFRESH"}
+			body := valid.body
 			padded := func(value string) string { return `{"x":` + value + `,` + body[1:] }
-			plain := s.Do(t, http.MethodPost, path, body, "Content-Type", asJSON).Code()
+			plain := valid.send(t, s, tokens, body, "Content-Type", asJSON).Code()
 			for name, largest := range map[string]string{
 				"16 levels": padded(deep),
 				"16 KiB":    padded(`"` + strings.Repeat("a", 16<<10-len(padded(`""`))) + `"`),
 			} {
-				code := s.Do(t, http.MethodPost, path, largest, "Content-Type", asJSON).Code()
-				if path != "/auth/register" && code != plain || code == "malformed_body" || code == "content_too_large" {
-					t.Errorf("%s, %s: %s, want %s", path, name, code, plain)
+				code := valid.send(t, s, tokens, largest, "Content-Type", asJSON).Code()
+				if id != "register" && code != plain || code == "malformed_body" || code == "content_too_large" {
+					t.Errorf("%s, %s: %s, want %s", id, name, code, plain)
 				}
 			}
 		}
@@ -98,7 +136,8 @@ func TestLargestBodies(t *testing.T) {
 func TestRefusedHeadersOfBodies(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
-		for path, body := range operations {
+		tokens := s.Login(t, s.NewUser(t))
+		for id, valid := range operations {
 			for name, headers := range map[string][]string{
 				"no type":             nil,
 				"two types":           {"Content-Type", asJSON, "Content-Type", "text/plain"},
@@ -106,9 +145,9 @@ func TestRefusedHeadersOfBodies(t *testing.T) {
 				"compressed":          {"Content-Type", asJSON, "Content-Encoding", "gzip"},
 				"not compressed":      {"Content-Type", asJSON, "Content-Encoding", "identity"},
 			} {
-				response := s.Do(t, http.MethodPost, path, body, headers...)
+				response := valid.send(t, s, tokens, valid.body, headers...)
 				if response.Status != http.StatusUnsupportedMediaType || response.Code() != "unsupported_media_type" {
-					t.Errorf("%s, %s: %d %s", path, name, response.Status, response.Raw)
+					t.Errorf("%s, %s: %d %s", id, name, response.Status, response.Raw)
 				}
 			}
 		}
@@ -205,7 +244,7 @@ func TestServerErrors(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true})
 		tokens := s.Login(t, s.NewUser(t))
-		for _, table := range []string{"outbox", "one_time_tokens", "sessions", "users"} {
+		for _, table := range []string{"outbox", "one_time_tokens", "previous_emails", "sessions", "users"} {
 			if err := s.DB.WithContext(t.Context()).Migrator().DropTable(table); err != nil {
 				t.Fatal(err)
 			}
@@ -250,15 +289,22 @@ func expectEverywhere(
 	t *testing.T, s *servertest.Server, tokens servertest.Tokens, status int, code string,
 ) []servertest.Response {
 	t.Helper()
-	responses := []servertest.Response{s.Authenticate(t, tokens.Access)}
-	for path, body := range operations {
-		body = strings.ReplaceAll(body, "REFRESH", tokens.Refresh)
-		responses = append(responses, s.Do(t, http.MethodPost, path, body, "Content-Type", asJSON))
-	}
-	for _, response := range responses {
-		if response.Status != status || response.Code() != code {
-			t.Errorf("got %d %s, want %d %s", response.Status, response.Raw, status, code)
+	var responses []servertest.Response
+	for _, operation := range servertest.Document().Operations() {
+		if slices.Contains(withoutDatabase, operation.ID) {
+			continue
 		}
+		var response servertest.Response
+		if operation.HasBody {
+			valid := operations[operation.ID]
+			response = valid.send(t, s, tokens, valid.body, "Content-Type", asJSON)
+		} else {
+			response = s.Do(t, operation.Method, operation.Path, "", "Authorization", "Bearer "+tokens.Access)
+		}
+		if response.Status != status || response.Code() != code {
+			t.Errorf("%s returned %d %s, want %d %s", operation.ID, response.Status, response.Raw, status, code)
+		}
+		responses = append(responses, response)
 	}
 	return responses
 }

@@ -44,7 +44,8 @@ func TypeScriptPackage(t *testing.T, root string) (folder string) {
 		}
 	}
 	for _, file := range []string{
-		"LICENSE", "client/typescript/package.json", "client/typescript/tsconfig.json", "client/typescript/README.md",
+		"LICENSE", "client/typescript/package.json", "client/typescript/package-lock.json",
+		"client/typescript/build.mjs", "client/typescript/tsconfig.json", "client/typescript/README.md",
 	} {
 		content, err := os.ReadFile(filepath.Join(root, file))
 		if err != nil {

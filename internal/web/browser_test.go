@@ -87,6 +87,7 @@ type tab struct {
 	t      *testing.T
 	ctx    context.Context
 	server *processtest.Server
+	app    string // the host of an application, or none
 	viewport
 
 	mu     sync.Mutex
@@ -165,7 +166,7 @@ func (v *tab) isOwn(target string) bool {
 	case "data", "blob", "about":
 		return true
 	}
-	return parsed.Host == v.server.API || parsed.Host == v.server.Admin
+	return parsed.Host == v.server.API || parsed.Host == v.server.Admin || parsed.Host == v.app
 }
 
 func (v *tab) run(actions ...chromedp.Action[chromedp.Void]) {

@@ -19,5 +19,13 @@ export function localStorageTokens(key = "sesame"): TokenStorage {
       if (tokens) localStorage.setItem(key, JSON.stringify(tokens));
       else localStorage.removeItem(key);
     },
+    subscribe: (changed) => {
+      const onStorage = (event: StorageEvent) => {
+        const isOurs = event.key === key || event.key === null; // null: everything was deleted
+        if (event.storageArea === localStorage && isOurs) changed();
+      };
+      window.addEventListener("storage", onStorage);
+      return () => window.removeEventListener("storage", onStorage);
+    },
   };
 }

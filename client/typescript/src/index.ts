@@ -1,6 +1,7 @@
 export { problemCodes, validationCodes, weakPasswordReasons } from "./codes.js";
 export type { ProblemCode, ValidationCode, WeakPasswordReason } from "./codes.js";
 export type { components, operations, paths } from "./openapi.js";
+export type { SessionEvent } from "./observed.js";
 export { Problem } from "./problem.js";
 export type { ValidationError } from "./problem.js";
 export { Session } from "./session.js";

@@ -1,5 +1,6 @@
 import createClient from "openapi-fetch";
 import type { components, paths } from "./openapi.js";
+import { ObservedStorage, type SessionEvent } from "./observed.js";
 import { Problem } from "./problem.js";
 import { memoryStorage, type Tokens, type TokenStorage } from "./tokens.js";
 
@@ -32,7 +33,7 @@ const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/;
  */
 export class Session {
   readonly #origins: Set<string>;
-  readonly #storage: TokenStorage;
+  readonly #storage: ObservedStorage;
   readonly #lock: string;
   readonly #anonymous;
   readonly #authorized;
@@ -46,13 +47,28 @@ export class Session {
    */
   constructor({ server, origins = [], storage = memoryStorage() }: SessionOptions) {
     this.#origins = new Set([server, ...origins].map(originOf));
-    this.#storage = storage;
+    this.#storage = new ObservedStorage(storage);
     this.#lock = `sesame ${server}`;
     // Sesame sends no redirects. Following one could send a password or a refresh token to another server.
     const options = { baseUrl: server, redirect: "error" } as const;
     this.#anonymous = createClient<paths>(options);
     this.#authorized = createClient<paths>({ ...options, fetch: (request) => this.fetch(request) });
   }
+
+  /**
+   * Whether there are tokens. It sends no request, so the server may have ended the session in the meantime: then the
+   * next refresh deletes the tokens. With an asynchronous storage, it is false until the tokens have been read, and
+   * onChange reports that.
+   */
+  get isLoggedIn(): boolean {
+    return this.#storage.hasTokens;
+  }
+
+  /**
+   * Calls the listener when the session changes, and returns a function that stops this. If the storage has a
+   * `subscribe` method, changes by other tabs are included. An error in the listener goes to the console.
+   */
+  readonly onChange = (listener: (event: SessionEvent) => void): (() => void) => this.#storage.subscribe(listener);
 
   /** Creates an account and returns its user. It does not log in. */
   async register(input: Schemas["RegisterInput"]): Promise<Schemas["User"]> {
@@ -67,7 +83,8 @@ export class Session {
   async login(email: string, password: string): Promise<void> {
     await this.#exclusively(async () => {
       const body = { email, password };
-      await this.#storage.save(await requestTokens(() => this.#anonymous.POST("/auth/login", { body })));
+      const tokens = await requestTokens(() => this.#anonymous.POST("/auth/login", { body }));
+      await this.#storage.save({ ...tokens, loggedInAt: Date.now() });
     });
   }
 
@@ -90,6 +107,11 @@ export class Session {
     const { user } = await unwrap(this.#authorized.POST("/auth"));
     if (!user) throw new Error("the response contains no user");
     return user;
+  }
+
+  /** Sets a new password. This session continues with new tokens, and all other sessions of the account end. */
+  async changePassword(body: Schemas["ChangePasswordInput"]): Promise<void> {
+    await this.#replaceTokens((headers) => this.#anonymous.POST("/auth/change-password", { body, headers }));
   }
 
   /** Requests an email with a link to reset the password. It also succeeds if no account has this email. */
@@ -128,7 +150,7 @@ export class Session {
     if (!tokens || !challenged || !this.#isFromOrigin(response)) return response;
     if (failure) throw failure.reason;
     const fresh = await this.#refresh(tokens);
-    if (!fresh) return response;
+    if (!fresh || fresh.loggedInAt !== tokens.loggedInAt) return response; // do not repeat it as another user
     await response.body?.cancel();
     return fetch(authorized(again, fresh));
   };
@@ -157,9 +179,7 @@ export class Session {
     this.#refreshing ??= this.#exclusively(async () => {
       const stored = await this.#storage.load();
       if (stored?.accessToken !== stale.accessToken) return stored; // another tab was faster
-      const fresh = await unlessRejected(() => this.#exchange(stored.refreshToken));
-      await this.#storage.save(fresh);
-      return fresh;
+      return this.#renew(stored);
     })
       .catch((reason: unknown) => {
         this.#notBefore = Date.now() + maxRetryAfter; // until then, requests use the old tokens
@@ -171,11 +191,42 @@ export class Session {
     return this.#refreshing;
   }
 
+  /** Exchanges and stores the tokens, or deletes them if the session has ended. The caller has the lock. */
+  async #renew(stored: Tokens): Promise<Tokens | undefined> {
+    const fresh = await unlessRejected(() => this.#exchange(stored.refreshToken));
+    const tokens = fresh && { ...fresh, loggedInAt: stored.loggedInAt };
+    await this.#storage.save(tokens);
+    return tokens;
+  }
+
+  /**
+   * Calls an operation that returns new tokens of the same session, and stores them. It takes the lock, so that no
+   * refresh uses the old tokens at the same time, and refreshes by itself if the access token is rejected.
+   */
+  #replaceTokens(operation: (headers: HeadersInit) => Promise<Result<Schemas["Tokens"]>>): Promise<void> {
+    return this.#exclusively(async () => {
+      let tokens = await this.#storage.load();
+      const replace = async () => {
+        const headers = tokens ? { Authorization: `Bearer ${tokens.accessToken}` } : {};
+        const fresh = await requestTokens(() => operation(headers));
+        await this.#storage.save({ ...fresh, loggedInAt: tokens?.loggedInAt ?? Date.now() });
+      };
+      try {
+        await replace();
+      } catch (reason) {
+        if (!tokens || !(reason instanceof Problem) || reason.code !== "invalid_access_token") throw reason;
+        tokens = await this.#renew(tokens);
+        if (!tokens) throw reason;
+        await replace();
+      }
+    });
+  }
+
   /**
    * Exchanges a refresh token for new tokens. It retries once if the server is unavailable. Repeating the request is
    * safe: within the grace period, the server returns the same new tokens again.
    */
-  async #exchange(refreshToken: string): Promise<Tokens> {
+  async #exchange(refreshToken: string): Promise<NewTokens> {
     const options = { body: { refreshToken }, signal: AbortSignal.timeout(refreshTimeout) };
     const exchange = () => requestTokens(() => this.#anonymous.POST("/auth/refresh-tokens", options));
     try {
@@ -236,8 +287,11 @@ async function unwrap<T>(call: Promise<Result<T>>): Promise<T> {
   return data;
 }
 
+/** The tokens of a response. The caller knows when the session started. */
+type NewTokens = Omit<Tokens, "loggedInAt">;
+
 /** Calls an operation that returns tokens, and schedules their refresh. */
-async function requestTokens(operation: () => Promise<Result<Schemas["Tokens"]>>): Promise<Tokens> {
+async function requestTokens(operation: () => Promise<Result<Schemas["Tokens"]>>): Promise<NewTokens> {
   const started = Date.now();
   const { accessToken, refreshToken, expiresIn } = await unwrap(operation());
   const delay = expiresIn * 900; // nine tenths of the lifetime, in milliseconds

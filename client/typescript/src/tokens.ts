@@ -4,6 +4,8 @@ export interface Tokens {
   refreshToken: string;
   /** When to refresh the tokens, shortly before the access token expires. In milliseconds, like Date.now(). */
   refreshAt: number;
+  /** When the session started, in milliseconds. A refresh keeps it, so it identifies the session. */
+  loggedInAt: number;
 }
 
 /**
@@ -15,6 +17,11 @@ export interface TokenStorage {
   load(): Tokens | undefined | Promise<Tokens | undefined>;
   /** Stores the tokens. Undefined deletes them. */
   save(tokens: Tokens | undefined): void | Promise<void>;
+  /**
+   * Calls the function after each change by another tab, until the returned function is called. Needed only if tabs
+   * share the storage and the application uses `Session.onChange`.
+   */
+  subscribe?(changed: () => void): () => void;
 }
 
 /** Returns a storage in memory. The session is lost when the page is closed or the process ends. */

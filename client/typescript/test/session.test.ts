@@ -65,7 +65,7 @@ async function resetToken(email: string): Promise<string> {
   for (;;) {
     for (const name of await readdir(mail as string).catch(() => [])) {
       const message = name.endsWith(".eml") ? await readFile(join(mail as string, name), "utf8") : "";
-      const token = /#token=([\w-]+)/.exec(message)?.[1];
+      const token = /reset-password#token=([\w-]+)/.exec(message)?.[1];
       if (token && message.includes(email)) return token;
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -115,6 +115,187 @@ test("concurrent calls refresh once after a 401", async () => {
   await invalidate(storage);
   await times(50, () => session.authenticate());
   assert.equal(server.refreshes(), 1);
+});
+
+/** Records the types of the events of a session. */
+function record(session: Session): string[] {
+  const types: string[] = [];
+  session.onChange(({ type }) => types.push(type));
+  return types;
+}
+
+test("changes are reported", async () => {
+  const { session, storage, email } = await login();
+  const types = record(session);
+  const twice: unknown[] = [];
+  const listener = (event: unknown) => twice.push(event);
+  const stop = [session.onChange(listener), session.onChange(listener)];
+  assert.equal(session.isLoggedIn, true);
+  await session.authenticate();
+  assert.deepEqual(types, []);
+  await invalidate(storage);
+  await times(5, () => session.authenticate());
+  assert.deepEqual(types.splice(0), ["refreshed", "refreshed"], "the first is the change by invalidate");
+  assert.equal(twice.length, 4);
+  stop[0]?.();
+  stop[0]?.();
+  await session.login(email, password);
+  assert.equal(twice.length, 5);
+  stop[1]?.();
+  await session.logout();
+  assert.equal(session.isLoggedIn, false);
+  await session.logout();
+  await assert.rejects(session.login(email, "wrong"), is("invalid_credentials", 401));
+  assert.deepEqual(types.splice(0), ["logged-in", "logged-out"]);
+  assert.equal(twice.length, 5);
+
+  await session.login(email, password);
+  await session.forgotPassword(email);
+  await session.resetPassword(await resetToken(email), newPassword); // it revokes the session
+  assert.equal(session.isLoggedIn, true);
+  await assert.rejects(session.authenticate(), is("invalid_access_token", 401));
+  assert.equal(session.isLoggedIn, false);
+  assert.deepEqual(types, ["logged-in", "logged-out"]);
+});
+
+test("a listener can fail and can call the session", async () => {
+  const { session, storage, email } = await login();
+  const errors: unknown[] = [];
+  const original = console.error;
+  console.error = (reason: unknown) => errors.push(reason);
+  try {
+    session.onChange(() => {
+      throw new Error("thrown");
+    });
+    session.onChange(() => Promise.reject(new Error("rejected")) as unknown as void);
+    const calls: Promise<unknown>[] = [];
+    session.onChange(({ type }) => {
+      if (type === "refreshed") calls.push(session.authenticate(), session.login(email, password));
+    });
+    const types = record(session);
+    const tokens = await storage.load();
+    assert(tokens);
+    await storage.save({ ...tokens, refreshAt: 0 });
+    assert.equal((await session.authenticate()).email, email);
+    assert.equal(calls.length, 2);
+    await Promise.all(calls);
+    assert.deepEqual(types, ["refreshed", "logged-in"]);
+    assert.deepEqual(
+      errors.map((reason) => (reason as Error).message).sort(),
+      ["rejected", "rejected", "thrown", "thrown"],
+    );
+  } finally {
+    console.error = original;
+  }
+});
+
+test("an asynchronous storage", async () => {
+  let stored: Tokens | undefined;
+  let changed = () => undefined as void;
+  let readers = 0;
+  const storage = {
+    load: () => Promise.resolve(stored),
+    save: (tokens: Tokens | undefined) => Promise.resolve(void (stored = tokens)),
+    subscribe: (listener: () => void) => {
+      changed = listener;
+      readers++;
+      return () => void readers--;
+    },
+  };
+  const tokens = { accessToken: "a", refreshToken: "r", refreshAt: Date.now() + 60_000, loggedInAt: 1 };
+  stored = tokens;
+  const session = new Session({ server: server.url, storage });
+  assert.equal(session.isLoggedIn, false);
+  const next = () =>
+    new Promise<string>((resolve) => {
+      const stop = session.onChange(({ type }) => {
+        stop();
+        resolve(type);
+      });
+    });
+  assert.equal(await next(), "logged-in");
+  assert.equal(session.isLoggedIn, true);
+  for (const [other, type] of [
+    [{ ...tokens, accessToken: "b" }, "refreshed"],
+    [{ ...tokens, accessToken: "c", loggedInAt: 2 }, "logged-in"],
+    [undefined, "logged-out"],
+  ] as const) {
+    const event = next();
+    await Promise.resolve(); // the listener is there
+    stored = other;
+    changed();
+    assert.equal(await event, type);
+    assert.equal(session.isLoggedIn, other !== undefined);
+  }
+  assert.equal(readers, 0, "the storage must not be watched without listeners");
+});
+
+test("a slow read does not undo a change", async () => {
+  const { storage } = await login();
+  let hold: Promise<void> | undefined;
+  const slow = {
+    load: async () => {
+      const [tokens, held] = [storage.load(), hold];
+      await held;
+      return tokens;
+    },
+    save: async (tokens: Tokens | undefined) => storage.save(tokens),
+  };
+  const session = new Session({ server: server.url, storage: slow });
+  const types = record(session);
+  await session.authenticate();
+  let release = () => undefined as void;
+  hold = new Promise((resolve) => (release = resolve));
+  assert.equal(session.isLoggedIn, true); // it reads the tokens, slowly
+  hold = undefined;
+  await session.logout();
+  release();
+  await new Promise(setImmediate);
+  assert.equal(session.isLoggedIn, false);
+  assert.deepEqual(types, ["logged-in", "logged-out"]);
+});
+
+test("a request is not repeated as another user", async () => {
+  const { session, storage } = await login();
+  const other = await login();
+  await invalidate(storage);
+  server.intercept = (request, response) => {
+    if (request.url !== "/auth" || server.sent.get("/auth") !== 1) return false;
+    void Promise.resolve(other.storage.load()).then(async (tokens) => {
+      await storage.save(tokens && { ...tokens, loggedInAt: tokens.loggedInAt + 1 }); // another tab logged in
+      problem(response, 401, "invalid_access_token", { "WWW-Authenticate": 'Bearer error="invalid_token"' });
+    });
+    return true;
+  };
+  await assert.rejects(session.authenticate(), is("invalid_access_token", 401));
+  assert.equal(server.sent.get("/auth"), 1);
+  assert.equal((await session.authenticate()).email, other.email);
+});
+
+test("a change of the password replaces the tokens", async () => {
+  const { session, storage, email } = await login();
+  const before = await invalidate(storage); // the change needs a refresh
+  const types = record(session);
+  const input = { currentPassword: password, password: newPassword };
+  await times(20, (i) => (i === 10 ? session.changePassword(input) : session.authenticate()));
+  assert.equal(server.refreshes(), 1);
+  const tokens = await storage.load();
+  assert(tokens && tokens.refreshToken !== before.refreshToken && tokens.loggedInAt === before.loggedInAt);
+  assert.deepEqual(types, ["refreshed", "refreshed"]);
+  await assert.rejects(session.changePassword(input), is("incorrect_password", 403));
+  assert.equal(server.refreshes(), 1);
+  assert.deepEqual(await storage.load(), tokens);
+  await session.login(email, newPassword);
+  await session.logout();
+  await assert.rejects(session.changePassword(input), is("invalid_access_token", 401));
+});
+
+test("only a 401 causes a refresh", async () => {
+  const { session } = await login();
+  server.intercept = (_, response) =>
+    problem(response, 403, "incorrect_password", { "WWW-Authenticate": 'Bearer error="invalid_token"' });
+  await assert.rejects(session.authenticate(), is("incorrect_password", 403));
+  assert.equal(server.refreshes(), 0);
 });
 
 test("two tabs refresh once", async () => {
@@ -237,7 +418,7 @@ test("the token is not sent to another scheme or port", async () => {
     sent.push(request.headers.authorization);
     return Boolean(response.writeHead(401, { "WWW-Authenticate": 'Bearer error="invalid_token"' }).end());
   };
-  const tokens = { accessToken: "a", refreshToken: "r", refreshAt: Date.now() + 60_000 };
+  const tokens = { accessToken: "a", refreshToken: "r", refreshAt: Date.now() + 60_000, loggedInAt: 0 };
   for (const origin of [`https://127.0.0.1:${port}`, "http://127.0.0.1", `http://localhost:${port}`]) {
     const storage = memoryStorage();
     await storage.save(tokens);

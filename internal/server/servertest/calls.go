@@ -130,6 +130,22 @@ func (s *Server) Send(t testing.TB, request *http.Request) Response {
 // Post sends a JSON body, given as alternating names and values.
 func (s *Server) Post(t testing.TB, path string, members ...any) Response {
 	t.Helper()
+	return s.Do(t, http.MethodPost, path, jsonObject(t, members), "Content-Type", "application/json")
+}
+
+// As sends a request with an access token. If there are members, alternating names and values, they
+// are sent as a JSON body.
+func (s *Server) As(t testing.TB, accessToken, method, path string, members ...any) Response {
+	t.Helper()
+	headers := []string{"Authorization", "Bearer " + accessToken}
+	if len(members) == 0 {
+		return s.Do(t, method, path, "", headers...)
+	}
+	return s.Do(t, method, path, jsonObject(t, members), append(headers, "Content-Type", "application/json")...)
+}
+
+func jsonObject(t testing.TB, members []any) string {
+	t.Helper()
 	body := make(map[string]any)
 	for i := 0; i+1 < len(members); i += 2 {
 		body[fmt.Sprint(members[i])] = members[i+1]
@@ -138,7 +154,7 @@ func (s *Server) Post(t testing.TB, path string, members ...any) Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Do(t, http.MethodPost, path, string(encoded), "Content-Type", "application/json")
+	return string(encoded)
 }
 
 // Register registers a user with Password.
@@ -210,6 +226,13 @@ func (s *Server) ForgotPassword(t testing.TB, email string) Response {
 func (s *Server) ResetPassword(t testing.TB, resetToken, password string) Response {
 	t.Helper()
 	return s.Post(t, "/auth/reset-password?token="+url.QueryEscape(resetToken), "password", password)
+}
+
+// ChangePassword changes the password from Password to another one.
+func (s *Server) ChangePassword(t testing.TB, accessToken, password string) Response {
+	t.Helper()
+	return s.As(t, accessToken, http.MethodPost, "/auth/change-password",
+		"currentPassword", Password, "password", password)
 }
 
 // RequireEnded requires that a session has ended: both of its tokens are refused.

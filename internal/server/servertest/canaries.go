@@ -25,7 +25,7 @@ type canaries struct {
 }
 
 // secretFields are the fields of bodies that contain secrets.
-var secretFields = []string{"password", "currentPassword", "confirm", "accessToken", "refreshToken", "token"}
+var secretFields = []string{"password", "currentPassword", "confirm", "token", "accessToken", "refreshToken"}
 
 func (c *canaries) add(secret string) {
 	if len(secret) < 8 { // shorter ones can occur in ids and times by chance

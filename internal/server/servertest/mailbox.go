@@ -96,6 +96,21 @@ func (s *Server) NextResetToken(t testing.TB, to string) string {
 	}
 }
 
+// NextLinkToken waits for the next email to this recipient with a link for this purpose, such as
+// verify-email, and returns the token.
+func (s *Server) NextLinkToken(t testing.TB, to, purpose string) string {
+	t.Helper()
+	for {
+		email := s.NextEmail(t)
+		if match := anyLink.FindStringSubmatch(email.Raw); email.To == to && match != nil && match[1] == purpose {
+			s.canaries.add(match[2])
+			return match[2]
+		}
+	}
+}
+
+var anyLink = regexp.MustCompile(`\n` + PublicURL + `/([a-z-]+)#token=([A-Za-z0-9_-]+)\r?\n`)
+
 // WaitForOutbox waits until the outbox is empty.
 func (s *Server) WaitForOutbox(t testing.TB) {
 	t.Helper()

@@ -1,0 +1,60 @@
+package conformance
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// account is an account that the suite registers.
+type account struct{ email, password string }
+
+// newAccount returns a random email and password.
+func (s *suite) newAccount() account {
+	return account{email: strings.ToLower("conformance-" + rand.Text() + "@" + s.target.Domain), password: newPassword()}
+}
+
+// registered returns the account that the run has registered. Without one, the check is skipped.
+func (s *suite) registered() account {
+	if s.account == (account{}) {
+		s.skip("it needs an account, and register created none")
+	}
+	return s.account
+}
+
+// newPassword returns a random password. It is longer than any deployment may require
+// (SESAME_MIN_PASSWORD_LENGTH).
+func newPassword() string { return rand.Text() + rand.Text() + rand.Text() }
+
+// weakPassword is as long, but a common password, repeated.
+var weakPassword = strings.Repeat("password", 9)
+
+// alike reports whether two responses have the same status, body and names of headers. It ignores
+// the request id, and headers that may differ.
+func alike(a, b response) bool {
+	var texts [2]string
+	for i, r := range []response{a, b} {
+		body := make(map[string]any)
+		for name, value := range r.body {
+			if name != "instance" {
+				body[name] = value
+			}
+		}
+		text, err := json.Marshal(body)
+		if err != nil {
+			return false
+		}
+		header := r.header.Clone()
+		for _, ignored := range []string{"X-Request-Id", "Date", "Retry-After"} {
+			header.Del(ignored)
+		}
+		names := make([]string, 0, len(header))
+		for name := range header {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		texts[i] = string(text) + strings.Join(names, " ")
+	}
+	return a.status == b.status && texts[0] == texts[1]
+}
