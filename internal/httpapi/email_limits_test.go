@@ -168,31 +168,6 @@ func TestLimitOfEmailChangesToAMailbox(t *testing.T) {
 	})
 }
 
-// A user can change the password ten times a day.
-func TestLimitOfPasswordChanges(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		s := limitedEmails(t, engine)
-		email := s.NewUser(t)
-		tokens := s.Login(t, email)
-		change := func() servertest.Response {
-			return servertest.Call{Path: "/auth/change-password", AccessToken: tokens.Access}.
-				Send(t, s, "currentPassword", servertest.Password, "password", servertest.Password)
-		}
-		for range 10 {
-			response := change()
-			expectStatus(t, response, 200)
-			tokens = servertest.Tokens{Access: response.Text("accessToken"), Refresh: response.Text("refreshToken")}
-		}
-		for range 20 {
-			expectThrottled(t, change(), "8640")
-		}
-		expectStatus(t, loginWith(t, s, email), 200)
-		s.Clock.Advance(8640 * time.Second)
-		tokens = s.Refresh(t, tokens.Refresh)
-		expectStatus(t, change(), 200)
-	})
-}
-
 // Links to verify an email are limited like reset links: a mailbox gets one a minute and five a day, of
 // these three because of one network, and a network makes ten requests an hour. The budgets are their
 // own: a stranger who spends them does not keep the owner from resetting the password.
