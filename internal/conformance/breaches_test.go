@@ -81,7 +81,20 @@ const (
 	metadata     = "GET /.well-known/oauth-authorization-server"
 	openID       = "GET /.well-known/openid-configuration"
 	unknownPath  = "GET /auth/nothing"
-	anyCall      = ""
+
+	account        = "GET /auth/account"
+	update         = "PATCH /auth/account"
+	export         = "GET /auth/account/export"
+	changePassword = "POST /auth/change-password"
+	changeEmail    = "POST /auth/change-email"
+
+	sendVerification = "POST /auth/send-verification-email"
+	checkLink        = "POST /auth/check-email-link"
+	sessions         = "GET /auth/sessions"
+	everywhere       = "POST /auth/logout-everywhere"
+	checkAccess      = "GET /auth/check"
+	deleteAccount    = "POST /auth/delete-account"
+	anyCall          = ""
 )
 
 // documentBreaches are responses that differ from the OpenAPI document.
@@ -231,6 +244,56 @@ func behaviorBreaches() map[string]breach {
 		"new password refused":         {refuseAfter(reset, logIn), "login: after a reset", "status must be 200"},
 		"reset link can be used twice": {again(reset), "resetPassword: success", "status must be 401"},
 		"400 when a limit is exceeded": {status(logIn, 429, 400), "rate limits", ""},
+
+		"somebody else's account": {
+			swap(account, `"email":"conformance-`, `"email":"somebody-`),
+			"getAccount: success", "the user who logged in",
+		},
+		"update ignores null": {
+			swap(update, `"bio":null`, `"bio":"A bio"`),
+			"updateAccount: success", `the bio ""`,
+		},
+		"401 for a wrong password": {
+			func(e *exchange) {
+				if e.call == changePassword && e.status == http.StatusForbidden {
+					e.header.Set("WWW-Authenticate", `Bearer realm="sesame"`)
+					problem(e, http.StatusUnauthorized, "invalid_access_token", "")
+				}
+			},
+			"changePassword: wrong password", "status must be 403",
+		},
+		"new password does not revoke": {
+			cacheAfter(changePassword, authenticate),
+			"authenticate: after a change of the password", "access token must be refused",
+		},
+		"request loses the new email": {
+			swap(account, `"pendingEmail":"`, `"pendingEmail":"x`),
+			"changeEmail: success", "pendingEmail must be",
+		},
+		"link of another purpose": {
+			swap(checkLink, "reset-password", "verify-email"),
+			"checkEmailLink: success", "the purpose must be",
+		},
+		"no current session": {
+			swap(sessions, `"current":true`, `"current":false`),
+			"listSessions: success", "must be the current one",
+		},
+		"logout everywhere does not revoke": {
+			cacheAfter(everywhere, authenticate),
+			"logoutEverywhere: success", "access token must be refused",
+		},
+		"identity of somebody else": {
+			header(checkAccess, "X-User-Email", "eve@example.com"),
+			"checkAccess: success", "X-User-Email must be",
+		},
+		"hash in the export": {
+			swap(export, `"detail":""`, `"detail":"$argon2id$"`),
+			"exportAccount: success", "must not contain secrets",
+		},
+		"deleted account": {
+			cacheAfter(deleteAccount, authenticate),
+			"deleteAccount: success", "access token must be refused",
+		},
 	}
 }
 
@@ -409,6 +472,9 @@ var successes = map[string]struct {
 	status int
 	body   string
 }{
+	sendVerification: {202, `{"message":"M"}`},
+	changeEmail:      {202, `{"message":"M"}`},
+
 	authenticate: {200, `{"message":"M","user":{"name":"N","email":"n@example.com","bio":null}}`},
 	register:     {201, `{"message":"M","user":{"name":"N","email":"n@example.com","bio":null}}`},
 	logIn:        {200, `{"accessToken":"a.b.c","refreshToken":"r","tokenType":"Bearer","expiresIn":900}`},

@@ -5,11 +5,12 @@ type check struct {
 	operation string // the operationId of what is checked; empty: the whole deployment
 	name      string
 	run       func(*suite)
-	basic     bool // a successful response; if it fails, checks that call the operation are skipped
+	basic     bool // the first one; if it fails, checks that call the operation are skipped
 }
 
 // operations has the checks of each operation, in the order in which they run. The checks are in the
-// file of the operation. The first one is basic: it requires a successful response.
+// file of the operation. The first one is basic: it requires the
+// response that a run can expect in any case.
 var operations = []struct {
 	id     string
 	checks []check
@@ -24,6 +25,22 @@ var operations = []struct {
 	{"logout", logoutChecks},
 	{"resetPassword", resetPasswordChecks},
 	{"forgotPassword", forgotPasswordChecks}, // after the reset: a new link invalidates the previous one
+	{"getAccount", getAccountChecks},
+	{"updateAccount", updateAccountChecks},
+	{"changePassword", changePasswordChecks},
+	{"sendVerificationEmail", sendVerificationEmailChecks},
+	{"verifyEmail", verifyEmailChecks},
+	{"changeEmail", changeEmailChecks},
+	{"cancelEmailChange", cancelEmailChangeChecks},
+	{"confirmEmailChange", confirmEmailChangeChecks},
+	{"undoEmailChange", undoEmailChangeChecks},
+	{"checkEmailLink", checkEmailLinkChecks},
+	{"listSessions", listSessionsChecks},
+	{"revokeSession", revokeSessionChecks},
+	{"logoutEverywhere", logoutEverywhereChecks},
+	{"checkAccess", checkAccessChecks},
+	{"exportAccount", exportAccountChecks},
+	{"deleteAccount", deleteAccountChecks}, // the last: it removes the account of the run
 }
 
 // allChecks returns the checks of a run. The rate limits are the last, because they refuse logins.

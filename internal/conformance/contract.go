@@ -29,6 +29,7 @@ type Contract struct {
 type Operation struct {
 	ID, Method, Path string
 	HasBody          bool
+	AllOptional      bool  // an empty object may be a valid body
 	Secured          bool  // it needs an access token
 	Statuses         []int // documented, in order
 }
@@ -78,6 +79,8 @@ func (c *Contract) Operations() []Operation {
 			Method:  route.Method,
 			Path:    route.Path,
 			HasBody: route.Operation.RequestBody != nil,
+			AllOptional: route.Operation.RequestBody != nil &&
+				len(route.Operation.RequestBody.Value.Content.Get("application/json").Schema.Value.Required) == 0,
 			Secured: route.Operation.Security != nil && len(*route.Operation.Security) > 0,
 		}
 		for status := range route.Operation.Responses.Map() {

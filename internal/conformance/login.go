@@ -55,20 +55,20 @@ func checkLoginAfterRegister(s *suite) {
 	s.logIn()
 }
 
-// maxGuesses is how many wrong passwords are allowed per email and network. Earlier checks have
-// used some of them.
+// maxGuesses is how many wrong passwords are allowed per email and network.
 const maxGuesses = 10
 
-// checkLimits requires that after too many wrong passwords, the correct one is refused too.
+// checkLimits requires that too many wrong passwords are refused. The email has no account: the limits
+// must not reveal whether there is one.
 func checkLimits(s *suite) {
-	a := s.registered()
+	unknown := s.newAccount()
 	for range maxGuesses + 1 {
-		r := s.send(login(a.email, rand.Text()))
+		r := s.send(login(unknown.email, rand.Text()))
 		if s.err != nil {
 			return
 		}
 		if r.status != http.StatusUnauthorized {
-			s.refuse(http.StatusTooManyRequests, "too_many_requests", login(a.email, a.password))
+			s.refuse(http.StatusTooManyRequests, "too_many_requests", login(unknown.email, unknown.password))
 			return
 		}
 	}

@@ -63,6 +63,13 @@ func post(path string, members ...any) call {
 	return call{method: http.MethodPost, path: path, media: mediaJSON, body: string(encoded)}
 }
 
+// postAs is like post, with an access token.
+func postAs(access, path string, members ...any) call {
+	c := post(path, members...)
+	c.bearer = access
+	return c
+}
+
 // pathOnly returns the path without the query, which may contain a token.
 func (c call) pathOnly() string {
 	path, _, _ := strings.Cut(c.path, "?")
