@@ -28,9 +28,13 @@ func TestClient(t *testing.T) {
 			"SESAME_TEST_MAIL=" + filepath.Join(server.Folder, "sesame-data", "mail"),
 		}
 		output := processtest.Program(t, folder, environment,
-			"node", "--test", "--test-reporter=tap", "build/test/session.test.js")
-		if !strings.Contains(output, "\n# skipped 0\n") || !strings.Contains(output, "# Subtest: all operations\n") {
-			t.Errorf("not every test ran:\n%s", output)
+			"node", "--test", "--test-reporter=tap", "build/test/session.test.js", "build/test/account.test.js")
+		for _, expected := range []string{
+			"\n# skipped 0\n", "# Subtest: all operations\n", "# Subtest: the life of an account\n",
+		} {
+			if !strings.Contains(output, expected) {
+				t.Errorf("%q is missing, so not every test ran:\n%s", expected, output)
+			}
 		}
 	})
 }
