@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { memoryStorage, Session } from "@sesame-auth/client";
+import { Session } from "@sesame-auth/client";
 import { localStorageTokens } from "../examples/local-storage.js";
 import { emailedToken, invalidate, is, login, newEmail, newPassword, newTab, password } from "./kit.js";
 import { record, server, times, withTabs } from "./kit.js";
 
 /** Returns a session of another device. It is logged out. */
-const newDevice = (storage = memoryStorage()) => new Session({ server: server.url, storage });
+const newDevice = () => new Session({ server: server.url });
 
 test("the life of an account", () =>
   withTabs(async () => {
@@ -70,7 +70,6 @@ test("the life of an account", () =>
     assert.equal((await other.account()).email, newAddress);
 
     assert.equal(session.isLoggedIn, true);
-    types.length = typesOfOther.length = 0;
     await newDevice().undoEmailChange(await emailedToken("undo-email-change", email));
     await assert.rejects(session.account(), is("invalid_access_token", 401));
     assert.equal(session.isLoggedIn, false);
@@ -80,22 +79,20 @@ test("the life of an account", () =>
 
     const exported = await other.exportAccount();
     assert.deepEqual(exported.account, { ...account, name: "Ada King" });
-    assert(exported.sessions.length >= 4 && exported.events.some(({ kind }) => kind === "login"));
+    assert(exported.sessions.length > 1 && exported.events.some(({ kind }) => kind === "login"));
 
     await invalidate(localStorageTokens()); // the deletion needs a refresh
     await session.deleteAccount(password);
     assert.deepEqual([session.isLoggedIn, other.isLoggedIn], [false, false]);
     await new Promise(setImmediate); // the storage event
-    assert.deepEqual([types[0], types.at(-1)], ["logged-out", "logged-out"]);
-    assert.deepEqual([typesOfOther[0], typesOfOther.at(-1)], ["logged-out", "logged-out"]);
+    assert.deepEqual([types.at(-1), typesOfOther.at(-1)], ["logged-out", "logged-out"]);
     await assert.rejects(session.deleteAccount(password), is("invalid_access_token", 401));
     await assert.rejects(session.login(email, password), is("invalid_credentials", 401));
   }));
 
 test("sessions of the user end", async () => {
   const { session, storage, email } = await login();
-  const phoneStorage = memoryStorage();
-  const phone = newDevice(phoneStorage);
+  const phone = newDevice();
   const types = record(session);
   const current = async () => (await session.sessions()).find(({ current }) => current)?.id ?? "";
 
@@ -113,33 +110,28 @@ test("sessions of the user end", async () => {
   await assert.rejects(phone.authenticate(), is("invalid_access_token", 401));
 
   await phone.login(email, password);
-  const tokens = await phoneStorage.load();
-  types.length = 0;
   await invalidate(storage);
   await session.logoutEverywhere();
   assert.equal(session.isLoggedIn, false);
   assert.deepEqual(types.slice(-2), ["refreshed", "logged-out"]);
   await assert.rejects(phone.authenticate(), is("invalid_access_token", 401));
-  assert(tokens && !phone.isLoggedIn);
+  assert.equal(phone.isLoggedIn, false);
   await assert.rejects(session.logoutEverywhere(), is("invalid_access_token", 401));
 });
 
 test("a wrong password causes no refresh and keeps the session", async () => {
   const { session, storage } = await login();
+  const kept = await storage.load();
   const input = { currentPassword: "wrong", password: newPassword };
   for (const [path, call] of [
     ["/auth/change-password", () => session.changePassword(input)],
     ["/auth/change-email", () => session.changeEmail(newEmail(), "wrong")],
     ["/auth/delete-account", () => session.deleteAccount("wrong")],
   ] as const) {
-    const sent: (string | undefined)[] = [];
-    server.intercept = ({ url }) => {
-      sent.push(url);
-      return false;
-    };
     await assert.rejects(call(), is("incorrect_password", 403));
-    assert.equal(sent.at(-1), path, "nothing must be sent after the 403"); // a refresh that was due is sent before
-    assert(await storage.load());
+    assert.equal(server.sent.get(path), 1, path);
+    assert.equal(server.refreshes(), 0, path);
+    assert.deepEqual(await storage.load(), kept);
   }
 });
 
@@ -167,8 +159,7 @@ test("operations of emailed links send no access token", async () => {
 test("an operation that fails keeps the session", async () => {
   const { session, storage } = await login();
   const kept = await storage.load();
-  server.intercept = (request, response) =>
-    request.url !== "/auth" && Boolean(response.destroy());
+  server.intercept = (request, response) => request.url !== "/auth" && Boolean(response.destroy());
   for (const call of [
     () => session.deleteAccount(password),
     () => session.logoutEverywhere(),

@@ -1,5 +1,5 @@
-// What the tests share. They use the real server at SESAME_TEST_SERVER, whose access tokens expire after 10 seconds and
-// which writes emails to the folder SESAME_TEST_MAIL. typescript_test.go starts the server and runs the tests.
+// What the tests share. They use the real server at SESAME_TEST_SERVER, which writes emails to the folder
+// SESAME_TEST_MAIL. typescript_test.go starts a server for each file of tests and runs it.
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -33,8 +33,8 @@ export async function newProxy(): Promise<Proxy> {
   return p;
 }
 
-/** Returns an email that no other test uses. Test files run in processes of their own. */
-export const newEmail = () => `typescript${++users}.${process.pid}@example.com`;
+/** Returns an email that no other test uses. */
+export const newEmail = () => `typescript${++users}@example.com`;
 
 /** Registers a user and returns a session that is logged in. */
 export async function login(storage = memoryStorage(), origins: string[] = []) {

@@ -1,3 +1,4 @@
+// The access tokens of the server expire after 10 seconds.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryStorage, Problem, Session, type ProblemCode, type Tokens } from "@sesame-auth/client";
