@@ -76,9 +76,10 @@ type RegistrationMode string
 
 // The values of RegistrationMode.
 const (
-	RegistrationOpen    RegistrationMode = "open"
-	RegistrationClosed  RegistrationMode = "closed"  // nobody: accounts are created by operators
-	RegistrationPrivate RegistrationMode = "private" // as open; a registration does not reveal whether the email has an account
+	RegistrationOpen   RegistrationMode = "open"
+	RegistrationClosed RegistrationMode = "closed" // nobody: operators create the accounts
+	// RegistrationPrivate is like open, but does not reveal whether an email has an account.
+	RegistrationPrivate RegistrationMode = "private"
 )
 
 // Service implements the use cases. It is safe for concurrent use, and several processes may share

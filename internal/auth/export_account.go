@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
@@ -49,8 +47,9 @@ func (s *Service) export(ctx context.Context, access *Access) (*Export, error) {
 	}
 	export := &Export{Account: account}
 	db := s.db.WithContext(ctx)
-	ofUser := func(id uuid.UUID) any { return map[string]any{"user_id": id} }(access.User.ID)
-	if err := db.Where(ofUser).Where("expires_at > ?", s.now()).Order("position").Find(&export.PreviousEmails).Error; err != nil {
+	ofUser := map[string]any{"user_id": access.User.ID}
+	previous := validPreviousEmails(db, s.now()).Where(ofUser).Order("position")
+	if err := previous.Find(&export.PreviousEmails).Error; err != nil {
 		return nil, err
 	}
 	if err := db.Where(ofUser).Order("id DESC").Find(&export.Sessions).Error; err != nil {

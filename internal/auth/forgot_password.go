@@ -24,7 +24,8 @@ func (s *Service) composeResetPassword(ctx context.Context, entry *mail.Entry) (
 		return nil, err
 	}
 	lifetime := s.config.ResetTokenLifetime
-	return s.composeLink(ctx, entry, mail.ResetPassword, PurposeResetPassword, lifetime, func(tx *gorm.DB) (string, error) {
-		return newOneTimeToken(tx, user.ID, PurposeResetPassword, user.Email, s.now(), lifetime)
-	})
+	return s.composeLink(ctx, entry, mail.ResetPassword, PurposeResetPassword, lifetime,
+		func(tx *gorm.DB) (string, error) {
+			return newOneTimeToken(tx, user.ID, PurposeResetPassword, user.Email, s.now(), lifetime)
+		})
 }

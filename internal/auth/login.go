@@ -62,14 +62,6 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 		if event.Detail = refusal; refusal != "" {
 			break
 		}
-		if s.config.EmailVerification == VerificationRequired && !user.EmailVerified() {
-			event.Detail = emailNotVerified
-			break
-		}
-		session, err := s.newSession(user, client)
-		if err != nil {
-			return nil, fmt.Errorf("login: %w", err)
-		}
 		rehash := ""
 		if s.config.Hasher.Outdated(user.PasswordHash) {
 			if rehash, err = s.config.Hasher.Rehash(hashing, plain); err != nil {
@@ -77,28 +69,14 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 			}
 		}
 		notify, err := s.notifiesLogin(ctx, user, known, event)
+		if err == nil {
+			tokens, err = s.startSession(ctx, user, rehash, notify, client, reservation)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("login: %w", err)
 		}
-		created, err := s.createSession(ctx, session, user, rehash, func(tx *gorm.DB) error {
-			if err := s.recordLogin(tx, session, user, client); err != nil {
-				return err
-			}
-			if notify {
-				if err := s.enqueueNotice(tx, newLoginEmail, user); err != nil {
-					return err
-				}
-			}
-			return reservation.Refund(tx)
-		})
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("login: %w", err)
-		case created:
-			if notify {
-				s.config.Outbox.Wake()
-			}
-			return s.issueTokens(session, session.Counter, user.EmailVerified())
+		if tokens != nil {
+			return tokens, nil
 		}
 		event.Detail = "the user changed during the login"
 	}
@@ -111,19 +89,43 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 // emailNotVerified is the reason for refusing a login with the right password.
 const emailNotVerified = "the email is not verified"
 
-// recordLogin records what follows from a login, in the transaction that creates the session.
-func (s *Service) recordLogin(tx *gorm.DB, session *Session, user *User, client Client) error {
-	if err := audit.Record(tx, ofSession(s.success(audit.Login, user, client), session)); err != nil {
-		return err
+// startSession starts a session, refunds the reservation, and returns the tokens, or nil if the user
+// has changed since it was read. If rehash is not empty, it becomes the user's hash.
+func (s *Service) startSession(
+	ctx context.Context, user *User, rehash string, notify bool, client Client, reservation *throttle.Reservation,
+) (*Tokens, error) {
+	session, err := s.newSession(user, client)
+	if err != nil {
+		return nil, err
 	}
-	lastLogin := tx.Model(&User{}).Where("id = ? AND generation = ?", user.ID, user.Generation)
-	if err := lastLogin.UpdateColumn("last_login_at", session.CreatedAt).Error; err != nil {
-		return err
+	created, err := s.createSession(ctx, session, user, rehash, func(tx *gorm.DB) error {
+		if err := audit.Record(tx, ofSession(s.success(audit.Login, user, client), session)); err != nil {
+			return err
+		}
+		lastLogin := tx.Model(&User{}).Where("id = ? AND generation = ?", user.ID, user.Generation)
+		if err := lastLogin.UpdateColumn("last_login_at", session.CreatedAt).Error; err != nil {
+			return err
+		}
+		if err := s.evictSessions(tx, user, session, client); err != nil {
+			return err
+		}
+		if err := s.rememberNetwork(tx, user, client.IP, session.CreatedAt); err != nil {
+			return err
+		}
+		if notify {
+			if err := s.enqueueNotice(tx, newLoginEmail, user); err != nil {
+				return err
+			}
+		}
+		return reservation.Refund(tx)
+	})
+	if err != nil || !created {
+		return nil, err
 	}
-	if err := s.evictSessions(tx, user, session, client); err != nil {
-		return err
+	if notify {
+		s.config.Outbox.Wake()
 	}
-	return s.rememberNetwork(tx, user, client.IP, session.CreatedAt)
+	return s.issueTokens(session, session.Counter, user.EmailVerified())
 }
 
 // notifiesLogin reports whether the user gets an email about a login. The first login is not worth
@@ -190,6 +192,8 @@ func (s *Service) checkPassword(ctx context.Context, email, plain string) (user 
 		return user, "wrong password", nil
 	case user.DisabledAt != nil:
 		return user, "the user is disabled", nil
+	case s.config.EmailVerification == VerificationRequired && !user.EmailVerified():
+		return user, emailNotVerified, nil
 	}
 	return user, "", nil
 }
@@ -213,8 +217,8 @@ func (s *Service) newSession(user *User, client Client) (*Session, error) {
 //
 // Hashing takes a while. If a reset or an operator changed the user meanwhile, or if the user has
 // another email now, createSession stores nothing and returns false: the network would be remembered
-// for an email that is free for somebody else. A rehash changes nothing that the user would notice: neither the
-// generation, which would end the other sessions, nor the time of the last change.
+// for an email that is free for somebody else. A rehash changes nothing that the user would notice:
+// neither the generation, which would end the other sessions, nor the time of the last change.
 //
 // The insert does not see a reset that commits between its read of the user and its own commit. The
 // session is then of an older generation than the user, and invalid. Such a reset cannot come

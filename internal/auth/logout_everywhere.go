@@ -23,8 +23,12 @@ func (s *Service) LogoutEverywhere(ctx context.Context, access *Access, keepCurr
 			return err
 		}
 		// Also if there is no other session: a login that is in flight must not create one.
-		if err := tx.Exec("UPDATE users SET generation = generation + 1 WHERE id = ?", user).Error; err != nil {
-			return err
+		raised := tx.Exec("UPDATE users SET generation = generation + 1 WHERE id = ?", user)
+		if raised.Error == nil && raised.RowsAffected == 0 {
+			return ErrInvalidAccessToken // the user was deleted meanwhile
+		}
+		if raised.Error != nil {
+			return raised.Error
 		}
 		if keepCurrent {
 			if _, err := moveSession(tx, access.Session, map[string]any{}); err != nil {

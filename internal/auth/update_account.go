@@ -17,7 +17,9 @@ type ProfileChange struct {
 }
 
 // UpdateAccount changes the name and the bio of a user, and returns the account after the change.
-func (s *Service) UpdateAccount(ctx context.Context, access *Access, change ProfileChange, client Client) (*Account, error) {
+func (s *Service) UpdateAccount(
+	ctx context.Context, access *Access, change ProfileChange, client Client,
+) (*Account, error) {
 	changes := make(map[string]any)
 	if change.Name != nil {
 		changes["name"] = *change.Name

@@ -28,13 +28,15 @@ type validRequest struct {
 var operations = map[string]validRequest{
 	"register": {path: "/auth/register", body: `{"name":"Ada","email":"new@example.com",` +
 		`"password":"correct horse","confirm":"correct horse"}`},
-	"login":                 {path: "/auth/login", body: `{"email":"new@example.com","password":"correct horse"}`},
-	"logout":                {path: "/auth/logout", body: `{"refreshToken":"REFRESH"}`},
-	"refreshTokens":         {path: "/auth/refresh-tokens", body: `{"refreshToken":"REFRESH"}`},
-	"forgotPassword":        {path: "/auth/forgot-password", body: `{"email":"new@example.com"}`},
-	"resetPassword":         {path: "/auth/reset-password?token=x", body: `{"password":"correct horse"}`},
-	"updateAccount":         {path: "/auth/account", method: http.MethodPatch, body: `{"name":"Grace"}`, optional: true},
-	"changePassword":        {path: "/auth/change-password", body: `{"currentPassword":"wrong","password":"correct horse"}`},
+	"login":          {path: "/auth/login", body: `{"email":"new@example.com","password":"correct horse"}`},
+	"logout":         {path: "/auth/logout", body: `{"refreshToken":"REFRESH"}`},
+	"refreshTokens":  {path: "/auth/refresh-tokens", body: `{"refreshToken":"REFRESH"}`},
+	"forgotPassword": {path: "/auth/forgot-password", body: `{"email":"new@example.com"}`},
+	"resetPassword":  {path: "/auth/reset-password?token=x", body: `{"password":"correct horse"}`},
+	"updateAccount":  {path: "/auth/account", method: http.MethodPatch, body: `{"name":"Grace"}`, optional: true},
+	"changePassword": {
+		path: "/auth/change-password", body: `{"currentPassword":"wrong","password":"correct horse"}`,
+	},
 	"deleteAccount":         {path: "/auth/delete-account", body: `{"password":"wrong"}`},
 	"sendVerificationEmail": {path: "/auth/send-verification-email", body: `{"email":"new@example.com"}`},
 	"verifyEmail":           {path: "/auth/verify-email", body: `{"token":"x","password":"correct horse"}`},
@@ -51,7 +53,8 @@ func (r validRequest) send(
 ) servertest.Response {
 	t.Helper()
 	body = strings.ReplaceAll(body, "REFRESH", tokens.Refresh)
-	return s.Do(t, cmp.Or(r.method, http.MethodPost), r.path, body, append(headers, "Authorization", "Bearer "+tokens.Access)...)
+	headers = append(headers, "Authorization", "Bearer "+tokens.Access)
+	return s.Do(t, cmp.Or(r.method, http.MethodPost), r.path, body, headers...)
 }
 
 const asJSON = "application/json"

@@ -231,7 +231,8 @@ func (s *Server) ResetPassword(t testing.TB, resetToken, password string) Respon
 // ChangePassword changes the password from Password to another one.
 func (s *Server) ChangePassword(t testing.TB, accessToken, password string) Response {
 	t.Helper()
-	return s.As(t, accessToken, http.MethodPost, "/auth/change-password", "currentPassword", Password, "password", password)
+	return s.As(t, accessToken, http.MethodPost, "/auth/change-password",
+		"currentPassword", Password, "password", password)
 }
 
 // RequireEnded requires that a session has ended: both of its tokens are refused.
