@@ -2,8 +2,20 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Session } from "@sesame-auth/client";
 import { localStorageTokens } from "../examples/local-storage.js";
-import { emailedToken, invalidate, is, login, newEmail, newPassword, newTab, password } from "./kit.js";
-import { record, server, times, withTabs } from "./kit.js";
+import {
+  emailedToken,
+  invalidate,
+  is,
+  login,
+  newEmail,
+  newPassword,
+  newTab,
+  password,
+  record,
+  server,
+  times,
+  withTabs,
+} from "./kit.js";
 
 /** Returns a session of another device. It is logged out. */
 const newDevice = () => new Session({ server: server.url });
@@ -58,16 +70,16 @@ test("the life of an account", () =>
     await assert.rejects(phone.account(), is("invalid_access_token", 401));
     assert.equal((await session.sessions()).length, 1);
 
-    const newAddress = newEmail();
+    const changed = newEmail();
     await session.changeEmail(newEmail(), newPassword);
     assert((await session.account()).pendingEmail);
     await session.cancelEmailChange();
     assert.equal((await session.account()).pendingEmail, null);
-    await session.changeEmail(newAddress, newPassword);
-    const change = await emailedToken("confirm-email-change", newAddress);
+    await session.changeEmail(changed, newPassword);
+    const change = await emailedToken("confirm-email-change", changed);
     await assert.rejects(session.confirmEmailChange(change, "wrong"), is("incorrect_password", 403));
     await session.confirmEmailChange(change, newPassword);
-    assert.equal((await other.account()).email, newAddress);
+    assert.equal((await other.account()).email, changed);
 
     assert.equal(session.isLoggedIn, true);
     await newDevice().undoEmailChange(await emailedToken("undo-email-change", email));
@@ -94,12 +106,12 @@ test("sessions of the user end", async () => {
   const { session, storage, email } = await login();
   const phone = newDevice();
   const types = record(session);
-  const current = async () => (await session.sessions()).find(({ current }) => current)?.id ?? "";
 
   await phone.login(email, password);
   await assert.rejects(session.revokeSession("unknown"), is("not_found", 404));
+  const own = (await session.sessions()).find(({ current }) => current);
   await invalidate(storage); // the revocation needs a refresh
-  await session.revokeSession(await current());
+  await session.revokeSession(own?.id ?? "");
   assert.equal(session.isLoggedIn, false);
   await assert.rejects(session.revokeSession("unknown"), is("invalid_access_token", 401));
   assert.equal((await phone.sessions()).length, 1);
