@@ -21,16 +21,24 @@ func TestClient(t *testing.T) {
 	folder := processtest.TypeScriptPackage(t, "../..")
 	processtest.Program(t, folder, nil, "node", "node_modules/typescript/bin/tsc", "--project", "test")
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		server := processtest.New(t, engine, "SESAME_ACCESS_TOKEN_TTL=10s")
-		server.Start(t)
-		environment := []string{
-			"SESAME_TEST_SERVER=http://" + server.API,
-			"SESAME_TEST_MAIL=" + filepath.Join(server.Folder, "sesame-data", "mail"),
-		}
-		output := processtest.Program(t, folder, environment,
-			"node", "--test", "--test-reporter=tap", "build/test/session.test.js")
-		if !strings.Contains(output, "\n# skipped 0\n") || !strings.Contains(output, "# Subtest: all operations\n") {
-			t.Errorf("not every test ran:\n%s", output)
+		for _, file := range []struct{ name, test, setting string }{
+			{"session", "all operations", "SESAME_ACCESS_TOKEN_TTL=10s"},
+			{"account", "the life of an account", "SESAME_ACCESS_TOKEN_TTL=1h"}, // no refresh is due
+		} {
+			t.Run(file.name, func(t *testing.T) {
+				server := processtest.New(t, engine, file.setting)
+				server.Start(t)
+				environment := []string{
+					"SESAME_TEST_SERVER=http://" + server.API,
+					"SESAME_TEST_MAIL=" + filepath.Join(server.Folder, "sesame-data", "mail"),
+				}
+				output := processtest.Program(t, folder, environment,
+					"node", "--test", "--test-reporter=tap", "build/test/"+file.name+".test.js")
+				if !strings.Contains(output, "\n# skipped 0\n") ||
+					!strings.Contains(output, "# Subtest: "+file.test+"\n") {
+					t.Errorf("not every test ran:\n%s", output)
+				}
+			})
 		}
 	})
 }

@@ -1,58 +1,25 @@
-// Tests the client with the real server at SESAME_TEST_SERVER, whose access tokens expire after 10 seconds and which
-// writes emails to the folder SESAME_TEST_MAIL. typescript_test.go starts the server and runs this file.
+// The access tokens of the server expire after 10 seconds.
 import assert from "node:assert/strict";
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { after, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { memoryStorage, Problem, Session, type ProblemCode, type Tokens } from "@sesame-auth/client";
 import { localStorageTokens } from "../examples/local-storage.js";
 import { messageFor } from "../examples/message.js";
-import { problem, proxy, type Proxy } from "./proxy.js";
-
-const { SESAME_TEST_SERVER: serverURL, SESAME_TEST_MAIL: mail } = process.env;
-assert(serverURL && mail, "SESAME_TEST_SERVER and SESAME_TEST_MAIL are not set: run go test ./client/typescript");
-
-const password = "correct horse battery staple";
-const newPassword = "an even better horse";
-const open: Proxy[] = [];
-let server: Proxy; // in front of serverURL
-let users = 0;
-
-beforeEach(async () => {
-  open.push((server = await proxy(serverURL)));
-});
-after(() => {
-  for (const p of open) p.close();
-});
-
-async function login(storage = memoryStorage(), origins: string[] = []) {
-  const email = `typescript${++users}@example.com`;
-  const session = new Session({ server: server.url, storage, origins });
-  await session.register({ name: "Ada", email, password, confirm: password });
-  await session.login(email, password);
-  return { session, storage, email };
-}
-
-/** Returns a check that an error is a Problem with this code and status. */
-const is = (code: ProblemCode | undefined, status?: number) => (reason: unknown) => {
-  assert(reason instanceof Problem, String(reason));
-  assert.equal(reason.code, code);
-  if (status) assert.equal(reason.status, status);
-  return true;
-};
-
-/** Replaces the stored access token with an invalid one. */
-async function invalidate({ load, save }: ReturnType<typeof memoryStorage>): Promise<Tokens> {
-  const tokens = await load();
-  assert(tokens);
-  const invalid = { ...tokens, accessToken: tokens.accessToken.slice(0, -8) + "AAAAAAAA" };
-  await save(invalid);
-  return invalid;
-}
-
-/** Makes n concurrent calls. */
-const times = (n: number, call: (i: number) => Promise<unknown>) =>
-  Promise.all(Array.from({ length: n }, (_, i) => call(i)));
+import {
+  emailedToken,
+  invalidate,
+  is,
+  login,
+  newPassword,
+  newProxy,
+  newTab,
+  password,
+  record,
+  server,
+  serverURL,
+  times,
+  withTabs,
+} from "./kit.js";
+import { problem, type Proxy } from "./proxy.js";
 
 /** Responds to refreshes. */
 const interceptRefreshes =
@@ -60,24 +27,12 @@ const interceptRefreshes =
   (request, response) =>
     request.url === "/auth/refresh-tokens" && respond(request, response);
 
-/** Waits for the email with the reset link and returns its token. */
-async function resetToken(email: string): Promise<string> {
-  for (;;) {
-    for (const name of await readdir(mail as string).catch(() => [])) {
-      const message = name.endsWith(".eml") ? await readFile(join(mail as string, name), "utf8") : "";
-      const token = /reset-password#token=([\w-]+)/.exec(message)?.[1];
-      if (token && message.includes(email)) return token;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
 test("all operations", async () => {
   const { session, storage, email } = await login();
   assert.equal((await session.authenticate()).email, email);
 
   await session.forgotPassword(email);
-  const token = await resetToken(email);
+  const token = await emailedToken("reset-password", email);
   await session.resetPassword(token, newPassword);
   await assert.rejects(session.resetPassword(token, newPassword), is("invalid_link", 401));
   await assert.rejects(session.authenticate(), is("invalid_access_token", 401));
@@ -117,13 +72,6 @@ test("concurrent calls refresh once after a 401", async () => {
   assert.equal(server.refreshes(), 1);
 });
 
-/** Records the types of the events of a session. */
-function record(session: Session): string[] {
-  const types: string[] = [];
-  session.onChange(({ type }) => types.push(type));
-  return types;
-}
-
 test("changes are reported", async () => {
   const { session, storage, email } = await login();
   const types = record(session);
@@ -151,7 +99,7 @@ test("changes are reported", async () => {
 
   await session.login(email, password);
   await session.forgotPassword(email);
-  await session.resetPassword(await resetToken(email), newPassword); // it revokes the session
+  await session.resetPassword(await emailedToken("reset-password", email), newPassword); // it revokes the session
   assert.equal(session.isLoggedIn, true);
   await assert.rejects(session.authenticate(), is("invalid_access_token", 401));
   assert.equal(session.isLoggedIn, false);
@@ -298,45 +246,20 @@ test("only a 401 causes a refresh", async () => {
   assert.equal(server.refreshes(), 0);
 });
 
-test("two tabs refresh once", async () => {
-  let last: Promise<unknown> = Promise.resolve();
-  let locked = 0;
-  const locks = {
-    request: (name: string, run: () => Promise<unknown>) => {
-      assert.equal(name, `sesame ${server.url}`);
-      locked++;
-      const turn = last.then(run);
-      last = turn.catch(() => undefined);
-      return turn;
-    },
-  };
-  const items = new Map<string, string>();
-  const localStorage = {
-    getItem: (key: string) => items.get(key) ?? null,
-    setItem: (key: string, value: string) => void items.set(key, value),
-    removeItem: (key: string) => void items.delete(key),
-  };
-  const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
-  Object.defineProperty(globalThis, "navigator", { value: { locks }, configurable: true });
-  Object.defineProperty(globalThis, "localStorage", { value: localStorage, configurable: true });
-  try {
+test("two tabs refresh once", () =>
+  withTabs(async ({ stored, locked }) => {
     const { session } = await login(localStorageTokens());
-    const other = new Session({ server: server.url, storage: localStorageTokens() });
+    const other = newTab();
     for (let i = 1; i <= 3; i++) {
       await invalidate(localStorageTokens());
       await times(50, (n) => (n % 2 ? session : other).authenticate());
       assert.equal(server.refreshes(), i);
     }
-    assert(locked > 3, "both tabs must use the lock");
+    assert(locked() > 3, "both tabs must use the lock");
     await other.logout();
-    assert.equal(items.size, 0);
+    assert.equal(stored.size, 0);
     await assert.rejects(session.authenticate(), is("invalid_access_token"));
-  } finally {
-    Reflect.deleteProperty(globalThis, "navigator");
-    if (before) Object.defineProperty(globalThis, "navigator", before);
-    Reflect.deleteProperty(globalThis, "localStorage");
-  }
-});
+  }));
 
 test("a refresh is retried after Retry-After", async () => {
   const { session, storage } = await login();
@@ -386,8 +309,7 @@ test("a failed refresh before expiry is not an error", async () => {
 });
 
 test("the token is sent only to listed origins", async () => {
-  const unlisted = await proxy(serverURL);
-  open.push(unlisted);
+  const unlisted = await newProxy();
   const tokens: (string | undefined)[] = [];
   const bodies: string[] = [];
   unlisted.intercept = (request, response) => {
@@ -487,8 +409,7 @@ test("responses without a status or a URL are returned", async () => {
 });
 
 test("a body is sent again", async () => {
-  const service = await proxy(serverURL);
-  open.push(service);
+  const service = await newProxy();
   const { session, storage } = await login(memoryStorage(), [service.url]);
   const bodies: string[] = [];
   service.intercept = (request, response) => {
