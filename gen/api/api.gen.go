@@ -496,12 +496,17 @@ type SendVerificationEmailInput struct {
 
 // ServerMetadata Metadata of an authorization server (RFC 8414, section 2)
 //
-// Example: {"grant_types_supported":[],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
+// Example: {"grant_types_supported":[],"id_token_signing_alg_values_supported":["ES256","EdDSA"],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
 type ServerMetadata struct {
 	// GrantTypesSupported Empty, because there is no OAuth token endpoint; users log in with `login`
 	//
 	// Example: []
 	GrantTypesSupported []string `json:"grant_types_supported"`
+
+	// IdTokenSigningAlgValuesSupported The algorithms that access tokens may be signed with. There are no ID tokens. The member is here because libraries for OpenID Connect find the allowed algorithms in it, and expect RS256 if it is absent.
+	//
+	// Example: ["ES256","EdDSA"]
+	IdTokenSigningAlgValuesSupported []string `json:"id_token_signing_alg_values_supported"`
 
 	// Issuer The public URL, which is the `iss` of access tokens
 	//
@@ -722,7 +727,7 @@ type InvalidLink = Problem
 
 // Metadata Metadata of an authorization server (RFC 8414, section 2)
 //
-// Example: {"grant_types_supported":[],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
+// Example: {"grant_types_supported":[],"id_token_signing_alg_values_supported":["ES256","EdDSA"],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
 type Metadata = ServerMetadata
 
 // NotFound An error (RFC 9457). It never repeats what was submitted.

@@ -498,12 +498,17 @@ type SendVerificationEmailInput struct {
 
 // ServerMetadata Metadata of an authorization server (RFC 8414, section 2)
 //
-// Example: {"grant_types_supported":[],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
+// Example: {"grant_types_supported":[],"id_token_signing_alg_values_supported":["ES256","EdDSA"],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
 type ServerMetadata struct {
 	// GrantTypesSupported Empty, because there is no OAuth token endpoint; users log in with `login`
 	//
 	// Example: []
 	GrantTypesSupported []string `json:"grant_types_supported"`
+
+	// IdTokenSigningAlgValuesSupported The algorithms that access tokens may be signed with. There are no ID tokens. The member is here because libraries for OpenID Connect find the allowed algorithms in it, and expect RS256 if it is absent.
+	//
+	// Example: ["ES256","EdDSA"]
+	IdTokenSigningAlgValuesSupported []string `json:"id_token_signing_alg_values_supported"`
 
 	// Issuer The public URL, which is the `iss` of access tokens
 	//
@@ -724,7 +729,7 @@ type InvalidLink = Problem
 
 // Metadata Metadata of an authorization server (RFC 8414, section 2)
 //
-// Example: {"grant_types_supported":[],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
+// Example: {"grant_types_supported":[],"id_token_signing_alg_values_supported":["ES256","EdDSA"],"issuer":"http://127.0.0.1:8080","jwks_uri":"http://127.0.0.1:8080/.well-known/jwks.json","response_types_supported":[]}
 type Metadata = ServerMetadata
 
 // NotFound An error (RFC 9457). It never repeats what was submitted.
@@ -884,7 +889,7 @@ type ClientInterface interface {
 
 	// GetAuthorizationServerMetadata Metadata of the server
 	//
-	// Returns the issuer of access tokens and the URL of its keys (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so both lists are empty. They are present because an absent list stands for the defaults of the RFC.
+	// Returns the issuer of access tokens, the URL of its keys and their algorithms (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so the lists of response types and grant types are empty. They are present because an absent list stands for the defaults of the RFC.
 	//
 	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetAuthorizationServerMetadata` operationId).
 	GetAuthorizationServerMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1253,7 +1258,7 @@ func (c *Client) GetJWKS(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 
 // GetAuthorizationServerMetadata Metadata of the server
 //
-// Returns the issuer of access tokens and the URL of its keys (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so both lists are empty. They are present because an absent list stands for the defaults of the RFC.
+// Returns the issuer of access tokens, the URL of its keys and their algorithms (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so the lists of response types and grant types are empty. They are present because an absent list stands for the defaults of the RFC.
 //
 // Corresponds with GET /.well-known/oauth-authorization-server (the `GetAuthorizationServerMetadata` operationId).
 func (c *Client) GetAuthorizationServerMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3007,7 +3012,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetAuthorizationServerMetadataWithResponse Metadata of the server
 	//
-	// Returns the issuer of access tokens and the URL of its keys (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so both lists are empty. They are present because an absent list stands for the defaults of the RFC.
+	// Returns the issuer of access tokens, the URL of its keys and their algorithms (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so the lists of response types and grant types are empty. They are present because an absent list stands for the defaults of the RFC.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5829,7 +5834,7 @@ func (c *ClientWithResponses) GetJWKSWithResponse(ctx context.Context, reqEditor
 
 // GetAuthorizationServerMetadataWithResponse Metadata of the server
 //
-// Returns the issuer of access tokens and the URL of its keys (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so both lists are empty. They are present because an absent list stands for the defaults of the RFC.
+// Returns the issuer of access tokens, the URL of its keys and their algorithms (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so the lists of response types and grant types are empty. They are present because an absent list stands for the defaults of the RFC.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -461,7 +461,7 @@ export interface paths {
         };
         /**
          * Metadata of the server
-         * @description Returns the issuer of access tokens and the URL of its keys (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so both lists are empty. They are present because an absent list stands for the defaults of the RFC.
+         * @description Returns the issuer of access tokens, the URL of its keys and their algorithms (RFC 8414), for frameworks that are configured with the issuer only. Pages of every origin may read it. The server implements no OAuth flows, so the lists of response types and grant types are empty. They are present because an absent list stands for the defaults of the RFC.
          */
         get: operations["getAuthorizationServerMetadata"];
         put?: never;
@@ -1365,6 +1365,10 @@ export interface components {
          * @example {
          *       "issuer": "http://127.0.0.1:8080",
          *       "jwks_uri": "http://127.0.0.1:8080/.well-known/jwks.json",
+         *       "id_token_signing_alg_values_supported": [
+         *         "ES256",
+         *         "EdDSA"
+         *       ],
          *       "response_types_supported": [],
          *       "grant_types_supported": []
          *     }
@@ -1382,6 +1386,14 @@ export interface components {
              * @example http://127.0.0.1:8080/.well-known/jwks.json
              */
             jwks_uri: string;
+            /**
+             * @description The algorithms that access tokens may be signed with. There are no ID tokens. The member is here because libraries for OpenID Connect find the allowed algorithms in it, and expect RS256 if it is absent.
+             * @example [
+             *       "ES256",
+             *       "EdDSA"
+             *     ]
+             */
+            id_token_signing_alg_values_supported: string[];
             /**
              * @description Empty, because there is no authorization endpoint
              * @example []
@@ -1509,6 +1521,10 @@ export interface components {
                  * @example {
                  *       "issuer": "http://127.0.0.1:8080",
                  *       "jwks_uri": "http://127.0.0.1:8080/.well-known/jwks.json",
+                 *       "id_token_signing_alg_values_supported": [
+                 *         "ES256",
+                 *         "EdDSA"
+                 *       ],
                  *       "response_types_supported": [],
                  *       "grant_types_supported": []
                  *     }

@@ -20,6 +20,8 @@ func TestMetadata(t *testing.T) {
 			"jwks_uri":                 servertest.PublicURL + "/.well-known/jwks.json",
 			"response_types_supported": []any{},
 			"grant_types_supported":    []any{},
+
+			"id_token_signing_alg_values_supported": []any{"ES256", "EdDSA"},
 		}
 		keys := s.Do(t, http.MethodGet, "/.well-known/jwks.json", "")
 		for _, path := range []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"} {

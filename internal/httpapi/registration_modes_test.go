@@ -103,7 +103,7 @@ func TestPrivateRegistration(t *testing.T) {
 		newer := s.Token(t, inbox, fresh, "verify-email")
 		expectCode(t, s.VerifyEmail(t, token, servertest.Password), 401, "invalid_link")
 
-		for _, email := range []string{fresh, taken} { // of ten attempts three were used, and one has come back
+		for _, email := range []string{fresh, taken} { // of ten attempts three were used, and one was refunded
 			for range 8 {
 				expectStatus(t, loginFrom(t, s, stranger, email, servertest.Password), 401)
 			}

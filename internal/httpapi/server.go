@@ -113,7 +113,7 @@ func (s *Server) GetJWKS(context.Context, api.GetJWKSRequestObject) (api.GetJWKS
 	return api.GetJWKS200JSONResponse{Body: set, Headers: headers}, nil
 }
 
-// GetAuthorizationServerMetadata returns the issuer and the URL of the keys.
+// GetAuthorizationServerMetadata returns the issuer, the URL of the keys and their algorithms.
 func (s *Server) GetAuthorizationServerMetadata(
 	context.Context, api.GetAuthorizationServerMetadataRequestObject,
 ) (api.GetAuthorizationServerMetadataResponseObject, error) {
@@ -129,12 +129,18 @@ func (s *Server) GetOpenIDConfiguration(
 
 // metadata returns the metadata of this server (RFC 8414, section 2). Section 3.2 says to omit
 // empty lists, but one of these two is required, and omitting the other would mean that two grant
-// types are supported.
+// types are supported. The algorithms are all that the server can sign with, not only the configured
+// one: some libraries read the list once, and the operator may change the algorithm.
 func (s *Server) metadata() api.MetadataJSONResponse {
+	algorithms := make([]string, len(signing.Algorithms))
+	for i, algorithm := range signing.Algorithms {
+		algorithms[i] = string(algorithm)
+	}
 	return api.MetadataJSONResponse{
 		Body: api.ServerMetadata{
 			Issuer: s.publicURL, JwksUri: s.publicURL + "/.well-known/jwks.json",
-			ResponseTypesSupported: []string{}, GrantTypesSupported: []string{},
+			IdTokenSigningAlgValuesSupported: algorithms,
+			ResponseTypesSupported:           []string{}, GrantTypesSupported: []string{},
 		},
 		Headers: api.MetadataResponseHeaders{CacheControl: jwksCaching, AccessControlAllowOrigin: anyOrigin},
 	}

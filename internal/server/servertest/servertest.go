@@ -73,6 +73,7 @@ type Options struct {
 	Mailbox      bool          // there is no SMTP server: emails become files, which /dev/mail shows
 	MinLength    int           // SESAME_MIN_PASSWORD_LENGTH; 0: 8
 	Ahead        time.Duration // of the real time, the clock is at the start
+	Algorithm    string        // SESAME_SIGNING_ALGORITHM; "": ES256
 
 	Registration      auth.RegistrationMode  // empty: open
 	EmailVerification auth.EmailVerification // empty: off; most tests wait for other emails
@@ -135,9 +136,10 @@ func (s *Server) config(t testing.TB, options Options) server.Config {
 	config := server.Config{
 		Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", DatabaseURL: s.databaseURL, Secret: Secret,
 		PublicURL: PublicURL, LinkURL: PublicURL, Audience: PublicURL,
-		Brand:            brand.Brand{Name: brand.DefaultName, Color: brand.DefaultColor},
-		SigningAlgorithm: signing.ES256, KeyReloadInterval: time.Hour, // tests reload keys themselves
-		AccessTokenTTL: 15 * time.Minute, RefreshTokenTTL: 336 * time.Hour, SessionTTL: 720 * time.Hour,
+		Brand:             brand.Brand{Name: brand.DefaultName, Color: brand.DefaultColor},
+		SigningAlgorithm:  cmp.Or(signing.Algorithm(options.Algorithm), signing.ES256),
+		KeyReloadInterval: time.Hour, // tests reload keys themselves
+		AccessTokenTTL:    15 * time.Minute, RefreshTokenTTL: 336 * time.Hour, SessionTTL: 720 * time.Hour,
 		RefreshGrace: 30 * time.Second, ResetTokenTTL: 30 * time.Minute, AuditRetention: 30 * 24 * time.Hour,
 		SMTPURL: s.mailbox.url, MailFrom: "Sesame <no-reply@auth.example.test>",
 		Registration:      cmp.Or(options.Registration, auth.RegistrationOpen),
