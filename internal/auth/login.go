@@ -217,8 +217,8 @@ func (s *Service) newSession(user *User, client Client) (*Session, error) {
 //
 // Hashing takes a while. If a reset or an operator changed the user meanwhile, or if the user has
 // another email now, createSession stores nothing and returns false: the network would be remembered
-// for an email that is free for somebody else. A rehash changes nothing that the user would notice: neither the
-// generation, which would end the other sessions, nor the time of the last change.
+// for an email that is free for somebody else. A rehash changes nothing that the user would notice:
+// neither the generation, which would end the other sessions, nor the time of the last change.
 //
 // The insert does not see a reset that commits between its read of the user and its own commit. The
 // session is then of an older generation than the user, and invalid. Such a reset cannot come

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -26,23 +27,9 @@ func (s *Service) VerifyEmail(ctx context.Context, token, plain string, client C
 		return fmt.Errorf("verify email: %w", err)
 	}
 	defer func() { s.settle(ctx, reservation, err) }()
-	now := s.now()
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
-		used, err := useOneTimeToken(tx, token, PurposeVerifyEmail, now)
-		if err == nil && !used {
-			err = ErrInvalidLink
-		}
-		if err != nil {
+		if err := verifyEmail(tx, user, token, s.now()); err != nil {
 			return err
-		}
-		update := tx.Model(&User{}).
-			Where("id = ? AND email = ? AND generation = ?", user.ID, user.Email, user.Generation).
-			UpdateColumn("email_verified_at", now)
-		if update.Error == nil && update.RowsAffected == 0 {
-			return ErrInvalidLink // the password or the email has changed meanwhile
-		}
-		if update.Error != nil {
-			return update.Error
 		}
 		if err := reservation.Refund(tx); err != nil {
 			return err
@@ -53,6 +40,22 @@ func (s *Service) VerifyEmail(ctx context.Context, token, plain string, client C
 		return fmt.Errorf("verify email: %w", err)
 	}
 	return nil
+}
+
+// verifyEmail uses a token to verify the email of its user. It returns ErrInvalidLink if the password
+// or the email has changed since the password was checked.
+func verifyEmail(tx *gorm.DB, user *User, token string, now time.Time) error {
+	used, err := useOneTimeToken(tx, token, PurposeVerifyEmail, now)
+	if err != nil {
+		return err
+	}
+	update := tx.Model(&User{}).
+		Where("id = ? AND email = ? AND generation = ?", user.ID, user.Email, user.Generation).
+		UpdateColumn("email_verified_at", now)
+	if update.Error == nil && (!used || update.RowsAffected == 0) {
+		return ErrInvalidLink
+	}
+	return update.Error
 }
 
 // emailLink returns a valid token, its user, and the event of an attempt to use it that failed. It

@@ -34,13 +34,44 @@ func BenchmarkForgotPasswordTiming(b *testing.B) {
 	})
 }
 
+// private are the settings under which a registration does not reveal whether the email has an
+// account.
+var private = []string{"SESAME_REGISTRATION=private", "SESAME_EMAIL_VERIFICATION=required"}
+
+// BenchmarkPrivateRegistrationTiming compares a private registration of an email with an account to
+// one of a new email.
+func BenchmarkPrivateRegistrationTiming(b *testing.B) {
+	register := func(email string) []byte {
+		return request("/auth/register", "", fmt.Sprintf(`{"name":"Eve","email":%q,"password":%q,"confirm":%q}`,
+			email, userPassword, userPassword))
+	}
+	fresh := 0
+	compareTimings(b, "/auth/register", 201, func(i int) (known, unknown []byte) {
+		fresh++
+		return register(emailOf(i % connections)), register(fmt.Sprintf("none-%d@example.com", fresh))
+	}, private...)
+}
+
+// BenchmarkPrivateLoginTiming compares a login with the right password of an email that is not
+// verified to one with a wrong password, as after a private registration of an email with an account.
+func BenchmarkPrivateLoginTiming(b *testing.B) {
+	login := func(email, password string) []byte {
+		return request("/auth/login", "", fmt.Sprintf(`{"email":%q,"password":%q}`, email, password))
+	}
+	compareTimings(b, "/auth/login", 401, func(i int) (known, unknown []byte) {
+		return login(emailOf(i%connections), "a wrong password, which is longer"), login(emailOf(i%connections), userPassword)
+	}, private...)
+}
+
 // compareTimings measures pairs of requests: one about an email with an account, and one about an
 // email without.
-func compareTimings(b *testing.B, path string, status int, requestsOf func(i int) (known, unknown []byte)) {
+func compareTimings(
+	b *testing.B, path string, status int, requestsOf func(i int) (known, unknown []byte), settings ...string,
+) {
 	b.Helper()
 	for _, engine := range databasetest.Engines {
 		b.Run(string(engine), func(b *testing.B) {
-			in := install(b, engine)
+			in := install(b, engine, settings...)
 			c := dial(b, in.address)
 			send := func(r []byte) float64 {
 				started := time.Now()

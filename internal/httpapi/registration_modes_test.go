@@ -154,12 +154,12 @@ func TestPrivateRegistrationDoesNotRevealAccounts(t *testing.T) {
 	const pairs = 300
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := required(t, engine, auth.RegistrationPrivate)
+		var owners []auth.ImportedUser
 		for i := range pairs {
-			password := "a password of the owner"
-			account := auth.NewUser{Name: "Ada", Email: fmt.Sprintf("taken%03d@example.com", i), Password: &password}
-			if _, err := s.Auth.CreateUser(t.Context(), account); err != nil {
-				t.Fatal(err)
-			}
+			owners = append(owners, auth.ImportedUser{Name: "Ada", Email: fmt.Sprintf("taken%03d@example.com", i)})
+		}
+		if _, err := s.Auth.ImportUsers(t.Context(), owners, false); err != nil {
+			t.Fatal(err)
 		}
 		type step struct {
 			name string
@@ -184,6 +184,7 @@ func TestPrivateRegistrationDoesNotRevealAccounts(t *testing.T) {
 						started := time.Now()
 						response := step.send(client, email)
 						times[step.name+" "+name] = append(times[step.name+" "+name], time.Since(started).Seconds()*1000)
+						s.WaitForOutbox(t) // its work must not slow down the next request
 						got := hidden(response, email)
 						if want, found := seen[step.name]; !found {
 							seen[step.name] = got

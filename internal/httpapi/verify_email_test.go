@@ -330,7 +330,9 @@ func TestLinksOfADisabledUser(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := optional(t, engine)
 		made := everyLink(t, s)
-		if _, err := s.Auth.DisableUser(t.Context(), findUser(t, s, made.email).ID); err != nil {
+		err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("email = ?", made.email).
+			UpdateColumn("disabled_at", s.Clock.Now()).Error // without what else disabling does
+		if err != nil {
 			t.Fatal(err)
 		}
 		for purpose, token := range made.tokens {

@@ -1,31 +1,20 @@
 package servertest
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"testing"
 )
 
-// Call is a request whose body is made of alternating names and values.
+// Call is a POST of a client with another IP address. The test must be a trusted proxy.
 type Call struct {
-	Method      string // empty: POST
+	IP          string // empty: that of the test
 	Path        string
 	AccessToken string // empty: none
-	IP          string // of the client, if the test is a proxy; empty: that of the test
 }
 
-// Send sends the request.
+// Send sends the call with a JSON body, given as alternating names and values.
 func (c Call) Send(t testing.TB, s *Server, members ...any) Response {
 	t.Helper()
-	body := make(map[string]any)
-	for i := 0; i+1 < len(members); i += 2 {
-		body[fmt.Sprint(members[i])] = members[i+1]
-	}
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		t.Fatal(err)
-	}
 	headers := []string{"Content-Type", "application/json"}
 	if c.AccessToken != "" {
 		headers = append(headers, "Authorization", "Bearer "+c.AccessToken)
@@ -33,19 +22,13 @@ func (c Call) Send(t testing.TB, s *Server, members ...any) Response {
 	if c.IP != "" {
 		headers = append(headers, "X-Forwarded-For", c.IP)
 	}
-	if c.Method == "" {
-		c.Method = http.MethodPost
-	}
-	if len(members) == 0 {
-		encoded, headers = nil, headers[2:]
-	}
-	return s.Do(t, c.Method, c.Path, string(encoded), headers...)
+	return s.Do(t, http.MethodPost, c.Path, jsonObject(t, members), headers...)
 }
 
 // Account returns the account of an access token.
 func (s *Server) Account(t testing.TB, accessToken string) Response {
 	t.Helper()
-	return Call{Method: http.MethodGet, Path: "/auth/account", AccessToken: accessToken}.Send(t, s)
+	return s.As(t, accessToken, http.MethodGet, "/auth/account")
 }
 
 // SendVerificationEmail requests a link to verify an email.
@@ -63,13 +46,13 @@ func (s *Server) VerifyEmail(t testing.TB, token, password string) Response {
 // ChangeEmail requests a change of the email, with Password.
 func (s *Server) ChangeEmail(t testing.TB, accessToken, email string) Response {
 	t.Helper()
-	return Call{Path: "/auth/change-email", AccessToken: accessToken}.Send(t, s, "email", email, "password", Password)
+	return s.As(t, accessToken, http.MethodPost, "/auth/change-email", "email", email, "password", Password)
 }
 
 // CancelEmailChange cancels a change of the email.
 func (s *Server) CancelEmailChange(t testing.TB, accessToken string) Response {
 	t.Helper()
-	return Call{Method: http.MethodDelete, Path: "/auth/change-email", AccessToken: accessToken}.Send(t, s)
+	return s.As(t, accessToken, http.MethodDelete, "/auth/change-email")
 }
 
 // ConfirmEmailChange uses a link to confirm a change of the email.

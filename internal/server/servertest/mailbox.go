@@ -89,11 +89,7 @@ func (s *Server) NextEmail(t testing.TB) Email {
 // NextResetToken waits for the next reset email to this recipient, and returns its token.
 func (s *Server) NextResetToken(t testing.TB, to string) string {
 	t.Helper()
-	for {
-		if email := s.NextEmail(t); email.To == to && email.LinkTo() == "reset-password" {
-			return s.ResetToken(t, email)
-		}
-	}
+	return s.NextLinkToken(t, to, "reset-password")
 }
 
 // NextLinkToken waits for the next email to this recipient with a link for this purpose, such as
@@ -101,21 +97,22 @@ func (s *Server) NextResetToken(t testing.TB, to string) string {
 func (s *Server) NextLinkToken(t testing.TB, to, purpose string) string {
 	t.Helper()
 	for {
-		email := s.NextEmail(t)
-		if match := anyLink.FindStringSubmatch(email.Raw); email.To == to && match != nil && match[1] == purpose {
-			s.canaries.add(match[2])
-			return match[2]
+		if email := s.NextEmail(t); email.To == to && email.LinkTo() == purpose {
+			return s.token(t, email)
 		}
 	}
 }
 
-var anyLink = regexp.MustCompile(`\n` + PublicURL + `/([a-z-]+)#token=([A-Za-z0-9_-]+)\r?\n`)
-
 // WaitForOutbox waits until the outbox is empty.
 func (s *Server) WaitForOutbox(t testing.TB) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if messages, _ := s.Metric(t, "sesame_outbox_messages"); messages == 0 {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		var messages int64
+		waiting := s.DB.WithContext(t.Context()).Table("outbox").Where("dead_at IS NULL")
+		if err := waiting.Count(&messages).Error; err != nil {
+			t.Fatal(err)
+		}
+		if messages == 0 {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -61,11 +61,13 @@ var emails = []guard{
 	{
 		what: "emails contain no text of users",
 		file: "internal/auth/forgot_password.go",
-		code: `	return &message, err
-}`,
-		gone: `	message.Text += user.Name
-	return &message, err
-}`,
+		code: `	return s.composeLink(ctx, entry, mail.ResetPassword, PurposeResetPassword, lifetime,`,
+		gone: `	render := func(data mail.Data) (mail.Message, error) {
+		message, err := mail.ResetPassword(data)
+		message.Text += user.Name
+		return message, err
+	}
+	return s.composeLink(ctx, entry, render, PurposeResetPassword, lifetime,`,
 		pkg: "internal/server", run: "TestEmailsContainNoUserText",
 	},
 }

@@ -12,7 +12,7 @@ var sessions = []guard{
 	{
 		what: "a replay is compared with the last refresh",
 		file: "internal/auth/refresh_tokens.go",
-		code: `			"last_ip":         client.IP,
+		code: `		"last_ip":         client.IP,
 `,
 		gone: ``,
 		pkg:  "internal/httpapi", run: "TestReplayFromAnotherNetwork",
@@ -55,9 +55,9 @@ var sessions = []guard{
 	{
 		what: "a login does not create a session for an old password",
 		file: "internal/auth/login.go",
-		code: `WHERE id = ? AND generation = ? AND password_hash = ? AND disabled_at IS NULL` + "`" + `,
+		code: `WHERE id = ? AND generation = ? AND password_hash = ? AND email = ? AND disabled_at IS NULL` + "`" + `,
 			session.ID`,
-		gone: `WHERE id = ? AND generation >= ? AND password_hash <> ? AND disabled_at IS NULL` + "`" + `,
+		gone: `WHERE id = ? AND generation >= ? AND password_hash <> ? AND email = ? AND disabled_at IS NULL` + "`" + `,
 			session.ID`,
 		pkg: "internal/auth", run: "TestNoSessionIfTheUserChangedMeanwhile",
 	},
