@@ -106,7 +106,7 @@ func (r *importReader) again(text string) bool {
 // former, and import would lose the latter. The error quotes only the name of a field, because the
 // line contains a password hash.
 func parseUser(text []byte) (auth.ImportedUser, error) {
-	var record userRecord
+	record := userRecord{EmailVerified: true}
 	err := json.Unmarshal(text, &record, json.RejectUnknownMembers(true))
 	semantic, isSemantic := errors.AsType[*json.SemanticError](err)
 	switch {
@@ -122,7 +122,7 @@ func parseUser(text []byte) (auth.ImportedUser, error) {
 	return auth.ImportedUser{
 		ID: record.ID, Email: record.Email, Name: record.Name, Bio: record.Bio,
 		PasswordHash: record.PasswordHash, CreatedAt: record.CreatedAt,
-		LastLoginAt: record.LastLoginAt, Disabled: record.Disabled,
+		LastLoginAt: record.LastLoginAt, Disabled: record.Disabled, Unverified: !record.EmailVerified,
 	}, nil
 }
 

@@ -29,7 +29,9 @@ func TestEmailAfterKill(t *testing.T) {
 			}
 			return nil
 		}}).Start(t)
-		settings := []string{"SESAME_SMTP_URL=" + mailServer.URL(), "SESAME_MAIL_FROM=no-reply@example.com"}
+		settings := []string{
+			"SESAME_SMTP_URL=" + mailServer.URL(), "SESAME_MAIL_FROM=no-reply@example.com", "SESAME_EMAIL_VERIFICATION=off",
+		}
 		server := processtest.New(t, engine, settings...)
 		server.Start(t)
 		server.Login(t)

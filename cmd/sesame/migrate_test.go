@@ -21,6 +21,8 @@ var commands = [][]string{
 	{"users", "create", "--email", "ada@example.com", "--name", "Ada", "--no-password"},
 	{"users", "disable", "ada@example.com"},
 	{"users", "enable", "ada@example.com"},
+	{"users", "verify", "ada@example.com"},
+	{"users", "unverify", "ada@example.com"},
 	{"users", "set-password", "--password-stdin", "ada@example.com"},
 	{"users", "revoke-sessions", "--all"},
 	{"users", "reset-link", "ada@example.com"},
@@ -46,13 +48,14 @@ func TestOlderSchema(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine)
 		server.MustRun(t, "", "migrate")
-		execute(t, server, "DROP TABLE health", "DROP TABLE additive_migrations",
-			"DELETE FROM schema_migrations WHERE version_id = 2")
+		execute(t, server, "ALTER TABLE users DROP COLUMN email_verified_at",
+			"ALTER TABLE one_time_tokens DROP COLUMN email", "ALTER TABLE outbox DROP COLUMN user_id",
+			"DROP TABLE previous_emails", "DELETE FROM schema_migrations WHERE version_id = 3")
 		for _, args := range append(slices.Clone(commands), []string{"migrate", "--status"}) {
-			expectRefused(t, server, "it is at version 1, and this program needs version 2: "+
+			expectRefused(t, server, "it is at version 2, and this program needs version 3: "+
 				"start a server of this version, or run sesame migrate", args...)
 		}
-		if _, stdout, _ := server.Run(t, "", "migrate", "--status"); !strings.Contains(stdout, "2        pending") {
+		if _, stdout, _ := server.Run(t, "", "migrate", "--status"); !strings.Contains(stdout, "3        pending") {
 			t.Errorf("status:\n%s", stdout)
 		}
 		server.Start(t)
@@ -98,7 +101,7 @@ func TestNewerSchema(t *testing.T) {
 		}
 		all := append(slices.Clone(commands), []string{"migrate", "--status"}, []string{"migrate"}, []string{"serve"})
 		for _, args := range all {
-			expectRefused(t, server, "it is at version 1001 and this program knows versions up to 2; "+
+			expectRefused(t, server, "it is at version 1001 and this program knows versions up to 3; "+
 				"it was migrated by a newer version of Sesame", args...)
 		}
 	})

@@ -34,6 +34,8 @@ func usersCommand(environment []string) *cobra.Command {
 		showUserCommand(environment),
 		userCommand(environment, "disable", "Lock a user out and end all sessions", disableUser),
 		userCommand(environment, "enable", "Let a disabled user log in again", enableUser),
+		userCommand(environment, "verify", "Mark the email of a user as verified", verifyUser),
+		userCommand(environment, "unverify", "Mark the email of a user as not verified", unverifyUser),
 		setPasswordCommand(environment),
 		revokeSessionsCommand(environment),
 		userCommand(environment, "reset-link", "Print a link that resets the password, to hand over", resetLink),
@@ -137,6 +139,28 @@ func enableUser(command *cobra.Command, service *auth.Service, user *auth.User) 
 	return printLine(command, "%s is enabled and can log in.", user.Email)
 }
 
+func verifyUser(command *cobra.Command, service *auth.Service, user *auth.User) error {
+	changed, err := service.VerifyUser(command.Context(), user.ID)
+	if err != nil {
+		return err
+	}
+	if !changed {
+		return printLine(command, "%s was already verified.", user.Email)
+	}
+	return printLine(command, "%s is verified.", user.Email)
+}
+
+func unverifyUser(command *cobra.Command, service *auth.Service, user *auth.User) error {
+	changed, err := service.UnverifyUser(command.Context(), user.ID)
+	if err != nil {
+		return err
+	}
+	if !changed {
+		return printLine(command, "%s was already unverified.", user.Email)
+	}
+	return printLine(command, "%s is not verified any more. The sessions continue.", user.Email)
+}
+
 func resetLink(command *cobra.Command, service *auth.Service, user *auth.User) error {
 	link, err := service.ResetLink(command.Context(), user.ID)
 	if err != nil {
@@ -195,9 +219,14 @@ func deleteUserCommand(environment []string) *cobra.Command {
 		if err := service.DeleteUser(command.Context(), user.ID); err != nil {
 			return err
 		}
-		return printLine(command, "%s is deleted.", user.Email)
+		const left = "The audit log keeps the time and kind of the events, but no email or IP address."
+		return printLine(command, "%s is deleted. "+left, user.Email)
 	}
 	command := userCommand(environment, "delete", "Delete a user and all their data", deleteUser)
+	command.Long = `Delete a user and all their data.
+
+What is left are the user's events in the audit log, without email, IP address, user agent and detail. They are deleted
+at the end of their retention.`
 	command.Flags().BoolVar(&yes, "yes", false, "do not ask for confirmation")
 	return command
 }

@@ -50,6 +50,8 @@ func createUserCommand(environment []string) *cobra.Command {
 	command.Flags().StringVar(&account.Email, "email", "", "the user's email")
 	command.Flags().StringVar(&account.Name, "name", "", "the user's name")
 	command.Flags().StringVar(&bio, "bio", "", "a text about the user")
+	command.Flags().BoolVar(&account.Unverified, "unverified", false,
+		"do not mark the email as verified")
 	command.Flags().BoolVar(&fromStdin, "password-stdin", false, passwordHelp)
 	command.Flags().BoolVar(&noPassword, "no-password", false,
 		"the user sets a password with a reset link before the first login")

@@ -18,19 +18,20 @@ import (
 
 // userRecord is a user as one line of NDJSON. list prints it, and import reads it.
 type userRecord struct {
-	ID           uuid.UUID `json:"id,omitzero"`
-	Email        string    `json:"email"`
-	Name         string    `json:"name"`
-	Bio          *string   `json:"bio,omitzero"`
-	PasswordHash *string   `json:"passwordHash,omitzero"` // read, but never printed
-	CreatedAt    time.Time `json:"createdAt,omitzero"`
-	LastLoginAt  time.Time `json:"lastLoginAt,omitzero"`
-	Disabled     bool      `json:"disabled,omitzero"`
+	ID            uuid.UUID `json:"id,omitzero"`
+	Email         string    `json:"email"`
+	EmailVerified bool      `json:"emailVerified"` // import: true if absent
+	Name          string    `json:"name"`
+	Bio           *string   `json:"bio,omitzero"`
+	PasswordHash  *string   `json:"passwordHash,omitzero"` // read, but never printed
+	CreatedAt     time.Time `json:"createdAt,omitzero"`
+	LastLoginAt   time.Time `json:"lastLoginAt,omitzero"`
+	Disabled      bool      `json:"disabled,omitzero"`
 }
 
 func newUserRecord(user *auth.User) userRecord {
 	record := userRecord{
-		ID: user.ID, Email: user.Email, Name: user.Name, Bio: user.Bio,
+		ID: user.ID, Email: user.Email, EmailVerified: user.EmailVerified(), Name: user.Name, Bio: user.Bio,
 		CreatedAt: user.CreatedAt.UTC(), Disabled: user.DisabledAt != nil,
 	}
 	if user.LastLoginAt != nil {
@@ -61,7 +62,7 @@ other ids.`,
 				if asJSON {
 					row = printUserJSON
 				} else {
-					_, _ = fmt.Fprintf(out, userRow, "ID", "CREATED", "LAST LOGIN", "DISABLED", "EMAIL", "NAME")
+					_, _ = fmt.Fprintf(out, userRow, "ID", "CREATED", "LAST LOGIN", "DISABLED", "VERIFIED", "EMAIL", "NAME")
 				}
 				rows := 0
 				for user, err := range reader.Users(command.Context(), filter) {
@@ -81,6 +82,7 @@ other ids.`,
 	}
 	command.Flags().BoolVar(&asJSON, "json", false, "print NDJSON: one JSON object per line, as import reads it")
 	command.Flags().BoolVar(&filter.Disabled, "disabled", false, "list only disabled users")
+	command.Flags().BoolVar(&filter.Unverified, "unverified", false, "list only users whose email is not verified")
 	command.Flags().StringVar(&filter.Search, "search", "",
 		"list only users whose email or name contains this text, in any case")
 	command.Flags().IntVar(&limit, "limit", 0, "list at most this many users")
@@ -89,11 +91,11 @@ other ids.`,
 
 // userRow is a row of the table. The columns have a fixed width, so that rows are printed as they
 // are read. The columns of variable length are the last ones.
-const userRow = "%-36s  %-20s  %-20s  %-20s  %-40s  %s\n"
+const userRow = "%-36s  %-20s  %-20s  %-20s  %-20s  %-40s  %s\n"
 
 func printUser(out io.Writer, user *auth.User) error {
 	_, err := fmt.Fprintf(out, userRow, user.ID, inUTC(user.CreatedAt), timeOrDash(user.LastLoginAt),
-		timeOrDash(user.DisabledAt), user.Email, shown(user.Name))
+		timeOrDash(user.DisabledAt), timeOrDash(user.EmailVerifiedAt), user.Email, shown(user.Name))
 	return err
 }
 
@@ -118,6 +120,13 @@ func timeOrDash(at *time.Time) string {
 	return inUTC(*at)
 }
 
+func textOrDash(text *string) string {
+	if text == nil {
+		return "-"
+	}
+	return shown(*text)
+}
+
 // sessionRecord is a session as show prints it.
 type sessionRecord struct {
 	ID         uuid.UUID `json:"id"`
@@ -139,14 +148,18 @@ func showUserCommand(environment []string) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				pending, err := reader.PendingEmail(command.Context(), user.ID)
+				if err != nil {
+					return err
+				}
 				sessions, err := reader.LiveSessions(command.Context(), user.ID)
 				if err != nil {
 					return err
 				}
 				if asJSON {
-					return showUserJSON(command.OutOrStdout(), user, sessions)
+					return showUserJSON(command.OutOrStdout(), user, pending, sessions)
 				}
-				return showUser(command.OutOrStdout(), user, sessions)
+				return showUser(command.OutOrStdout(), user, pending, sessions)
 			})
 		},
 	}
@@ -154,7 +167,7 @@ func showUserCommand(environment []string) *cobra.Command {
 	return command
 }
 
-func showUserJSON(out io.Writer, user *auth.User, sessions []auth.Session) error {
+func showUserJSON(out io.Writer, user *auth.User, pending *string, sessions []auth.Session) error {
 	records := make([]sessionRecord, 0, len(sessions))
 	for _, s := range sessions {
 		records = append(records, sessionRecord{
@@ -163,21 +176,20 @@ func showUserJSON(out io.Writer, user *auth.User, sessions []auth.Session) error
 	}
 	return printJSON(out, struct {
 		userRecord
-		Sessions []sessionRecord `json:"sessions"`
-	}{newUserRecord(user), records})
+		PendingEmail *string         `json:"pendingEmail,omitzero"`
+		Sessions     []sessionRecord `json:"sessions"`
+	}{newUserRecord(user), pending, records})
 }
 
-func showUser(out io.Writer, user *auth.User, sessions []auth.Session) error {
+func showUser(out io.Writer, user *auth.User, pending *string, sessions []auth.Session) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0) // returns write errors from Flush
-	bio := "-"
-	if user.Bio != nil {
-		bio = shown(*user.Bio)
-	}
 	for _, row := range [][2]string{
 		{"id", user.ID.String()},
 		{"email", user.Email},
+		{"verified", timeOrDash(user.EmailVerifiedAt)},
+		{"pending email", textOrDash(pending)},
 		{"name", shown(user.Name)},
-		{"bio", bio},
+		{"bio", textOrDash(user.Bio)},
 		{"created", inUTC(user.CreatedAt)},
 		{"last login", timeOrDash(user.LastLoginAt)},
 		{"disabled", timeOrDash(user.DisabledAt)},

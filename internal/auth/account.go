@@ -18,11 +18,20 @@ type Account struct {
 
 // Account returns the account of the access token.
 func (s *Service) Account(ctx context.Context, access *Access) (*Account, error) {
-	pending, err := pendingEmail(s.db.WithContext(ctx), access.User.ID, s.now())
+	pending, err := s.PendingEmail(ctx, access.User.ID)
 	if err != nil {
 		return nil, fmt.Errorf("account: %w", err)
 	}
 	return &Account{User: *access.User, PendingEmail: pending}, nil
+}
+
+// PendingEmail returns the new email of a user that waits for confirmation, or nil.
+func (r *Reader) PendingEmail(ctx context.Context, user uuid.UUID) (*string, error) {
+	pending, err := pendingEmail(r.db.WithContext(ctx), user, r.now())
+	if err != nil {
+		return nil, fmt.Errorf("pending email: %w", err)
+	}
+	return pending, nil
 }
 
 // pendingEmail returns the new email of a user that waits for confirmation, or nil.

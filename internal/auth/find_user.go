@@ -82,8 +82,9 @@ const usersPage = 1000
 
 // UserFilter selects users. The zero value selects all of them.
 type UserFilter struct {
-	Search   string // a part of the email or the name, in any case
-	Disabled bool   // only disabled users
+	Search     string // a part of the email or the name, in any case
+	Disabled   bool   // only disabled users
+	Unverified bool   // only users whose email is not verified
 }
 
 func (f UserFilter) selects(user *User) bool {
@@ -103,6 +104,9 @@ func (r *Reader) Users(ctx context.Context, filter UserFilter) iter.Seq2[*User, 
 			query := r.db.WithContext(ctx).Where("id > ?", last).Order("id").Limit(usersPage)
 			if filter.Disabled {
 				query = query.Where("disabled_at IS NOT NULL")
+			}
+			if filter.Unverified {
+				query = query.Where("email_verified_at IS NULL")
 			}
 			var page []User
 			if err := query.Find(&page).Error; err != nil {

@@ -47,7 +47,7 @@ func (s *Service) UndoEmailChange(ctx context.Context, token string, client Clie
 	switch {
 	case errors.Is(err, ErrInvalidLink):
 		err = s.recordInvalidLink(ctx, s.failure(audit.UndoEmailChange, nil, client), err)
-	case errors.Is(err, gorm.ErrDuplicatedKey): // only if two databases were merged: the email counts as taken
+	case errors.Is(err, gorm.ErrDuplicatedKey): // not expected, because the email counts as taken
 		err = ErrInvalidLink
 	}
 	if err != nil {

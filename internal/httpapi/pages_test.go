@@ -20,8 +20,9 @@ func TestHeadIsLikeGet(t *testing.T) {
 		paths := map[string]bool{
 			"/": true, "/docs": true, "/reset-password": true, "/problems": true, "/problems/not_found": true,
 			"/openapi.yaml": true, "/openapi.json": true, "/favicon.ico": true, "/nothing": true,
+			"/verify-email": true, "/confirm-email-change": true, "/undo-email-change": true,
 		}
-		for _, page := range []string{"/docs", "/reset-password"} {
+		for _, page := range []string{"/docs", "/reset-password", "/verify-email"} {
 			for _, asset := range regexp.MustCompile(`assets/[^"]+`).FindAllString(s.Do(t, http.MethodGet, page, "").Raw, -1) {
 				paths["/"+asset] = true
 			}

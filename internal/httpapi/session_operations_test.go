@@ -170,9 +170,9 @@ func TestLogoutEverywhere(t *testing.T) {
 				return s.As(t, this.Access, http.MethodPost, "/auth/logout-everywhere", "keepCurrent", keep)
 			})
 			s.RequireEnded(t, other)
-			mine := i%4 < 2
+			isCurrent := i%4 < 2
 			switch {
-			case keep && mine:
+			case keep && isCurrent:
 				if !granted {
 					t.Fatal("the current session did not survive a refresh at the same time")
 				}
@@ -182,7 +182,7 @@ func TestLogoutEverywhere(t *testing.T) {
 			default:
 				s.RequireEnded(t, this)
 			}
-			if granted && !(keep && mine) {
+			if granted && (!keep || !isCurrent) {
 				s.RequireEnded(t, gained)
 			}
 		}

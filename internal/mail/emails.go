@@ -41,8 +41,8 @@ func VerifyEmail(data Data) (Message, error) {
 		Subject: "Verify your email for " + data.Brand.Name,
 		Heading: "Verify your email",
 		Before: []string{
-			"Someone, probably you, registered a " + data.Brand.Name + " account with this email. " +
-				"Use the link and enter the password of the account to verify that the email is yours.",
+			"Someone, probably you, registered an account at " + data.Brand.Name + " with this email. " +
+				"Use the link to verify that this email is yours. We will ask for the password of the account.",
 		},
 		Button: "Verify email",
 		After:  []string{"If you did not register, you can ignore this email."},
@@ -55,11 +55,11 @@ func ConfirmEmailChange(data Data) (Message, error) {
 		Subject: "Confirm your new email for " + data.Brand.Name,
 		Heading: "Confirm your new email",
 		Before: []string{
-			"We received a request to use this email for a " + data.Brand.Name + " account. " +
-				"Use the link and enter the password of the account to confirm the change.",
+			"We received a request to use this email for an account at " + data.Brand.Name + ". " +
+				"Use the link to confirm the change. We will ask for the password of the account.",
 		},
 		Button: "Confirm email",
-		After:  []string{ignore + " Nothing changes then."},
+		After:  []string{ignore + " Nothing changes."},
 	})
 }
 
@@ -67,12 +67,12 @@ func ConfirmEmailChange(data Data) (Message, error) {
 // email for another one. The link leads to the page to reset the password.
 func EmailInUse(data Data) (Message, error) {
 	return data.render(content{
-		Subject: "You already have a " + data.Brand.Name + " account",
+		Subject: "You already have an account at " + data.Brand.Name,
 		Heading: "You already have an account",
 		Before: []string{
-			"On " + data.when() + ", someone tried to use this email for another " + data.Brand.Name + " account" +
-				". It already has an account, and nothing has changed.",
-			"If this was you, log in with this email. If you forgot the password, you can reset it.",
+			"On " + data.when() + ", someone tried to use this email for another account at " + data.Brand.Name + ". " +
+				"This email already has an account. Nothing has changed.",
+			"If this was you, log in with this email. If you forgot the password, reset it.",
 		},
 		Button: "Reset password",
 		After:  []string{"If this was not you, you can ignore this email."},
@@ -85,8 +85,8 @@ func EmailChangeRequested(data Data) (Message, error) {
 		Subject: "Your " + data.Brand.Name + " email is about to change",
 		Heading: "A new email was requested",
 		Before: []string{
-			"On " + data.when() + ", a change of the email of your " + data.Brand.Name + " account was requested. " +
-				"It takes effect when the new email is confirmed.",
+			"On " + data.when() + ", someone requested a new email for your " + data.Brand.Name + " account. " +
+				"The email changes when the new one is confirmed.",
 			"If this was you, there is nothing else to do here.",
 			"If this was not you, reset your password now. This also cancels the change.",
 		},
@@ -99,7 +99,7 @@ func EmailChangeRequested(data Data) (Message, error) {
 func EmailChanged(data Data) (Message, error) {
 	c := data.emailChanged()
 	c.Before = append(c.Before, "If this was not you, use the link to restore this email. "+
-		"It also ends all sessions, and you can choose a new password.")
+		"This also logs out all devices. Then we send you a link to set a new password.")
 	c.Button = "Undo the change"
 	return data.renderLink(c)
 }
@@ -118,7 +118,7 @@ func (d Data) emailChanged() content {
 		Heading: "Your email was changed",
 		Before: []string{
 			"On " + d.when() + ", the email of your " + d.Brand.Name + " account was changed. " +
-				"It is not this email any more.",
+				"The account does not use this email any more.",
 			"If this was you, there is nothing else to do.",
 		},
 	}
@@ -153,7 +153,7 @@ func NewLogin(data Data) (Message, error) {
 			"Someone logged in to your " + data.Brand.Name + " account on " + data.when() +
 				", from a network that you have not used before.",
 			"If this was you, there is nothing else to do.",
-			"If this was not you, reset your password now. This also ends all sessions.",
+			"If this was not you, reset your password now. This also logs out all devices.",
 		},
 		Button: "Reset password",
 	})
@@ -165,7 +165,8 @@ func AccountDeleted(data Data) (Message, error) {
 		Subject: "Your " + data.Brand.Name + " account was deleted",
 		Heading: "Your account was deleted",
 		Before: []string{
-			"Your " + data.Brand.Name + " account was deleted on " + data.when() + ". You can register again with this email.",
+			"Your " + data.Brand.Name + " account was deleted on " + data.when() + ".",
+			"If this was you, there is nothing else to do.",
 			"If this was not you, contact " + data.Brand.Name + ".",
 		},
 	})

@@ -119,6 +119,93 @@ func TestPasswordChanged(t *testing.T) {
 	checkSelfContained(t, got.html)
 }
 
+// Every email has the same parts: its brand, one idea in each paragraph, and, if there is something
+// to do, a button and the same link as text.
+func TestEmails(t *testing.T) {
+	const resetURL, color = "https://sesame.example/reset-password", "#7a1f5c"
+	const expires = "The link works once and expires in 7 days."
+	const ifYou, reset = "If this was you, there is nothing else to do.", "If this was not you, reset your password now."
+	const on = "on 2 January 2026 at 11:00 UTC"
+	for name, test := range map[string]struct {
+		email   func(Data) (Message, error)
+		link    string // "": the email contains none
+		subject string
+		button  string
+		words   []string
+	}{
+		"verify email": {VerifyEmail, testLink, "Verify your email for Acme & Söhne", "Verify email", []string{
+			"Someone, probably you, registered an account at Acme & Söhne with this email.",
+			"We will ask for the password of the account.", expires, "If you did not register, you can ignore this email.",
+		}},
+		"confirm email change": {
+			ConfirmEmailChange, testLink, "Confirm your new email for Acme & Söhne", "Confirm email", []string{
+				"We will ask for the password of the account.", expires, "you can ignore this email. Nothing changes.",
+			},
+		},
+		"email in use": {EmailInUse, resetURL, "You already have an account at Acme & Söhne", "Reset password", []string{
+			on, "Nothing has changed.", "If this was you, log in with this email.", "If this was not you, you can ignore this email.",
+		}},
+		"email change requested": {
+			EmailChangeRequested, resetURL, "Your Acme & Söhne email is about to change", "Reset password", []string{
+				on, "The email changes when the new one is confirmed.", reset + " This also cancels the change.",
+			},
+		},
+		"email changed": {EmailChanged, testLink, "Your Acme & Söhne email was changed", "Undo the change", []string{
+			on, "The account does not use this email any more.", ifYou, "This also logs out all devices.", expires,
+		}},
+		"email changed for good": {EmailChangedForGood, "", "Your Acme & Söhne email was changed", "", []string{
+			on, "The account does not use this email any more.", ifYou, "If this was not you, contact Acme & Söhne.",
+		}},
+		"new login": {NewLogin, resetURL, "New login to your Acme & Söhne account", "Reset password", []string{
+			on, "a network that you have not used before", ifYou, reset + " This also logs out all devices.",
+		}},
+		"account deleted": {AccountDeleted, "", "Your Acme & Söhne account was deleted", "", []string{
+			on, ifYou, "If this was not you, contact Acme & Söhne.",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := Data{
+				To: "ada@example.org", Link: test.link, ValidFor: 7 * 24 * time.Hour, When: noon,
+				Brand: brand.Brand{Name: "Acme & Söhne", Color: color},
+			}
+			m, err := test.email(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Subject != test.subject {
+				t.Errorf("subject %q", m.Subject)
+			}
+			got := received(t, m)
+			text := strings.ReplaceAll(got.text, "\n", " ")
+			for _, words := range test.words {
+				if !strings.Contains(strings.ToLower(text), strings.ToLower(words)) ||
+					!strings.Contains(strings.ToLower(html.UnescapeString(got.html)), strings.ToLower(words)) {
+					t.Errorf("no %q in\n%s\n%s", words, got.text, got.html)
+				}
+			}
+			checkSelfContained(t, got.html)
+			for line := range strings.Lines(got.text) {
+				if len([]rune(strings.TrimSpace(line))) > textWidth && strings.TrimSpace(line) != test.link {
+					t.Errorf("a long line: %s", line)
+				}
+			}
+			if !strings.HasSuffix(got.text, "\n\nAcme & Söhne\n") || strings.Contains(got.text, "\n\n\n") {
+				t.Errorf("text:\n%s", got.text)
+			}
+			if test.link == "" {
+				if strings.Contains(got.text, "http") || anchor.MatchString(got.html) || strings.Contains(got.html, "<a ") {
+					t.Errorf("a link in\n%s\n%s", got.text, got.html)
+				}
+				return
+			}
+			if !strings.Contains(got.text, "\n"+test.button+":\n\n"+test.link+"\n") {
+				t.Errorf("no link in\n%s", got.text)
+			}
+			checkLinks(t, got.html, test.link, test.button, color)
+		})
+	}
+}
+
 func TestMessagesRefuseLinks(t *testing.T) {
 	for _, link := range []string{
 		"", "/reset-password#token=" + testToken, "javascript:alert(1)//" + testToken, "https:///" + testToken,
@@ -138,11 +225,15 @@ func TestMessagesRefuseLinks(t *testing.T) {
 	}
 }
 
-func TestResetPasswordRefusesLifetimes(t *testing.T) {
-	for _, lifetime := range []time.Duration{-time.Hour, 0, time.Second - 1} {
-		data := Data{To: "ada@example.org", Link: testLink, ValidFor: lifetime, Brand: testBrand}
-		if _, err := ResetPassword(data); err == nil {
-			t.Errorf("accepted the lifetime %v", lifetime)
+func TestLinksRefuseLifetimes(t *testing.T) {
+	for name, email := range map[string]func(Data) (Message, error){
+		"reset": ResetPassword, "verify": VerifyEmail, "confirm": ConfirmEmailChange, "changed": EmailChanged,
+	} {
+		for _, lifetime := range []time.Duration{-time.Hour, 0, time.Second - 1} {
+			data := Data{To: "ada@example.org", Link: testLink, ValidFor: lifetime, Brand: testBrand}
+			if _, err := email(data); err == nil {
+				t.Errorf("%s: accepted the lifetime %v", name, lifetime)
+			}
 		}
 	}
 }

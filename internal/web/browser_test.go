@@ -244,10 +244,10 @@ func (v *tab) check(expression string) {
 	}
 }
 
-// fill types a text into a field and replaces what it contains.
+// fill waits for a field, types a text into it, and replaces what it contains.
 func (v *tab) fill(selector, text string) {
 	v.t.Helper()
-	v.waitFor(fmt.Sprintf("document.querySelector(%q)", selector))
+	v.waitFor(fmt.Sprintf("document.querySelector(%q)?.offsetParent", selector))
 	selectAll := chromedp.Evaluate[chromedp.Void](fmt.Sprintf("document.querySelector(%q).select()", selector))
 	v.run(selectAll, chromedp.KeyEvent(text))
 }
@@ -285,31 +285,33 @@ func (v *tab) tabTo(selector string) {
 	v.t.Fatalf("the keyboard does not reach %s", selector)
 }
 
-// openEmail waits until the mailbox contains so many emails, opens the newest and checks its
-// subject.
+// openEmail waits until the mailbox contains so many emails with a subject, and opens the newest of
+// them.
 func (v *tab) openEmail(count int, subject string) {
 	v.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	const found = `[...document.querySelectorAll("li a")].filter((one) => one.innerText === %q).length`
 	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
 		v.goTo("/dev/mail")
-		if value[int](v, `document.querySelectorAll("li").length`) == count {
+		if value[int](v, fmt.Sprintf(found, subject)) == count {
 			break
 		}
 		if time.Now().After(deadline) {
-			v.t.Fatalf("not %d emails within 20 seconds:\n%s", count, v.text())
+			v.t.Fatalf("not %d emails %q within 20 seconds:\n%s", count, subject, v.text())
 		}
 	}
-	v.click("li a", "")
+	v.click("li a", subject)
 	v.waitForText("HTML")
 	v.waitForText(subject)
 }
 
-// resetLink returns the link in the newest of so many emails.
-func (v *tab) resetLink(count int) string {
+// emailedLink returns the path and the fragment of the link in the newest of so many emails with a
+// subject.
+func (v *tab) emailedLink(count int, subject string) string {
 	v.t.Helper()
-	v.openEmail(count, "Reset your Sesame password")
-	link := regexp.MustCompile(`/reset-password#token=\S+`).FindString(v.text())
+	v.openEmail(count, subject)
+	link := regexp.MustCompile(`/[a-z-]+#token=\S+`).FindString(v.text())
 	if link == "" {
 		v.t.Fatalf("the email contains no link:\n%s", v.text())
 	}

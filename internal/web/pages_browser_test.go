@@ -6,6 +6,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
 // The API documentation sends requests with a token that the user pastes.
@@ -100,5 +101,17 @@ func TestProblemPages(t *testing.T) {
 		v.checkLayout("problem")
 		v.click("a", "All problems")
 		v.waitForText("unsupported_media_type")
+	}
+}
+
+func TestEmptyMailbox(t *testing.T) {
+	b := newBrowser(t)
+	server := processtest.New(t, databasetest.SQLite)
+	server.Start(t)
+	for _, screen := range []viewport{desktop, phone} {
+		v := b.open(t, server, screen)
+		v.goTo("/dev/mail")
+		v.waitForText("There are no emails yet")
+		v.checkLayout("mailbox-empty")
 	}
 }

@@ -1,5 +1,5 @@
-// Package web contains the pages for people: the start page, resetting a password, the API
-// documentation, a page for each type of problem and, during development, the emails. The pages
+// Package web contains the pages for people: the start page, the pages that emailed links open, the
+// API documentation, a page for each type of problem and, during development, the emails. The pages
 // load nothing from other servers, run no inline scripts, and use the API like any client.
 //
 // A page consists of its HTML and of assets whose names contain a digest of their content, so that
@@ -43,7 +43,7 @@ const (
 type Config struct {
 	Brand     brand.Brand
 	LinkURL   string    // where the pages for emailed links are
-	AppURL    string    // where users continue after a reset; empty: the page has no such link
+	AppURL    string    // where users continue afterwards; empty: the pages have no such link
 	Problems  []Problem // every type
 	Passwords password.Policy
 }
@@ -74,9 +74,12 @@ func New(config Config) (*Site, error) {
 // http.Request.PathValue.
 func (s *Site) Pages() map[string]Page {
 	pages := map[string]Page{
-		"/":               s.page("", "home.html"),
-		"/favicon.ico":    s.favicon,
-		"/reset-password": s.page("", "reset-password.html"),
+		"/":                     s.page("", "home.html"),
+		"/favicon.ico":          s.favicon,
+		"/reset-password":       s.page("", "reset-password.html"),
+		"/verify-email":         s.page("", "verify-email.html"),
+		"/confirm-email-change": s.page("", "confirm-email-change.html"),
+		"/undo-email-change":    s.page("", "undo-email-change.html"),
 		"/.well-known/change-password": func(w http.ResponseWriter, r *http.Request) error {
 			http.Redirect(w, r, s.config.LinkURL+"/reset-password", http.StatusSeeOther)
 			return nil

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,9 @@ import (
 )
 
 var sesame = brand.Brand{Name: brand.DefaultName, Color: brand.DefaultColor}
+
+// linkPages are the pages that emailed links open.
+var linkPages = []string{"/reset-password", "/verify-email", "/confirm-email-change", "/undo-email-change"}
 
 // get requests a page.
 func get(t *testing.T, config Config, pattern, url string, headers ...string) (*httptest.ResponseRecorder, error) {
@@ -40,7 +44,7 @@ func TestAssets(t *testing.T) {
 	names := make(map[string]bool)
 	for _, color := range []string{brand.DefaultColor, "#7a1f5c"} {
 		config := Config{Brand: brand.Brand{Name: "Sesame", Color: color}}
-		for _, pattern := range []string{"/", "/reset-password", "/docs", "/problems"} {
+		for _, pattern := range slices.Concat([]string{"/", "/docs", "/problems"}, linkPages) {
 			page, err := get(t, config, pattern, "http://h"+pattern)
 			if err != nil {
 				t.Fatal(err)
@@ -76,7 +80,7 @@ func TestAssets(t *testing.T) {
 			}
 		}
 	}
-	if len(names) != 7+2 { // the style sheet and the icon contain the color
+	if len(names) != 11+2 { // the style sheet and the icon contain the color
 		t.Errorf("assets: %v", names)
 	}
 }
@@ -89,7 +93,7 @@ func TestLinksAreRelative(t *testing.T) {
 		AppURL:   "https://app.example.com/",
 		Problems: []Problem{{Code: "not_found", Title: "Not found", Statuses: []int{404}}},
 	}
-	for _, pattern := range []string{"/", "/docs", "/problems", "/problems/:code", "/reset-password"} {
+	for _, pattern := range slices.Concat([]string{"/", "/docs", "/problems", "/problems/:code"}, linkPages) {
 		page, err := get(t, config, pattern, "http://localhost:8080"+strings.Replace(pattern, ":code", "not_found", 1))
 		if err != nil {
 			t.Fatal(err)
@@ -125,19 +129,21 @@ func TestHome(t *testing.T) {
 	}
 }
 
-// After a reset, users can continue to the application.
+// Afterwards, users can continue to the application.
 func TestAppURL(t *testing.T) {
-	for appURL, want := range map[string]string{
-		"":                         "You can close this page.",
-		"https://app.example.com/": `<a class="main" href="https://app.example.com/">Continue to Sesame</a>`,
-	} {
-		page, err := get(t, Config{Brand: sesame, AppURL: appURL}, "/reset-password", "http://h/reset-password")
-		if err != nil {
-			t.Fatal(err)
-		}
-		body := page.Body.String()
-		if !strings.Contains(body, want) || strings.Contains(body, "Continue to") != (appURL != "") {
-			t.Errorf("%q:\n%s", appURL, body)
+	for _, path := range []string{"/reset-password", "/verify-email", "/confirm-email-change"} {
+		for appURL, want := range map[string]string{
+			"":                         "You can close this page.",
+			"https://app.example.com/": `<a class="main" href="https://app.example.com/">Continue to Sesame</a>`,
+		} {
+			page, err := get(t, Config{Brand: sesame, AppURL: appURL}, path, "http://h"+path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, done, _ := strings.Cut(page.Body.String(), `<section id="done"`)
+			if !strings.Contains(done, want) || strings.Contains(page.Body.String(), "Continue to") != (appURL != "") {
+				t.Errorf("%s, %q:\n%s", path, appURL, page.Body)
+			}
 		}
 	}
 }
