@@ -88,8 +88,8 @@ var throttling = []guard{
 	{
 		what: "each login renews a known network",
 		file: "internal/auth/known_network.go",
-		code: `DoUpdates: clause.AssignmentColumns([]string{"last_seen"}),`,
-		gone: `DoNothing: true,`,
+		code: `DO UPDATE SET last_seen = excluded.last_seen`,
+		gone: `DO NOTHING`,
 		pkg:  "internal/httpapi", run: "TestKnownNetworkIsRenewed",
 	},
 	{
