@@ -17,7 +17,7 @@ const (
 	aboutToChange = "Your Sesame email is about to change"
 	confirmNew    = "Confirm your new email for Sesame"
 	wasChanged    = "Your Sesame email was changed"
-	alreadyHas    = "You already have a Sesame account"
+	alreadyHas    = "You already have an account at Sesame"
 )
 
 // loginWith logs in with Password, or fails with a status.
