@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/database"
 )
 
 // purgeBatch is how many rows one statement deletes, so that other writers get their turn in
@@ -28,21 +29,17 @@ const (
 // and rate limits that are not in use. A revoked session is kept until it expires.
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.now()
-	rows := func(statement string, until time.Time) func(*gorm.DB) (int64, error) {
+	rows := func(table, key, column string, until time.Time) func(*gorm.DB) (int64, error) {
 		return func(tx *gorm.DB) (int64, error) {
-			deletion := tx.Exec(statement, until, purgeBatch)
-			return deletion.RowsAffected, deletion.Error
+			return database.DeleteUntil(tx, table, key, column, until, purgeBatch)
 		}
 	}
 	for _, batch := range []func(*gorm.DB) (int64, error){
-		rows(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?)`, now),
-		rows(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE idle_expires_at <= ? LIMIT ?)`, now),
-		rows(`DELETE FROM one_time_tokens WHERE digest IN (
-			SELECT digest FROM one_time_tokens WHERE expires_at <= ? LIMIT ?)`, now),
-		rows(`DELETE FROM previous_emails WHERE digest IN (
-			SELECT digest FROM previous_emails WHERE expires_at <= ? LIMIT ?)`, now),
-		rows(`DELETE FROM known_networks WHERE pseudonym IN (
-			SELECT pseudonym FROM known_networks WHERE last_seen <= ? LIMIT ?)`, now.Add(-knownFor)),
+		rows("sessions", "id", "expires_at", now),
+		rows("sessions", "id", "idle_expires_at", now),
+		rows("one_time_tokens", "digest", "expires_at", now),
+		rows("previous_emails", "digest", "expires_at", now),
+		rows("known_networks", "pseudonym", "last_seen", now.Add(-knownFor)),
 		func(tx *gorm.DB) (int64, error) {
 			return audit.Purge(tx, now.Add(-s.config.AuditRetention), purgeBatch)
 		},

@@ -313,7 +313,7 @@ func TestLoginOfUserBeingDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	created := true
-	err = s.meanwhile(t,
+	err = databasetest.Meanwhile(t, s.db,
 		func(tx *gorm.DB) error { return tx.Where("id = ?", user.ID).Delete(&User{}).Error },
 		func() (err error) {
 			created, err = s.createSession(t.Context(), session, user, "", nothingElse)
@@ -322,32 +322,6 @@ func TestLoginOfUserBeingDeleted(t *testing.T) {
 	if created || err != nil {
 		t.Errorf("created: %v, %v", created, err)
 	}
-}
-
-// meanwhile starts late during the transaction of early, commits the transaction once late waits
-// for a lock, and returns the error of late.
-func (s *Service) meanwhile(t *testing.T, early func(*gorm.DB) error, late func() error) error {
-	t.Helper()
-	const countWaiting = `
-		SELECT COUNT(*) FROM pg_stat_activity
-		WHERE datname = current_database() AND wait_event_type = 'Lock'`
-	ended := make(chan error, 1)
-	err := s.db.Transaction(t.Context(), func(tx *gorm.DB) error {
-		if err := early(tx); err != nil {
-			return err
-		}
-		go func() { ended <- late() }()
-		for waiting := int64(0); waiting == 0; {
-			if err := s.db.WithContext(t.Context()).Raw(countWaiting).Scan(&waiting).Error; err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return <-ended
 }
 
 // A reset that has read the user before the user is disabled changes nothing.
@@ -373,7 +347,7 @@ func TestResetOfUserBeingDisabled(t *testing.T) {
 			t.Fatal(err)
 		}
 		late := func() error { return s.ResetPassword(t.Context(), resetToken, "an even better horse", Client{}) }
-		if err := s.meanwhile(t, early, late); !errors.Is(err, ErrInvalidLink) {
+		if err := databasetest.Meanwhile(t, s.db, early, late); !errors.Is(err, ErrInvalidLink) {
 			t.Errorf("%d: %v", i, err)
 		}
 		if stored := s.stored(t, user.ID); stored.PasswordHash != "x" || stored.DisabledAt == nil {

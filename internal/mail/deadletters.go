@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/database"
 )
 
 // DeadFor is how long an email is kept that was given up.
@@ -125,10 +126,7 @@ func (o *Outbox) change(
 // Purge deletes up to limit emails that were given up long ago, in the caller's transaction. It
 // returns how many it deleted.
 func (o *Outbox) Purge(tx *gorm.DB, limit int) (int64, error) {
-	deletion := tx.Exec(`
-		DELETE FROM outbox WHERE id IN (
-			SELECT id FROM outbox WHERE dead_at <= ? LIMIT ?)`, o.now().Add(-DeadFor), limit)
-	return deletion.RowsAffected, deletion.Error
+	return database.DeleteUntil(tx, "outbox", "id", "dead_at", o.now().Add(-DeadFor), limit)
 }
 
 func (o *Outbox) event(entry *Entry, kind audit.Kind, outcome audit.Outcome, reason string) audit.Event {

@@ -30,11 +30,15 @@ func (g gcra) attempt(tat, now int64) (next, wait int64) {
 // wait returns how long it takes until an attempt is allowed, 0 if one is allowed now.
 func (g gcra) wait(tat, now int64) int64 { return max(0, g.believed(tat, now)-g.tolerance-now) }
 
-// believed returns the TAT, unless it is later than that of a budget of which nothing is left. Such
-// a TAT was stored while a clock was ahead. It counts as that of a budget with one attempt left: a
-// legitimate one is refunded, so nobody is locked out, and somebody who guesses gains little.
+// maxAhead is how far the clocks of other instances may be ahead, in microseconds.
+const maxAhead = 60e6
+
+// believed returns the TAT, unless it is later than that of a budget of which nothing is left, even
+// on an instance whose clock is ahead as far as it may be. Such a TAT was stored while a clock was
+// wrong. It counts as that of a budget with one attempt left: a legitimate one is refunded, so
+// nobody is locked out, and somebody who guesses gains little.
 func (g gcra) believed(tat, now int64) int64 {
-	if tat > now+g.tolerance+g.interval {
+	if tat > now+g.tolerance+g.interval+maxAhead {
 		return now + g.tolerance
 	}
 	return tat

@@ -155,8 +155,5 @@ func (t *Throttle) Clear(tx *gorm.DB, limit Limit, subject string) error {
 // Purge deletes up to limit rows of budgets that are full again, in the caller's transaction. It
 // returns how many it deleted.
 func (t *Throttle) Purge(tx *gorm.DB, limit int) (int64, error) {
-	deletion := tx.Exec(`
-		DELETE FROM throttle WHERE key IN (
-			SELECT key FROM throttle WHERE tat <= ? LIMIT ?)`, t.now(), limit)
-	return deletion.RowsAffected, deletion.Error
+	return database.DeleteUntil(tx, "throttle", "key", "tat", t.now(), limit)
 }

@@ -45,12 +45,18 @@ func newKit(t *testing.T, engine databasetest.Engine) *kit {
 // open returns another instance that shares the database and the clock.
 func (k *kit) open(t *testing.T) *kit {
 	t.Helper()
+	return k.openAhead(t, 0)
+}
+
+// openAhead returns another instance that shares the database, and whose clock is ahead.
+func (k *kit) openAhead(t *testing.T, ahead time.Duration) *kit {
+	t.Helper()
 	db, err := database.Open(t.Context(), k.url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	now := func() time.Time { return time.UnixMicro(k.clock.Load()) }
+	now := func() time.Time { return time.UnixMicro(k.clock.Load()).Add(ahead) }
 	key, err := throttle.LoadKey(t.Context(), db, []secret.Secret{testSecret})
 	if err != nil {
 		t.Fatal(err)
@@ -492,6 +498,56 @@ func TestWaitingCausesFewQueries(t *testing.T) {
 			t.Errorf("%d queries", got)
 		}
 	})
+}
+
+// Two instances whose clocks differ allow no more attempts than one.
+func TestClocksOfInstances(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		k := newKit(t, engine)
+		for _, ahead := range []time.Duration{time.Microsecond, time.Second, time.Minute} {
+			other, budget := k.openAhead(t, ahead), charge(ten, ahead.String())
+			passed := 0
+			try := func() {
+				for _, instance := range []*kit{other, k, other, k} {
+					if reservation, err := instance.Reserve(t.Context(), budget); err == nil {
+						reservation.End()
+						passed++
+					}
+				}
+			}
+			for range 10 {
+				try()
+			}
+			for range 5 {
+				k.advance(90 * time.Second)
+				try()
+			}
+			if passed != 15 {
+				t.Errorf("%s ahead: %d attempts passed, want ten and five", ahead, passed)
+			}
+			k.advance(ten.Per + ahead)
+		}
+	})
+}
+
+// A purge does not delete a budget that an attempt charges at the same time.
+func TestPurgeDuringAnAttempt(t *testing.T) {
+	k := newKit(t, databasetest.Postgres) // SQLite has one writer, so the two cannot overlap
+	budget := charge(ten, "ada")
+	k.refund(t, k.pass(t, 1, budget)) // the row remains, and means nothing
+	raise := func(tx *gorm.DB) error {
+		return tx.Exec("UPDATE throttle SET tat = ?", k.clock.Load()+ten.Per.Microseconds()).Error
+	}
+	err := databasetest.Meanwhile(t, k.db, raise, func() error {
+		return k.db.Transaction(context.Background(), func(tx *gorm.DB) error {
+			_, err := k.Purge(tx, 1000)
+			return err
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.refuse(t, budget)
 }
 
 // What was charged while the clock was ahead counts as a budget with one attempt left, which
