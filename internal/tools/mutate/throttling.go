@@ -25,7 +25,7 @@ var throttling = []guard{
 	{
 		what: "a time that was stored while a clock was ahead is not believed",
 		file: "internal/throttle/gcra.go",
-		code: `if tat > now+g.tolerance+g.interval {`,
+		code: `if tat > now+g.tolerance+g.interval+maxAhead {`,
 		gone: `if tat < 0 {`,
 		pkg:  "internal/throttle", run: "TestClockSetBack",
 	},
