@@ -116,9 +116,9 @@ var accounts = []guard{
 	{
 		what: "a login with an email that the user no longer has creates no session",
 		file: "internal/auth/login.go",
-		code: `WHERE id = ? AND generation = ? AND password_hash = ? AND email = ? AND disabled_at IS NULL` + "`" + `,
+		code: `password_hash = ? AND email = ? AND disabled_at IS NULL` + "`" + `,
 			session.ID`,
-		gone: `WHERE id = ? AND generation = ? AND password_hash = ? AND (email = ? OR TRUE) AND disabled_at IS NULL` + "`" + `,
+		gone: `password_hash = ? AND (email = ? OR TRUE) AND disabled_at IS NULL` + "`" + `,
 			session.ID`,
 		pkg: "internal/auth", run: "TestNoSessionIfTheUserChangedMeanwhile",
 	},
