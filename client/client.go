@@ -3,7 +3,7 @@
 //
 // # Sessions
 //
-// A [Client] registers users, logs in and out, and resets passwords:
+// A [Client] registers users, logs in and out, and changes and deletes accounts:
 //
 //	session, err := client.New(client.Config{
 //		Server:  "https://auth.example.com",
@@ -13,6 +13,14 @@
 //	err = session.Login(ctx, "ada@example.com", "correct horse battery staple")
 //
 // It keeps the tokens in a [Store]. The default one is in memory.
+//
+// # Accounts
+//
+// Links in emails contain a token, which [Client.VerifyEmail], [Client.ConfirmEmailChange],
+// [Client.UndoEmailChange] and [Client.ResetPassword] use. They need no session.
+//
+// [Client.ChangePassword] keeps the session. [Client.DeleteAccount], [Client.LogoutEverywhere] and
+// [Client.RevokeSession] delete the tokens if they end the session.
 //
 // # Calling services
 //
@@ -46,6 +54,9 @@
 //
 // An error response of the server is returned as a *[Problem]. Switch on its Code, and always have
 // a default case: new codes may be added at any time.
+//
+// If the password in a request of a logged-in user is wrong, the code is incorrect_password with
+// the status 403. The session continues, and nothing is refreshed.
 package client
 
 import (
@@ -131,14 +142,17 @@ func withoutRedirects(transport http.RoundTripper) *http.Client {
 	}
 }
 
-// Register creates an account and returns its user. It does not log in.
+// Register creates an account and returns its user. It does not log in. It returns a *Problem with
+// the code email_taken, weak_password, validation_failed or registration_closed.
 func (c *Client) Register(ctx context.Context, input RegisterInput) (User, error) {
 	registered, err := decode[gen.Registered](c.anonymous.Register(ctx, input))
 	return registered.User, err
 }
 
 // Login starts a session and stores its tokens. If there is a session already, Login replaces it
-// but does not revoke it; call Logout first to do that.
+// but does not revoke it; call Logout first to do that. It returns a *Problem with the code
+// invalid_credentials, too_many_requests or, if the server requires verified emails,
+// email_not_verified.
 func (c *Client) Login(ctx context.Context, email, password string) error {
 	return c.store.Update(ctx, func(Tokens) (Tokens, error) {
 		return c.requestTokens(func() (*http.Response, error) {

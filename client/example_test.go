@@ -36,6 +36,55 @@ func Example() {
 	fmt.Println(response.Status)
 }
 
+// A pointer that is nil keeps a value. RemoveBio removes the bio.
+func ExampleClient_UpdateAccount() {
+	ctx := context.Background()
+	session, err := client.New(client.Config{Server: "https://auth.example.com"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	account, err := session.UpdateAccount(ctx, client.AccountChange{Name: new("Ada King"), RemoveBio: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(account.Name)
+}
+
+// The session continues after a change of the password. A wrong password is the problem
+// incorrect_password.
+func ExampleClient_ChangePassword() {
+	ctx := context.Background()
+	session, err := client.New(client.Config{Server: "https://auth.example.com"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = session.ChangePassword(ctx, "correct horse battery staple", "an even better horse")
+	if problem, ok := errors.AsType[*client.Problem](err); ok && problem.Code == client.ProblemCodeIncorrectPassword {
+		fmt.Println("The current password is wrong.")
+	}
+}
+
+// This ends every session except the current one.
+func ExampleClient_RevokeSession() {
+	ctx := context.Background()
+	session, err := client.New(client.Config{Server: "https://auth.example.com"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	sessions, err := session.Sessions(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, s := range sessions {
+		if s.Current {
+			continue
+		}
+		if err := session.RevokeSession(ctx, s.ID); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
 // Switch on the code of a problem, and have a default case: new codes may be added at any time.
 func ExampleProblem() {
 	message := func(err error) string {

@@ -78,7 +78,9 @@ func newProblem(response *http.Response, body []byte) *Problem {
 }
 
 // isRefused reports whether err means that the server rejected a refresh token.
-func isRefused(err error) bool {
+func isRefused(err error) bool { return isCode(err, ProblemCodeInvalidRefreshToken) }
+
+func isCode(err error, code ProblemCode) bool {
 	problem, ok := errors.AsType[*Problem](err)
-	return ok && problem.Code == ProblemCodeInvalidRefreshToken
+	return ok && problem.Code == code
 }

@@ -89,7 +89,12 @@ type session struct {
 
 func login(t *testing.T, engine databasetest.Engine) *session {
 	t.Helper()
-	s := &session{server: servertest.Start(t, engine, servertest.Options{}), store: &client.MemoryStore{}}
+	return loginTo(t, servertest.Start(t, engine, servertest.Options{}))
+}
+
+func loginTo(t *testing.T, server *servertest.Server) *session {
+	t.Helper()
+	s := &session{server: server, store: &client.MemoryStore{}}
 	s.email = s.server.NewUser(t)
 	s.wire = &wire{server: s.server.URL, base: s.server.Client.Transport, sent: make(map[string]int)}
 	s.Client = s.another(t)

@@ -121,6 +121,64 @@ func TestGeneratedClient(t *testing.T) {
 	})
 }
 
+// The generated client can change, export and delete an account.
+func TestGeneratedClientAccount(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{})
+		email := s.NewUser(t)
+		tokens := s.Login(t, email)
+		authorize := func(_ context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+tokens.Access)
+			return nil
+		}
+		c, err := client.NewClientWithResponses(s.URL,
+			client.WithHTTPClient(s.Client), client.WithRequestEditorFn(authorize))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, password := t.Context(), servertest.Password
+		const newPassword = "an even better horse battery"
+
+		bio := client.UpdateAccountInput{Bio: nullable.NewNullableWithValue("Wrote it")}
+		updated, err := c.UpdateAccountWithResponse(ctx, bio)
+		if err != nil || updated.JSON200 == nil || updated.JSON200.Bio.MustGet() != "Wrote it" {
+			t.Fatalf("update: %v %s", err, updated.Body)
+		}
+		removed := client.UpdateAccountInput{Bio: nullable.NewNullNullable[string]()}
+		updated, err = c.UpdateAccountWithResponse(ctx, removed)
+		if err != nil || updated.JSON200 == nil || !updated.JSON200.Bio.IsNull() {
+			t.Fatalf("remove the bio: %v %s", err, updated.Body)
+		}
+		input := client.ChangePasswordInput{CurrentPassword: &password, Password: newPassword}
+		changed, err := c.ChangePasswordWithResponse(ctx, input)
+		if err != nil || changed.JSON200 == nil {
+			t.Fatalf("change password: %v %s", err, changed.Body)
+		}
+		tokens.Access = changed.JSON200.AccessToken
+		list, err := c.ListSessionsWithResponse(ctx)
+		if err != nil || list.JSON200 == nil || len(list.JSON200.Sessions) != 1 || !list.JSON200.Sessions[0].Current {
+			t.Fatalf("sessions: %v %s", err, list.Body)
+		}
+		wrong, err := c.DeleteAccountWithResponse(ctx, client.DeleteAccountInput{Password: &password})
+		if err != nil || wrong.ApplicationproblemJSON403 == nil ||
+			wrong.ApplicationproblemJSON403.Code != client.ProblemCodeIncorrectPassword {
+			t.Fatalf("the old password: %v %s", err, wrong.Body)
+		}
+		export, err := c.ExportAccountWithResponse(ctx)
+		if err != nil || export.JSON200 == nil || export.JSON200.Account.Email != email {
+			t.Fatalf("export: %v %s", err, export.Body)
+		}
+		deleted, err := c.DeleteAccountWithResponse(ctx, client.DeleteAccountInput{Password: new(newPassword)})
+		if err != nil || deleted.JSON200 == nil {
+			t.Fatalf("delete: %v %s", err, deleted.Body)
+		}
+		account, err := c.GetAccountWithResponse(ctx)
+		if err != nil || account.StatusCode() != http.StatusUnauthorized {
+			t.Errorf("the deleted account: %v %s", err, account.Body)
+		}
+	})
+}
+
 // Every problem code of the OpenAPI document has a page, with the statuses of its responses.
 func TestEveryProblemHasAPage(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
