@@ -68,3 +68,33 @@ func TestNothingIsDoneIfTheUserChangedMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// A login that overlaps a change of the email does not make its network known for the old email, which
+// may be that of another user next.
+func TestNetworkOfAnEmailThatChangedMeanwhile(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := newService(t, engine)
+		user, _ := s.storeUser(t, "ada@example.com")
+		db := s.db.WithContext(t.Context())
+		const ip = "192.0.2.1"
+		expectKnown := func(email string, want bool) {
+			t.Helper()
+			known, err := s.isKnownNetwork(t.Context(), email, ip)
+			if err != nil || known != want {
+				t.Errorf("the network is known for %s: %v, %v", email, known, err)
+			}
+		}
+		changed := *user
+		changed.Email = "next@example.com"
+		if err := db.Model(&User{}).Where("id = ?", user.ID).UpdateColumn("email", changed.Email).Error; err != nil {
+			t.Fatal(err)
+		}
+		for _, login := range []*User{user, &changed, &changed} {
+			if err := s.rememberNetwork(db, login, ip, noon); err != nil {
+				t.Fatal(err)
+			}
+		}
+		expectKnown(user.Email, false)
+		expectKnown(changed.Email, true)
+	})
+}

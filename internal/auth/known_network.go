@@ -36,13 +36,14 @@ func (s *Service) isKnownNetwork(ctx context.Context, email, ip string) (bool, e
 	return rows > 0, err
 }
 
-// rememberNetwork makes the network of an IP address known for a user.
+// rememberNetwork makes the network of an IP address known for a user. If the user has another email
+// by now, it does nothing: the network would be known to the next user with this one.
 func (s *Service) rememberNetwork(tx *gorm.DB, user *User, ip string, now time.Time) error {
-	row := KnownNetwork{Pseudonym: s.networkPseudonym(user.Email, ip), UserID: user.ID, LastSeen: now}
-	return tx.Clauses(clause.OnConflict{
-		Columns:   []clause.Column{{Name: "pseudonym"}},
-		DoUpdates: clause.AssignmentColumns([]string{"last_seen"}),
-	}).Create(&row).Error
+	return tx.Exec(`
+		INSERT INTO known_networks (pseudonym, user_id, last_seen)
+		SELECT ?, id, ? FROM users WHERE id = ? AND email = ?
+		ON CONFLICT (pseudonym) DO UPDATE SET last_seen = excluded.last_seen`,
+		s.networkPseudonym(user.Email, ip), now, user.ID, user.Email).Error
 }
 
 // forgetNetworks makes every network unknown for a user, and returns the pseudonyms.

@@ -26,7 +26,8 @@ func TestRegistrationClosed(t *testing.T) {
 			t.Error("the account was created")
 		}
 		password := servertest.Password
-		if _, err := s.Auth.CreateUser(t.Context(), auth.NewUser{Name: "Ada", Email: email, Password: &password}); err != nil {
+		account := auth.NewUser{Name: "Ada", Email: email, Password: &password}
+		if _, err := s.Auth.CreateUser(t.Context(), account); err != nil {
 			t.Fatal(err)
 		}
 		expectCode(t, s.Register(t, email), 403, "registration_closed")

@@ -81,13 +81,12 @@ func TestOlderUndoSurvives(t *testing.T) {
 			attacker, attackers := "attacker-"+owner, "attacker2-"+owner
 			s.Inbox(t)
 			undo := changeTo(t, s, owner, attacker)
-			from := attacker
-			attackersUndo := ""
+			var attackersUndo string
 			if again {
 				attackersUndo = changeTo(t, s, attacker, owner)
 				undo = changeTo(t, s, owner, attackers)
 			} else {
-				attackersUndo = changeTo(t, s, from, attackers)
+				attackersUndo = changeTo(t, s, attacker, attackers)
 			}
 			expectStatus(t, s.UndoEmailChange(t, attackersUndo), 200)
 			if user := findUser(t, s, attacker); !user.EmailVerified() {
@@ -142,7 +141,8 @@ func TestPreviousEmailIsTaken(t *testing.T) {
 		expectTaken := func(email string) {
 			t.Helper()
 			expectCode(t, s.Register(t, email), 400, "email_taken")
-			if _, err := s.Auth.CreateUser(t.Context(), auth.NewUser{Name: "Eve", Email: email}); !errors.Is(err, auth.ErrEmailTaken) {
+			_, err := s.Auth.CreateUser(t.Context(), auth.NewUser{Name: "Eve", Email: email})
+			if !errors.Is(err, auth.ErrEmailTaken) {
 				t.Errorf("an operator creates a user: %v", err)
 			}
 			for _, dryRun := range []bool{true, false} {

@@ -143,7 +143,8 @@ func TestEmails(t *testing.T) {
 			},
 		},
 		"email in use": {EmailInUse, resetURL, "You already have an account at Acme & Söhne", "Reset password", []string{
-			on, "Nothing has changed.", "If this was you, log in with this email.", "If this was not you, you can ignore this email.",
+			on, "Nothing has changed.", "If this was you, log in with this email.",
+			"If this was not you, you can ignore this email.",
 		}},
 		"email change requested": {
 			EmailChangeRequested, resetURL, "Your Acme & Söhne email is about to change", "Reset password", []string{

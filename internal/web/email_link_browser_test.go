@@ -1,13 +1,16 @@
 package web_test
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -271,6 +274,50 @@ func TestLinkOnAnotherPage(t *testing.T) {
 		v.check(`location.href.endsWith("/verify-email")`)
 	}
 	checkVerified(t, server, server.Login(t)["accessToken"], false)
+}
+
+// The newest link counts: a late response about an earlier one does not change the page. A form is
+// sent once, however often the button is pressed.
+func TestLinkPagesDoOneThingAtATime(t *testing.T) {
+	b := newBrowser(t)
+	server := start(t, databasetest.SQLite)
+	v := b.open(t, server, desktop)
+	link := v.emailedLink(1, verifySubject)
+	paused := chromedp.Events(v.ctx, fetch.RequestPaused)
+	command(v, fetch.Enable, fetch.EnableParams{
+		Patterns: []*fetch.RequestPattern{{URLPattern: "*/auth/check-email-link", RequestStage: fetch.RequestStageResponse}},
+	})
+	v.goTo(link)
+	v.waitForText("Checking the link …")
+	v.run(chromedp.Evaluate[chromedp.Void](`location.hash = "token=another"`))
+	responses := make(map[int64]fetch.RequestID) // by status
+	for response, err := range paused {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if responses[response.ResponseStatusCode] = response.RequestID; len(responses) == 2 {
+			break
+		}
+	}
+	for i, status := range []int64{http.StatusUnauthorized, http.StatusOK} {
+		command(v, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: responses[status]})
+		v.waitFor(fmt.Sprintf(
+			`performance.getEntriesByName(new URL("auth/check-email-link", location).href).length === %d`, i+1))
+		v.waitForText("This link does not work")
+	}
+	v.run(chromedp.Evaluate[chromedp.Void](`new Promise((done) => setTimeout(done, 100))`, chromedp.EvalAwaitPromise))
+	v.check(`use.hidden && !noLink.hidden`)
+	command(v, fetch.Disable, cdp.Empty{})
+
+	v.goTo("/")
+	v.goTo(link)
+	v.fill("#password", processtest.Password)
+	v.run(chromedp.Evaluate[chromedp.Void](`globalThis.attempts = 0;
+		const original = fetch;
+		globalThis.fetch = (...all) => { attempts++; return original(...all); };
+		for (let i = 0; i < 3; i++) use.querySelector("form").requestSubmit();`))
+	v.check(`attempts === 1`)
+	v.waitForText("Your email is verified")
 }
 
 // If the server cannot be reached, a page shows its form and keeps the input.

@@ -74,18 +74,18 @@ func New(config Config) (*Site, error) {
 // http.Request.PathValue.
 func (s *Site) Pages() map[string]Page {
 	pages := map[string]Page{
-		"/":                     s.page("", "home.html"),
+		"/":                     s.page("home.html"),
 		"/favicon.ico":          s.favicon,
-		"/reset-password":       s.page("", "reset-password.html"),
-		"/verify-email":         s.page("", "verify-email.html"),
-		"/confirm-email-change": s.page("", "confirm-email-change.html"),
-		"/undo-email-change":    s.page("", "undo-email-change.html"),
+		"/reset-password":       s.page("reset-password.html"),
+		"/verify-email":         s.page("verify-email.html"),
+		"/confirm-email-change": s.page("confirm-email-change.html"),
+		"/undo-email-change":    s.page("undo-email-change.html"),
 		"/.well-known/change-password": func(w http.ResponseWriter, r *http.Request) error {
 			http.Redirect(w, r, s.config.LinkURL+"/reset-password", http.StatusSeeOther)
 			return nil
 		},
 		"/docs":           s.docs,
-		"/problems":       s.page("", "problems.html"),
+		"/problems":       s.page("problems.html"),
 		"/problems/:code": s.problem,
 	}
 	for _, asset := range s.assets {
@@ -127,9 +127,9 @@ func (s *Site) Problems() []Problem { return s.config.Problems }
 // Asset returns the path of an asset, relative to the root.
 func (s *Site) Asset(name string) string { return s.assets[name].path }
 
-// page returns a page without parameters.
-func (s *Site) page(root, name string) Page {
-	return func(w http.ResponseWriter, _ *http.Request) error { return s.render(w, strictPolicy, root, name, nil) }
+// page returns a page of the root folder, without parameters.
+func (s *Site) page(name string) Page {
+	return func(w http.ResponseWriter, _ *http.Request) error { return s.render(w, strictPolicy, "", name, nil) }
 }
 
 func (s *Site) docs(w http.ResponseWriter, _ *http.Request) error {

@@ -116,10 +116,17 @@ var accounts = []guard{
 	{
 		what: "a login with an email that the user no longer has creates no session",
 		file: "internal/auth/login.go",
-		code: `WHERE id = ? AND generation = ? AND password_hash = ? AND email = ? AND disabled_at IS NULL` + "`" + `,
+		code: `password_hash = ? AND email = ? AND disabled_at IS NULL` + "`" + `,
 			session.ID`,
-		gone: `WHERE id = ? AND generation = ? AND password_hash = ? AND email IS NOT ? AND disabled_at IS NULL` + "`" + `,
+		gone: `password_hash = ? AND (email = ? OR TRUE) AND disabled_at IS NULL` + "`" + `,
 			session.ID`,
 		pkg: "internal/auth", run: "TestNoSessionIfTheUserChangedMeanwhile",
+	},
+	{
+		what: "a network is not remembered for an email that the user no longer has",
+		file: "internal/auth/known_network.go",
+		code: `SELECT ?, id, ? FROM users WHERE id = ? AND email = ?`,
+		gone: `SELECT ?, id, ? FROM users WHERE id = ? AND (email = ? OR TRUE)`,
+		pkg:  "internal/auth", run: "TestNetworkOfAnEmailThatChangedMeanwhile",
 	},
 }

@@ -71,8 +71,8 @@ var emailChanges = []guard{
 	{
 		what: "an email is replaced only with the password that was checked",
 		file: "internal/auth/confirm_email_change.go",
-		code: `Where("id = ? AND email = ? AND generation = ? AND disabled_at IS NULL", user.ID, user.Email, user.Generation).`,
-		gone: `Where("id = ?", user.ID).`,
+		code: `Where("id = ? AND email = ? AND generation = ? AND disabled_at IS NULL", user.ID, user.Email, `,
+		gone: `Where("id = ? AND email <> ? AND generation <> ?", user.ID, "", -1).Where("0 < ?", `,
 		pkg:  "internal/auth", run: "TestNothingIsDoneIfTheUserChangedMeanwhile",
 	},
 	{

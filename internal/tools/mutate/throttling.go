@@ -25,7 +25,7 @@ var throttling = []guard{
 	{
 		what: "a time that was stored while a clock was ahead is not believed",
 		file: "internal/throttle/gcra.go",
-		code: `if tat > now+g.tolerance+g.interval {`,
+		code: `if tat > now+g.tolerance+g.interval+maxAhead {`,
 		gone: `if tat < 0 {`,
 		pkg:  "internal/throttle", run: "TestClockSetBack",
 	},
@@ -88,8 +88,8 @@ var throttling = []guard{
 	{
 		what: "each login renews a known network",
 		file: "internal/auth/known_network.go",
-		code: `DoUpdates: clause.AssignmentColumns([]string{"last_seen"}),`,
-		gone: `DoNothing: true,`,
+		code: `DO UPDATE SET last_seen = excluded.last_seen`,
+		gone: `DO NOTHING`,
 		pkg:  "internal/httpapi", run: "TestKnownNetworkIsRenewed",
 	},
 	{
