@@ -233,8 +233,8 @@ func wrongClaims(issuer string, now int64) map[string][]any {
 		"jti":       {nil, null, "", 1, nilUUID},
 		"client_id": {nil, null, "", "another", 1},
 		"auth_time": {nil, null, "x", 1.5}, "email_verified": {nil, null, "true", 1},
-		"iat":       {nil, null, "x", now + 61, 1e300, true},
-		"exp":       {nil, null, "x", now - 60, 0, -1, "9999999999", 1e300, float64(now) + 900.5},
+		"iat": {nil, null, "x", now + 61, 1e300, true},
+		"exp": {nil, null, "x", now - 60, 0, -1, "9999999999", 1e300, float64(now) + 900.5},
 	}
 }
 

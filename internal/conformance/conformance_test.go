@@ -156,13 +156,12 @@ func TestEveryResponseIsChecked(t *testing.T) {
 	}
 	tried := map[string]bool{openAPI: true} // the document need not be served
 	for inverted, e := range exchanges {
-		// Some lines of the suite send the same invalid request to every operation. One of them is
-		// enough.
-		key := fmt.Sprint(e.status, e.query, e.bearer, e.requestBody)
+		// One response of each status is enough: a run for every one of them would take minutes.
+		key := fmt.Sprint(e.call, e.status)
 		if tried[key] || tried[e.call] {
 			continue
 		}
-		tried[key] = e.status >= 400
+		tried[key] = true
 		n := 0
 		err := runAt(proxy(t, s.URL, func(e *exchange) {
 			if n == inverted {

@@ -55,7 +55,8 @@ func checkListSessions(s *suite) {
 			currentIDs = append(currentIDs, id)
 		}
 	}
-	s.require(slices.Equal(currentIDs, []string{current}) && ids[0] == current, "the first session must be the current one")
+	s.require(slices.Equal(currentIDs, []string{current}) && ids[0] == current,
+		"the first session must be the current one")
 	s.require(slices.Contains(ids, other), "the list must contain the other session")
 }
 
