@@ -61,6 +61,14 @@ func TestPurge(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		for _, email := range []PreviousEmail{
+			{UserID: user.ID, Email: "expired", Digest: []byte("expired"), ExpiresAt: now},
+			{UserID: user.ID, Email: "live", Digest: []byte("live"), ExpiresAt: now.Add(time.Microsecond)},
+		} {
+			if err := tx.Create(&email).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
 		limits := "INSERT INTO throttle (tat, key) VALUES (?, ?), (?, ?)"
 		err := tx.Exec(limits, now.UnixMicro(), []byte("expired"), now.UnixMicro()+1, []byte("live")).Error
 		if err != nil {
@@ -96,6 +104,7 @@ func TestPurge(t *testing.T) {
 		for name, column := range map[string]*gorm.DB{
 			"tokens":   tx.Model(&OneTimeToken{}).Select("purpose"),
 			"networks": tx.Model(&KnownNetwork{}).Select("pseudonym"),
+			"previous": tx.Model(&PreviousEmail{}).Select("email"),
 			"limits":   tx.Table("throttle").Select("key"),
 			"emails":   tx.Model(&mail.Entry{}).Select("email"),
 			"events":   tx.Model(&audit.Event{}).Select("detail"),
