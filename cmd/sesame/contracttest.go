@@ -19,59 +19,86 @@ import (
 func contractTestCommand() *cobra.Command {
 	var target conformance.Target
 	var linker, format string
+	var fromStdin bool
 	command := &cobra.Command{
 		Use:   "contract-test --url URL --email-domain DOMAIN",
 		Short: "Check a running deployment against the OpenAPI document",
 		Long: `Check a running deployment against the OpenAPI document, as a client, and stop at the first difference.
 
-The command registers a user with an email at the given domain, and does not delete it. The owner of the domain receives
-the emails. The command reaches the rate limits of this user.
+The command registers a user with an email at the given domain, and deletes it at the end. The owner of the domain
+receives the emails. The last check exceeds the rate limit of an email without an account.
+
+If nobody can register, or if a login requires a verified email, create a user with 'sesame users create', and name it
+with --account. The command changes the password of this user and deletes it.
 
 To test a successful password reset, the command needs reset links. --reset-link is a program that prints one; its last
-argument is the user's email. An example is 'sesame users reset-link'.
+argument is the user's email. An example is 'sesame users reset-link'. Other links in emails are never used.
 
 If a gateway hides operations, leave them out with --skip. What needs a skipped operation is skipped too. With
 --keep-going, the command goes on after a difference, and skips what needs an operation that has no valid success.
 
-The last line of the text contains the result, such as 'passed: 41 checks' or 'failed: 1 of 41 checks, 3 skipped'. The
+The last line of the text contains the result, such as 'passed: 150 checks, 3 skipped' or 'failed: 1 of 153 checks'. The
 formats json and junit print one document and nothing else to standard output.
 
 The exit status is 0 if no check failed, 1 if one did, and 2 if the arguments are invalid. Skipped checks do not change
 it.`,
 		Example: `  sesame contract-test --url https://auth.example.com --email-domain example.com
-  sesame contract-test --url https://auth.example.com --email-domain example.com --format junit >junit.xml`,
+  sesame contract-test --url https://auth.example.com --email-domain example.com --format junit >junit.xml
+  sesame contract-test --url https://auth.example.com --email-domain example.com --account test@example.com`,
 		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			target.URL = strings.TrimSuffix(target.URL, "/")
-			var problems []error
-			if err := checkPublicURL(target.URL); err != nil {
-				problems = append(problems, fmt.Errorf("--url %w", err))
-			}
-			if _, err := auth.NormalizeEmail("conformance-00000000000000000000000000@" + target.Domain); err != nil {
-				problems = append(problems, errors.New("--email-domain must be the domain of an email, such as example.com"))
-			}
 			if program := strings.Fields(linker); len(program) > 0 {
 				target.ResetLink = func(ctx context.Context, email string) (string, error) {
 					return runResetLink(ctx, command, append(program, email))
 				}
 			}
-			if !slices.Contains([]string{"text", "json", "junit"}, format) {
-				problems = append(problems, errors.New("--format must be text, json or junit"))
-			}
-			if err := errors.Join(append(problems, checkSkip(target.Skip))...); err != nil {
+			if err := checkContractTest(target, format, fromStdin); err != nil {
 				return usageError{err}
+			}
+			if target.Account != "" {
+				password, err := readPassword(command, fromStdin)
+				if err != nil {
+					return err
+				}
+				target.Password = password
 			}
 			return contractTest(command, target, format)
 		},
 	}
 	flags := command.Flags()
 	flags.StringVar(&target.URL, "url", "", "the public URL of the deployment")
-	flags.StringVar(&target.Domain, "email-domain", "", "the domain of the email that is registered")
+	flags.StringVar(&target.Domain, "email-domain", "", "the domain of the emails that the command uses")
+	flags.StringVar(&target.Account, "account", "", "the email of a user to use and delete, instead of registering one")
+	flags.BoolVar(&fromStdin, "password-stdin", false, "with --account: "+passwordHelp)
 	flags.StringVar(&linker, "reset-link", "", "a program that prints a reset link; its last argument is the email")
 	flags.StringSliceVar(&target.Skip, "skip", nil, "leave out these operations: operationIds, separated by commas")
 	flags.BoolVar(&target.KeepGoing, "keep-going", false, "go on after a difference")
 	flags.StringVar(&format, "format", "text", "what to print: text, json or junit (JUnit XML)")
 	return command
+}
+
+// checkContractTest returns an error for each invalid flag.
+func checkContractTest(target conformance.Target, format string, fromStdin bool) error {
+	var problems []error
+	if err := checkPublicURL(target.URL); err != nil {
+		problems = append(problems, fmt.Errorf("--url %w", err))
+	}
+	if _, err := auth.NormalizeEmail("conformance-00000000000000000000000000@" + target.Domain); err != nil {
+		problems = append(problems, errors.New("--email-domain must be the domain of an email, such as example.com"))
+	}
+	if !slices.Contains([]string{"text", "json", "junit"}, format) {
+		problems = append(problems, errors.New("--format must be text, json or junit"))
+	}
+	if target.Account != "" {
+		if _, err := auth.NormalizeEmail(target.Account); err != nil {
+			problems = append(problems, errors.New("--account must be an email"))
+		}
+	}
+	if fromStdin && target.Account == "" {
+		problems = append(problems, errors.New("--password-stdin needs --account"))
+	}
+	return errors.Join(append(problems, checkSkip(target.Skip))...)
 }
 
 // checkSkip returns an error if the OpenAPI document does not have all operations in skip.
@@ -138,7 +165,7 @@ func printReport(command *cobra.Command, report *conformance.Report) error {
 		lines = append(lines, legend, "", report.Table())
 	}
 	if report.Account != "" {
-		lines = append(lines, "Registered user: "+report.Account)
+		lines = append(lines, "Remaining user: "+report.Account)
 	}
 	return printLine(command, "%s", strings.Join(append(lines, report.Summary()), "\n"))
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// account is an account that the suite registers.
+// account is the account of a run.
 type account struct{ email, password string }
 
 // newAccount returns a random email and password.
@@ -15,12 +15,27 @@ func (s *suite) newAccount() account {
 	return account{email: strings.ToLower("conformance-" + rand.Text() + "@" + s.target.Domain), password: newPassword()}
 }
 
-// registered returns the account that the run has registered. Without one, the check is skipped.
+// registered returns the account that the run was given or has registered. Without one, the check is skipped.
 func (s *suite) registered() account {
 	if s.account == (account{}) {
 		s.skip("it needs an account, and register created none")
 	}
 	return s.account
+}
+
+// AccountError is returned if a run cannot register an account and log in, because of the settings of
+// the deployment. It needs the Account of the target.
+type AccountError struct{ Reason string }
+
+func (e *AccountError) Error() string {
+	return e.Reason + ": name an existing user with a verified email (--account)"
+}
+
+// needAccount ends the run with an *AccountError.
+func (s *suite) needAccount(reason string) {
+	if s.err == nil {
+		s.err = &AccountError{Reason: reason}
+	}
 }
 
 // newPassword returns a random password. It is longer than any deployment may require

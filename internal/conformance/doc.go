@@ -5,7 +5,7 @@
 // an effect: for example, that a session has ended after a logout.
 //
 // Run stops at the first difference, because it may cause others, or goes on with the checks that
-// do not need what failed. It does not delete the account that it registers. It does not provoke
+// do not need what failed. At the end it deletes the account that it registered. It does not provoke
 // errors of the server, and checks 500 and 503 only if they happen.
 //
 // The checks of an operation are in a file with its name. To add an operation, write this file and

@@ -64,7 +64,7 @@ func (c check) result(err error) Result {
 
 // Report contains the results and the responses of a run.
 type Report struct {
-	Account    string // the registered email; empty: none
+	Account    string // the email of the account that remains; empty: none
 	Results    []Result
 	operations []Operation
 	took       map[result][]time.Duration

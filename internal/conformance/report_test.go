@@ -44,7 +44,8 @@ func TestSkip(t *testing.T) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		for _, operation := range servertest.Document().Operations() {
 			hide := func(e *exchange) {
-				if e.call == operation.Method+" "+operation.Path {
+				method, path, _ := strings.Cut(e.call, " ")
+				if servertest.Document().OperationAt(method, path) == operation.ID {
 					t.Errorf("%s is called", operation.ID)
 				}
 			}

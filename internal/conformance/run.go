@@ -13,7 +13,10 @@ import (
 // Target is a deployment to check.
 type Target struct {
 	URL    string // the public URL, without a trailing slash
-	Domain string // the domain of the email that is registered
+	Domain string // the domain of the emails of the run
+	// Account and Password are those of an existing account, which the run uses and deletes. If they are
+	// empty, the run registers an account.
+	Account, Password string
 	// ResetLink returns a reset link for the user with this email. If it is nil, a successful reset is
 	// not tested.
 	ResetLink func(ctx context.Context, email string) (string, error)
@@ -56,8 +59,9 @@ func printable(text string) string {
 // Run checks a deployment. It calls done with the result of each check that ran or was skipped.
 //
 // The first difference ends the run, unless KeepGoing is set. Any other error always ends it: a
-// *ThrottledError if the run would have to wait too long for a rate limit, the error of ResetLink, or
-// the error of a request that got no response.
+// *ThrottledError if the run would have to wait too long for a rate limit, an *AccountError if it cannot
+// register an account and log in, the error of ResetLink, or the error of a request that got no
+// response.
 //
 // Run returns an error only if it cannot start. The error of a check is in its result: the
 // report contains the result of every check.
@@ -79,6 +83,11 @@ func Run(ctx context.Context, target Target, done func(Result)) (*Report, error)
 	}
 	for _, operation := range target.Skip {
 		s.unusable[operation] = operation + " is skipped"
+	}
+	if target.Account != "" {
+		s.account = account{strings.ToLower(target.Account), target.Password}
+		s.report.Account = s.account.email
+		s.unusable["register"] = "register is left out, because the run was given an account"
 	}
 	ended := false
 	for _, one := range allChecks(contract) { //nolint:contextcheck // checks use the context of the suite

@@ -37,7 +37,7 @@ type suite struct {
 	last         call
 	lastResponse *response // to last; nil: there was none
 	err          error
-	account      account // registered by checkRegister; empty: none
+	account      account // given, or registered by checkRegister; empty: none
 }
 
 // call is a request.
@@ -117,11 +117,27 @@ func (r response) places() []string {
 // document. If a rate limit is exceeded, it waits and tries again.
 func (s *suite) expect(status int, c call) response {
 	r := s.send(c)
-	for tries := 1; r.status == http.StatusTooManyRequests && status != r.status; tries++ {
+	if status != http.StatusTooManyRequests {
+		r = s.afterLimit(r, c)
+	}
+	if r.status != status {
+		switch r.text("code") {
+		case "registration_closed":
+			s.needAccount("nobody can register (SESAME_REGISTRATION=closed)")
+		case "email_not_verified":
+			s.needAccount("a login requires a verified email (SESAME_EMAIL_VERIFICATION=required)")
+		}
+	}
+	s.require(r.status == status, "the status must be %d", status)
+	return r
+}
+
+// afterLimit sends a request again as long as r, its response, says that a rate limit is exceeded.
+func (s *suite) afterLimit(r response, c call) response {
+	for tries := 1; r.status == http.StatusTooManyRequests; tries++ {
 		s.waitForLimit(r, tries)
 		r = s.send(c)
 	}
-	s.require(r.status == status, "the status must be %d", status)
 	return r
 }
 
