@@ -82,7 +82,7 @@ type RegisterInput = gen.RegisterInput
 type User = gen.User
 
 // maxResponse is the maximum size of a response, in bytes. The rest is ignored.
-const maxResponse = 1 << 20
+const maxResponse = 16 << 20 // an export contains all sessions
 
 // Config configures a Client.
 type Config struct {

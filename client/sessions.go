@@ -86,13 +86,28 @@ func (c *Client) replaceSession(
 			tokens = fresh
 			replaced, err = operation(ctx, authorize(tokens))
 		}
-		if err != nil {
-			failure = err
+		if err == nil {
+			return replaced, nil
+		}
+		failure = err
+		if isDefinite(err) || tokens.RefreshToken == "" {
 			return tokens, nil
 		}
-		return replaced, nil
+		// If the operation succeeded nevertheless, the refresh token is outdated: now a refresh returns
+		// the new one, but not after the grace period.
+		fresh, refreshErr := c.exchange(ctx, tokens.RefreshToken)
+		if refreshErr == nil || isRefused(refreshErr) { // refused: the session has ended
+			tokens = fresh
+		}
+		return tokens, nil
 	})
 	return errors.Join(failure, err)
+}
+
+// isDefinite reports whether an error means that the operation did not succeed.
+func isDefinite(err error) bool {
+	problem, ok := errors.AsType[*Problem](err)
+	return ok && problem.Code != "" && problem.Code != ProblemCodeInternalError
 }
 
 // authorize returns an editor that adds the access token to a request.

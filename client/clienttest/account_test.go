@@ -1,6 +1,8 @@
 package clienttest
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"sync"
@@ -214,4 +216,45 @@ func TestIncorrectPasswordDoesNotRefresh(t *testing.T) {
 			}
 		}
 	})
+}
+
+// If the response to a change of the password is lost, the session continues, also after the grace
+// period.
+func TestLostResponseOfChangePassword(t *testing.T) {
+	for name, respond := range map[string]func(*http.Request, *http.Response) (*http.Response, error){
+		"no response": func(_ *http.Request, response *http.Response) (*http.Response, error) {
+			return nil, errors.Join(io.ErrUnexpectedEOF, response.Body.Close())
+		},
+		"502 of a proxy": func(r *http.Request, response *http.Response) (*http.Response, error) {
+			gateway := &http.Response{StatusCode: http.StatusBadGateway, Body: http.NoBody, Request: r}
+			return gateway, response.Body.Close()
+		},
+		"internal error": func(r *http.Request, response *http.Response) (*http.Response, error) {
+			return problem(r, http.StatusInternalServerError, "internal_error", ""), response.Body.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+				s := login(t, engine)
+				s.wire.interceptPath("/auth/change-password", func(r *http.Request) (*http.Response, error) {
+					response, err := s.wire.base.RoundTrip(r)
+					if err != nil {
+						return nil, err
+					}
+					return respond(r, response)
+				})
+				if err := s.ChangePassword(t.Context(), servertest.Password, newPassword); err == nil {
+					t.Error("the lost response is not reported")
+				}
+				s.wire.interceptPath("", nil)
+				s.server.Clock.Advance(20 * time.Minute) // the grace period is over, and the access token has expired
+				if _, err := s.Authenticate(t.Context()); err != nil {
+					t.Errorf("the session has ended: %v", err)
+				}
+				if err := s.ChangePassword(t.Context(), newPassword, servertest.Password); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }

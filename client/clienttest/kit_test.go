@@ -56,10 +56,15 @@ func (w *wire) refreshes() int {
 // interceptRefreshes responds to refreshes with respond from now on. If it is nil, the server does
 // again.
 func (w *wire) interceptRefreshes(respond func(r *http.Request) (*http.Response, error)) {
+	w.interceptPath("/auth/refresh-tokens", respond)
+}
+
+// interceptPath is like interceptRefreshes, for another path.
+func (w *wire) interceptPath(path string, respond func(r *http.Request) (*http.Response, error)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.intercept = func(r *http.Request) (*http.Response, error, bool) {
-		if respond == nil || r.URL.Path != "/auth/refresh-tokens" {
+		if respond == nil || r.URL.Path != path {
 			return nil, nil, false
 		}
 		response, err := respond(r)

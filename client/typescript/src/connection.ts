@@ -119,11 +119,20 @@ export class Connection {
     });
   }
 
-  /** Calls an operation that returns new tokens of the session, and stores them. */
+  /**
+   * Calls an operation that returns new tokens of the session, and stores them. If it is not known whether the
+   * operation succeeded, it refreshes at once: then the server returns the new tokens, but not after the grace period.
+   */
   replaceTokens(operation: (headers: HeadersInit) => Promise<Result<components["schemas"]["Tokens"]>>): Promise<void> {
     return this.withLock(async (headers, tokens) => {
-      const fresh = await requestTokens(() => operation(headers));
-      await this.storage.save({ ...fresh, loggedInAt: tokens?.loggedInAt ?? Date.now() });
+      try {
+        const fresh = await requestTokens(() => operation(headers));
+        await this.storage.save({ ...fresh, loggedInAt: tokens?.loggedInAt ?? Date.now() });
+      } catch (reason) {
+        const isKnown = reason instanceof Problem && reason.code !== undefined && reason.code !== "internal_error";
+        if (tokens && !isKnown) await this.#renew(tokens).catch(() => undefined);
+        throw reason;
+      }
     });
   }
 

@@ -238,6 +238,27 @@ test("a change of the password replaces the tokens", async () => {
   await assert.rejects(session.changePassword(input), is("invalid_access_token", 401));
 });
 
+test("a lost response to a change of the password does not end the session", async () => {
+  const { session, storage } = await login();
+  const before = await storage.load();
+  server.intercept = (request, response) => {
+    if (request.url !== "/auth/change-password") return false;
+    void (async () => {
+      const body = Buffer.concat(await request.toArray());
+      const headers = { Authorization: request.headers.authorization ?? "", "Content-Type": "application/json" };
+      const changed = await fetch(serverURL + request.url, { method: "POST", headers, body });
+      response.writeHead(changed.ok ? 502 : 500).end();
+    })();
+    return true;
+  };
+  const input = { currentPassword: password, password: newPassword };
+  await assert.rejects(session.changePassword(input), is(undefined, 502));
+  assert.equal(server.refreshes(), 1);
+  assert.notEqual((await storage.load())?.refreshToken, before?.refreshToken);
+  server.intercept = () => false;
+  await session.changePassword({ currentPassword: newPassword, password });
+});
+
 test("only a 401 causes a refresh", async () => {
   const { session } = await login();
   server.intercept = (_, response) =>
