@@ -89,7 +89,7 @@ func TestNginxAuthRequest(t *testing.T) {
 		}
 		forged := []string{
 			"X-User-Id", "eve", "x-user-email", "eve@example.com", "X-USER-EMAIL-VERIFIED", "true", "X-Session-Id", "eve",
-			"X-User-Id", "another eve", "X_User_Id", "eve", "X_User_Email", "eve", "X_Session_Id", "eve",
+			"X-User-Id", "another eve", "X_User_Id", "eve", "X_User_Email", "eve", "X-Session_Id", "eve", "X_User-Id", "eve",
 		}
 		expectUser := func(response servertest.Response, requests int) {
 			t.Helper()
