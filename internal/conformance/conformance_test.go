@@ -194,8 +194,8 @@ func TestEveryResponseIsChecked(t *testing.T) {
 	}
 	tried := map[string]bool{openAPI: true} // the document need not be served
 	for inverted, e := range exchanges {
-		// One response of each status is enough: a run for every one of them would take minutes.
-		key := fmt.Sprint(e.call, e.status)
+		// One success and one error of each call are enough: a run for every response would take minutes.
+		key := fmt.Sprint(e.call, e.status >= 400)
 		if tried[key] || tried[e.call] {
 			continue
 		}
