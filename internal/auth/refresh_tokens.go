@@ -32,15 +32,7 @@ func (s *Service) RefreshTokens(ctx context.Context, refreshToken string, client
 		s.config.Observer.Outcome("refresh", string(refused))
 		return nil, ErrInvalidRefreshToken
 	}
-	now, outcome := s.now(), rotated
-	var session *refreshable
-	err = s.db.Statement(ctx, func(db *gorm.DB) (err error) {
-		session, err = s.rotate(db, presented, now, client)
-		return err
-	})
-	if err == nil && session == nil {
-		session, outcome, err = s.replay(ctx, presented, now, client)
-	}
+	session, outcome, err := s.refresh(ctx, presented, client)
 	if err != nil {
 		s.config.Observer.Outcome("refresh", "error")
 		return nil, fmt.Errorf("refresh tokens: %w", err)
@@ -50,6 +42,30 @@ func (s *Service) RefreshTokens(ctx context.Context, refreshToken string, client
 		return nil, fmt.Errorf("refresh tokens: %w", ErrInvalidRefreshToken)
 	}
 	return s.issueTokens(&session.Session, presented.Counter+1, session.EmailVerified)
+}
+
+// refreshAttempts is how often refresh tries to rotate a token that it missed.
+const refreshAttempts = 3
+
+// refresh decides about an authentic token. It returns its session if the token is accepted.
+func (s *Service) refresh(
+	ctx context.Context, presented token.Refresh, client Client,
+) (session *refreshable, outcome verdict, err error) {
+	now := s.now()
+	for range refreshAttempts {
+		err = s.db.Statement(ctx, func(db *gorm.DB) (err error) {
+			session, err = s.rotate(db, presented, now, client)
+			return err
+		})
+		if err != nil || session != nil {
+			return session, rotated, err
+		}
+		session, outcome, err = s.replay(ctx, presented, now, client)
+		if err != nil || outcome != missed {
+			return session, outcome, err
+		}
+	}
+	return nil, refused, nil
 }
 
 // refreshable is a session with what a refresh needs to know about its user.
@@ -166,6 +182,10 @@ const (
 	reused            verdict = "reused"
 )
 
+// missed is the verdict about the current token of a valid session. Something moved the session to
+// the next generation while rotate was waiting for it, and rotate saw only one of two changed rows.
+const missed verdict = "missed"
+
 // judge decides about an authentic token that rotate did not accept.
 func (s *Service) judge(presented token.Refresh, session *refreshable, now time.Time) verdict {
 	switch {
@@ -174,7 +194,7 @@ func (s *Service) judge(presented token.Refresh, session *refreshable, now time.
 	case session.RevokedAt != nil || session.expired(now):
 		return refused // a revoked session has no grace: there is nothing left to end
 	case presented.Counter == session.Counter:
-		return refused // the session became valid just after rotate looked; the client may try again
+		return missed
 	case presented.Counter == session.Counter-1 && s.inGrace(session, now):
 		return replayed
 	default:

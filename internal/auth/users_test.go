@@ -19,6 +19,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
+	"github.com/sesame-auth/sesame/internal/token"
 )
 
 var noon = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -529,5 +530,28 @@ func TestProfileIsChecked(t *testing.T) {
 				t.Errorf("create %q: %v", test.name, err)
 			}
 		}
+	}
+}
+
+// A refresh that waits while its session is moved to the next generation succeeds.
+func TestRefreshOfSessionBeingMoved(t *testing.T) {
+	s := newService(t, databasetest.Postgres) // SQLite has one writer, so the two cannot overlap
+	user, session := s.storeUser(t, "ada@example.com")
+	var outcome verdict
+	err := databasetest.Meanwhile(t, s.db,
+		func(tx *gorm.DB) error {
+			if err := tx.Exec("UPDATE users SET generation = generation + 1 WHERE id = ?", user.ID).Error; err != nil {
+				return err
+			}
+			_, err := moveSession(tx, session.ID, map[string]any{})
+			return err
+		},
+		func() (err error) {
+			presented := token.Refresh{Session: session.ID, Counter: session.Counter}
+			_, outcome, err = s.refresh(t.Context(), presented, Client{})
+			return err
+		})
+	if outcome != rotated || err != nil {
+		t.Errorf("the token is %s, %v", outcome, err)
 	}
 }
