@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/auth"
@@ -232,7 +233,7 @@ type meter struct {
 func (m *meter) Write(text []byte) (int, error) {
 	m.lines += bytes.Count(text, []byte("\n"))
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.command.Process.Pid))
-	if errors.Is(err, fs.ErrNotExist) { // the command has ended
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) { // the command has ended
 		return len(text), nil
 	}
 	if err != nil {

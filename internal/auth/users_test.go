@@ -555,3 +555,54 @@ func TestRefreshOfSessionBeingMoved(t *testing.T) {
 		t.Errorf("the token is %s, %v", outcome, err)
 	}
 }
+
+// An event of a user who was deleted meanwhile says nothing about the person.
+func TestEventOfADeletedUser(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := newService(t, engine)
+		user, _ := s.storeUser(t, "ada@example.com")
+		event := s.failure(audit.Login, user, Client{RequestID: "x", IP: "192.0.2.1", UserAgent: "a browser"})
+		event.Detail = "wrong password"
+		if err := s.DeleteUser(t.Context(), user.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.record(t.Context(), event); err != nil {
+			t.Fatal(err)
+		}
+		var recorded audit.Event
+		if err := s.db.WithContext(t.Context()).Where("kind = ?", audit.Login).Take(&recorded).Error; err != nil {
+			t.Fatal(err)
+		}
+		if recorded.UserID != user.ID || recorded.Email+recorded.IP+recorded.UserAgent+recorded.Detail != "" {
+			t.Errorf("%+v", recorded)
+		}
+	})
+}
+
+// Only a session that has not ended moves to the next generation, which ends all others.
+func TestMoveSession(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := newService(t, engine)
+		for name, test := range map[string]struct {
+			before string // a statement before the generation is raised
+			want   error
+		}{
+			"valid":                  {"SELECT 1", nil},
+			"revoked":                {"UPDATE sessions SET revoked_at = created_at", ErrInvalidAccessToken},
+			"of an older generation": {"UPDATE users SET generation = generation + 1", ErrInvalidAccessToken},
+			"deleted":                {"DELETE FROM sessions", ErrInvalidAccessToken},
+		} {
+			user, session := s.storeUser(t, strings.ReplaceAll(name, " ", "-")+"@example.com")
+			db := s.db.WithContext(t.Context())
+			if err := db.Exec(test.before).Error; err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Exec("UPDATE users SET generation = generation + 1 WHERE id = ?", user.ID).Error; err != nil {
+				t.Fatal(err)
+			}
+			if _, err := moveSession(db, session.ID, map[string]any{}); !errors.Is(err, test.want) {
+				t.Errorf("%s: %v, want %v", name, err, test.want)
+			}
+		}
+	})
+}

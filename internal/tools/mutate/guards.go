@@ -3,4 +3,4 @@ package main
 import "slices"
 
 // guards lists the guards that a test must protect.
-var guards = slices.Concat(throttling, sessions, requests, storage, emails, emailChanges, accounts)
+var guards = slices.Concat(throttling, sessions, requests, storage, emails, emailChanges, accounts, ownAccount)
