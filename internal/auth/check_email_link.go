@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"gorm.io/gorm"
+
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
@@ -19,14 +21,13 @@ type EmailLink struct {
 // ErrInvalidLink, or *ThrottledError if the network sent too many invalid tokens.
 func (s *Service) CheckEmailLink(ctx context.Context, token string, client Client) (*EmailLink, error) {
 	now, db := s.now(), s.db.WithContext(ctx)
-	for _, purpose := range []Purpose{PurposeResetPassword, PurposeVerifyEmail, PurposeConfirmEmailChange} {
-		row, _, err := findOneTimeToken(db, token, purpose, now)
-		if err == nil {
-			return &EmailLink{Purpose: purpose, ExpiresAt: row.ExpiresAt}, nil
-		}
-		if !errors.Is(err, ErrInvalidLink) {
-			return nil, fmt.Errorf("check email link: %w", err)
-		}
+	var row OneTimeToken
+	err := validOneTimeToken(db, token, now).Take(&row).Error
+	if err == nil {
+		return &EmailLink{Purpose: row.Purpose, ExpiresAt: row.ExpiresAt}, nil
+	}
+	if !errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, fmt.Errorf("check email link: %w", err)
 	}
 	previous, err := findPreviousEmail(db, token, now)
 	if err != nil {

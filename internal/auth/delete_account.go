@@ -37,11 +37,8 @@ func (s *Service) DeleteAccount(ctx context.Context, access *Access, plain strin
 		}
 		return s.enqueueFor(tx, accountDeletedEmail, deleted.Email)
 	})
-	if errors.Is(err, ErrUnknownUser) {
-		err = ErrInvalidAccessToken
-	}
 	if err != nil {
-		return fmt.Errorf("delete account: %w", err)
+		return fmt.Errorf("delete account: %w", deletedMeanwhile(err))
 	}
 	s.config.Outbox.Wake()
 	return nil

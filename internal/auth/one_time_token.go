@@ -53,7 +53,7 @@ func newOneTimeToken(
 // invalid meanwhile: useOneTimeToken decides.
 func findOneTimeToken(db *gorm.DB, text string, purpose Purpose, now time.Time) (*OneTimeToken, *User, error) {
 	var row OneTimeToken
-	err := validOneTimeToken(db, text, purpose, now).Take(&row).Error
+	err := validTokenFor(db, text, purpose, now).Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return nil, nil, ErrInvalidLink
 	}
@@ -70,20 +70,25 @@ func findOneTimeToken(db *gorm.DB, text string, purpose Purpose, now time.Time) 
 // useOneTimeToken deletes the token and reports whether it was valid. If it is called several times
 // with the same token, even concurrently, only one call returns true.
 func useOneTimeToken(tx *gorm.DB, text string, purpose Purpose, now time.Time) (bool, error) {
-	used := validOneTimeToken(tx, text, purpose, now).Delete(&OneTimeToken{})
+	used := validTokenFor(tx, text, purpose, now).Delete(&OneTimeToken{})
 	return used.RowsAffected == 1, used.Error
 }
 
-// validOneTimeToken returns a query for the row of a token, if it is valid:
+// validTokenFor is like validOneTimeToken, for one purpose.
+func validTokenFor(tx *gorm.DB, text string, purpose Purpose, now time.Time) *gorm.DB {
+	return validOneTimeToken(tx, text, now).Where("purpose = ?", purpose)
+}
+
+// validOneTimeToken returns a query for the row of a token of any purpose, if it is valid:
 //
 //   - The user is not disabled.
 //   - The token was sent to the current email of the user, or an operator made it. The exception is
 //     the token that confirms a new email.
 //   - It has not expired. A token that was made while a clock was ahead is not valid either: it
 //     would be valid for too long.
-func validOneTimeToken(tx *gorm.DB, text string, purpose Purpose, now time.Time) *gorm.DB {
+func validOneTimeToken(tx *gorm.DB, text string, now time.Time) *gorm.DB {
 	return tx.Model(&OneTimeToken{}).
-		Where("digest = ? AND purpose = ?", token.OneTimeDigest(text), purpose).
+		Where("digest = ?", token.OneTimeDigest(text)).
 		Where("expires_at > ? AND created_at <= ?", now, now.Add(maxAhead)).
 		Where(`EXISTS (
 			SELECT 1 FROM users WHERE users.id = one_time_tokens.user_id AND users.disabled_at IS NULL

@@ -26,8 +26,8 @@ var emailChanges = []guard{
 	{
 		what: "a token is for one purpose",
 		file: "internal/auth/one_time_token.go",
-		code: `Where("digest = ? AND purpose = ?", token.OneTimeDigest(text), purpose).`,
-		gone: `Where("digest = ?", token.OneTimeDigest(text)).`,
+		code: `validOneTimeToken(tx, text, now).Where("purpose = ?", purpose)`,
+		gone: `validOneTimeToken(tx, text, now)`,
 		pkg:  "internal/httpapi", run: "TestPurposesOfLinks",
 	},
 	{
