@@ -35,9 +35,9 @@ const (
 	unknown       // a logout was not acknowledged
 )
 
-// use registers an account and uses it for a while. It returns when an operation is not
-// acknowledged: each account has at most one of which it is not known whether it happened. It also
-// returns when ended is closed, but interrupts no request.
+// use registers an account and uses it for a while. It returns after the first operation without a
+// success response: nobody knows whether that one took effect. It also returns when ended is closed,
+// without interrupting a request.
 func (l *load) use(ended <-chan struct{}, a *account) {
 	if !l.register(a) || !l.login(a) || !l.login(a) {
 		return
