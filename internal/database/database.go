@@ -40,9 +40,10 @@ import (
 // GORM's own Transaction, Begin and Connection must not be called outside this package, because
 // they do not treat deadlines and cancellation like [DB.Transaction]. The linter refuses them.
 type DB struct {
-	gorm  *gorm.DB
-	limit time.Duration // of one call whose context has a deadline; 0: that deadline
-	file  *sqliteFile   // nil: PostgreSQL
+	gorm   *gorm.DB
+	limit  time.Duration // of one call whose context has a deadline; 0: that deadline
+	file   *sqliteFile   // nil: PostgreSQL
+	writer *sqliteWriter // nil: PostgreSQL
 }
 
 const (
@@ -105,7 +106,7 @@ func (db *DB) WithContext(ctx context.Context) *gorm.DB {
 
 // Transaction calls work and commits, or rolls back if work returns an error.
 //
-// It calls work again if PostgreSQL rolled the transaction back because of another one, so work
+// It calls work again if the database rolled the transaction back because of another one, so work
 // must set every variable outside that it changes, and must not change anything else. A retry is
 // safe because the database guarantees that nothing was stored.
 //
@@ -114,14 +115,35 @@ func (db *DB) WithContext(ctx context.Context) *gorm.DB {
 // Transaction returns an error, the caller must not report success, although the transaction may
 // have been committed if the connection was lost.
 func (db *DB) Transaction(ctx context.Context, work func(tx *gorm.DB) error) error {
+	if db.writer != nil {
+		return db.write(ctx, work)
+	}
 	return db.retry(ctx, func(session *gorm.DB) error { return session.Transaction(work) })
 }
 
-// Statement is like Transaction, but for a single statement, which both engines commit by
-// themselves. It saves the round trips of BEGIN and COMMIT. A failed commit is reported when the
-// statement's rows are closed, which GORM's methods do.
+// Statement is like Transaction, but for a single statement, which PostgreSQL commits by itself. It
+// saves the round trips of BEGIN and COMMIT. A failed commit is reported when the statement's rows
+// are closed, which GORM's methods do.
 func (db *DB) Statement(ctx context.Context, work func(db *gorm.DB) error) error {
+	if db.writer != nil {
+		return db.write(ctx, work)
+	}
 	return db.retry(ctx, work)
+}
+
+// write calls work in a transaction of SQLite.
+func (db *DB) write(ctx context.Context, work func(tx *gorm.DB) error) error {
+	ctx, cancel := cancelLate(ctx)
+	defer cancel()
+	err := db.writer.write(ctx, func(tx *sql.Tx) error {
+		session := db.gorm.WithContext(ctx)
+		session.Statement.ConnPool = tx
+		return work(session)
+	})
+	if err != nil {
+		return plain(err)
+	}
+	return db.file.check() // after the commit: what was written is in the file that the next start opens
 }
 
 // retry calls work until it does not lose a race, at most as often as tries and as long as ctx
@@ -134,7 +156,7 @@ func (db *DB) retry(ctx context.Context, work func(session *gorm.DB) error) erro
 	for try := 1; ; try++ {
 		err := plain(work(db.gorm.WithContext(ctx))) // GORM does not translate the errors of Raw
 		if !lostRace(err) || try == tries {
-			return db.stored(err)
+			return err
 		}
 		select {
 		case <-time.After(rand.N(min(time.Millisecond<<try, longestWait))): //nolint:gosec // not a secret

@@ -41,6 +41,7 @@ func openSQLite(ctx context.Context, path string, create bool) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	db.writer = &sqliteWriter{pool: writer}
 	if db.file, err = openedFile(path); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -66,10 +67,11 @@ func openSQLitePool(path, lock string, pragmas []string, connections int) (*sql.
 		"_time_integer_format": {"unix_micro"}, "_inttotime": {"1"}, // compares instants, whatever the time zone
 		"_dqs": {"0"}, // a misspelled column is an error, not a string
 	}.Encode()}
-	pool, err := sql.Open("sqlite", source.String())
+	connector, err := newSQLiteConnector(source.String())
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
+	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	return pool, nil
@@ -78,9 +80,9 @@ func openSQLitePool(path, lock string, pragmas []string, connections int) (*sql.
 // sqlitePool runs all writes on one connection, and reads on several others, which are read-only.
 //
 // SQLite allows one writer at a time. Connections that wait for the lock of the file poll it, in no
-// order, and fail after the busy timeout. Goroutines that wait for a single connection get it in
-// order, as soon as it is free. So only other processes, such as a command that runs next to the
-// server, compete for the lock.
+// order, and fail after the busy timeout. With a single connection, only other processes, such as a
+// command that runs next to the server, compete for the lock. See [sqliteWriter] for the order of the
+// writes of this process.
 type sqlitePool struct{ writer, readers *sql.DB }
 
 func (p *sqlitePool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {

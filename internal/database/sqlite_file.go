@@ -47,16 +47,6 @@ func (f *sqliteFile) check() error {
 	return fmt.Errorf("%w; %s", err, advice)
 }
 
-// stored returns err or, if there is none, whether the database is still where it was opened.
-// Checked after the commit, it means that a confirmed change is in the file that the next start
-// will open.
-func (db *DB) stored(err error) error {
-	if err == nil && db.file != nil {
-		return db.file.check()
-	}
-	return err
-}
-
 // explain adds the path of the file and what to do to an error of a damaged SQLite database.
 func (db *DB) explain(err error) error {
 	if err == nil || db.file == nil {
