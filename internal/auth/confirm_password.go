@@ -20,7 +20,7 @@ func (s *Service) confirmPassword(
 	if err != nil {
 		return nil, err
 	}
-	if known {
+	if known != nil {
 		ctx = password.Preferred(ctx, string(s.networkPseudonym(user.Email, event.IP)))
 	}
 	matches, err := s.config.Hasher.Verify(ctx, plain, user.PasswordHash)

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -11,6 +12,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/database"
 )
 
 // The maximum lengths of a profile, in code points, as in the OpenAPI document.
@@ -59,16 +61,18 @@ func (s *Service) CreateUser(ctx context.Context, account NewUser) (*User, error
 	if !account.Unverified {
 		user.EmailVerifiedAt = &user.CreatedAt
 	}
-	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
-		inserted, err := insertUser(tx, user)
-		if err == nil && !inserted {
-			err = ErrEmailTaken
+	err = s.db.Batch(ctx, func(tx *gorm.DB) error {
+		if err := insertUser(tx, user); err != nil {
+			return err
 		}
-		if err != nil {
+		if err := requireUser(tx, user); err != nil {
 			return err
 		}
 		return audit.Record(tx, s.success(audit.CreateUser, user, Client{}))
 	})
+	if errors.Is(err, database.ErrRequired) {
+		err = ErrEmailTaken
+	}
 	if err != nil {
 		return nil, fmt.Errorf("create user: %w", err)
 	}
@@ -98,19 +102,21 @@ func (s *Service) newUser(user User) (*User, error) {
 	return &user, err
 }
 
-// insertUser stores a new account, and reports false if its email is taken. The unique index
-// decides, so exactly one of several concurrent registrations succeeds.
+// insertUser stores a new account, unless its email is taken. The unique index decides, so exactly one
+// of several concurrent registrations succeeds.
 //
 // It looks for previous emails after the insert: if a change of the email makes it free meanwhile,
 // that change has committed then.
-func insertUser(tx *gorm.DB, user *User) (inserted bool, err error) {
-	create := tx.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "email"}}, DoNothing: true}).Create(user)
-	if create.Error != nil {
-		return false, create.Error
+func insertUser(tx *gorm.DB, user *User) error {
+	insert := tx.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "email"}}, DoNothing: true}).Create(user)
+	if insert.Error != nil {
+		return insert.Error
 	}
-	taken, err := isPreviousEmail(tx, user.Email, user.ID, user.CreatedAt)
-	if err != nil || !taken {
-		return create.RowsAffected == 1, err
-	}
-	return false, tx.Delete(user).Error
+	previous := validPreviousEmails(tx, user.CreatedAt).Where("email = ? AND user_id <> ?", user.Email, user.ID)
+	return tx.Where("id = ? AND EXISTS (?)", user.ID, previous.Select("1")).Delete(&User{}).Error
+}
+
+// requireUser makes a batch fail with database.ErrRequired unless insertUser has stored the account.
+func requireUser(tx *gorm.DB, user *User) error {
+	return database.Require(tx, "EXISTS (SELECT 1 FROM users WHERE id = ?)", user.ID)
 }

@@ -69,12 +69,17 @@ func (r *Reader) userByEmail(ctx context.Context, typed string) (*User, error) {
 	if err != nil {
 		email = "" // no user has it
 	}
-	var user User
-	err = r.db.WithContext(ctx).Where("email = ?", email).Take(&user).Error
+	return found[User](r.db.WithContext(ctx).Where("email = ?", email))
+}
+
+// found returns the row that a query selects, or nil.
+func found[T any](query *gorm.DB) (*T, error) {
+	var row T
+	err := query.Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return nil, nil //nolint:nilnil // nil means that there is no such user
+		return nil, nil //nolint:nilnil // nil means that there is no such row
 	}
-	return &user, err
+	return &row, err
 }
 
 // usersPage is how many users one query of Users reads.

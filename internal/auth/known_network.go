@@ -26,14 +26,14 @@ func (s *Service) networkPseudonym(email, ip string) []byte {
 	return s.throttle.Pseudonym("known network", email, throttle.Network(ip))
 }
 
-// isKnownNetwork reports whether the network of an IP address is known for the user with this
-// email. It makes one query, whether or not there is such a user.
-func (s *Service) isKnownNetwork(ctx context.Context, email, ip string) (bool, error) {
-	var rows int64
-	err := s.db.WithContext(ctx).Model(&KnownNetwork{}).
-		Where("pseudonym = ? AND last_seen > ?", s.networkPseudonym(email, ip), s.now().Add(-knownFor)).
-		Count(&rows).Error
-	return rows > 0, err
+// knownUser returns the user with this email if the network of an IP address is known for them, or
+// nil. From an unknown network it makes the same query, whether or not there is such a user.
+func (s *Service) knownUser(ctx context.Context, email, ip string) (*loginUser, error) {
+	return found[loginUser](loginUsers(s.db.WithContext(ctx)).
+		Joins("JOIN known_networks ON known_networks.user_id = users.id").
+		Where("known_networks.pseudonym = ? AND known_networks.last_seen > ?",
+			s.networkPseudonym(email, ip), s.now().Add(-knownFor)).
+		Where("users.email = ?", email))
 }
 
 // rememberNetwork makes the network of an IP address known for a user. If the user has another email

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -68,26 +69,23 @@ func (s *Service) reserve(
 ) (*throttle.Reservation, error) {
 	reservation, err := s.throttle.Reserve(ctx, charges...)
 	if throttled, ok := errors.AsType[*ThrottledError](err); ok {
-		if failed := s.recordThrottled(ctx, event, throttled.Limit); failed != nil {
+		if failed := s.recordThrottled(ctx, event, throttled); failed != nil {
 			return nil, failed
 		}
 	}
 	return reservation, err
 }
 
-// recordThrottled records an attempt that a limit refused, once for each network, and logs a
-// warning if the limit locks a user out, once for each email.
-func (s *Service) recordThrottled(ctx context.Context, event audit.Event, limit string) error {
-	s.config.Observer.Throttled(limit)
+// recordThrottled records an attempt that a limit refused, once for each budget, so that a flood of
+// refusals writes nothing, from however many networks it comes. It logs a warning if the budget is
+// that of a user, who is locked out.
+func (s *Service) recordThrottled(ctx context.Context, event audit.Event, refused *ThrottledError) error {
+	s.config.Observer.Throttled(refused.Limit)
 	event.Outcome = audit.Throttled
-	event.Detail = "too many attempts; further ones from this network are not recorded for 15 minutes"
-	once := throttle.Charge{Limit: repeatedEvents, Subject: string(event.Kind)}
-	_, err := s.recordOnce(ctx, event, once.PerNetwork(event.IP)...)
-	if err != nil || limit != loginsPerEmail.Name && limit != loginsPerKnownNetwork.Name {
-		return err
-	}
-	first, err := s.isFirst(ctx, throttle.Charge{Limit: repeatedEvents, Subject: "lockout " + event.Email})
-	if first {
+	event.Detail = refused.Limit + ": too many attempts; further ones are not recorded for 15 minutes"
+	once := throttle.Charge{Limit: repeatedEvents, Subject: string(event.Kind) + " " + refused.Budget}
+	recorded, err := s.recordOnce(ctx, event, once)
+	if recorded && (refused.Limit == loginsPerEmail.Name || refused.Limit == loginsPerKnownNetwork.Name) {
 		s.warn("a user is locked out after 100 failed logins; a password reset lifts this", event)
 	}
 	return err
@@ -105,35 +103,36 @@ func (s *Service) settle(ctx context.Context, reservation *throttle.Reservation,
 }
 
 // reserveLogin charges a login to its limits. They apply to the email as typed, whether or not it
-// has an account, so that being throttled reveals nothing. It also reports whether the network is
+// has an account, so that being throttled reveals nothing. It also returns the user, if the network is
 // known.
+//
+// The user is not read otherwise: a refusal would take longer if there is one.
 func (s *Service) reserveLogin(
 	ctx context.Context, typed string, event audit.Event,
-) (reservation *throttle.Reservation, known bool, err error) {
+) (reservation *throttle.Reservation, known *loginUser, err error) {
 	email := event.Email
 	if email == "" {
 		email = strings.ToLower(typed)
 	}
-	known, err = s.isKnownNetwork(ctx, email, event.IP)
-	if err != nil {
-		return nil, false, err
+	pair := throttle.Charge{
+		Limit: loginsPerNetworkAndEmail, Subject: string(s.networkPseudonym(email, event.IP)),
 	}
-	pair := s.networkPseudonym(email, event.IP)
-	var charges []throttle.Charge
-	if !known {
-		charges = slices.Concat(
-			throttle.Charge{Limit: passwordsPerNetwork}.PerNetwork(event.IP),
-			throttle.Charge{Limit: emailsPerNetwork, Distinct: email}.PerNetwork(event.IP),
-		)
+	if refused := s.throttle.Refused(pair); refused != nil { // in a flood, which then costs no query
+		return nil, nil, cmp.Or(s.recordThrottled(ctx, event, refused), error(refused))
 	}
-	charges = append(charges, throttle.Charge{Limit: loginsPerNetworkAndEmail, Subject: string(pair)})
-	if known {
-		charges = append(charges, throttle.Charge{Limit: loginsPerKnownNetwork, Subject: string(pair)})
-	} else {
-		charges = append(charges, throttle.Charge{Limit: loginsPerEmail, Subject: email})
+	if known, err = s.knownUser(ctx, email, event.IP); err != nil {
+		return nil, nil, err
 	}
-	reservation, err = s.reserve(ctx, event, charges...)
-	return reservation, known, err
+	if known != nil {
+		reservation, err = s.reserve(ctx, event, pair, throttle.Charge{Limit: loginsPerKnownNetwork, Subject: pair.Subject})
+		return reservation, known, err
+	}
+	reservation, err = s.reserve(ctx, event, slices.Concat(
+		throttle.Charge{Limit: passwordsPerNetwork}.PerNetwork(event.IP),
+		throttle.Charge{Limit: emailsPerNetwork, Distinct: email}.PerNetwork(event.IP),
+		[]throttle.Charge{pair, {Limit: loginsPerEmail, Subject: email}},
+	)...)
+	return reservation, nil, err
 }
 
 // clearLimits lifts everything that stands between a user and the next login, after the password

@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
@@ -42,17 +43,22 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 	defer func() { s.observe("login", err) }()
 	event := s.failure(audit.Login, nil, client)
 	event.Email, _ = NormalizeEmail(email) // an invalid email is not recorded: it may be a password
-	reservation, known, err := s.reserveLogin(ctx, email, event)
+	reservation, user, err := s.reserveLogin(ctx, email, event)
 	if err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
 	defer func() { s.settle(ctx, reservation, err) }()
-	hashing := ctx
+	known, hashing := user != nil, ctx
 	if known {
 		hashing = password.Preferred(ctx, string(s.networkPseudonym(event.Email, client.IP)))
 	}
-	for range loginAttempts {
-		user, refusal, err := s.checkPassword(hashing, email, plain)
+	for attempt := range loginAttempts {
+		if !known || attempt > 0 {
+			if user, err = s.loginUser(ctx, event.Email); err != nil {
+				return nil, fmt.Errorf("login: %w", err)
+			}
+		}
+		refusal, err := s.checkPassword(hashing, user, plain)
 		if err != nil {
 			return nil, fmt.Errorf("login: %w", err)
 		}
@@ -68,7 +74,7 @@ func (s *Service) Login(ctx context.Context, email, plain string, client Client)
 				return nil, fmt.Errorf("login: %w", err)
 			}
 		}
-		notify, err := s.notifiesLogin(ctx, user, known, event)
+		notify, err := s.notifiesLogin(ctx, &user.User, known, event)
 		if err == nil {
 			tokens, err = s.startSession(ctx, user, rehash, notify, client, reservation)
 		}
@@ -91,9 +97,13 @@ const emailNotVerified = "the email is not verified"
 
 // startSession starts a session, refunds the reservation, and returns the tokens, or nil if the user
 // has changed since it was read. If rehash is not empty, it becomes the user's hash.
+//
+// What it stores is one batch, so a login takes three or four round trips to the database: whether the
+// network is known, the rate limits, the user if the network is not known, and the batch.
 func (s *Service) startSession(
-	ctx context.Context, user *User, rehash string, notify bool, client Client, reservation *throttle.Reservation,
+	ctx context.Context, of *loginUser, rehash string, notify bool, client Client, reservation *throttle.Reservation,
 ) (*Tokens, error) {
+	user := &of.User
 	session, err := s.newSession(user, client)
 	if err != nil {
 		return nil, err
@@ -104,9 +114,6 @@ func (s *Service) startSession(
 		}
 		lastLogin := tx.Model(&User{}).Where("id = ? AND generation = ?", user.ID, user.Generation)
 		if err := lastLogin.UpdateColumn("last_login_at", session.CreatedAt).Error; err != nil {
-			return err
-		}
-		if err := s.evictSessions(tx, user, session, client); err != nil {
 			return err
 		}
 		if err := s.rememberNetwork(tx, user, client.IP, session.CreatedAt); err != nil {
@@ -121,6 +128,11 @@ func (s *Service) startSession(
 	})
 	if err != nil || !created {
 		return nil, err
+	}
+	if of.Sessions >= maxSessions {
+		if err := s.evictSessions(ctx, user, session, client); err != nil {
+			return nil, err
+		}
 	}
 	if notify {
 		s.config.Outbox.Wake()
@@ -170,14 +182,28 @@ func (s *Service) refuseLogin(
 	return err
 }
 
-// checkPassword returns the user with this email, if there is one, and the reason why the password
-// does not log them in, for the audit log; the reason is empty if it does. It returns
-// password.ErrBusy.
-func (s *Service) checkPassword(ctx context.Context, email, plain string) (user *User, refusal string, err error) {
-	user, err = s.userByEmail(ctx, email)
-	if err != nil {
-		return nil, "", err
-	}
+// loginUser is a user with what else a login needs to know.
+type loginUser struct {
+	User     `gorm:"embedded"`
+	Sessions int64 `gorm:"->"` // that are not revoked; some of them may have expired
+}
+
+// loginUsers selects login users.
+func loginUsers(tx *gorm.DB) *gorm.DB {
+	return tx.Table("users").Select(`users.*, (
+		SELECT COUNT(*) FROM sessions
+		WHERE sessions.user_id = users.id AND sessions.generation = users.generation AND sessions.revoked_at IS NULL
+	) AS sessions`)
+}
+
+// loginUser returns the user with a normalized email, or nil. No user has the empty email.
+func (s *Service) loginUser(ctx context.Context, email string) (*loginUser, error) {
+	return found[loginUser](loginUsers(s.db.WithContext(ctx)).Where("users.email = ?", email))
+}
+
+// checkPassword returns the reason why a password does not log in a user, for the audit log; it is
+// empty if it does. user is nil if there is none. It returns password.ErrBusy.
+func (s *Service) checkPassword(ctx context.Context, user *loginUser, plain string) (refusal string, err error) {
 	hash := s.dummyHash
 	if user != nil {
 		hash = user.PasswordHash
@@ -185,17 +211,17 @@ func (s *Service) checkPassword(ctx context.Context, email, plain string) (user 
 	matches, err := s.config.Hasher.Verify(ctx, plain, hash)
 	switch {
 	case err != nil:
-		return nil, "", err
+		return "", err
 	case user == nil:
-		return nil, "no such account", nil
+		return "no such account", nil
 	case !matches:
-		return user, "wrong password", nil
+		return "wrong password", nil
 	case user.DisabledAt != nil:
-		return user, "the user is disabled", nil
+		return "the user is disabled", nil
 	case s.config.EmailVerification == VerificationRequired && !user.EmailVerified():
-		return user, emailNotVerified, nil
+		return emailNotVerified, nil
 	}
-	return user, "", nil
+	return "", nil
 }
 
 func (s *Service) newSession(user *User, client Client) (*Session, error) {
@@ -212,8 +238,8 @@ func (s *Service) newSession(user *User, client Client) (*Session, error) {
 	}, nil
 }
 
-// createSession stores a session and calls then in the same transaction. If rehash is not empty, it
-// becomes the user's hash.
+// createSession stores a session and what then adds to the batch. If rehash is not empty, it becomes
+// the user's hash.
 //
 // Hashing takes a while. If a reset or an operator changed the user meanwhile, or if the user has
 // another email now, createSession stores nothing and returns false: the network would be remembered
@@ -226,8 +252,7 @@ func (s *Service) newSession(user *User, client Client) (*Session, error) {
 func (s *Service) createSession(
 	ctx context.Context, session *Session, user *User, rehash string, then func(tx *gorm.DB) error,
 ) (created bool, err error) {
-	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
-		created = false
+	err = s.db.Batch(ctx, func(tx *gorm.DB) error {
 		hash := user.PasswordHash
 		if rehash != "" {
 			replace := tx.Exec(`
@@ -248,14 +273,19 @@ func (s *Service) createSession(
 			WHERE id = ? AND generation = ? AND password_hash = ? AND email = ? AND disabled_at IS NULL`,
 			session.ID, session.Counter, session.CreatedAt, session.RotatedAt, session.ExpiresAt, session.IdleExpiresAt,
 			session.IP, session.LastIP, session.UserAgent, user.ID, user.Generation, hash, user.Email)
-		created = insert.RowsAffected == 1
-		if insert.Error != nil || !created {
+		if insert.Error != nil {
 			return insert.Error
+		}
+		if err := database.Require(tx, "EXISTS (SELECT 1 FROM sessions WHERE id = ?)", session.ID); err != nil {
+			return err
 		}
 		return then(tx)
 	})
+	if errors.Is(err, database.ErrRequired) {
+		return false, nil
+	}
 	if errors.Is(err, gorm.ErrForeignKeyViolated) { // the user was deleted while the insert ran
 		return false, nil
 	}
-	return created, err
+	return err == nil, err
 }

@@ -2,12 +2,14 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
+	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
@@ -66,7 +68,14 @@ func (s *Service) Register(ctx context.Context, registration Registration, clien
 			return nil, fmt.Errorf("register: %w", err)
 		}
 	}
-	err = s.db.Transaction(ctx, func(tx *gorm.DB) error { return s.register(tx, user, event, sending) })
+	if s.config.Registration == RegistrationPrivate {
+		err = s.db.Transaction(ctx, func(tx *gorm.DB) error { return s.registerPrivately(tx, user, event, sending) })
+	} else {
+		err = s.db.Batch(ctx, func(tx *gorm.DB) error { return s.register(tx, user, event, sending) })
+	}
+	if errors.Is(err, database.ErrRequired) {
+		err = ErrEmailTaken
+	}
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
@@ -74,22 +83,37 @@ func (s *Service) Register(ctx context.Context, registration Registration, clien
 	return user, nil
 }
 
-// register stores a new user, unless the email is taken. It returns ErrEmailTaken if registration is
-// not private.
+// register stores a new user. If the email is taken, it makes the batch fail.
 func (s *Service) register(tx *gorm.DB, user *User, event audit.Event, sending bool) error {
-	inserted, err := insertUser(tx, user)
+	if err := insertUser(tx, user); err != nil {
+		return err
+	}
+	if err := requireUser(tx, user); err != nil {
+		return err
+	}
+	event.Outcome, event.UserID = audit.Success, user.ID
+	if err := audit.Record(tx, event); err != nil || !sending {
+		return err
+	}
+	return s.enqueueFor(tx, verifyEmailEmail, user.Email)
+}
+
+// registerPrivately stores a new user or, if the email is taken, an email to its owner. Both cases run
+// the same statements and commit, so that they take the same time.
+func (s *Service) registerPrivately(tx *gorm.DB, user *User, event audit.Event, sending bool) error {
+	if err := insertUser(tx, user); err != nil {
+		return err
+	}
+	inserted, err := holdUser(tx, user.ID)
 	if err != nil {
 		return err
 	}
 	email := verifyEmailEmail
-	switch {
-	case inserted:
+	if inserted {
 		event.Outcome, event.UserID = audit.Success, user.ID
-	case s.config.Registration == RegistrationPrivate:
+	} else {
 		event.Detail = "the email has an account"
 		email = emailInUseEmail
-	default:
-		return ErrEmailTaken
 	}
 	if err := audit.Record(tx, event); err != nil || !sending {
 		return err

@@ -34,10 +34,11 @@ func (s *Service) requestLink(ctx context.Context, typed string, kind audit.Kind
 	}
 	event := s.failure(kind, nil, client)
 	event.Email = email
-	known, err := s.isKnownNetwork(ctx, email, client.IP)
+	user, err := s.knownUser(ctx, email, client.IP)
 	if err != nil {
 		return fmt.Errorf("%s: %w", kind, err)
 	}
+	known := user != nil
 	if !known {
 		request := throttle.Charge{Limit: linkRequestsPerNetwork, Subject: string(link)}
 		reservation, err := s.reserve(ctx, event, request.PerNetwork(client.IP)...)

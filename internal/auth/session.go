@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -89,22 +90,36 @@ func (s *Service) issueTokens(session *Session, counter int64, emailVerified boo
 const maxSessions = 100
 
 // evictSessions revokes the sessions that exceed maxSessions after a login. It keeps the most
-// recently refreshed ones, as devices in use refresh theirs.
-func (s *Service) evictSessions(tx *gorm.DB, user *User, created *Session, client Client) error {
-	var evicted []Session
-	err := tx.Model(&evicted).Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "user_id"}}}).
-		Where(`id IN (
-			SELECT id FROM sessions
-			WHERE user_id = ? AND generation = ? AND revoked_at IS NULL AND expires_at > ? AND idle_expires_at > ? AND id <> ?
-			ORDER BY rotated_at DESC, id DESC LIMIT ? OFFSET ?)`,
-			user.ID, user.Generation, created.CreatedAt, created.CreatedAt, created.ID, maxSessions, maxSessions-1).
-		Updates(map[string]any{"revoked_at": created.CreatedAt, "revoked_reason": RevokedByCap}).Error
-	if err != nil {
-		return err
-	}
-	events := make([]audit.Event, len(evicted))
-	for i := range evicted {
-		events[i] = ofSession(s.success(audit.Evict, user, client), &evicted[i])
-	}
-	return audit.Record(tx, events...)
+// recently refreshed ones, as devices in use refresh theirs. It also deletes expired sessions, which
+// would be counted again at the next login.
+func (s *Service) evictSessions(ctx context.Context, user *User, created *Session, client Client) error {
+	now := created.CreatedAt
+	return s.db.Transaction(ctx, func(tx *gorm.DB) error {
+		expired := tx.Exec(`
+			DELETE FROM sessions WHERE id IN (
+				SELECT id FROM sessions
+				WHERE user_id = ? AND generation = ? AND revoked_at IS NULL AND (expires_at <= ? OR idle_expires_at <= ?)
+				LIMIT ?)
+			AND (expires_at <= ? OR idle_expires_at <= ?)`, // again: see database.DeleteUntil
+			user.ID, user.Generation, now, now, purgeBatch, now, now)
+		if expired.Error != nil {
+			return expired.Error
+		}
+		var evicted []Session
+		err := tx.Model(&evicted).Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "user_id"}}}).
+			Where(`id IN (
+				SELECT id FROM sessions
+				WHERE user_id = ? AND generation = ? AND revoked_at IS NULL AND expires_at > ? AND idle_expires_at > ? AND id <> ?
+				ORDER BY rotated_at DESC, id DESC LIMIT ? OFFSET ?)`,
+				user.ID, user.Generation, now, now, created.ID, maxSessions, maxSessions-1).
+			Updates(map[string]any{"revoked_at": now, "revoked_reason": RevokedByCap}).Error
+		if err != nil {
+			return err
+		}
+		events := make([]audit.Event, len(evicted))
+		for i := range evicted {
+			events[i] = ofSession(s.success(audit.Evict, user, client), &evicted[i])
+		}
+		return audit.Record(tx, events...)
+	})
 }

@@ -40,10 +40,11 @@ import (
 // GORM's own Transaction, Begin and Connection must not be called outside this package, because
 // they do not treat deadlines and cancellation like [DB.Transaction]. The linter refuses them.
 type DB struct {
-	gorm   *gorm.DB
-	limit  time.Duration // of one call whose context has a deadline; 0: that deadline
-	file   *sqliteFile   // nil: PostgreSQL
-	writer *sqliteWriter // nil: PostgreSQL
+	gorm    *gorm.DB
+	limit   time.Duration // of one call whose context has a deadline; 0: that deadline
+	file    *sqliteFile   // nil: PostgreSQL
+	writer  *sqliteWriter // nil: PostgreSQL
+	observe func(statement string, took time.Duration)
 }
 
 const (
@@ -87,7 +88,7 @@ func open(ctx context.Context, dialector gorm.Dialector) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	db := &DB{gorm: opened}
+	db := &DB{gorm: opened, observe: func(string, time.Duration) {}}
 	if err := db.Ping(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("reach database: %w", err), db.Close())
 	}

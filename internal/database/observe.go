@@ -13,9 +13,15 @@ import (
 type startedKey struct{}
 
 // Observe calls observe with the first word of each statement, such as "SELECT", and how long it
-// took. It leaves out BEGIN and COMMIT. Call it before the database is used.
+// took. It leaves out BEGIN and COMMIT. The statements that PostgreSQL gets together are one, with the
+// word "BATCH". Call Observe before the database is used.
 func (db *DB) Observe(observe func(statement string, took time.Duration)) error {
-	start := func(tx *gorm.DB) { tx.Statement.Settings.Store(startedKey{}, time.Now()) }
+	db.observe = observe
+	start := func(tx *gorm.DB) {
+		if _, queued := tx.Statement.ConnPool.(*batch); !queued {
+			tx.Statement.Settings.Store(startedKey{}, time.Now())
+		}
+	}
 	end := func(tx *gorm.DB) {
 		if started, ok := tx.Statement.Settings.LoadAndDelete(startedKey{}); ok {
 			started, _ := started.(time.Time)

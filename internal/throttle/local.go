@@ -127,7 +127,19 @@ func longer(e *ThrottledError, b budget, wait int64) *ThrottledError {
 	if e != nil && e.RetryAfter >= retryAfter {
 		return e
 	}
-	return &ThrottledError{Limit: b.limit, RetryAfter: retryAfter}
+	return &ThrottledError{Limit: b.limit, Budget: string(b.key), RetryAfter: retryAfter}
+}
+
+// refused returns the refusal of a budget that is spent, if no attempt in flight may be refunded, and
+// nil otherwise.
+func (l *local) refused(b budget, now int64) *ThrottledError {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of := l.budgets[string(b.key)]
+	if of == nil || of.inFlight > 0 || !of.spent(now) {
+		return nil
+	}
+	return longer(nil, b, of.free-now)
 }
 
 func (l *local) state(b budget) *state {

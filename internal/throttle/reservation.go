@@ -2,8 +2,8 @@ package throttle
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strings"
 
 	"gorm.io/gorm"
 )
@@ -36,15 +36,12 @@ func (t *Throttle) budgets(charges []Charge) []budget {
 	return budgets
 }
 
-// rows returns the rows of the budgets, each marker before its budget.
-func rows(budgets []budget) (rows []row) {
-	for _, b := range budgets {
-		if b.marker != nil {
-			rows = append(rows, *b.marker)
-		}
-		rows = append(rows, b.row)
+// rows returns the rows of a budget, the marker first.
+func (b budget) rows() []row {
+	if b.marker == nil {
+		return []row{b.row}
 	}
-	return rows
+	return []row{*b.marker, b.row}
 }
 
 // refusal says when each of an attempt's budgets allows it again, in microseconds; 0 if it is not
@@ -54,28 +51,31 @@ type refusal struct {
 	free []int64
 }
 
-// query charges every budget or, if one of them is spent, none. A refusal writes nothing: query
-// reads the rows first, and charges them if they allow it. If other attempts spend a budget in
-// between, charge finds that, and query reads again.
+// query charges every budget or, if one of them is spent, none.
 func (t *Throttle) query(ctx context.Context, budgets []budget) (*Reservation, *refusal, error) {
 	for {
+		reservation, err := t.charge(ctx, budgets)
+		if err != nil || reservation != nil {
+			return reservation, nil, err
+		}
 		now := t.now()
-		tats, err := t.read(ctx, rows(budgets), now)
+		tats, err := t.read(ctx, budgets, now)
 		if err != nil {
 			return nil, nil, err
 		}
-		refused, spent := &refusal{at: now, free: make([]int64, len(budgets))}, false
+		refused, spent, counted := &refusal{at: now, free: make([]int64, len(budgets))}, false, 0
 		for i, b := range budgets {
-			if wait := b.gcra.wait(tats[string(b.key)], now); wait > 0 && !b.counted(tats, now) {
+			if b.counted(tats, now) {
+				counted++
+			} else if wait := b.gcra.wait(tats[string(b.key)], now); wait > 0 {
 				refused.free[i], spent = now+wait, true
 			}
 		}
-		if spent {
+		switch {
+		case spent:
 			return nil, refused, nil
-		}
-		reservation, err := t.charge(ctx, budgets, tats, now)
-		if !errors.Is(err, errSpent) {
-			return reservation, nil, err
+		case counted == len(budgets):
+			return &Reservation{throttle: t, budgets: budgets}, nil, nil
 		}
 	}
 }
@@ -85,24 +85,103 @@ func (b budget) counted(tats map[string]int64, now int64) bool {
 	return b.marker != nil && b.marker.gcra.wait(tats[string(b.marker.key)], now) > 0
 }
 
-// read returns the TATs of the rows that exist. A TAT that was stored while a clock was ahead is
-// replaced, so that the budget refills from now on.
-func (t *Throttle) read(ctx context.Context, rows []row, now int64) (map[string]int64, error) {
-	var stored []struct {
-		Key []byte
-		TAT int64 `gorm:"column:tat"`
+// charge charges the budgets, except those that have counted the attempt already. It returns nil if
+// it has charged none, because one of them is spent or all have counted the attempt.
+//
+// One statement checks and charges them all, so a refusal writes nothing, and nobody else can come
+// in between on SQLite. On PostgreSQL, another attempt can spend a budget after the check. Then its
+// row is not changed, and the other ones are refunded.
+func (t *Throttle) charge(ctx context.Context, budgets []budget) (*Reservation, error) {
+	now, n := t.now(), 0
+	var values []any
+	for _, b := range budgets {
+		var marker []byte
+		if b.marker != nil {
+			marker = b.marker.key
+		}
+		for _, r := range b.rows() {
+			values, n = append(values, r.key, now+r.gcra.interval, now+r.gcra.tolerance, marker), n+1
+		}
 	}
-	keys := make([][]byte, len(rows))
-	for i, r := range rows {
-		keys[i] = r.key
-	}
-	if err := t.db.WithContext(ctx).Table("throttle").Where("key IN ?", keys).Find(&stored).Error; err != nil {
+	var charged []stored
+	err := t.db.Statement(ctx, func(db *gorm.DB) error {
+		charged = nil
+		return db.Raw(chargeSQL(n), append(values, now, now, now, now)...).Scan(&charged).Error
+	})
+	if err != nil || len(charged) == 0 {
 		return nil, err
 	}
-	tats := make(map[string]int64, len(stored))
-	for _, s := range stored {
-		tats[string(s.Key)] = s.TAT
+	reservation := &Reservation{throttle: t, budgets: budgets}
+	if !reservation.take(byKey(charged)) {
+		return nil, t.db.Statement(ctx, reservation.Refund)
 	}
+	return reservation, nil
+}
+
+// chargeSQL returns the statement that charges n rows. It is gcra.attempt in SQL.
+func chargeSQL(n int) string {
+	return `
+		WITH charges (key, tat, latest, marker) AS (
+			SELECT key, tat, tat, key FROM throttle WHERE FALSE` + strings.Repeat(" UNION ALL SELECT ?, ?, ?, ?", n) + `
+		), due AS (
+			SELECT * FROM charges
+			WHERE marker IS NULL OR NOT EXISTS (SELECT 1 FROM throttle WHERE throttle.key = marker AND throttle.tat > ?)
+		)
+		INSERT INTO throttle (key, tat)
+		SELECT key, tat FROM due
+		WHERE NOT EXISTS (SELECT 1 FROM due JOIN throttle ON throttle.key = due.key WHERE throttle.tat > due.latest)
+		ON CONFLICT (key) DO UPDATE
+		SET tat = CASE WHEN throttle.tat > ? THEN throttle.tat ELSE ? END + excluded.tat - ?
+		WHERE throttle.tat <= (SELECT latest FROM charges WHERE charges.key = excluded.key)
+		RETURNING key, tat`
+}
+
+// take records what the reservation took, from the rows that were charged. It reports whether each
+// budget was charged. One that has counted the attempt already was not, like its marker.
+func (r *Reservation) take(charged map[string]int64) (complete bool) {
+	complete = true
+	for _, b := range r.budgets {
+		before := len(r.taken)
+		for _, from := range b.rows() {
+			if tat, ok := charged[string(from.key)]; ok {
+				r.taken = append(r.taken, taken{row: from, base: tat - from.gcra.interval})
+			}
+		}
+		changed := len(r.taken) - before
+		complete = complete && (changed == len(b.rows()) || changed == 0 && b.marker != nil)
+	}
+	return complete
+}
+
+// stored is a row of the table throttle.
+type stored struct {
+	Key []byte
+	TAT int64 `gorm:"column:tat"`
+}
+
+func byKey(rows []stored) map[string]int64 {
+	tats := make(map[string]int64, len(rows))
+	for _, r := range rows {
+		tats[string(r.Key)] = r.TAT
+	}
+	return tats
+}
+
+// read returns the TATs of the rows that exist. A TAT that was stored while a clock was ahead is
+// replaced, so that the budget refills from now on.
+func (t *Throttle) read(ctx context.Context, budgets []budget, now int64) (map[string]int64, error) {
+	var rows []row
+	var keys [][]byte
+	for _, b := range budgets {
+		for _, r := range b.rows() {
+			rows, keys = append(rows, r), append(keys, r.key)
+		}
+	}
+	var found []stored
+	if err := t.db.WithContext(ctx).Table("throttle").Where("key IN ?", keys).Find(&found).Error; err != nil {
+		return nil, err
+	}
+	tats := byKey(found)
 	for _, r := range rows {
 		tat := tats[string(r.key)]
 		believed := r.gcra.believed(tat, now)
@@ -118,59 +197,6 @@ func (t *Throttle) read(ctx context.Context, rows []row, now int64) (map[string]
 		}
 	}
 	return tats, nil
-}
-
-// errSpent rolls back a transaction that could not charge one of its budgets.
-var errSpent = errors.New("spent")
-
-// charge charges the budgets in one transaction, except those that have counted the attempt
-// already. It returns errSpent if one of them no longer allows it.
-func (t *Throttle) charge(
-	ctx context.Context, budgets []budget, tats map[string]int64, now int64,
-) (reservation *Reservation, err error) {
-	err = t.db.Transaction(ctx, func(tx *gorm.DB) error {
-		reservation = &Reservation{throttle: t, budgets: budgets}
-		for _, b := range budgets {
-			if b.counted(tats, now) {
-				continue
-			}
-			if b.marker != nil {
-				if err := reservation.take(tx, *b.marker, now); err != nil {
-					return err
-				}
-			}
-			if err := reservation.take(tx, b.row, now); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return reservation, nil
-}
-
-// take charges one row, or returns errSpent. The statement is gcra.attempt in SQL, so that
-// concurrent attempts are decided one after another.
-func (r *Reservation) take(tx *gorm.DB, from row, now int64) error {
-	g := from.gcra
-	var tat []int64
-	// The key must not be the first value of the list: GORM would expand its bytes.
-	err := tx.Raw(`
-		INSERT INTO throttle (tat, key) VALUES (?, ?)
-		ON CONFLICT (key) DO UPDATE
-		SET tat = CASE WHEN throttle.tat > ? THEN throttle.tat ELSE ? END + ?
-		WHERE throttle.tat <= ?
-		RETURNING tat`, now+g.interval, from.key, now, now, g.interval, now+g.tolerance).Scan(&tat).Error
-	if err != nil {
-		return err
-	}
-	if len(tat) == 0 {
-		return errSpent
-	}
-	r.taken = append(r.taken, taken{row: from, base: tat[0] - g.interval})
-	return nil
 }
 
 // taken is what a reservation took from one row.
@@ -192,16 +218,23 @@ type Reservation struct {
 // has refilled since. It locks the rows in the order of Reserve's charges.
 func (r *Reservation) Refund(tx *gorm.DB) error {
 	now := r.throttle.now()
+	var values []any
 	for _, t := range r.taken {
-		refund := t.gcra.refund(t.base, now)
-		if refund == 0 {
-			continue
-		}
-		if err := tx.Exec("UPDATE throttle SET tat = tat - ? WHERE key = ?", refund, t.key).Error; err != nil {
-			return fmt.Errorf("refund: %w", err)
+		if refund := t.gcra.refund(t.base, now); refund > 0 {
+			values = append(values, refund, t.key)
 		}
 	}
 	r.refunded = true
+	if len(values) == 0 {
+		return nil
+	}
+	// A row that was deleted meanwhile is inserted with a TAT in 1970, which means the same as no row.
+	err := tx.Exec(`
+		INSERT INTO throttle (tat, key) VALUES (?, ?)`+strings.Repeat(", (?, ?)", len(values)/2-1)+`
+		ON CONFLICT (key) DO UPDATE SET tat = throttle.tat - excluded.tat`, values...).Error
+	if err != nil {
+		return fmt.Errorf("refund: %w", err)
+	}
 	return nil
 }
 

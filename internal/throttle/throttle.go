@@ -49,6 +49,7 @@ type Charge struct {
 // ThrottledError is returned when a budget is spent.
 type ThrottledError struct {
 	Limit      string        // the name of the limit with the longest wait
+	Budget     string        // identifies its budget; no text
 	RetryAfter time.Duration // until an attempt is allowed, if there are no others meanwhile; more than 0
 }
 
@@ -99,7 +100,7 @@ func (t *Throttle) Pseudonym(parts ...string) []byte {
 // [Reservation.End]. If a budget is spent, Reserve charges none of them and returns *ThrottledError
 // with the longest wait.
 //
-// The charges must have the same order everywhere, because their rows are locked in that order. The
+// No two charges may be to the same budget. They must have the same order everywhere, because their rows are locked in that order. The
 // charge that is shared by the most attempts comes first.
 func (t *Throttle) Reserve(ctx context.Context, charges ...Charge) (*Reservation, error) {
 	if t.off {
@@ -143,6 +144,15 @@ func (t *Throttle) Reserve(ctx context.Context, charges ...Charge) (*Reservation
 			return nil, fmt.Errorf("reserve: %w", a.query.err)
 		}
 	}
+}
+
+// Refused returns the refusal of one attempt if this process knows that the budget is spent, and nil
+// otherwise. It does not query the database.
+func (t *Throttle) Refused(c Charge) *ThrottledError {
+	if t.off && !c.Limit.Always {
+		return nil
+	}
+	return t.local.refused(t.budgets([]Charge{c})[0], t.now())
 }
 
 // Clear makes the budget of a subject full again, in the caller's transaction.

@@ -206,6 +206,28 @@ func TestAllOrNothing(t *testing.T) {
 	})
 }
 
+// An attempt is refused if another one spends a budget while it waits for its row. What it has
+// charged to the other budgets by then is refunded, also to the marker of a distinct attempt.
+func TestSpentMeanwhile(t *testing.T) {
+	k := newKit(t, databasetest.Postgres) // SQLite has one writer, so the two cannot overlap
+	one := throttle.Limit{Name: "one", Burst: 1, Per: time.Hour}
+	network := throttle.Charge{Limit: one, Subject: "network", Distinct: "ada"}
+	ada := charge(ten, "ada")
+	k.spend(t, 1, ada)
+	spend := func(tx *gorm.DB) error {
+		return tx.Exec("UPDATE throttle SET tat = ?", k.clock.Load()+ten.Per.Microseconds()).Error
+	}
+	err := databasetest.Meanwhile(t, k.db, spend, func() error {
+		_, err := k.Reserve(context.Background(), network, ada)
+		return err
+	})
+	throttled, ok := errors.AsType[*throttle.ThrottledError](err)
+	if !ok || throttled.Limit != ten.Name {
+		t.Fatalf("not refused: %v", err)
+	}
+	k.spend(t, 1, network)
+}
+
 func TestRefundRestores(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		k := newKit(t, engine)
@@ -548,6 +570,52 @@ func TestPurgeDuringAnAttempt(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.refuse(t, budget)
+}
+
+// A refusal is known without a query once the database has refused an attempt, until an attempt may
+// pass or is refunded.
+func TestRefused(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		k := newKit(t, engine)
+		budget := charge(ten, "ada")
+		refused := func() bool { return k.Refused(budget) != nil }
+		k.spend(t, 9, budget)
+		last := k.pass(t, 1, budget)
+		if refused() {
+			t.Error("refused, although the database was not asked")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := k.Reserve(ctx, budget); !errors.Is(err, database.ErrUnavailable) { // waits for the one in flight
+			t.Errorf("%v", err)
+		}
+		if refused() {
+			t.Error("refused, although an attempt in flight may be refunded")
+		}
+		last.End()
+		k.refuse(t, budget)
+		if err := k.Refused(budget); err == nil || err.Limit != ten.Name || err.RetryAfter != 90*time.Second {
+			t.Errorf("not refused: %v", err)
+		}
+		if k.Refused(charge(ten, "grace")) != nil {
+			t.Error("another budget is refused")
+		}
+		k.advance(time.Second)
+		if refused() {
+			t.Error("refused for longer than a second")
+		}
+		k.refuse(t, budget)
+		if err := k.db.Transaction(t.Context(), func(tx *gorm.DB) error { return k.Clear(tx, ten, "ada") }); err != nil {
+			t.Fatal(err)
+		}
+		if refused() {
+			t.Error("refused, although the budget is full again")
+		}
+		off := throttle.New(throttle.Config{DB: k.db, Key: []byte("a key"), Now: time.Now, Off: true})
+		if off.Refused(budget) != nil {
+			t.Error("refused, although the throttle is off")
+		}
+	})
 }
 
 // What was charged while the clock was ahead counts as a budget with one attempt left, which

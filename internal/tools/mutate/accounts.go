@@ -19,12 +19,20 @@ var accounts = []guard{
 	{
 		what: "a private registration does not reveal an account",
 		file: "internal/auth/register.go",
-		code: `	default:
-		return ErrEmailTaken`,
-		gone: `	}
-	if !inserted {
-		return ErrEmailTaken`,
+		code: `	if inserted {
+`,
+		gone: `	if !inserted {
+		return ErrEmailTaken
+	} else {
+`,
 		pkg: "internal/httpapi", run: "TestPrivateRegistration",
+	},
+	{
+		what: "an email has one account",
+		file: "internal/auth/create_user.go",
+		code: `EXISTS (SELECT 1 FROM users WHERE id = ?)`,
+		gone: `EXISTS (SELECT 1 FROM users) OR ? = ''`,
+		pkg:  "internal/httpapi", run: "TestRegistrationsRace",
 	},
 	{
 		what: "the login after a private registration does not reveal an account",

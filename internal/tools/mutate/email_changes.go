@@ -121,8 +121,8 @@ var emailChanges = []guard{
 	{
 		what: "a previous email counts as taken when an account is created",
 		file: "internal/auth/create_user.go",
-		code: `	if err != nil || !taken {`,
-		gone: `	if err != nil || !taken || taken {`,
+		code: `"id = ? AND EXISTS (?)"`,
+		gone: `"id = ? AND NOT EXISTS (?) AND FALSE"`,
 		pkg:  "internal/httpapi", run: "TestPreviousEmailIsTaken",
 	},
 	{

@@ -3,6 +3,13 @@ package main
 // sessions has the guards of sessions and one-time tokens.
 var sessions = []guard{
 	{
+		what: "a login stores nothing if the user changed meanwhile",
+		file: "internal/auth/login.go",
+		code: `if err := database.Require(tx, "EXISTS (SELECT 1 FROM sessions WHERE id = ?)", session.ID); err != nil {`,
+		gone: `if err := tx.Error; err != nil {`,
+		pkg:  "internal/auth", run: "TestNoSessionIfTheUserChangedMeanwhile",
+	},
+	{
 		what: "a replay from another network is recorded as its own kind",
 		file: "internal/auth/refresh_tokens.go",
 		code: `throttle.Network(client.IP) != throttle.Network(session.LastIP)`,

@@ -3,24 +3,39 @@ package main
 // throttling has the guards of rate limits, and of the queue of passwords.
 var throttling = []guard{
 	{
-		what: "a budget that is spent refuses an attempt",
+		what: "a budget that is spent refuses an attempt, which writes nothing",
 		file: "internal/throttle/reservation.go",
-		code: `WHERE throttle.tat <= ?`,
-		gone: `WHERE throttle.tat <= ? + 1000000000000`,
-		pkg:  "internal/throttle", run: "TestExactInParallel",
+		code: `WHERE throttle.tat > due.latest)`,
+		gone: `WHERE throttle.tat > due.latest AND FALSE)`,
+		pkg:  "internal/throttle", run: "TestRefusalWritesNothing",
 	},
 	{
-		what: "a refusal writes nothing",
+		what: "a budget that another attempt spends meanwhile refuses an attempt",
 		file: "internal/throttle/reservation.go",
-		code: `		if spent {
-			return nil, refused, nil
-		}
-		reservation, err := t.charge(ctx, budgets, tats, now)`,
-		gone: `		reservation, err := t.charge(ctx, budgets, tats, now)
-		if spent {
-			return nil, refused, nil
-		}`,
-		pkg: "internal/throttle", run: "TestRefusalWritesNothing",
+		code: `WHERE throttle.tat <= (`,
+		gone: `WHERE throttle.tat <= 1000000000000 + (`,
+		pkg:  "internal/throttle", run: "TestSpentMeanwhile",
+	},
+	{
+		what: "an attempt that is refused is charged to no budget",
+		file: "internal/throttle/reservation.go",
+		code: `return nil, t.db.Statement(ctx, reservation.Refund)`,
+		gone: `return nil, nil`,
+		pkg:  "internal/throttle", run: "TestSpentMeanwhile",
+	},
+	{
+		what: "a refusal that is known does not ignore attempts in flight",
+		file: "internal/throttle/local.go",
+		code: `if of == nil || of.inFlight > 0 || !of.spent(now) {`,
+		gone: `if of == nil || !of.spent(now) {`,
+		pkg:  "internal/throttle", run: "TestRefused|TestWaitingWithoutARefund|TestBudgetInFlightIsNotSpent",
+	},
+	{
+		what: "a flood from many networks is recorded once",
+		file: "internal/auth/limits.go",
+		code: `Subject: string(event.Kind) + " " + refused.Budget}`,
+		gone: `Subject: string(event.Kind) + " " + event.IP}`,
+		pkg:  "internal/httpapi", run: "TestWideNetworks",
 	},
 	{
 		what: "a time that was stored while a clock was ahead is not believed",
@@ -95,24 +110,24 @@ var throttling = []guard{
 	{
 		what: "the limits on a network spare users who logged in from it",
 		file: "internal/auth/limits.go",
-		code: `	var charges []throttle.Charge
-	if !known {`,
-		gone: `	var charges []throttle.Charge
-	{`,
+		code: `	if known != nil {
+		reservation`,
+		gone: `	if known != nil && err != nil {
+		reservation`,
 		pkg: "internal/httpapi", run: "TestFloodInASharedNetwork",
 	},
 	{
 		what: "a known network allows 100 wrong passwords",
 		file: "internal/auth/limits.go",
-		code: `throttle.Charge{Limit: loginsPerKnownNetwork, Subject: string(pair)}`,
-		gone: `throttle.Charge{Limit: loginsPerNetworkAndEmail, Subject: string(pair)}`,
+		code: `throttle.Charge{Limit: loginsPerKnownNetwork, Subject: pair.Subject}`,
+		gone: `throttle.Charge{Limit: registrationsPerNetwork, Subject: pair.Subject}`,
 		pkg:  "internal/httpapi", run: "TestLimitPerKnownNetwork",
 	},
 	{
 		what: "unknown networks together allow 100 wrong passwords",
 		file: "internal/auth/limits.go",
-		code: `throttle.Charge{Limit: loginsPerEmail, Subject: email}`,
-		gone: `throttle.Charge{Limit: loginsPerNetworkAndEmail, Subject: string(pair)}`,
+		code: `{Limit: loginsPerEmail, Subject: email}}`,
+		gone: `{Limit: linkEmailsPerMinute, Subject: event.RequestID}}`,
 		pkg:  "internal/httpapi", run: "TestLimitPerEmail",
 	},
 	{

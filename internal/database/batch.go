@@ -1,0 +1,113 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/gorm"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// ErrRequired is returned by [DB.Batch] if a condition of [Require] is false.
+var ErrRequired = errors.New("a required condition is false")
+
+// Batch is like Transaction, but sends all statements of work to PostgreSQL together, in one round
+// trip, after work has returned. So a statement of work must not return rows, the number of rows that
+// it changes is not known, and its error is that of Batch. With [Require], what is stored can depend
+// on a condition.
+func (db *DB) Batch(ctx context.Context, work func(tx *gorm.DB) error) error {
+	run := func() error { return db.write(ctx, work) }
+	if db.writer == nil {
+		run = func() error {
+			return db.retry(ctx, func(session *gorm.DB) error {
+				queue := &batch{}
+				session.Statement.ConnPool = queue
+				if err := work(session); err != nil {
+					return err
+				}
+				return db.send(session.Statement.Context, queue)
+			})
+		}
+	}
+	err := run()
+	if isRequirement(err) {
+		return fmt.Errorf("%w: %w", ErrRequired, err)
+	}
+	if translator, ok := db.gorm.Dialector.(gorm.ErrorTranslator); ok && err != nil {
+		return translator.Translate(err)
+	}
+	return err
+}
+
+// Require makes a batch fail with ErrRequired, and store nothing, if a condition is false when the
+// statements before it have run. The condition is a constant of the program, in SQL.
+func Require(tx *gorm.DB, condition string, args ...any) error {
+	// A constraint of the column refuses the value, if there is a row to set it in.
+	return tx.Exec("UPDATE health SET checked_at = NULL WHERE NOT ("+condition+")", args...).Error
+}
+
+// isRequirement reports whether err is that of Require.
+func isRequirement(err error) bool {
+	if onPostgres, ok := errors.AsType[*pgconn.PgError](err); ok {
+		const notNullViolation = "23502"
+		return onPostgres.Code == notNullViolation && onPostgres.TableName == "health"
+	}
+	onSQLite, ok := errors.AsType[*sqlite.Error](err)
+	return ok && onSQLite.Code() == sqlite3.SQLITE_CONSTRAINT_NOTNULL && strings.Contains(err.Error(), "health.checked_at")
+}
+
+// batch is a pool for GORM that queues statements.
+type batch struct{ pgx.Batch }
+
+var _ gorm.ConnPool = (*batch)(nil)
+
+var errBatch = errors.New("a statement in a batch must not return rows")
+
+// ExecContext queues a statement.
+func (b *batch) ExecContext(_ context.Context, query string, args ...any) (sql.Result, error) {
+	b.Queue(query, args...)
+	return driver.RowsAffected(0), nil
+}
+
+// QueryContext returns an error.
+func (b *batch) QueryContext(context.Context, string, ...any) (*sql.Rows, error) {
+	return nil, errBatch
+}
+
+// QueryRowContext returns no row.
+func (b *batch) QueryRowContext(context.Context, string, ...any) *sql.Row { return nil }
+
+// PrepareContext returns an error.
+func (b *batch) PrepareContext(context.Context, string) (*sql.Stmt, error) { return nil, errBatch }
+
+// send sends the queued statements, which PostgreSQL runs in one transaction.
+func (db *DB) send(ctx context.Context, queue *batch) error {
+	pool, err := db.gorm.DB()
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // returns it to the pool
+	err = conn.Raw(func(connected any) error {
+		direct, ok := connected.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("a connection is a %T", connected)
+		}
+		return direct.Conn().SendBatch(ctx, &queue.Batch).Close() // of the first statement that failed, or the commit
+	})
+	db.observe("BATCH", time.Since(started))
+	return err
+}
