@@ -74,7 +74,7 @@ func (w *sqliteWriter) join(ctx context.Context, size int, work func(tx *sql.Tx)
 		}
 		w.group = &group{tx: tx, ended: make(chan struct{})}
 	}
-	return w.group, w.group.run(work)
+	return w.group, w.group.run(work) //nolint:contextcheck // the savepoints outlive this write
 }
 
 // run calls work between savepoints, and undoes what it did if it returns an error or panics.

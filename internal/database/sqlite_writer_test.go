@@ -268,7 +268,7 @@ func TestCanceledWhileWaiting(t *testing.T) {
 	proceed := w.block()
 	ctx, cancel := context.WithCancel(t.Context())
 	canceled := make(chan error, 1)
-	go func() { canceled <- w.writer.write(ctx, insert("a")) }()
+	go func() { canceled <- w.writer.write(ctx, insert("a")) }() //nolint:contextcheck // insert is not canceled
 	w.awaitWaiting(1)
 	var err error
 	w.running.Go(func() { err = w.writer.write(t.Context(), insert("b")) })

@@ -55,7 +55,7 @@ func NewMetrics() *Metrics {
 	m.refused = m.counter("sesame_hashing_refused_total",
 		"Requests that returned 503 because the password could not be hashed in time.")
 	m.statements = m.histogram("sesame_database_statement_duration_seconds",
-		"Duration of SQL statements in seconds, by their first word, without BEGIN and COMMIT.",
+		"Duration of SQL statements in seconds, by their first word, or of a BATCH; without BEGIN and COMMIT.",
 		[]float64{.0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2.5}, "statement")
 	return m
 }

@@ -92,6 +92,24 @@ func TestRefusalWritesNothing(t *testing.T) {
 	})
 }
 
+// A refusal is not known while an attempt in flight may be refunded.
+func TestRefusedWithAnAttemptInFlight(t *testing.T) {
+	now := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC).UnixMicro()
+	b := budget{row: row{key: []byte("a")}}
+	of := &state{inFlight: 1, free: now + 5, until: now + 5}
+	l := local{budgets: map[string]*state{"a": of}}
+	if err := l.refused(b, now); err != nil {
+		t.Errorf("%v", err)
+	}
+	of.inFlight = 0
+	if err := l.refused(b, now); err == nil || err.RetryAfter != 5*time.Microsecond {
+		t.Errorf("%v", err)
+	}
+	if err := l.refused(b, now+5); err != nil {
+		t.Errorf("when it allows an attempt: %v", err)
+	}
+}
+
 // A budget that was refunded while the database was queried may allow an attempt: it asks again.
 func TestRefundDuringAQuery(t *testing.T) {
 	l := local{budgets: make(map[string]*state)}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/database"
 )
 
 // row identifies a row of the table throttle, and the limit on it.
@@ -92,6 +94,9 @@ func (b budget) counted(tats map[string]int64, now int64) bool {
 // in between on SQLite. On PostgreSQL, another attempt can spend a budget after the check. Then its
 // row is not changed, and the other ones are refunded.
 func (t *Throttle) charge(ctx context.Context, budgets []budget) (*Reservation, error) {
+	if ctx.Err() != nil { // Statement would let it continue
+		return nil, fmt.Errorf("%w: %w", database.ErrUnavailable, ctx.Err())
+	}
 	now, n := t.now(), 0
 	var values []any
 	for _, b := range budgets {

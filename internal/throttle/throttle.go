@@ -100,8 +100,8 @@ func (t *Throttle) Pseudonym(parts ...string) []byte {
 // [Reservation.End]. If a budget is spent, Reserve charges none of them and returns *ThrottledError
 // with the longest wait.
 //
-// No two charges may be to the same budget. They must have the same order everywhere, because their rows are locked in that order. The
-// charge that is shared by the most attempts comes first.
+// No two charges may be to the same budget. They must have the same order everywhere, because their
+// rows are locked in that order. The charge that is shared by the most attempts comes first.
 func (t *Throttle) Reserve(ctx context.Context, charges ...Charge) (*Reservation, error) {
 	if t.off {
 		charges = slices.DeleteFunc(slices.Clone(charges), func(c Charge) bool { return !c.Limit.Always })

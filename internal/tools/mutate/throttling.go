@@ -28,7 +28,7 @@ var throttling = []guard{
 		file: "internal/throttle/local.go",
 		code: `if of == nil || of.inFlight > 0 || !of.spent(now) {`,
 		gone: `if of == nil || !of.spent(now) {`,
-		pkg:  "internal/throttle", run: "TestRefused|TestWaitingWithoutARefund|TestBudgetInFlightIsNotSpent",
+		pkg:  "internal/throttle", run: "TestRefusedWithAnAttemptInFlight",
 	},
 	{
 		what: "a flood from many networks is recorded once",
