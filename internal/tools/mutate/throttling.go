@@ -253,7 +253,7 @@ var throttling = []guard{
 		hash = user.PasswordHash
 	}`,
 		gone: `	if user == nil {
-		return nil, "no such account", nil
+		return "no such account", nil
 	}
 	hash := user.PasswordHash`,
 		pkg: "internal/httpapi", run: "TestBusyHashing",
