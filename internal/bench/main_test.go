@@ -45,6 +45,7 @@ func runBenchmarks(m *testing.M) (status int) {
 		fail(fmt.Errorf("go build: %w", err))
 		return status
 	}
+	writeFacts(os.Stdout)
 	return databasetest.Run(m)
 }
 

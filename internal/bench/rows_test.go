@@ -1,0 +1,268 @@
+package bench
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
+	_ "modernc.org/sqlite"             // the driver sqlite
+
+	"github.com/sesame-auth/sesame/internal/database/databasetest"
+)
+
+// age is how old the oldest rows are.
+const age = 30 * 24 * time.Hour
+
+// rows makes rows by SQL: much faster than a server could. The rows are as large as real ones, their
+// ids are UUIDv7, and their order in the tables is that of their creation.
+type rows struct {
+	engine databasetest.Engine
+	conn   *sql.Conn
+}
+
+// openRows connects to a migrated database until the end of the benchmark or close.
+func openRows(b *testing.B, engine databasetest.Engine, databaseURL string) *rows {
+	b.Helper()
+	driver, source := "pgx", databaseURL
+	if engine == databasetest.SQLite {
+		driver, source = "sqlite", "file:"+strings.TrimPrefix(databaseURL, "sqlite:")+"?_pragma=busy_timeout(30000)"
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	conn, err := db.Conn(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &rows{engine: engine, conn: conn}
+}
+
+func (r *rows) exec(b *testing.B, statements ...string) {
+	b.Helper()
+	for _, statement := range statements {
+		if _, err := r.conn.ExecContext(b.Context(), statement); err != nil {
+			b.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// query calls scan for each row of a result.
+func (r *rows) query(b *testing.B, query string, scan func(row *sql.Rows) error) {
+	b.Helper()
+	result, err := r.conn.QueryContext(b.Context(), query)
+	if err != nil {
+		b.Fatalf("%s: %v", query, err)
+	}
+	defer func() { _ = result.Close() }()
+	for result.Next() {
+		if err := scan(result); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := result.Err(); err != nil {
+		b.Fatalf("%s: %v", query, err)
+	}
+}
+
+// number returns the result of a query for one integer.
+func (r *rows) number(b *testing.B, query string) (number int64) {
+	b.Helper()
+	r.query(b, query, func(row *sql.Rows) error { return row.Scan(&number) })
+	return number
+}
+
+// close disconnects. A database that a connection uses cannot be copied or deleted.
+func (r *rows) close() { _ = r.conn.Close() }
+
+// build fills an empty database that no server uses yet: with users, who all have the same password
+// hash and one session each, and for each user three audit events and one spent budget.
+func (r *rows) build(b *testing.B, users int, passwordHash string) {
+	b.Helper()
+	if r.engine == databasetest.SQLite {
+		r.exec(b, "PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF",
+			"PRAGMA cache_size = -500000", "PRAGMA temp_store = MEMORY")
+	} else {
+		r.exec(b, "SET session_replication_role = replica", // checks no foreign keys
+			"SET synchronous_commit = off", "SET maintenance_work_mem = '256MB'", "SET work_mem = '256MB'")
+	}
+	restore := r.dropIndexes(b)
+	r.exec(b, r.usersOf(users, passwordHash))
+	r.numberUsers(b)
+	r.exec(b, r.sessionsOf(users), r.eventsOf(3*users), r.budgetsOf(users))
+	r.exec(b, restore...)
+	if r.engine == databasetest.Postgres {
+		r.exec(b, "VACUUM ANALYZE", "CHECKPOINT")
+	}
+}
+
+// dropIndexes drops the indexes, and returns the statements that create them again, which is faster
+// than changing them with every row.
+func (r *rows) dropIndexes(b *testing.B) (restore []string) {
+	b.Helper()
+	query := "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+	if r.engine == databasetest.Postgres {
+		query = `SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
+			AND indexname NOT IN (SELECT conname FROM pg_constraint)`
+	}
+	var names []string
+	r.query(b, query, func(row *sql.Rows) error {
+		var name, definition string
+		err := row.Scan(&name, &definition)
+		names, restore = append(names, name), append(restore, definition)
+		return err
+	})
+	for _, name := range names {
+		r.exec(b, "DROP INDEX "+name)
+	}
+	return restore
+}
+
+// numberUsers makes a table of the users with numbers from 1, which the other rows refer to.
+func (r *rows) numberUsers(b *testing.B) {
+	b.Helper()
+	r.exec(b, "DROP TABLE IF EXISTS numbered",
+		`CREATE TEMPORARY TABLE numbered AS
+			SELECT row_number() OVER (ORDER BY id) AS n, id, email, generation FROM users`,
+		"CREATE UNIQUE INDEX numbered_n ON numbered (n)")
+	if r.engine == databasetest.Postgres {
+		r.exec(b, "ANALYZE numbered")
+	}
+}
+
+// series returns the start of a statement that can select k from 1 to count, with the time of the
+// k-th row in microseconds, us.
+func series(count int) string {
+	from := time.Now().Add(-age).UnixMicro()
+	return fmt.Sprintf(`WITH RECURSIVE counted(k) AS (
+		SELECT CAST(1 AS BIGINT) UNION ALL SELECT k + 1 FROM counted WHERE k < %d
+	), series AS (SELECT k, %d + k * %d AS us FROM counted) `, count, from, age.Microseconds()/int64(count+1))
+}
+
+// ofUser joins a user to each row of the series, in an order that is not that of the users.
+const ofUser = "JOIN numbered ON numbered.n = 1 + (k * 7919) % (SELECT count(*) FROM numbered)"
+
+// The client of all rows.
+const (
+	clientIP  = "'203.0.113.17'"
+	userAgent = "'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36'"
+)
+
+func (r *rows) usersOf(count int, passwordHash string) string {
+	return series(count) + fmt.Sprintf(`
+		INSERT INTO users (id, name, email, password_hash, generation, created_at, updated_at, email_verified_at)
+		SELECT %s, 'User ' || k, %s || '@example.com', '%s', 1, %s, %[4]s, %[4]s FROM series`,
+		r.id("us"), r.random(), passwordHash, r.time("us"))
+}
+
+func (r *rows) sessionsOf(count int) string {
+	now := time.Now()
+	at := func(t time.Time) string { return r.time(fmt.Sprint(t.UnixMicro())) }
+	return series(count) + fmt.Sprintf(`
+		INSERT INTO sessions (id, user_id, generation, counter, created_at, rotated_at, expires_at, idle_expires_at,
+			ip, last_ip, user_agent)
+		SELECT %s, numbered.id, generation, 1, %s, %[2]s, %s, %s, %s, %[5]s, %s FROM series %s`,
+		r.id("us"), r.time("us"), at(now.Add(age)), at(now.Add(age/2)), clientIP, userAgent, ofUser)
+}
+
+func (r *rows) eventsOf(count int) string {
+	return series(count) + fmt.Sprintf(`
+		INSERT INTO audit_events (id, at, kind, outcome, user_id, session_id, email, request_id, ip, user_agent, detail)
+		SELECT %s, %s, 'login', 'success', numbered.id, %[1]s, email, %[3]s, %[4]s, %[5]s, '' FROM series %[6]s`,
+		r.id("us"), r.time("us"), r.random(), clientIP, userAgent, ofUser)
+}
+
+// budgetsOf makes budgets that will be full again tomorrow.
+func (r *rows) budgetsOf(count int) string {
+	key := "randomblob(32)"
+	if r.engine == databasetest.Postgres {
+		key = "sha256(CAST(k || random()::text AS bytea))"
+	}
+	return series(count) + fmt.Sprintf("INSERT INTO throttle (key, tat) SELECT %s, %d + k FROM series",
+		key, time.Now().Add(24*time.Hour).UnixMicro())
+}
+
+// time returns the SQL for a time, given in microseconds.
+func (r *rows) time(us string) string {
+	if r.engine == databasetest.SQLite {
+		return us
+	}
+	return "to_timestamp((" + us + ") / 1e6)"
+}
+
+// id returns the SQL for a random UUIDv7 with a time, given in microseconds.
+func (r *rows) id(us string) string {
+	if r.engine == databasetest.SQLite {
+		return fmt.Sprintf("printf('%%08x-%%04x-7%%03x-%%04x-%%012x', %s / 1000 >> 16, %[1]s / 1000 & 65535, "+
+			"random() & 4095, 32768 | random() & 16383, random() & 281474976710655)", us)
+	}
+	return fmt.Sprintf("CAST(lpad(to_hex(%s / 1000), 12, '0') || '7' || substr(md5(random()::text), 1, 3) || "+
+		"substr('89ab', 1 + (random() * 3)::int, 1) || substr(md5(random()::text), 1, 15) AS uuid)", us)
+}
+
+// random returns the SQL for a random text with 16 characters.
+func (r *rows) random() string {
+	if r.engine == databasetest.SQLite {
+		return "lower(hex(randomblob(8)))"
+	}
+	return "substr(md5(random()::text), 1, 16)"
+}
+
+// owned is a session and its user.
+type owned struct {
+	session, user uuid.UUID
+	email         string
+}
+
+// addSessions adds sessions to a database that a server may use already.
+func (r *rows) addSessions(b *testing.B, count int) []owned {
+	b.Helper()
+	r.numberUsers(b)
+	return r.owned(b, r.sessionsOf(count)+" RETURNING id, user_id, ''")
+}
+
+// sample returns randomly chosen sessions: all of them if there are no more than count.
+func (r *rows) sample(b *testing.B, count int) []owned {
+	b.Helper()
+	return r.owned(b, fmt.Sprintf(`SELECT sessions.id, users.id, email FROM sessions
+		JOIN users ON users.id = sessions.user_id ORDER BY random() LIMIT %d`, count))
+}
+
+func (r *rows) owned(b *testing.B, query string) (all []owned) {
+	b.Helper()
+	r.query(b, query, func(row *sql.Rows) error {
+		var one owned
+		err := row.Scan(&one.session, &one.user, &one.email)
+		all = append(all, one)
+		return err
+	})
+	return all
+}
+
+// bytes returns the size of the database.
+func (r *rows) bytes(b *testing.B) int64 {
+	b.Helper()
+	if r.engine == databasetest.SQLite {
+		return r.number(b, "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+	}
+	return r.number(b, "SELECT pg_database_size(current_database())")
+}
+
+// passwordHashOf returns the hash that a server has made of userPassword.
+func passwordHashOf(b *testing.B) (hash string) {
+	b.Helper()
+	in := install(b, databasetest.SQLite)
+	r := openRows(b, in.engine, in.databaseURL)
+	defer r.close()
+	row := r.conn.QueryRowContext(context.Background(), "SELECT password_hash FROM users LIMIT 1")
+	if err := row.Scan(&hash); err != nil {
+		b.Fatal(err)
+	}
+	return hash
+}
