@@ -2,6 +2,7 @@ package bench
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -67,10 +68,15 @@ func measureRefusals(b *testing.B, engine databasetest.Engine, network func() st
 	for b.Loop() { // once: it takes longer than -benchtime
 		for left := benchtimeOf(b); left > 0; left -= turn {
 			measure(&quiet, refresh)
-			before, bytes := in.cpuTimes(b, size), size.bytes(b)
+			before, err := size.bytes(b.Context())
+			cpu := in.cpuTimes(b, size)
 			flood(b, &alone, refused, func() { time.Sleep(warmUp + turn) })
-			alone.cpu += in.cpuTimes(b, size) - before
-			alone.grown += size.bytes(b) - bytes
+			alone.cpu += in.cpuTimes(b, size) - cpu
+			after, errAfter := size.bytes(b.Context())
+			if err := errors.Join(err, errAfter); err != nil {
+				b.Fatal(err)
+			}
+			alone.grown += after - before
 			flood(b, &next, refused, func() { measure(&flooded, refresh) })
 		}
 	}
@@ -162,7 +168,7 @@ func (in *installation) cpuTimes(b *testing.B, r *rows) time.Duration {
 		return total
 	}
 	query := "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-	r.query(b, query, func(row *sql.Rows) error {
+	err = r.query(b.Context(), query, func(row *sql.Rows) error {
 		var pid int
 		if err := row.Scan(&pid); err != nil {
 			return err
@@ -174,5 +180,8 @@ func (in *installation) cpuTimes(b *testing.B, r *rows) time.Duration {
 		total += spent
 		return nil
 	})
+	if err != nil {
+		b.Fatal(err)
+	}
 	return total
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,56 +27,46 @@ type rows struct {
 }
 
 // openRows connects to a migrated database until the end of the benchmark or close.
-func openRows(b *testing.B, engine databasetest.Engine, databaseURL string) *rows {
-	b.Helper()
+func openRows(t testing.TB, engine databasetest.Engine, databaseURL string) *rows {
+	t.Helper()
 	driver, source := "pgx", databaseURL
 	if engine == databasetest.SQLite {
 		driver, source = "sqlite", "file:"+strings.TrimPrefix(databaseURL, "sqlite:")+"?_pragma=busy_timeout(30000)"
 	}
 	db, err := sql.Open(driver, source)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	b.Cleanup(func() { _ = db.Close() })
-	conn, err := db.Conn(b.Context())
+	t.Cleanup(func() { _ = db.Close() })
+	conn, err := db.Conn(t.Context())
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	return &rows{engine: engine, conn: conn}
 }
 
-func (r *rows) exec(b *testing.B, statements ...string) {
-	b.Helper()
+func (r *rows) exec(ctx context.Context, statements ...string) error {
 	for _, statement := range statements {
-		if _, err := r.conn.ExecContext(b.Context(), statement); err != nil {
-			b.Fatalf("%s: %v", statement, err)
+		if _, err := r.conn.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
+	return nil
 }
 
 // query calls scan for each row of a result.
-func (r *rows) query(b *testing.B, query string, scan func(row *sql.Rows) error) {
-	b.Helper()
-	result, err := r.conn.QueryContext(b.Context(), query)
+func (r *rows) query(ctx context.Context, query string, scan func(row *sql.Rows) error) error {
+	result, err := r.conn.QueryContext(ctx, query)
 	if err != nil {
-		b.Fatalf("%s: %v", query, err)
+		return fmt.Errorf("%s: %w", query, err)
 	}
 	defer func() { _ = result.Close() }()
 	for result.Next() {
 		if err := scan(result); err != nil {
-			b.Fatal(err)
+			return err
 		}
 	}
-	if err := result.Err(); err != nil {
-		b.Fatalf("%s: %v", query, err)
-	}
-}
-
-// number returns the result of a query for one integer.
-func (r *rows) number(b *testing.B, query string) (number int64) {
-	b.Helper()
-	r.query(b, query, func(row *sql.Rows) error { return row.Scan(&number) })
-	return number
+	return result.Err()
 }
 
 // close disconnects. A database that a connection uses cannot be copied or deleted.
@@ -83,57 +74,62 @@ func (r *rows) close() { _ = r.conn.Close() }
 
 // build fills an empty database that no server uses yet: with users, who all have the same password
 // hash and one session each, and for each user three audit events and one spent budget.
-func (r *rows) build(b *testing.B, users int, passwordHash string) {
-	b.Helper()
+func (r *rows) build(ctx context.Context, users int, passwordHash string) error {
+	settings := []string{
+		"SET session_replication_role = replica", // checks no foreign keys
+		"SET synchronous_commit = off", "SET maintenance_work_mem = '256MB'", "SET work_mem = '256MB'",
+	}
 	if r.engine == databasetest.SQLite {
-		r.exec(b, "PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF",
-			"PRAGMA cache_size = -500000", "PRAGMA temp_store = MEMORY")
-	} else {
-		r.exec(b, "SET session_replication_role = replica", // checks no foreign keys
-			"SET synchronous_commit = off", "SET maintenance_work_mem = '256MB'", "SET work_mem = '256MB'")
+		settings = []string{
+			"PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF",
+			"PRAGMA cache_size = -500000", "PRAGMA temp_store = MEMORY",
+		}
 	}
-	restore := r.dropIndexes(b)
-	r.exec(b, r.usersOf(users, passwordHash))
-	r.numberUsers(b)
-	r.exec(b, r.sessionsOf(users), r.eventsOf(3*users), r.budgetsOf(users))
-	r.exec(b, restore...)
+	if err := r.exec(ctx, settings...); err != nil {
+		return err
+	}
+	drop, restore, err := r.indexes(ctx)
+	if err != nil {
+		return err
+	}
+	statements := slices.Concat(drop, []string{r.usersOf(users, passwordHash)}, r.numberUsers(),
+		[]string{r.sessionsOf(users), r.eventsOf(3 * users), r.budgetsOf(users)}, restore)
 	if r.engine == databasetest.Postgres {
-		r.exec(b, "VACUUM ANALYZE", "CHECKPOINT")
+		statements = append(statements, "VACUUM ANALYZE", "CHECKPOINT")
 	}
+	return r.exec(ctx, statements...)
 }
 
-// dropIndexes drops the indexes, and returns the statements that create them again, which is faster
-// than changing them with every row.
-func (r *rows) dropIndexes(b *testing.B) (restore []string) {
-	b.Helper()
+// indexes returns the statements that drop the indexes and create them again, which is faster than
+// changing them with every row.
+func (r *rows) indexes(ctx context.Context) (drop, restore []string, err error) {
 	query := "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
 	if r.engine == databasetest.Postgres {
 		query = `SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
 			AND indexname NOT IN (SELECT conname FROM pg_constraint)`
 	}
-	var names []string
-	r.query(b, query, func(row *sql.Rows) error {
+	err = r.query(ctx, query, func(row *sql.Rows) error {
 		var name, definition string
 		err := row.Scan(&name, &definition)
-		names, restore = append(names, name), append(restore, definition)
+		drop, restore = append(drop, "DROP INDEX "+name), append(restore, definition)
 		return err
 	})
-	for _, name := range names {
-		r.exec(b, "DROP INDEX "+name)
-	}
-	return restore
+	return drop, restore, err
 }
 
-// numberUsers makes a table of the users with numbers from 1, which the other rows refer to.
-func (r *rows) numberUsers(b *testing.B) {
-	b.Helper()
-	r.exec(b, "DROP TABLE IF EXISTS numbered",
+// numberUsers returns the statements that make a table of the users with numbers from 1, which the
+// other rows refer to.
+func (r *rows) numberUsers() []string {
+	statements := []string{
+		"DROP TABLE IF EXISTS numbered",
 		`CREATE TEMPORARY TABLE numbered AS
 			SELECT row_number() OVER (ORDER BY id) AS n, id, email, generation FROM users`,
-		"CREATE UNIQUE INDEX numbered_n ON numbered (n)")
-	if r.engine == databasetest.Postgres {
-		r.exec(b, "ANALYZE numbered")
+		"CREATE UNIQUE INDEX numbered_n ON numbered (n)",
 	}
+	if r.engine == databasetest.Postgres {
+		statements = append(statements, "ANALYZE numbered")
+	}
+	return statements
 }
 
 // series returns the start of a statement that can select k from 1 to count, with the time of the
@@ -200,7 +196,7 @@ func (r *rows) time(us string) string {
 func (r *rows) id(us string) string {
 	if r.engine == databasetest.SQLite {
 		return fmt.Sprintf("printf('%%08x-%%04x-7%%03x-%%04x-%%012x', %s / 1000 >> 16, %[1]s / 1000 & 65535, "+
-			"random() & 4095, 32768 | random() & 16383, random() & 281474976710655)", us)
+			"random() & 4095, random() & 16383 | 32768, random() & 281474976710655)", us)
 	}
 	return fmt.Sprintf("CAST(lpad(to_hex(%s / 1000), 12, '0') || '7' || substr(md5(random()::text), 1, 3) || "+
 		"substr('89ab', 1 + (random() * 3)::int, 1) || substr(md5(random()::text), 1, 15) AS uuid)", us)
@@ -223,35 +219,52 @@ type owned struct {
 // addSessions adds sessions to a database that a server may use already.
 func (r *rows) addSessions(b *testing.B, count int) []owned {
 	b.Helper()
-	r.numberUsers(b)
-	return r.owned(b, r.sessionsOf(count)+" RETURNING id, user_id, ''")
+	r.mustExec(b, r.numberUsers()...)
+	added := r.owned(b, r.sessionsOf(count)+" RETURNING id, user_id, ''")
+	if r.engine == databasetest.Postgres {
+		r.mustExec(b, "CHECKPOINT") // not during the measurement
+	} else {
+		r.mustExec(b, "PRAGMA wal_checkpoint")
+	}
+	return added
+}
+
+func (r *rows) mustExec(b *testing.B, statements ...string) {
+	b.Helper()
+	if err := r.exec(b.Context(), statements...); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // sample returns randomly chosen sessions: all of them if there are no more than count.
-func (r *rows) sample(b *testing.B, count int) []owned {
-	b.Helper()
-	return r.owned(b, fmt.Sprintf(`SELECT sessions.id, users.id, email FROM sessions
+func (r *rows) sample(t testing.TB, count int) []owned {
+	t.Helper()
+	return r.owned(t, fmt.Sprintf(`SELECT sessions.id, users.id, email FROM sessions
 		JOIN users ON users.id = sessions.user_id ORDER BY random() LIMIT %d`, count))
 }
 
-func (r *rows) owned(b *testing.B, query string) (all []owned) {
-	b.Helper()
-	r.query(b, query, func(row *sql.Rows) error {
+func (r *rows) owned(t testing.TB, query string) (all []owned) {
+	t.Helper()
+	err := r.query(t.Context(), query, func(row *sql.Rows) error {
 		var one owned
 		err := row.Scan(&one.session, &one.user, &one.email)
 		all = append(all, one)
 		return err
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return all
 }
 
 // bytes returns the size of the database.
-func (r *rows) bytes(b *testing.B) int64 {
-	b.Helper()
-	if r.engine == databasetest.SQLite {
-		return r.number(b, "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+func (r *rows) bytes(ctx context.Context) (bytes int64, err error) {
+	query := "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+	if r.engine == databasetest.Postgres {
+		query = "SELECT pg_database_size(current_database())"
 	}
-	return r.number(b, "SELECT pg_database_size(current_database())")
+	err = r.conn.QueryRowContext(ctx, query).Scan(&bytes)
+	return bytes, err
 }
 
 // passwordHashOf returns the hash that a server has made of userPassword.
@@ -260,9 +273,47 @@ func passwordHashOf(b *testing.B) (hash string) {
 	in := install(b, databasetest.SQLite)
 	r := openRows(b, in.engine, in.databaseURL)
 	defer r.close()
-	row := r.conn.QueryRowContext(context.Background(), "SELECT password_hash FROM users LIMIT 1")
+	row := r.conn.QueryRowContext(b.Context(), "SELECT password_hash FROM users LIMIT 1")
 	if err := row.Scan(&hash); err != nil {
 		b.Fatal(err)
 	}
 	return hash
+}
+
+func TestBuild(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		const count = 50
+		r := openRows(t, engine, databasetest.URL(t, engine))
+		before, _, err := r.indexes(t.Context())
+		if err != nil || len(before) == 0 {
+			t.Fatalf("%d indexes, %v", len(before), err)
+		}
+		if err := r.build(t.Context(), count, "hash"); err != nil {
+			t.Fatal(err)
+		}
+		after, _, err := r.indexes(t.Context())
+		if slices.Sort(before); err != nil || !slices.Equal(before, slices.Sorted(slices.Values(after))) {
+			t.Errorf("%v\nindexes before: %q\nafter:          %q", err, before, after)
+		}
+		for table, want := range map[string]int{"users": count, "sessions": count, "audit_events": 3 * count, "throttle": count} {
+			var got int
+			if err := r.conn.QueryRowContext(t.Context(), "SELECT count(*) FROM "+table).Scan(&got); err != nil || got != want {
+				t.Errorf("%s has %d rows, want %d: %v", table, got, want, err)
+			}
+		}
+		users := make(map[uuid.UUID]bool)
+		for _, of := range r.sample(t, count) {
+			users[of.user] = true
+			for _, id := range []uuid.UUID{of.user, of.session} {
+				seconds, _ := id.Time().UnixTime()
+				if at := time.Unix(seconds, 0); id.Version() != 7 || id.Variant() != uuid.RFC4122 || time.Since(at) > age+time.Hour ||
+					time.Until(at) > 0 {
+					t.Fatalf("%s is not a UUIDv7 of the last 30 days: %s", id, at)
+				}
+			}
+		}
+		if len(users) != count {
+			t.Errorf("%d users have a session, want all %d", len(users), count)
+		}
+	})
 }

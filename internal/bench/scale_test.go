@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 )
 
@@ -31,16 +33,13 @@ func BenchmarkScale(b *testing.B) {
 	if *users == "" {
 		b.Skip("run make bench-scale")
 	}
-	hash := passwordHashOf(b)
+	installed := buildSizes(b)
 	for _, engine := range databasetest.Engines {
 		b.Run(string(engine), func(b *testing.B) {
-			var sizes []*size
-			for text := range strings.SplitSeq(*users, ",") {
-				count, err := strconv.Atoi(text)
-				if err != nil {
-					b.Fatalf("-users: %v", err)
-				}
-				sizes = append(sizes, newSize(b, engine, count, hash))
+			sizes := installed[engine]
+			for _, s := range sizes {
+				s.in.serve(b)
+				s.prepareOperations(b)
 			}
 			for _, operation := range []string{"authenticate", "refresh", "login"} {
 				b.Run(operation, func(b *testing.B) { compareSizes(b, sizes, operation) })
@@ -53,21 +52,43 @@ func BenchmarkScale(b *testing.B) {
 	}
 }
 
-// newSize builds a database and starts a server.
-func newSize(b *testing.B, engine databasetest.Engine, count int, passwordHash string) *size {
+// buildSizes builds the databases of both engines, at the same time.
+func buildSizes(b *testing.B) map[databasetest.Engine][]*size {
 	b.Helper()
-	databaseURL := databasetest.URL(b, engine)
-	in := prepare(b, engine, databaseURL, "SESAME_THROTTLE=on", withoutWarnings, behindProxy)
-	started := time.Now()
-	r := openRows(b, engine, databaseURL)
-	r.build(b, count, passwordHash)
-	s := &size{users: count, bytes: r.bytes(b), in: in}
-	r.close()
-	_, _ = fmt.Fprintf(os.Stderr, "%s, %d users: built in %.1f s, %d MiB\n",
-		engine, count, time.Since(started).Seconds(), s.bytes>>20)
-	in.serve(b)
-	s.prepareOperations(b)
-	return s
+	hash, started := passwordHashOf(b), time.Now()
+	all := make(map[databasetest.Engine][]*size)
+	var group errgroup.Group
+	for _, engine := range databasetest.Engines {
+		var databases []*rows
+		for text := range strings.SplitSeq(*users, ",") {
+			count, err := strconv.Atoi(text)
+			if err != nil {
+				b.Fatalf("-users: %v", err)
+			}
+			databaseURL := databasetest.URL(b, engine)
+			in := prepare(b, engine, databaseURL, "SESAME_THROTTLE=on", withoutWarnings, behindProxy)
+			all[engine] = append(all[engine], &size{users: count, in: in})
+			databases = append(databases, openRows(b, engine, databaseURL))
+		}
+		group.Go(func() error {
+			for i, s := range all[engine] {
+				err := databases[i].build(b.Context(), s.users, hash)
+				if err == nil {
+					s.bytes, err = databases[i].bytes(b.Context())
+				}
+				if err != nil {
+					return err
+				}
+				databases[i].close()
+			}
+			_, _ = fmt.Fprintf(os.Stderr, "built the databases of %s in %.0f s\n", engine, time.Since(started).Seconds())
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return all
 }
 
 // prepareOperations makes the callers. Each uses random users; a session belongs to one caller.

@@ -17,7 +17,7 @@ func startSupabase(b *testing.B, program string) (p peer) {
 	b.Helper()
 	databaseURL, address := databasetest.Empty(b, databasetest.Postgres), porttest.Address(b)
 	r := openRows(b, databasetest.Postgres, databaseURL)
-	r.exec(b, "CREATE SCHEMA auth")
+	r.mustExec(b, "CREATE SCHEMA auth")
 	r.close()
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
