@@ -18,7 +18,7 @@ func BenchmarkConnections(b *testing.B) {
 			tokens := in.tokens(b)
 			var authenticate, refresh []caller
 			for _, of := range in.addSessions(b, mostConnections) {
-				c, r := dialLater(b, in.address), request("/auth", "Authorization: Bearer "+tokens.accessOf(b, of)+"\r\n", "")
+				c, r := dial(b, in.address), request("/auth", "Authorization: Bearer "+tokens.accessOf(b, of)+"\r\n", "")
 				authenticate = append(authenticate, repeating(c, r))
 				refresh = append(refresh, refreshing(c, tokens.refreshOf(of), ""))
 			}

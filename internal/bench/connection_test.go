@@ -26,19 +26,9 @@ type connection struct {
 	body      []byte
 }
 
-// dial returns a connection that is open until the end of the benchmark.
+// dial returns a connection that is open from its first request until the end of the benchmark:
+// servers close a connection on which no request comes soon.
 func dial(t testing.TB, address string) *connection {
-	t.Helper()
-	c := dialLater(t, address)
-	if err := c.connect(); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// dialLater returns a connection that is opened by its first request: servers close connections
-// without one.
-func dialLater(t testing.TB, address string) *connection {
 	t.Helper()
 	c := &connection{address: address}
 	t.Cleanup(func() {

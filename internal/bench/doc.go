@@ -74,7 +74,7 @@
 // BenchmarkScale compares databases with few and many users. It runs with the flag -users, which
 // lists the numbers of users, as make bench-scale does. It makes the rows by SQL: one session, three
 // audit events and one spent budget of the rate limits for each user, with UUIDv7 ids of the last 30
-// days. 16 callers use up to 50,000 random users, with 50,000 access tokens at any size. The sizes are
+// days. 16 callers use up to 20,000 random users, with 20,000 access tokens at any size. The sizes are
 // measured in turns. N-users-req/s, N-users-p99-ms and N-users-MiB are the results with N users, and
 // ratio is the rate with the last number of users divided by that with the first.
 //

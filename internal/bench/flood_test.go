@@ -20,7 +20,7 @@ const (
 func BenchmarkFlood(b *testing.B) {
 	for _, engine := range databasetest.Engines {
 		b.Run(string(engine), func(b *testing.B) {
-			in, benchtime := install(b, engine, withoutWarnings), benchtimeOf(b)
+			in, benchtime := install(b, engine), benchtimeOf(b)
 			sessions := in.logIn(b)
 			authenticating := posting(b, in.address, func(i int) []byte {
 				return request("/auth", "Authorization: Bearer "+sessions[i].accessToken+"\r\n", "")

@@ -14,17 +14,17 @@ func BenchmarkLogin(b *testing.B) {
 	for _, engine := range databasetest.Engines {
 		b.Run(string(engine), func(b *testing.B) {
 			b.Run("known-network", func(b *testing.B) {
-				in := install(b, engine, "SESAME_THROTTLE=on", withoutWarnings)
+				in := install(b, engine, "SESAME_THROTTLE=on")
 				in.logIn(b) // from the network that the logins come from
 				compareToHashing(b, in, 200, loginRequest)
 			})
 			b.Run("new-networks", func(b *testing.B) {
-				in := install(b, engine, "SESAME_THROTTLE=on", withoutWarnings, behindProxy)
+				in := install(b, engine, "SESAME_THROTTLE=on", behindProxy)
 				in.logDurability(b)
 				compareToHashing(b, in, 200, func(i int) []byte { return loginFrom(emailOf(i), newNetwork()) })
 			})
 			b.Run("without-limits", func(b *testing.B) {
-				in := install(b, engine, withoutWarnings)
+				in := install(b, engine)
 				compareToHashing(b, in, 200, loginRequest)
 			})
 		})
@@ -34,7 +34,7 @@ func BenchmarkLogin(b *testing.B) {
 func BenchmarkRegister(b *testing.B) {
 	for _, engine := range databasetest.Engines {
 		b.Run(string(engine), func(b *testing.B) {
-			in := install(b, engine, "SESAME_THROTTLE=on", withoutWarnings, behindProxy,
+			in := install(b, engine, "SESAME_THROTTLE=on", behindProxy,
 				"SESAME_EMAIL_VERIFICATION=off")
 			in.logDurability(b)
 			registered := make([]int, connections)

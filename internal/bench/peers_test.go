@@ -43,11 +43,11 @@ func BenchmarkPeers(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.Run(name, func(b *testing.B) {
-			in, p := install(b, known.engine, "SESAME_THROTTLE=on", withoutWarnings), known.start(b, path)
+			in, p := install(b, known.engine, "SESAME_THROTTLE=on"), known.start(b, path)
 			sessions, refreshed := in.logIn(b), in.logIn(b)
 			refresh, login := make([]caller, connections), make([]caller, connections)
 			for i := range connections {
-				c := dialLater(b, in.address)
+				c := dial(b, in.address)
 				refresh[i] = refreshing(c, refreshed[i].refreshToken, "")
 				login[i] = func() error { return c.sendHashed(loginRequest(i), 200) }
 			}

@@ -49,7 +49,7 @@ type refusal struct {
 
 func measureRefusals(b *testing.B, engine databasetest.Engine, network func() string) {
 	b.Helper()
-	in := install(b, engine, "SESAME_THROTTLE=on", withoutWarnings, behindProxy)
+	in := install(b, engine, "SESAME_THROTTLE=on", behindProxy)
 	in.logDurability(b)
 	size := openRows(b, engine, in.databaseURL)
 	refused := in.refused(b, network)

@@ -18,7 +18,7 @@ const (
 // BenchmarkRoundTrips measures how often an operation waits for PostgreSQL.
 func BenchmarkRoundTrips(b *testing.B) {
 	proxy := databasetest.NewProxy(b, databasetest.URL(b, databasetest.Postgres))
-	in := prepare(b, databasetest.Postgres, proxy.URL, "SESAME_THROTTLE=on", withoutWarnings, behindProxy,
+	in := prepare(b, databasetest.Postgres, proxy.URL, "SESAME_THROTTLE=on", behindProxy,
 		"SESAME_EMAIL_VERIFICATION=off", // the emails are sent by themselves
 		"SESAME_RELOAD_KEYS=5m")
 	in.serve(b)

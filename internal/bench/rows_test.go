@@ -82,7 +82,7 @@ func (r *rows) build(ctx context.Context, users int, passwordHash string) error 
 	if r.engine == databasetest.SQLite {
 		settings = []string{
 			"PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF",
-			"PRAGMA cache_size = -500000", "PRAGMA temp_store = MEMORY",
+			"PRAGMA cache_size = -500000", "PRAGMA temp_store = MEMORY", "PRAGMA locking_mode = EXCLUSIVE",
 		}
 	}
 	if err := r.exec(ctx, settings...); err != nil {
@@ -120,16 +120,16 @@ func (r *rows) indexes(ctx context.Context) (drop, restore []string, err error) 
 // numberUsers returns the statements that make a table of the users with numbers from 1, which the
 // other rows refer to.
 func (r *rows) numberUsers() []string {
-	statements := []string{
-		"DROP TABLE IF EXISTS numbered",
-		`CREATE TEMPORARY TABLE numbered AS
-			SELECT row_number() OVER (ORDER BY id) AS n, id, email, generation FROM users`,
-		"CREATE UNIQUE INDEX numbered_n ON numbered (n)",
-	}
+	idType := "TEXT"
 	if r.engine == databasetest.Postgres {
-		statements = append(statements, "ANALYZE numbered")
+		idType = "UUID"
 	}
-	return statements
+	return []string{
+		"DROP TABLE IF EXISTS numbered",
+		"CREATE TEMPORARY TABLE numbered (n INTEGER PRIMARY KEY, id " + idType + ", email TEXT, generation INTEGER)",
+		"INSERT INTO numbered SELECT row_number() OVER (ORDER BY id), id, email, generation FROM users",
+		"ANALYZE numbered",
+	}
 }
 
 // series returns the start of a statement that can select k from 1 to count, with the time of the

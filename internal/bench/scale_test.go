@@ -18,7 +18,7 @@ import (
 var users = flag.String("users", "", "the numbers of users for BenchmarkScale, such as 1000,1000000")
 
 // sampled is how many access tokens are used, and of how many users if there are as many.
-const sampled = 50_000
+const sampled = 20_000
 
 // size is an installation with many users.
 type size struct {
@@ -66,7 +66,7 @@ func buildSizes(b *testing.B) map[databasetest.Engine][]*size {
 				b.Fatalf("-users: %v", err)
 			}
 			databaseURL := databasetest.URL(b, engine)
-			in := prepare(b, engine, databaseURL, "SESAME_THROTTLE=on", withoutWarnings, behindProxy)
+			in := prepare(b, engine, databaseURL, "SESAME_THROTTLE=on", behindProxy)
 			all[engine] = append(all[engine], &size{users: count, in: in})
 			databases = append(databases, openRows(b, engine, databaseURL))
 		}
@@ -105,7 +105,7 @@ func (s *size) prepareOperations(b *testing.B) {
 	s.operations = make(map[string][]caller)
 	own := len(sample) / connections
 	for i := range connections {
-		c := dialLater(b, s.in.address)
+		c := dial(b, s.in.address)
 		refresh := make([]caller, own)
 		for j := range refresh {
 			refresh[j] = refreshing(c, tokens.refreshOf(sample[i*own+j]), newNetwork())
@@ -130,7 +130,7 @@ func (s *size) prepareLogouts(b *testing.B) {
 	b.Helper()
 	tokens := s.in.tokens(b)
 	for _, own := range s.in.sessionsToLogOut(b) {
-		call := loggingOut(dialLater(b, s.in.address), tokens, own, newNetwork())
+		call := loggingOut(dial(b, s.in.address), tokens, own, newNetwork())
 		s.operations["logout"] = append(s.operations["logout"], call)
 	}
 }
