@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"debug/buildinfo"
 	"fmt"
 	"io"
 	"os"
@@ -29,6 +30,12 @@ func writeFacts(output io.Writer) {
 	if url := os.Getenv("SESAME_TEST_POSTGRES_URL"); url != "" {
 		facts = append(facts, "PostgreSQL: "+postgresFacts(url))
 	}
+	if *peers != "" {
+		for one := range strings.SplitSeq(*peers, ",") {
+			name, path, _ := strings.Cut(one, "=")
+			facts = append(facts, "Peer: "+name+", "+buildOf(peerPath(path)))
+		}
+	}
 	for _, fact := range facts {
 		_, _ = fmt.Fprintf(output, "# %s\n", fact) // best effort
 	}
@@ -52,6 +59,26 @@ func postgresFacts(url string) string {
 			return err.Error()
 		}
 		facts = append(facts, setting+"="+value)
+	}
+	return strings.Join(facts, ", ")
+}
+
+// buildOf returns the modules of a program written in Go that are its own, and its commit.
+func buildOf(program string) string {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return err.Error()
+	}
+	facts := []string{info.Main.Path + " " + info.Main.Version, info.GoVersion}
+	for _, module := range info.Deps {
+		if strings.HasPrefix(module.Path, "github.com/pocketbase/pocketbase") {
+			facts[0] = module.Path + " " + module.Version
+		}
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			facts = append(facts, "commit "+setting.Value)
+		}
 	}
 	return strings.Join(facts, ", ")
 }

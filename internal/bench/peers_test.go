@@ -35,15 +35,8 @@ func BenchmarkPeers(b *testing.B) {
 		if !ok {
 			b.Fatalf("-peers: %q is not pocketbase or supabase", name)
 		}
-		if !filepath.IsAbs(path) {
-			path = filepath.Join("../..", path)
-		}
-		path, err := filepath.Abs(path)
-		if err != nil {
-			b.Fatal(err)
-		}
 		b.Run(name, func(b *testing.B) {
-			in, p := install(b, known.engine, "SESAME_THROTTLE=on"), known.start(b, path)
+			in, p := install(b, known.engine, "SESAME_THROTTLE=on"), known.start(b, peerPath(path))
 			sessions, refreshed := in.logIn(b), in.logIn(b)
 			refresh, login := make([]caller, connections), make([]caller, connections)
 			for i := range connections {
@@ -58,6 +51,18 @@ func BenchmarkPeers(b *testing.B) {
 			comparePeer(b, "login", p.login, login)
 		})
 	}
+}
+
+// peerPath returns the absolute path of a program. A relative one begins at the root of the repository.
+func peerPath(path string) string {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join("../..", path)
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return path // starting it fails
+	}
+	return absolute
 }
 
 // comparePeer measures both servers in turns. ratio is Sesame's rate divided by the peer's.

@@ -51,7 +51,7 @@ func begin(title string, legend []string) *drawing {
 	for i, name := range legend {
 		d.add(`<rect x="%.1f" y="34" width="12" height="12" class="s%d"/>`, x, i)
 		d.text(x+17, 45, "start", "", name)
-		x += 26 + 6.4*float64(len(name))
+		x += 32 + 6.4*float64(len(name))
 	}
 	return d
 }
