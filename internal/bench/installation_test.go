@@ -57,7 +57,7 @@ func prepare(b *testing.B, engine databasetest.Engine, databaseURL string, setti
 	if engine == databasetest.Postgres {
 		folder = b.TempDir()
 	}
-	if err := os.Chmod(folder, 0o700); err != nil { //nolint:gosec // a folder
+	if err := os.Chmod(folder, 0o700); err != nil {
 		b.Fatal(err)
 	}
 	environment := serverEnvironment(folder, in.address, in.admin)

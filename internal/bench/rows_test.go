@@ -23,6 +23,7 @@ const age = 30 * 24 * time.Hour
 // ids are UUIDv7, and their order in the tables is that of their creation.
 type rows struct {
 	engine databasetest.Engine
+	db     *sql.DB
 	conn   *sql.Conn
 }
 
@@ -42,7 +43,7 @@ func openRows(t testing.TB, engine databasetest.Engine, databaseURL string) *row
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rows{engine: engine, conn: conn}
+	return &rows{engine: engine, db: db, conn: conn}
 }
 
 func (r *rows) exec(ctx context.Context, statements ...string) error {
@@ -69,8 +70,11 @@ func (r *rows) query(ctx context.Context, query string, scan func(row *sql.Rows)
 	return result.Err()
 }
 
-// close disconnects. A database that a connection uses cannot be copied or deleted.
-func (r *rows) close() { _ = r.conn.Close() }
+// close disconnects, so that a server can use a file that build has locked.
+func (r *rows) close() {
+	_ = r.conn.Close()
+	_ = r.db.Close()
+}
 
 // build fills an empty database that no server uses yet: with users, who all have the same password
 // hash and one session each, and for each user three audit events and one spent budget.
@@ -95,9 +99,27 @@ func (r *rows) build(ctx context.Context, users int, passwordHash string) error 
 	statements := slices.Concat(drop, []string{r.usersOf(users, passwordHash)}, r.numberUsers(),
 		[]string{r.sessionsOf(users), r.eventsOf(3 * users), r.budgetsOf(users)}, restore)
 	if r.engine == databasetest.Postgres {
-		statements = append(statements, "VACUUM ANALYZE", "CHECKPOINT")
+		statements = append(statements, "VACUUM ANALYZE")
 	}
 	return r.exec(ctx, statements...)
+}
+
+// syncNothing makes PostgreSQL faster, and not durable, until the returned function is called.
+func (r *rows) syncNothing(ctx context.Context) (restore func() error, err error) {
+	if r.engine != databasetest.Postgres {
+		return func() error { return nil }, nil
+	}
+	var isOn bool
+	row := r.conn.QueryRowContext(ctx, "SELECT current_setting('fsync') = 'on'")
+	if err := row.Scan(&isOn); err != nil || !isOn {
+		return func() error { return nil }, err
+	}
+	restore = func() error {
+		return r.exec(ctx, "ALTER SYSTEM RESET fsync", "ALTER SYSTEM RESET full_page_writes",
+			"SELECT pg_reload_conf()", "CHECKPOINT")
+	}
+	return restore, r.exec(ctx, "ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET full_page_writes = off",
+		"SELECT pg_reload_conf()")
 }
 
 // indexes returns the statements that drop the indexes and create them again, which is faster than
@@ -295,7 +317,9 @@ func TestBuild(t *testing.T) {
 		if slices.Sort(before); err != nil || !slices.Equal(before, slices.Sorted(slices.Values(after))) {
 			t.Errorf("%v\nindexes before: %q\nafter:          %q", err, before, after)
 		}
-		for table, want := range map[string]int{"users": count, "sessions": count, "audit_events": 3 * count, "throttle": count} {
+		for table, want := range map[string]int{
+			"users": count, "sessions": count, "audit_events": 3 * count, "throttle": count,
+		} {
 			var got int
 			if err := r.conn.QueryRowContext(t.Context(), "SELECT count(*) FROM "+table).Scan(&got); err != nil || got != want {
 				t.Errorf("%s has %d rows, want %d: %v", table, got, want, err)
@@ -306,8 +330,9 @@ func TestBuild(t *testing.T) {
 			users[of.user] = true
 			for _, id := range []uuid.UUID{of.user, of.session} {
 				seconds, _ := id.Time().UnixTime()
-				if at := time.Unix(seconds, 0); id.Version() != 7 || id.Variant() != uuid.RFC4122 || time.Since(at) > age+time.Hour ||
-					time.Until(at) > 0 {
+				at := time.Unix(seconds, 0)
+				isRecent := time.Since(at) < age+time.Hour && time.Until(at) < 0
+				if id.Version() != 7 || id.Variant() != uuid.RFC4122 || !isRecent {
 					t.Fatalf("%s is not a UUIDv7 of the last 30 days: %s", id, at)
 				}
 			}

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -71,24 +73,38 @@ func buildSizes(b *testing.B) map[databasetest.Engine][]*size {
 			databases = append(databases, openRows(b, engine, databaseURL))
 		}
 		group.Go(func() error {
-			for i, s := range all[engine] {
-				err := databases[i].build(b.Context(), s.users, hash)
-				if err == nil {
-					s.bytes, err = databases[i].bytes(b.Context())
-				}
-				if err != nil {
-					return err
-				}
-				databases[i].close()
-			}
+			err := buildEach(b.Context(), all[engine], databases, hash)
 			_, _ = fmt.Fprintf(os.Stderr, "built the databases of %s in %.0f s\n", engine, time.Since(started).Seconds())
-			return nil
+			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		b.Fatal(err)
 	}
 	return all
+}
+
+// buildEach builds the databases of one engine, and closes them.
+func buildEach(ctx context.Context, sizes []*size, databases []*rows, passwordHash string) (err error) {
+	defer func() {
+		for _, r := range databases {
+			r.close()
+		}
+	}()
+	restore, err := databases[0].syncNothing(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, restore()) }()
+	for i, s := range sizes {
+		if err := databases[i].build(ctx, s.users, passwordHash); err != nil {
+			return err
+		}
+		if s.bytes, err = databases[i].bytes(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // prepareOperations makes the callers. Each uses random users; a session belongs to one caller.

@@ -39,7 +39,8 @@ func (c lineChart) svg() string {
 		ticks = append(ticks, high)
 	}
 	d := begin(c.title, names)
-	x, y := axis{low: low, high: high, log: true, from: left, to: width - right - 20}, upTo(smallest, largest, c.logarithmic)
+	x := axis{low: low, high: high, log: true, from: left, to: width - right - 20}
+	y := upTo(smallest, largest, c.logarithmic)
 	d.vertical(y, c.yLabel)
 	for _, value := range ticks {
 		d.text(x.at(value), height-below+20, "middle", "", number(value))

@@ -54,7 +54,7 @@ func document(r *results, folder string, output io.Writer) error {
 			return old
 		}
 		for file, plot := range plots {
-			failed = append(failed, os.WriteFile(filepath.Join(folder, file), []byte(plot), 0o644)) //nolint:gosec // public
+			failed = append(failed, os.WriteFile(filepath.Join(folder, file), []byte(plot), 0o644))
 		}
 		written++
 		return []byte(string(match[1]) + text + string(match[3]))
@@ -65,7 +65,7 @@ func document(r *results, folder string, output io.Writer) error {
 	if err := errors.Join(failed...); err != nil {
 		return err
 	}
-	return os.WriteFile(page, content, 0o644) //nolint:gosec // public
+	return os.WriteFile(page, content, 0o644)
 }
 
 // engines are the engines in the names of benchmarks, and their names.
@@ -91,9 +91,9 @@ func (r *results) cell(name, unit string) string {
 	return "–"
 }
 
-// ratio returns a result with two decimals, or a dash.
-func (r *results) ratio(name, unit string) string {
-	if value, found := r.median(name, unit); found {
+// ratio returns the ratio of a benchmark, or a dash.
+func (r *results) ratio(name string) string {
+	if value, found := r.median(name, "ratio"); found {
 		return fmt.Sprintf("%.2f", value)
 	}
 	return "–"

@@ -36,7 +36,7 @@ func work(r *results) (string, map[string]string) {
 		for _, engine := range engines {
 			name := row.benchmark + "/" + engine.id + row.suffix
 			cells = append(cells, r.cell(name, "req/s"), r.cell(name, "p99-ms")+" ms", r.cell(name, row.floor),
-				r.ratio(name, "ratio"))
+				r.ratio(name))
 		}
 		t.row(cells...)
 	}
@@ -104,7 +104,7 @@ func flood(r *results) (string, map[string]string) {
 		flooded, _ := r.median(name, "p99-ms")
 		chart.groups = append(chart.groups, barGroup{engine.name, []float64{quiet, flooded}})
 		t.row(engine.name, r.cell(name, "quiet-p99-ms")+" ms", r.cell(name, "p99-ms")+" ms", r.cell(name, "max-ms")+" ms",
-			r.cell(name, "logins/s"), r.ratio(name, "ratio"))
+			r.cell(name, "logins/s"), r.ratio(name))
 	}
 	return t.String() + "\n" + image(chart.title, "performance-flood.svg"),
 		map[string]string{"performance-flood.svg": chart.svg()}
@@ -132,7 +132,7 @@ func refusals(r *results) (string, map[string]string) {
 			group.values = append(group.values, value)
 			t.row(engine.name, strings.ReplaceAll(from, "-", " "), r.cell(name, "refusals/s"), r.cell(name, "req/s"),
 				r.cell(name, "quiet-req/s"), r.cell(name, "cpu-us/refusal")+" µs", r.cell(name, "B/refusal"),
-				r.ratio(name, "ratio"))
+				r.ratio(name))
 		}
 		chart.groups = append(chart.groups, group)
 	}
@@ -174,7 +174,7 @@ func scale(r *results) (string, map[string]string) {
 			if t == nil {
 				t = newTable(append(header, "ratio", "10,000,000 users (extrapolated)")...)
 			}
-			t.row(append(cells, r.ratio(name, "ratio"), fmt.Sprintf("%.2f", l.fit(extrapolated)))...)
+			t.row(append(cells, r.ratio(name), fmt.Sprintf("%.2f", l.fit(extrapolated)))...)
 		}
 	}
 	for _, size := range sizes {
@@ -214,7 +214,7 @@ func peers(r *results) (string, map[string]string) {
 			if r.has(name) {
 				found = true
 				t.row(operation, peer.name, r.cell(name, "req/s"), r.cell(name, "p99-ms")+" ms", r.cell(name, "peer-req/s"),
-					r.cell(name, "peer-p99-ms")+" ms", r.ratio(name, "ratio"))
+					r.cell(name, "peer-p99-ms")+" ms", r.ratio(name))
 			}
 		}
 	}
