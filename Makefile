@@ -15,6 +15,7 @@ oasdiff := .tools/oasdiff-$(oasdiff_version)
 with_postgres := go run ./internal/tools/with-postgres
 openapi := internal/tools/openapi
 generated := gen client/codes.gen.go
+comma := ,
 # npm writes this file last, so after an interrupted installation it is missing or outdated.
 client_modules := client/typescript/node_modules/.package-lock.json
 openapi_modules := $(openapi)/node_modules/.package-lock.json
@@ -41,10 +42,38 @@ test: ## Run all tests on both engines with the race detector, or some: make tes
 $(client_modules): client/typescript/package-lock.json
 	cd client/typescript && npm ci --ignore-scripts --no-audit --no-fund
 
+# The benchmarks of all targets below. PostgreSQL syncs its commits, as in production. No benchmark has a timeout.
+bench := $(with_postgres) -durable go test ./internal/bench -timeout 5h -run '^$$'
+
 .PHONY: bench
-bench: ## Run all benchmarks, or some: make bench ARGS='-bench Login -benchtime 10s'
+bench: ## Run all benchmarks, or some: make bench ARGS='-bench Login -benchtime 10s', or PEERS=pocketbase=PATH
 	.ci/setup
-	$(with_postgres) go test -run '^$$' $(or $(ARGS),-bench .) ./internal/bench
+	$(bench) $(or $(ARGS),-bench .) -peers '$(PEERS)'
+
+.PHONY: bench-scale
+bench-scale: ## Compare databases with few and many users: make bench-scale USERS=1000,1000000
+	.ci/setup
+	$(bench) -bench Scale $(ARGS) -users $(or $(USERS),1000$(comma)1000000)
+
+# Both use the same PostgreSQL, in turns, so that other load affects both alike.
+.PHONY: bench-compare
+bench-compare: ## Fail if a ratio is 20 % worse than at another commit: make bench-compare BASE=v1.0.0
+	.ci/setup
+	internal/tools/benchreport/compare '$(BASE)' $(or $(ARGS),-bench 'Authenticate|Login\b|RefreshTokens|Logout|JWKS|Register|Refusals')
+
+# docs/performance.md explains the figures.
+performance := artifacts/performance.txt
+.PHONY: performance
+performance: ## Measure for about 20 minutes, and write the figures and plots to docs/performance.md
+	.ci/setup
+	mkdir -p artifacts && rm -f $(performance)
+	$(bench) -bench 'Authenticate|Login\b|RefreshTokens|Logout|JWKS|Register|RoundTrips|Refusals|Start|Purge|Audit' \
+		| tee -a $(performance)
+	$(bench) -bench Flood -benchtime 10s | tee -a $(performance)
+	$(bench) -bench Connections -benchtime 2s | tee -a $(performance)
+	$(bench) -bench Scale -benchtime 5s -users 1000,10000,100000,1000000 | tee -a $(performance)
+	$(if $(PEERS),$(bench) -bench Peers -peers '$(PEERS)' | tee -a $(performance))
+	go run ./internal/tools/benchreport document $(performance) docs
 
 # docs/reliability.md explains the figures.
 .PHONY: faults

@@ -3,10 +3,8 @@ package bench
 import (
 	"bytes"
 	"errors"
-	"runtime"
+	"fmt"
 	"testing"
-
-	"golang.org/x/crypto/argon2"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 )
@@ -27,16 +25,6 @@ func BenchmarkAuthenticate(b *testing.B) {
 	}
 }
 
-func BenchmarkLogin(b *testing.B) {
-	for _, engine := range databasetest.Engines {
-		b.Run(string(engine), func(b *testing.B) {
-			in := install(b, engine)
-			in.logDurability(b)
-			compare(b, hashing(), posting(b, in.address, loginRequest)).report(b, "floor-hash/s")
-		})
-	}
-}
-
 func BenchmarkRefreshTokens(b *testing.B) {
 	for _, engine := range databasetest.Engines {
 		b.Run(string(engine), func(b *testing.B) {
@@ -46,8 +34,36 @@ func BenchmarkRefreshTokens(b *testing.B) {
 			floor := posting(b, in.startFloor(b), func(i int) []byte { return request("/update/"+updated[i].id, "", "") })
 			var server []caller
 			for _, refreshed := range in.logIn(b) {
-				server = append(server, refreshing(dial(b, in.address), refreshed.refreshToken))
+				server = append(server, refreshing(dial(b, in.address), refreshed.refreshToken, ""))
 			}
+			compare(b, floor, server).report(b, "floor-req/s")
+		})
+	}
+}
+
+func BenchmarkLogout(b *testing.B) {
+	for _, engine := range databasetest.Engines {
+		b.Run(string(engine), func(b *testing.B) {
+			in := install(b, engine)
+			in.logDurability(b)
+			updated := in.logIn(b)
+			floor := posting(b, in.startFloor(b), func(i int) []byte { return request("/update/"+updated[i].id, "", "") })
+			tokens := in.tokens(b)
+			var server []caller
+			for _, own := range in.sessionsToLogOut(b) {
+				server = append(server, loggingOut(dial(b, in.address), tokens, own, ""))
+			}
+			compare(b, floor, server).report(b, "floor-req/s")
+		})
+	}
+}
+
+func BenchmarkJWKS(b *testing.B) {
+	for _, engine := range databasetest.Engines {
+		b.Run(string(engine), func(b *testing.B) {
+			in := install(b, engine)
+			floor := posting(b, in.startFloor(b), func(int) []byte { return get("/hello", "") })
+			server := posting(b, in.address, func(int) []byte { return get("/.well-known/jwks.json", "") })
 			compare(b, floor, server).report(b, "floor-req/s")
 		})
 	}
@@ -58,19 +74,37 @@ func posting(b *testing.B, address string, requestOf func(i int) []byte) []calle
 	b.Helper()
 	callers := make([]caller, connections)
 	for i := range callers {
-		c, r := dial(b, address), requestOf(i)
-		callers[i] = func() error {
-			_, err := c.send(r, 200)
-			return err
-		}
+		callers[i] = repeating(dial(b, address), requestOf(i))
 	}
 	return callers
 }
 
-// refreshing returns a caller that exchanges each refresh token for the next.
-func refreshing(c *connection, token string) caller {
+// repeating returns a caller that repeats one request.
+func repeating(c *connection, request []byte) caller {
 	return func() error {
-		body, err := c.send(request("/auth/refresh-tokens", "", `{"refreshToken":"`+token+`"}`), 200)
+		_, err := c.send(request, 200)
+		return err
+	}
+}
+
+// loggingOut returns a caller that logs out of one session after the other, with more header lines.
+func loggingOut(c *connection, tokens *tokens, sessions []owned, header string) caller {
+	next := 0
+	return func() error {
+		if next == len(sessions) {
+			return errors.New("all sessions are logged out: there must be more")
+		}
+		next++
+		body := fmt.Sprintf(`{"refreshToken":%q}`, tokens.refreshOf(sessions[next-1]))
+		_, err := c.send(request("/auth/logout", header, body), 200)
+		return err
+	}
+}
+
+// refreshing returns a caller that exchanges each refresh token for the next, with more header lines.
+func refreshing(c *connection, token, header string) caller {
+	return func() error {
+		body, err := c.send(request("/auth/refresh-tokens", header, `{"refreshToken":"`+token+`"}`), 200)
 		if err != nil {
 			return err
 		}
@@ -82,17 +116,4 @@ func refreshing(c *connection, token string) caller {
 		token = string(next)
 		return nil
 	}
-}
-
-// hashing returns callers that hash a password with golang.org/x/crypto/argon2, one for each
-// processor.
-func hashing() []caller {
-	callers := make([]caller, runtime.GOMAXPROCS(0))
-	for i := range callers {
-		callers[i] = func() error {
-			argon2.IDKey([]byte(userPassword), []byte("sixteen bytes of"), 2, 19456, 1, 32)
-			return nil
-		}
-	}
-	return callers
 }

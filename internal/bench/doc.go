@@ -1,37 +1,88 @@
 // Package bench compares the performance of the real server to a floor: the least that the same
 // work can cost. Run it with make bench. To measure longer than 3s, set -benchtime to a duration.
+// make performance writes docs/performance.md. Benchstat can read the output.
 //
 // # Requests
 //
-// The benchmarks measure POST /auth, POST /auth/login and POST /auth/refresh-tokens on both
-// engines: requests per second (req/s) and latencies (p50-ms and p99-ms). The server is the release
-// binary. It runs in its own process and is reached through the loopback interface. The load is 16
-// callers, each with its own connection, user and session. A caller sends its next request when it
-// has received the response to the last one, which must be 200. So there are at most 16 requests in
-// flight, and a slow response delays the next request instead of adding to a queue.
+// The benchmarks measure POST /auth, POST /auth/login, POST /auth/register, POST
+// /auth/refresh-tokens, POST /auth/logout and the JWKS on both engines: requests per second (req/s)
+// and latencies (p50-ms and p99-ms). The server is the release binary. It runs in its own process
+// and is reached through the loopback interface. The load is 16 callers, each with its own
+// connection, user and session. A caller sends its next request when it has received the response
+// to the last one, which must be the expected one. So there are at most 16 requests in flight, and a
+// slow response delays the next request instead of adding to a queue.
 //
 // Each result is reported next to its floor:
 //
 //   - /auth: a bare net/http handler that makes the same query through GORM on the same rows. It
 //     does not verify, validate or log anything.
-//   - /auth/refresh-tokens: a bare handler that changes one row of a session with one conditional
-//     statement through GORM. It makes no token.
-//   - /auth/login: the rate at which golang.org/x/crypto/argon2 hashes passwords on all processors,
-//     without HTTP or a database (floor-hash/s).
+//   - /auth/refresh-tokens and /auth/logout: a bare handler that changes one row of a session with
+//     one conditional statement through GORM. It makes no token.
+//   - /auth/login and /auth/register: the rate at which golang.org/x/crypto/argon2 hashes passwords
+//     on all processors, without HTTP or a database (floor-hash/s).
+//   - /.well-known/jwks.json: a bare handler that returns "hello, world".
 //
 // The handlers are in internal/tools/floor. They also run in their own process, under the same
 // load.
+//
+// Logins are measured from the network of an earlier login (known-network), from a new network with
+// each request (new-networks), both with the rate limits, and without rate limits (without-limits).
+// Registrations come from new networks. No other benchmark of this section has rate limits. Each
+// logout ends a session that was made by SQL; the benchmarks make its tokens with the secret of the
+// server.
 //
 // ratio is the server's rate divided by the floor's: 1 means as fast as the floor. Both are
 // measured in turns of one second, each after a warm-up of half a second, so that other load on the
 // machine affects both alike. The client shares the processors with the server and with PostgreSQL.
 // So compare rates and latencies only within one run. Ratios can be compared across runs and
-// machines.
+// machines: make bench-compare does, with the ratios of another commit.
 //
 // Commits are as durable as the disk and the configuration of PostgreSQL make them, for the floor
-// and for the server. If they are not durable at all, the log says so: the PostgreSQL that make
-// bench starts does not sync, and TMPDIR may be in memory. Logins and refreshes are then faster
-// than in production.
+// and for the server. The PostgreSQL that make bench starts syncs its commits; one that go test
+// starts without make does not. If commits are not durable at all, the log says so: TMPDIR may be in
+// memory. Logins and refreshes are then faster than in production.
+//
+// # Connections
+//
+// BenchmarkConnections measures POST /auth and refreshes with 1, 2, 4 … 128 callers, without a
+// floor.
+//
+// # Round trips
+//
+// BenchmarkRoundTrips measures how often an operation waits for PostgreSQL (round-trips), through a
+// proxy that counts, and how long it takes if the proxy delays everything by 100 ms in each
+// direction (distant-ms). Both are medians. distant-503-% are the distant requests that took too long
+// for the server. Rate limits are on, and connections are open and their
+// statements prepared. No emails are sent, because that does not happen within the request.
+//
+// # Refusals
+//
+// BenchmarkRefusals measures refreshes next to logins that a rate limit refuses with 429, 5,000 a
+// second if the machine can do as much: with one email, from one network or from a new network each.
+// In turns, it measures refreshes alone (quiet-req/s), refusals alone, and both.
+//
+//   - req/s and p99-ms are those of the refreshes next to refusals/s.
+//   - B/refusal is by how many bytes the database grows for each refusal, without refreshes.
+//   - cpu-us/refusal is the processor time of a refusal, without refreshes: of the client, of the
+//     server, and of PostgreSQL if it is on this machine. cpu-share is the share of all processors
+//     that refusals/s need.
+//   - ratio is req/s divided by quiet-req/s · (1 - cpu-share): 1 means that refusals cost nothing but
+//     their processor time.
+//
+// # Scale
+//
+// BenchmarkScale compares databases with few and many users. It runs with the flag -users, which
+// lists the numbers of users, as make bench-scale does. It makes the rows by SQL: one session, three
+// audit events and one spent budget of the rate limits for each user, with UUIDv7 ids of the last 30
+// days. 16 callers use up to 20,000 random users, with 20,000 access tokens at any size. The sizes are
+// measured in turns. N-users-req/s, N-users-p99-ms and N-users-MiB are the results with N users, and
+// ratio is the rate with the last number of users divided by that with the first.
+//
+// # Peers
+//
+// BenchmarkPeers compares with other servers, whose programs the flag -peers names: PocketBase
+// (SQLite) and Supabase Auth (PostgreSQL). It measures both in turns: the request that returns the
+// user, a refresh, and a login. ratio is Sesame's rate divided by that of the peer (peer-req/s).
 //
 // # Flood
 //

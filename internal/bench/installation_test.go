@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -16,52 +18,75 @@ import (
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/porttest"
+	"github.com/sesame-auth/sesame/internal/secret"
 )
 
 const userPassword = "correct horse battery staple"
 
-// installation is a running Sesame with one user for each connection.
+// installation is a Sesame with a database of its own.
 type installation struct {
 	engine      databasetest.Engine
 	databaseURL string
+	secret      secret.Secret
 	address     string // of the API
+	admin       string // of the admin listener
 	environment []string
-	server      *process
-	idleMiB     float64 // the memory of the server before its first request; 0 if it cannot be measured
+	isProxied   bool     // see behindProxy
+	server      *process // nil: not started
+	idleMiB     float64  // the memory of the server before its first request; 0 if it cannot be measured
 }
 
-// install starts a Sesame for one benchmark. The settings add to or replace those of
-// serverEnvironment.
+// install starts a Sesame for one benchmark, with one user for each connection. The settings add to
+// or replace those of serverEnvironment.
 func install(b *testing.B, engine databasetest.Engine, settings ...string) *installation {
 	b.Helper()
-	folder, admin := b.TempDir(), porttest.Address(b)
+	in := prepare(b, engine, databasetest.URL(b, engine), settings...)
+	in.serve(b)
+	in.register(b)
+	return in
+}
+
+// prepare returns an installation with a migrated database. It is not started.
+func prepare(b *testing.B, engine databasetest.Engine, databaseURL string, settings ...string) *installation {
+	b.Helper()
 	in := &installation{
-		engine: engine, address: porttest.Address(b), databaseURL: "sqlite:" + filepath.Join(folder, "sesame.db"),
+		engine: engine, databaseURL: databaseURL, secret: secret.Secret(rand.Text() + rand.Text()),
+		address: porttest.Address(b), admin: porttest.Address(b), isProxied: slices.Contains(settings, behindProxy),
 	}
-	environment := serverEnvironment(folder, in.address, admin)
+	folder := filepath.Dir(strings.TrimPrefix(databaseURL, "sqlite:"))
 	if engine == databasetest.Postgres {
-		in.databaseURL = databasetest.URL(b, engine)
-		secret := base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text()))
-		environment = append(environment, "SESAME_DATABASE_URL="+in.databaseURL, "SESAME_SECRET="+secret)
+		folder = b.TempDir()
+	}
+	if err := os.Chmod(folder, 0o700); err != nil {
+		b.Fatal(err)
+	}
+	environment := serverEnvironment(folder, in.address, in.admin)
+	environment = append(environment, "SESAME_SECRET="+base64.StdEncoding.EncodeToString(in.secret))
+	if engine == databasetest.Postgres {
+		environment = append(environment, "SESAME_DATABASE_URL="+databaseURL)
 	}
 	in.environment = slices.Concat(environment, settings)
-	in.server = start(b, in.environment, "sesame", "serve")
-	in.server.awaitReady(b, admin)
-	in.idleMiB = in.server.memoryMiB(b, "VmRSS")
-	in.forEachUser(b, func(i int, c *connection) error {
-		body := fmt.Sprintf(`{"name":"User %d","email":%q,"password":%q,"confirm":%q}`,
-			i, emailOf(i), userPassword, userPassword)
-		for { // until the password is hashed in time
-			status, err := c.exchange(request("/auth/register", "", body))
-			if err != nil || status == 201 {
-				return err
-			}
-			if status != 503 {
-				return fmt.Errorf("register: unexpected status %d: %s", status, c.body)
-			}
-		}
-	})
 	return in
+}
+
+// serve starts the server.
+func (in *installation) serve(b *testing.B) {
+	b.Helper()
+	in.server = start(b, in.environment, "sesame", "serve")
+	in.server.awaitReady(b, in.admin)
+	in.idleMiB = in.server.memoryMiB(b, "VmRSS")
+}
+
+// register registers a user for each connection.
+func (in *installation) register(b *testing.B) {
+	b.Helper()
+	in.forEachUser(b, func(i int, c *connection) error {
+		header := ""
+		if in.isProxied {
+			header = newNetwork()
+		}
+		return c.sendHashed(registerRequest(emailOf(i), header), 201)
+	})
 }
 
 // serverEnvironment returns the configuration of a Sesame with SQLite in folder.
@@ -70,7 +95,7 @@ func serverEnvironment(folder, address, admin string) []string {
 		"SESAME_DATA_DIR=" + folder,
 		"SESAME_ADDR=" + address,
 		"SESAME_ADMIN_ADDR=" + admin,
-		"SESAME_LOG_LEVEL=warn",
+		"SESAME_LOG_LEVEL=error", // it is a warning that a busy machine could not hash a password in time
 		"SESAME_THROTTLE=off",
 		"SESAME_DRAIN_DELAY=0s",
 	}
@@ -118,8 +143,29 @@ func (in *installation) forEachUser(b *testing.B, do func(i int, c *connection) 
 
 func emailOf(i int) string { return fmt.Sprintf("user-%d@example.com", i) }
 
-func loginRequest(i int) []byte {
-	return request("/auth/login", "", fmt.Sprintf(`{"email":%q,"password":%q}`, emailOf(i), userPassword))
+func loginRequest(i int) []byte { return loginFrom(emailOf(i), "") }
+
+// loginFrom returns a login with more header lines.
+func loginFrom(email, header string) []byte {
+	return request("/auth/login", header, fmt.Sprintf(`{"email":%q,"password":%q}`, email, userPassword))
+}
+
+// registerRequest returns a registration with more header lines.
+func registerRequest(email, header string) []byte {
+	return request("/auth/register", header, fmt.Sprintf(`{"name":"User","email":%q,"password":%q,"confirm":%q}`,
+		email, userPassword, userPassword))
+}
+
+// behindProxy makes the server trust the X-Forwarded-For of a proxy on this machine, which every
+// request must have.
+const behindProxy = "SESAME_TRUSTED_PROXIES=127.0.0.1"
+
+var lastNetwork atomic.Uint32
+
+// newNetwork returns a header line with an IP address from a network that was not used before.
+func newNetwork() string {
+	n := lastNetwork.Add(1) // the next network of 256 addresses
+	return fmt.Sprintf("X-Forwarded-For: %d.%d.%d.7\r\n", 11+n>>16&127, n>>8&255, n&255)
 }
 
 // parseSession parses the response to a login and its access token.

@@ -16,7 +16,7 @@ var binaries string
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.bench").Value.String() == "" {
-		os.Exit(m.Run())
+		databasetest.Main(m)
 	}
 	os.Exit(runBenchmarks(m))
 }
@@ -45,6 +45,7 @@ func runBenchmarks(m *testing.M) (status int) {
 		fail(fmt.Errorf("go build: %w", err))
 		return status
 	}
+	writeFacts(os.Stdout)
 	return databasetest.Run(m)
 }
 

@@ -91,8 +91,13 @@ func TestConnection(t *testing.T) {
 		case "/greet":
 			_, _ = w.Write([]byte("hello " + r.Header.Get("Name")))
 		case "/chunked":
-			_, _ = w.Write([]byte("he"))
+			_, _ = w.Write([]byte("hel"))
 			_ = http.NewResponseController(w).Flush()
+			_, _ = w.Write([]byte("lo"))
+		case "/close":
+			w.Header().Set("Connection", "close")
+			w.Header().Set("Transfer-Encoding", "identity")
+			_, _ = w.Write([]byte("hello"))
 		default:
 			http.NotFound(w, r)
 		}
@@ -107,7 +112,12 @@ func TestConnection(t *testing.T) {
 			t.Fatalf("a 404, want a 200: %v", err)
 		}
 	}
-	if _, err := c.send(request("/chunked", "", ""), 200); err == nil {
+	for range 2 {
+		if body, err := c.send(get("/chunked", ""), 200); err != nil || string(body) != "hello" {
+			t.Fatalf("chunked: %q, %v", body, err)
+		}
+	}
+	if _, err := c.send(get("/close", ""), 200); err == nil {
 		t.Error("a response without Content-Length was accepted")
 	}
 }

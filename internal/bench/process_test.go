@@ -25,12 +25,18 @@ type process struct {
 	output bytes.Buffer
 	exited chan struct{} // closed when it has ended and output is complete
 	killed bool
+	mayLog bool // its output and exit status do not matter
 }
 
-// start runs a binary, until the end of the benchmark or a call of stop.
+// start runs a binary, until the end of the benchmark or a call of stop. It is one of ours, unless
+// its path is absolute.
 func start(b *testing.B, environment []string, program string, args ...string) *process {
 	b.Helper()
-	p := &process{cmd: exec.Command(filepath.Join(binaries, program), args...), exited: make(chan struct{})}
+	p := &process{exited: make(chan struct{}), mayLog: filepath.IsAbs(program)}
+	if !filepath.IsAbs(program) {
+		program = filepath.Join(binaries, program)
+	}
+	p.cmd = exec.Command(program, args...)
 	isSetting := func(variable string) bool { return strings.HasPrefix(variable, "SESAME_") }
 	p.cmd.Env = append(slices.DeleteFunc(os.Environ(), isSetting), environment...)
 	p.cmd.Stderr = &p.output
@@ -48,6 +54,12 @@ func start(b *testing.B, environment []string, program string, args ...string) *
 // awaitReady returns as soon as /readyz at address returns 200.
 func (p *process) awaitReady(b *testing.B, address string) {
 	b.Helper()
+	p.awaitOK(b, "http://"+address+"/readyz")
+}
+
+// awaitOK returns as soon as GET of a URL returns 200.
+func (p *process) awaitOK(b *testing.B, url string) {
+	b.Helper()
 	client := http.Client{Timeout: startTimeout, Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
@@ -56,7 +68,7 @@ func (p *process) awaitReady(b *testing.B, address string) {
 			b.Fatalf("%s ended while it started", p.cmd.Path) // stop prints its output
 		default:
 		}
-		response, err := client.Get("http://" + address + "/readyz")
+		response, err := client.Get(url)
 		if err != nil {
 			continue
 		}
@@ -99,7 +111,7 @@ func (p *process) stop(b *testing.B) {
 		}
 		<-p.exited
 	}
-	if state := p.cmd.ProcessState; !state.Success() || p.output.Len() > 0 {
+	if state := p.cmd.ProcessState; !p.mayLog && (!state.Success() || p.output.Len() > 0) {
 		b.Errorf("%s: %s\n%s", p.cmd.Path, state, &p.output)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -21,6 +22,7 @@ type Proxy struct {
 	network network
 	open    map[net.Conn]bool // false: forgotten
 	running sync.WaitGroup
+	turns   atomic.Int64
 }
 
 // network is the state of a Proxy.
@@ -83,6 +85,10 @@ func (p *Proxy) Delay(delay time.Duration) { p.become(network{delay: delay}) }
 // ResetAfter resets each connection after this number of messages to and from the server.
 func (p *Proxy) ResetAfter(messages int) { p.become(network{limit: messages}) }
 
+// RoundTrips returns how often a client has sent something and then waited for the server, on all
+// connections so far. What it sends without waiting counts as one round trip.
+func (p *Proxy) RoundTrips() int64 { return p.turns.Load() }
+
 // Restore makes the network work again.
 func (p *Proxy) Restore() { p.become(network{}) }
 
@@ -124,7 +130,7 @@ func (p *Proxy) accept(listener net.Listener) {
 func (p *Proxy) forward(client net.Conn) {
 	p.track(client)
 	defer p.untrack(client)
-	sent := 0
+	sent := 0 // messages
 	if !p.pass(client, &sent) {
 		return
 	}
@@ -135,8 +141,15 @@ func (p *Proxy) forward(client net.Conn) {
 	p.track(server)
 	defer p.untrack(server)
 	var both sync.WaitGroup
-	both.Go(func() { p.copy(server, client, &sent) })
-	both.Go(func() { p.copy(client, server, &sent) })
+	var waiting atomic.Bool // the client has sent something that the server has not responded to
+	both.Go(func() {
+		p.copy(server, client, &sent, func() {
+			if !waiting.Swap(true) {
+				p.turns.Add(1)
+			}
+		})
+	})
+	both.Go(func() { p.copy(client, server, &sent, func() { waiting.Store(false) }) })
 	both.Wait()
 }
 
@@ -153,8 +166,8 @@ func (p *Proxy) untrack(conn net.Conn) {
 	resetConn(conn)
 }
 
-// copy forwards in one direction.
-func (p *Proxy) copy(to, from net.Conn, sent *int) {
+// copy forwards in one direction. It calls forwarding before each message.
+func (p *Proxy) copy(to, from net.Conn, sent *int, forwarding func()) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -164,6 +177,7 @@ func (p *Proxy) copy(to, from net.Conn, sent *int) {
 				resetConn(from)
 				return
 			}
+			forwarding()
 			if _, writeErr := to.Write(buffer[:n]); writeErr != nil {
 				err = writeErr
 			}

@@ -1,9 +1,11 @@
 // With-postgres runs a command with a throwaway PostgreSQL cluster:
 //
 //	with-postgres go test ./...
+//	with-postgres -durable go test -bench . ./internal/bench
 //
 // The command finds the cluster's URL in SESAME_TEST_POSTGRES_URL. If the variable
-// is already set, no cluster is started, and the command uses that server.
+// is already set, no cluster is started, and the command uses that server. With
+// -durable the cluster syncs its commits, as in production; otherwise it is faster.
 // With-postgres exits with the status of the command.
 package main
 
@@ -22,11 +24,15 @@ import (
 const variable = "SESAME_TEST_POSTGRES_URL"
 
 func main() {
-	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: with-postgres COMMAND [ARGUMENT...]")
+	command, start := os.Args[1:], cluster.Start
+	if len(command) > 0 && command[0] == "-durable" {
+		command, start = command[1:], cluster.StartDurable
+	}
+	if len(command) == 0 {
+		fmt.Fprintln(os.Stderr, "usage: with-postgres [-durable] COMMAND [ARGUMENT...]")
 		os.Exit(2)
 	}
-	status, err := run(os.Args[1:])
+	status, err := run(command, start)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "with-postgres:", err)
 	}
@@ -35,7 +41,7 @@ func main() {
 
 // run returns the exit status of the command. If the cluster cannot be started or
 // stopped, it returns an error and a status of at least 1.
-func run(command []string) (status int, err error) {
+func run(command []string, start func(context.Context) (*cluster.Cluster, error)) (status int, err error) {
 	// A signal must not end this process before the cluster is stopped.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -46,7 +52,7 @@ func run(command []string) (status int, err error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = os.Environ()
 	if os.Getenv(variable) == "" {
-		postgres, err := cluster.Start(ctx)
+		postgres, err := start(ctx)
 		if err != nil {
 			return 1, err
 		}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,6 +39,34 @@ func TestRunsTheCommandWithACluster(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(temp, "*")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
+	}
+}
+
+func TestDurable(t *testing.T) {
+	for _, test := range []struct{ flag, want string }{{"", "off"}, {"-durable", "on"}} {
+		tempDir(t)
+		cmd := withPostgres(t, `echo "$SESAME_TEST_POSTGRES_URL"; read -r _`)
+		if test.flag != "" {
+			cmd.Args = slices.Insert(cmd.Args, 1, test.flag)
+		}
+		input, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		url, _ := startAndReadLine(t, cmd)
+		conn, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes"} {
+			var got string
+			err := conn.QueryRow(t.Context(), "SELECT current_setting($1)", setting).Scan(&got)
+			if err != nil || got != test.want {
+				t.Errorf("with the flag %q, %s is %q, want %q: %v", test.flag, setting, got, test.want, err)
+			}
+		}
+		_, _ = io.WriteString(input, "\n")
+		expectStatus(t, errors.Join(conn.Close(t.Context()), input.Close(), cmd.Wait()), 0)
 	}
 }
 

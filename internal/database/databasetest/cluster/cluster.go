@@ -1,11 +1,12 @@
 // Package cluster starts throwaway PostgreSQL clusters for tests.
 //
 // A cluster listens only on a free port of 127.0.0.1, requires a random password, and keeps its
-// files in a temporary folder. Its data is not durable, which makes it faster. Its time zone is
-// unusual, so that code that confuses local time with UTC fails its tests.
+// files in a temporary folder. Its data is not durable, which makes it faster, unless it is started
+// by StartDurable. Its time zone is unusual, so that code that confuses local time with UTC fails
+// its tests.
 //
 // The folder is created in TMPDIR if that is set. Otherwise it is in memory on Linux if there is
-// enough, or in the system's temporary folder.
+// enough and the data is not durable, or in the system's temporary folder.
 //
 // If the tests run as root, the server runs as the user postgres or, if there is none, nobody:
 // PostgreSQL refuses to run as root. On Linux the server is killed when the process that started it
@@ -40,6 +41,7 @@ type Cluster struct {
 	owner    *user
 	password string
 	folder   string
+	durable  bool
 
 	server *exec.Cmd
 	exited chan struct{} // closed when the server has exited
@@ -54,7 +56,19 @@ type Cluster struct {
 func Start(ctx context.Context) (_ *Cluster, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	c, err := create(ctx)
+	c, err := create(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	return c.orStop(c.start(ctx))
+}
+
+// StartDurable is like Start, but the server syncs every commit to the disk and has the memory of a
+// small production server, for benchmarks.
+func StartDurable(ctx context.Context) (*Cluster, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	c, err := create(ctx, true)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +80,7 @@ func Start(ctx context.Context) (_ *Cluster, err error) {
 func StartTLS(ctx context.Context, certificate, key string) (*Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	c, err := create(ctx)
+	c, err := create(ctx, false)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +114,7 @@ func (c *Cluster) writeCertificate(certificate, key string) error {
 func StartPair(ctx context.Context) (primary, standby *Cluster, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if primary, err = create(ctx); err != nil {
+	if primary, err = create(ctx, false); err != nil {
 		return nil, nil, err
 	}
 	standby, err = primary.copy(ctx)
@@ -121,7 +135,7 @@ func StartPair(ctx context.Context) (primary, standby *Cluster, err error) {
 }
 
 // create makes a cluster that is not started yet.
-func create(ctx context.Context) (*Cluster, error) {
+func create(ctx context.Context, durable bool) (*Cluster, error) {
 	bin, err := findBinaries()
 	if err != nil {
 		return nil, err
@@ -130,16 +144,20 @@ func create(ctx context.Context) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := newCluster(bin, owner, rand.Text())
+	parent := tempDir()
+	if durable {
+		parent = os.TempDir()
+	}
+	c, err := newCluster(bin, owner, parent, rand.Text())
 	if err != nil {
 		return nil, err
 	}
+	c.durable = durable
 	return c.orStop(c.initialize(ctx))
 }
 
-// newCluster makes the folder of a cluster.
-func newCluster(bin string, owner *user, password string) (*Cluster, error) {
-	parent := tempDir()
+// newCluster makes the folder of a cluster in the folder parent.
+func newCluster(bin string, owner *user, parent, password string) (*Cluster, error) {
 	removeAbandoned(parent)
 	folder, err := os.MkdirTemp(parent, folderPrefix)
 	if err != nil {

@@ -42,7 +42,7 @@ func StartPooler(ctx context.Context, serverURL string) (_ *Pooler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := newCluster("", owner, "")
+	files, err := newCluster("", owner, tempDir(), "")
 	if err != nil {
 		return nil, err
 	}

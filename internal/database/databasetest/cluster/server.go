@@ -47,18 +47,11 @@ func (c *Cluster) launch(port string) error {
 	}
 	defer func() { _ = log.Close() }() // the server has its own handle
 
-	cmd := exec.Command(filepath.Join(c.bin, "postgres"),
-		"-D", c.dataFolder(),
-		"-c", "listen_addresses=127.0.0.1",
-		"-c", "port="+port,
-		"-c", "unix_socket_directories=",
-		"-c", "max_connections=300",
-		"-c", "fsync=off",
-		"-c", "synchronous_commit=off",
-		"-c", "full_page_writes=off",
-		"-c", "max_wal_size=256MB", // the folder may be in memory
-		"-c", "timezone=Pacific/Chatham",
-	)
+	arguments := []string{"-D", c.dataFolder()}
+	for _, setting := range c.settings(port) {
+		arguments = append(arguments, "-c", setting)
+	}
+	cmd := exec.Command(filepath.Join(c.bin, "postgres"), arguments...)
 	cmd.Dir = c.folder
 	cmd.SysProcAttr = processAttributes(c.owner)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -69,6 +62,19 @@ func (c *Cluster) launch(port string) error {
 	}
 	c.server, c.exited = cmd, exited
 	return nil
+}
+
+// settings returns the settings that differ from PostgreSQL's defaults.
+func (c *Cluster) settings(port string) []string {
+	settings := []string{
+		"listen_addresses=127.0.0.1", "port=" + port, "unix_socket_directories=",
+		"max_connections=300", "timezone=Pacific/Chatham",
+	}
+	if c.durable {
+		return append(settings, "shared_buffers=1GB", "max_wal_size=4GB")
+	}
+	return append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off",
+		"max_wal_size=256MB") // the folder may be in memory
 }
 
 // startLocked starts a command, and closes exited when it has ended.

@@ -70,7 +70,7 @@ func (c *Cluster) execute(ctx context.Context, statements ...string) (err error)
 
 // copy returns a copy of a cluster that is not started yet.
 func (c *Cluster) copy(ctx context.Context) (*Cluster, error) {
-	other, err := newCluster(c.bin, c.owner, c.password)
+	other, err := newCluster(c.bin, c.owner, tempDir(), c.password)
 	if err != nil {
 		return nil, err
 	}
