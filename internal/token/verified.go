@@ -26,8 +26,8 @@ type publicKey interface {
 // digest is the SHA-256 of a token. Tokens themselves are not kept in memory.
 type digest [sha256.Size]byte
 
-// verifiedTokens remembers tokens that were valid. To verify a signature takes longer than
-// everything else in a request, and a client sends the same token many times.
+// verifiedTokens remembers tokens that were valid. To verify a signature takes a third of the
+// processor time of a POST /auth, and a client sends the same token many times.
 type verifiedTokens struct {
 	mu     sync.RWMutex
 	tokens map[digest]*verified
