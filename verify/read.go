@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"time"
 	"unicode/utf8"
 )
@@ -18,17 +19,15 @@ type header struct{ algorithm, kid string }
 // readHeader decodes the header. It allows only the members that Sesame writes. Thus crit, jku,
 // x5u, jwk and all others are refused.
 func readHeader(part string) (header, error) {
-	members, err := decode(part)
+	o, err := decode(part)
 	if err != nil {
 		return header{}, refused("header")
 	}
-	algorithm, hasAlgorithm := member[string](members, "alg")
-	kid, hasKid := member[string](members, "kid")
-	typ, hasType := member[string](members, "typ")
-	if !hasAlgorithm || !hasKid || !hasType || len(members) != 3 || typ != tokenType {
+	head, typ := header{algorithm: o.text("alg"), kid: o.text("kid")}, o.text("typ")
+	if o.failed || len(o.members) != 3 || typ != tokenType {
 		return header{}, refused("kid, alg or typ, or more than these")
 	}
-	return header{algorithm: algorithm, kid: kid}, nil
+	return head, nil
 }
 
 // claims are the claims of RFC 9068, section 2.2, and the id of the session.
@@ -38,42 +37,35 @@ type claims struct {
 }
 
 func readClaims(part string) (claims, error) {
-	members, err := decode(part)
+	o, err := decode(part)
 	if err != nil {
 		return claims{}, refused("claims")
 	}
-	var content claims
-	for name, into := range map[string]*string{
-		"iss": &content.issuer, "aud": &content.audience, "client_id": &content.client,
-		"sub": &content.Subject, "sid": &content.Session, "jti": &content.ID,
-	} {
-		text, ok := member[string](members, name)
-		if !ok {
-			return claims{}, refused("a claim is missing, or not a string")
-		}
-		*into = text
+	content := claims{
+		Claims: Claims{
+			Subject: o.text("sub"), Session: o.text("sid"), ID: o.text("jti"),
+			IssuedAt: o.time("iat"), ExpiresAt: o.time("exp"), AuthTime: o.time("auth_time"),
+			EmailVerified: o.boolean("email_verified"),
+		},
+		issuer: o.text("iss"), audience: o.text("aud"), client: o.text("client_id"),
 	}
-	for name, into := range map[string]*time.Time{
-		"iat": &content.IssuedAt, "exp": &content.ExpiresAt, "auth_time": &content.AuthTime,
-	} {
-		seconds, ok := member[int64](members, name)
-		if !ok {
-			return claims{}, refused("a claim is missing, or not a time")
-		}
-		*into = time.Unix(seconds, 0)
+	if o.failed {
+		return claims{}, refused("a claim is missing, or of another type")
 	}
-	verified, ok := member[bool](members, "email_verified")
-	if !ok {
-		return claims{}, refused("a claim is missing, or not true or false")
-	}
-	content.EmailVerified = verified
 	return content, nil
+}
+
+// object is a JSON object. Its methods return the value of a member. If the member is missing, null
+// or of another type, they set failed.
+type object struct {
+	members map[string][]byte // each is valid JSON without white space around it
+	failed  bool
 }
 
 // decode decodes a part of a token, which must be the canonical base64url encoding of one JSON
 // object without duplicate names. Otherwise parsers could disagree: encoding/json uses the last
 // duplicate.
-func decode(part string) (map[string]json.RawMessage, error) {
+func decode(part string) (*object, error) {
 	raw, err := base64url.DecodeString(part)
 	if err != nil {
 		return nil, err
@@ -81,36 +73,79 @@ func decode(part string) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(raw) || !json.Valid(raw) {
 		return nil, errors.New("not JSON")
 	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+	rest, isObject := bytes.CutPrefix(bytes.TrimLeft(raw, whiteSpace), []byte("{"))
+	if !isObject {
 		return nil, errors.New("not an object")
 	}
-	members := make(map[string]json.RawMessage)
-	for decoder.More() {
-		name, err := decoder.Token()
-		if err != nil {
-			return nil, err
+	members := make(map[string][]byte, 10)
+	for end := byte(','); end == ','; {
+		var name, value []byte
+		if name, end, rest = cut(rest); end == '}' {
+			break // the object is empty
 		}
-		text, _ := name.(string)
+		value, end, rest = cut(rest)
+		text, _ := unquote(name)
 		if _, twice := members[text]; twice {
 			return nil, errors.New("a name occurs twice")
 		}
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return nil, err
-		}
 		members[text] = value
 	}
-	return members, nil
+	return &object{members: members}, nil
 }
 
-// member returns a member of an object. ok is false if it is missing, null or not a T.
-func member[T string | int64 | bool](members map[string]json.RawMessage, name string) (value T, ok bool) {
-	var pointer *T
-	if err := json.Unmarshal(members[name], &pointer); err != nil || pointer == nil {
-		return value, false
+// whiteSpace is what JSON allows between tokens (RFC 8259, section 2).
+const whiteSpace = " \t\n\r"
+
+// cut cuts a name or a value from the rest of an object, which is valid JSON. It ends before a
+// colon, a comma or the object's closing brace.
+func cut(text []byte) (value []byte, end byte, rest []byte) {
+	depth, quoted := 0, false
+	for i := 0; ; i++ {
+		switch c := text[i]; {
+		case c == '\\':
+			i++ // the next character is escaped
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{', c == '[':
+			depth++
+		case depth > 0 && (c == '}' || c == ']'):
+			depth--
+		case depth == 0 && (c == ':' || c == ',' || c == '}'):
+			return bytes.Trim(text[:i], whiteSpace), c, text[i+1:]
+		}
 	}
-	return *pointer, true
+}
+
+// unquote decodes a string. It returns false if the value is not a string.
+func unquote(value []byte) (string, bool) {
+	if len(value) == 0 || value[0] != '"' {
+		return "", false
+	}
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1]), true
+	}
+	var text string
+	err := json.Unmarshal(value, &text)
+	return text, err == nil
+}
+
+func (o *object) text(name string) string {
+	text, ok := unquote(o.members[name])
+	o.failed = o.failed || !ok
+	return text
+}
+
+func (o *object) time(name string) time.Time {
+	seconds, err := strconv.ParseInt(string(o.members[name]), 10, 64)
+	o.failed = o.failed || err != nil
+	return time.Unix(seconds, 0)
+}
+
+func (o *object) boolean(name string) bool {
+	value := string(o.members[name])
+	o.failed = o.failed || value != "true" && value != "false"
+	return value == "true"
 }
 
 // isUUID reports whether text is a UUID (RFC 9562, section 4) in lower case, and not the nil UUID.

@@ -87,6 +87,13 @@ type Claims struct {
 	EmailVerified bool
 }
 
+// ValidAt reports whether the token is valid at this time: it has not expired, and was not issued
+// more than a minute later. Use it to check again the claims of a token that was verified earlier,
+// for example during a long connection.
+func (c Claims) ValidAt(now time.Time) bool {
+	return now.Before(c.ExpiresAt) && !now.Before(c.IssuedAt.Add(-maxAhead))
+}
+
 // KeyFunc returns the public key with the id kid, an *ecdsa.PublicKey on P-256 or an
 // ed25519.PublicKey. It returns ErrInvalidToken if there is no such key, and any other error if the
 // key could not be looked up.
@@ -185,8 +192,7 @@ func (v *Verifier) check(content claims) (Claims, error) {
 	case !isUUID(content.Subject), !isUUID(content.Session), !isUUID(content.ID):
 		return Claims{}, refused("sub, sid or jti")
 	}
-	now := v.now()
-	if !now.Before(content.ExpiresAt) || now.Before(content.IssuedAt.Add(-maxAhead)) {
+	if !content.ValidAt(v.now()) {
 		return Claims{}, refused("exp or iat")
 	}
 	return content.Claims, nil

@@ -314,6 +314,10 @@ func TestVerifyClocks(t *testing.T) {
 	k := newKey(t, "ES256", "kid")
 	from := newIssuer(t, k)
 	issued := k.token(t, from.URL, from.clock.now())
+	claims, err := from.verifier(t).Verify(t.Context(), issued)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		offset time.Duration
 		valid  bool
@@ -329,6 +333,9 @@ func TestVerifyClocks(t *testing.T) {
 		verifier := from.verifier(t, verify.WithClock(func() time.Time { return at }))
 		if _, err := verifier.Verify(t.Context(), issued); (err == nil) != test.valid {
 			t.Errorf("%s: %v", test.offset, err)
+		}
+		if claims.ValidAt(at) != test.valid {
+			t.Errorf("the claims, %s: %t", test.offset, !test.valid)
 		}
 	}
 }

@@ -35,6 +35,7 @@ A second signal ends it at once.`,
 			if !c.drainSet && interactive(command) {
 				c.DrainDelay = 0 // somebody waits for it to end
 			}
+			tuneGC(environment)
 			return serve(command.Context(), c, command.OutOrStdout(), newLogger(c, command.ErrOrStderr()))
 		},
 	}

@@ -252,7 +252,8 @@ The value of a setting marked with * can also be in a file: set the variable wit
 of its name to the path of the file. ` + "`sesame config`" + ` never prints these values. Durations are
 written like ` + "`90s`, `15m` or `720h`" + `.
 
-The variables of the Go runtime (` + "`GOMAXPROCS`, `GOMEMLIMIT`" + `) work as usual.
+The variables of the Go runtime (` + "`GOMAXPROCS`, `GOGC`, `GOMEMLIMIT`" + `) work as usual. The server sets
+the latter two if you set neither (see [operations.md](operations.md#metrics)).
 
 <!-- Generated from cmd/sesame/settings.go: go test ./cmd/sesame -run TestConfigurationPage -update -->
 `)

@@ -35,9 +35,10 @@ func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Access
 	var user User
 	err = s.db.WithContext(ctx).
 		Joins("JOIN sessions ON sessions.user_id = users.id AND sessions.generation = users.generation").
-		Where("sessions.id = ? AND users.id = ?", access.Session, access.User).
-		Where("sessions.revoked_at IS NULL AND sessions.expires_at > ? AND sessions.idle_expires_at > ?", now, now).
-		Where("users.disabled_at IS NULL").
+		Where(`sessions.id = ? AND users.id = ? AND users.disabled_at IS NULL
+			AND sessions.revoked_at IS NULL AND sessions.expires_at > ? AND sessions.idle_expires_at > ?`,
+			// As text, because pgx tries many ways to encode a uuid.UUID.
+			access.Session.String(), access.User.String(), now, now).
 		Take(&user).Error
 	switch {
 	case errors.Is(err, gorm.ErrRecordNotFound):

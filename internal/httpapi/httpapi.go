@@ -68,7 +68,7 @@ func New(config Config) (http.Handler, error) {
 		site:      site,
 		metrics:   config.Metrics,
 		log:       config.Log,
-		https:     isHTTPS(config.PublicURL),
+		headers:   commonHeaders(config.PublicURL),
 		proxies:   config.TrustedProxies,
 		busy: rarelog.New(func(count int) {
 			config.Log.Warn("requests returned 503, because their passwords could not be hashed in time", "count", count)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -25,6 +26,19 @@ const (
 	strictTransportSecurity = "max-age=63072000; includeSubDomains"
 )
 
+// commonHeaders returns the headers of every response, except for the id of the request.
+func commonHeaders(publicURL string) http.Header {
+	header := make(http.Header)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Security-Policy", contentSecurityPolicy)
+	header.Set("Referrer-Policy", "no-referrer")
+	if strings.HasPrefix(publicURL, "https://") {
+		header.Set("Strict-Transport-Security", strictTransportSecurity)
+	}
+	return header
+}
+
 // maxUserAgent is how many bytes of a User-Agent are kept.
 const maxUserAgent = 256
 
@@ -35,7 +49,7 @@ type middleware struct {
 	site      *web.Site
 	metrics   *Metrics
 	log       *slog.Logger
-	https     bool // the public URL is https
+	headers   http.Header // of every response; all share the values
 	proxies   Proxies
 	warned    sync.Map       // by reason why the IP address of a client is unknown
 	busy      *rarelog.Event // a password could not be hashed in time
@@ -52,13 +66,7 @@ func (m *middleware) handle(next echo.HandlerFunc) echo.HandlerFunc {
 		r, header := c.Request(), c.Response().Header()
 		state := &requestState{client: m.client(r, uuid.Must(uuid.NewV7()).String())}
 		header.Set("X-Request-Id", state.client.RequestID)
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Cache-Control", "no-store")
-		header.Set("Content-Security-Policy", contentSecurityPolicy)
-		header.Set("Referrer-Policy", "no-referrer")
-		if m.https {
-			header.Set("Strict-Transport-Security", strictTransportSecurity)
-		}
+		maps.Copy(header, m.headers)
 		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), requestKey{}, state), operationTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)
@@ -112,5 +120,3 @@ func storable(text string) string {
 	}
 	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
 }
-
-func isHTTPS(url string) bool { return strings.HasPrefix(url, "https://") }

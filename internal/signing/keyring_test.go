@@ -205,28 +205,37 @@ func TestConcurrentRotations(t *testing.T) {
 }
 
 // Tokens of a revoked key are refused immediately by the instance that revoked it, and after a
-// reload by other instances. These reload when they see a token of the new key.
+// reload by other instances, also if they were accepted before. These reload when they see a token
+// of the new key.
 func TestRevokedKey(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		clock := clocktest.At(newYear)
 		db := databasetest.New(t, engine)
 		here, elsewhere := openRing(t, db, clock.Now), openRing(t, db, clock.Now)
+		tokensHere, tokensElsewhere := tokens(here, clock.Now), tokens(elsewhere, clock.Now)
 		stolen := issueAt(t, here, clock)
+		for range 2 { // the second time, the signature is known to be valid
+			for _, tokens := range []*token.AccessTokens{tokensHere, tokensElsewhere} {
+				if _, err := tokens.Verify(t.Context(), stolen); err != nil {
+					t.Errorf("before the key is revoked: %v", err)
+				}
+			}
+		}
 		if err := here.Revoke(t.Context(), "nothing"); !errors.Is(err, signing.ErrNoSuchKey) {
 			t.Errorf("an unknown key: %v", err)
 		}
 		if err := here.Revoke(t.Context(), kidOf(t, stolen)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tokens(here, clock.Now).Verify(t.Context(), stolen); !errors.Is(err, token.ErrAccess) {
+		if _, err := tokensHere.Verify(t.Context(), stolen); !errors.Is(err, token.ErrAccess) {
 			t.Errorf("here: %v", err)
 		}
 		fresh := issueAt(t, here, clock)
 		clock.Advance(time.Second)
-		if _, err := tokens(elsewhere, clock.Now).Verify(t.Context(), fresh); err != nil {
+		if _, err := tokensElsewhere.Verify(t.Context(), fresh); err != nil {
 			t.Errorf("the new key elsewhere: %v", err)
 		}
-		if _, err := tokens(elsewhere, clock.Now).Verify(t.Context(), stolen); !errors.Is(err, token.ErrAccess) {
+		if _, err := tokensElsewhere.Verify(t.Context(), stolen); !errors.Is(err, token.ErrAccess) {
 			t.Errorf("elsewhere: %v", err)
 		}
 	})

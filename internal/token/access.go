@@ -6,6 +6,8 @@ package token
 
 import (
 	"context"
+	"crypto"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -49,13 +51,12 @@ type AccessConfig struct {
 // AccessTokens issues and verifies access tokens. It is safe for concurrent use.
 type AccessTokens struct {
 	config   AccessConfig
-	verifier *verify.Verifier
+	verified *verifiedTokens
 }
 
 // NewAccessTokens returns AccessTokens for one issuer and audience.
 func NewAccessTokens(config AccessConfig) *AccessTokens {
-	verifier := verify.NewWithKeys(config.Issuer, config.Audience, config.Keys.PublicKey, verify.WithClock(config.Now))
-	return &AccessTokens{config: config, verifier: verifier}
+	return &AccessTokens{config: config, verified: newVerifiedTokens()}
 }
 
 // Lifetime returns how long a token is valid after it was issued.
@@ -118,11 +119,20 @@ func (a *AccessTokens) issue(content Access) (string, error) {
 
 // Verify returns the content of a token that Issue signed with any of the keys, and that is valid
 // now. It applies the same rules as services do (see package verify). It returns ErrAccess.
+//
+// The signature and the claims of a token are verified once. Later calls check what can change: the
+// key may be gone, and the clock has moved.
 func (a *AccessTokens) Verify(ctx context.Context, text string) (Access, error) {
-	content, err := a.verifier.Verify(ctx, text)
-	if err != nil {
-		return Access{}, fmt.Errorf("%w: %w", ErrAccess, err)
+	sum := sha256.Sum256([]byte(text))
+	known := a.verified.find(sum)
+	if known == nil || !a.isStillValid(ctx, known) {
+		var err error
+		if known, err = a.verify(ctx, text); err != nil {
+			return Access{}, fmt.Errorf("%w: %w", ErrAccess, err)
+		}
+		a.verified.add(sum, known)
 	}
+	content := known.claims
 	user, err := uuid.Parse(content.Subject)
 	if err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrAccess, err)
@@ -134,4 +144,32 @@ func (a *AccessTokens) Verify(ctx context.Context, text string) (Access, error) 
 	return Access{
 		User: user, Session: session, AuthTime: content.AuthTime, EmailVerified: content.EmailVerified,
 	}, nil
+}
+
+// verify verifies a token completely.
+func (a *AccessTokens) verify(ctx context.Context, text string) (*verified, error) {
+	var kid string
+	var key crypto.PublicKey
+	find := func(ctx context.Context, id string) (_ crypto.PublicKey, err error) {
+		kid = id
+		key, err = a.config.Keys.PublicKey(ctx, id)
+		return key, err
+	}
+	claims, err := verify.NewWithKeys(a.config.Issuer, a.config.Audience, find, verify.WithClock(a.config.Now)).
+		Verify(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	public, ok := key.(publicKey)
+	if !ok {
+		return nil, fmt.Errorf("a %T is not a public key", key)
+	}
+	return &verified{claims: claims, kid: kid, key: public}, nil
+}
+
+// isStillValid reports whether a token that was verified earlier is valid now: its key is still one
+// of the keys, and the time is between its iat and its exp.
+func (a *AccessTokens) isStillValid(ctx context.Context, token *verified) bool {
+	key, err := a.config.Keys.PublicKey(ctx, token.kid)
+	return err == nil && token.key.Equal(key) && token.claims.ValidAt(a.config.Now())
 }

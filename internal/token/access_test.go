@@ -23,17 +23,23 @@ const (
 // newAccessTokens returns AccessTokens with a new key.
 func newAccessTokens(t *testing.T, algorithm signing.Algorithm) *AccessTokens {
 	t.Helper()
+	return newAccessTokensAt(t, algorithm, time.Now)
+}
+
+// newAccessTokensAt returns AccessTokens with a new key and a clock.
+func newAccessTokensAt(t *testing.T, algorithm signing.Algorithm, now func() time.Time) *AccessTokens {
+	t.Helper()
 	const lifetime = 15 * time.Minute
 	ring, err := signing.Open(t.Context(), signing.Config{
 		DB:        databasetest.New(t, databasetest.SQLite),
 		Secrets:   []secret.Secret{secret.Secret(strings.Repeat("s", 32))},
-		Algorithm: algorithm, TokenLifetime: lifetime, Now: time.Now,
+		Algorithm: algorithm, TokenLifetime: lifetime, Now: now,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return NewAccessTokens(AccessConfig{
-		Keys: ring, Issuer: issuer, Audience: audience, Lifetime: lifetime, Now: time.Now,
+		Keys: ring, Issuer: issuer, Audience: audience, Lifetime: lifetime, Now: now,
 	})
 }
 

@@ -68,4 +68,49 @@ var sessions = []guard{
 			session.ID`,
 		pkg: "internal/auth", run: "TestNoSessionIfTheUserChangedMeanwhile",
 	},
+	{
+		what: "an access token that was verified expires",
+		file: "internal/token/access.go",
+		code: ` && token.claims.ValidAt(a.config.Now())`,
+		gone: ``,
+		pkg:  "internal/token", run: "TestVerifiedTokenAndClock",
+	},
+	{
+		what: "an access token is refused while the clock is behind",
+		file: "verify/verify.go",
+		code: ` && !now.Before(c.IssuedAt.Add(-maxAhead))`,
+		gone: ``,
+		pkg:  "internal/token", run: "TestVerifiedTokenAndClock",
+	},
+	{
+		what: "an access token that was verified ends with its key",
+		file: "internal/token/access.go",
+		code: `err == nil && token.key.Equal(key)`,
+		gone: `(err != nil || token.key.Equal(key))`,
+		pkg:  "internal/token", run: "TestVerifiedTokenOfRevokedKey",
+	},
+	{
+		what: "an access token that was verified with another key is verified again",
+		file: "internal/token/access.go",
+		code: `token.key.Equal(key)`,
+		gone: `key != nil`,
+		pkg:  "internal/token", run: "TestVerifiedTokenOfAnotherKey",
+	},
+	{
+		what: "a limited number of verified access tokens is remembered",
+		file: "internal/token/verified.go",
+		code: `len(v.tokens) == maxVerified`,
+		gone: `len(v.tokens) < 0`,
+		pkg:  "internal/token", run: "TestRememberedTokensAreLimited",
+	},
+	{
+		what: "an access token that is refused is not remembered",
+		file: "internal/token/access.go",
+		code: `		var err error
+		if known,`,
+		gone: `		var err error
+		a.verified.add(sum, &verified{})
+		if known,`,
+		pkg: "internal/token", run: "TestRefusedTokensAreNotRemembered",
+	},
 }
