@@ -76,6 +76,7 @@ generate: $(client_modules) ## Generate gen/ and client/codes.gen.go from openap
 	$(oapi_codegen) --config $(openapi)/api.yaml openapi.yaml
 	$(oapi_codegen) --config $(openapi)/client.yaml openapi.yaml
 	client/typescript/node_modules/.bin/js-yaml openapi.yaml >gen/openapi.json
+	go run ./internal/tools/requests <gen/openapi.json >gen/requests.json
 	go run ./internal/tools/codes . <openapi.yaml
 	client/typescript/node_modules/.bin/openapi-typescript openapi.yaml --output gen/typescript/openapi.d.ts
 
