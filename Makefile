@@ -28,9 +28,10 @@ help: ## List the targets
 run: ## Run the server, with SQLite unless the environment says otherwise
 	CGO_ENABLED=0 go run ./cmd/sesame serve
 
+# -s -w leaves out the tables of debuggers. Panics and profiles still have names and lines.
 .PHONY: build
 build: ## Build the static binary ./sesame
-	CGO_ENABLED=0 go build -trimpath -o sesame ./cmd/sesame
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o sesame ./cmd/sesame
 
 .PHONY: test
 test: ## Run all tests on both engines with the race detector, or some: make test ARGS='-run X ./internal/auth'
