@@ -29,9 +29,10 @@ help: ## List the targets
 run: ## Run the server, with SQLite unless the environment says otherwise
 	CGO_ENABLED=0 go run ./cmd/sesame serve
 
+# -s -w leaves out the tables of debuggers. Panics and profiles still have names and lines.
 .PHONY: build
 build: ## Build the static binary ./sesame
-	CGO_ENABLED=0 go build -trimpath -o sesame ./cmd/sesame
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o sesame ./cmd/sesame
 
 .PHONY: test
 test: ## Run all tests on both engines with the race detector, or some: make test ARGS='-run X ./internal/auth'
@@ -105,6 +106,7 @@ generate: $(client_modules) ## Generate gen/ and client/codes.gen.go from openap
 	$(oapi_codegen) --config $(openapi)/api.yaml openapi.yaml
 	$(oapi_codegen) --config $(openapi)/client.yaml openapi.yaml
 	client/typescript/node_modules/.bin/js-yaml openapi.yaml >gen/openapi.json
+	go run ./internal/tools/requests <gen/openapi.json >gen/requests.json
 	go run ./internal/tools/codes . <openapi.yaml
 	client/typescript/node_modules/.bin/openapi-typescript openapi.yaml --output gen/typescript/openapi.d.ts
 

@@ -12,3 +12,8 @@ var OpenAPI []byte
 //
 //go:embed gen/openapi.json
 var OpenAPIJSON []byte
+
+// OpenAPIRequests is the part of the document that requests are validated against.
+//
+//go:embed gen/requests.json
+var OpenAPIRequests []byte

@@ -1,6 +1,7 @@
 package sesame_test
 
 import (
+	"encoding/json"
 	"reflect"
 	"slices"
 	"testing"
@@ -43,6 +44,69 @@ func TestJSONEqualsYAML(t *testing.T) {
 	if !reflect.DeepEqual(fromYAML, fromJSON) {
 		t.Error("gen/openapi.json differs from openapi.yaml: run make generate")
 	}
+}
+
+// Requests are validated against what the document says about them: only texts and examples are left
+// out.
+func TestRequestsEqualDocument(t *testing.T) {
+	reduced, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPIRequests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := load(t)
+	if !reflect.DeepEqual(reduced.Components.SecuritySchemes, document.Components.SecuritySchemes) ||
+		!reflect.DeepEqual(reduced.Security, document.Security) {
+		t.Error("the security of the document differs: run make generate")
+	}
+	if reduced.Paths.Len() != document.Paths.Len() {
+		t.Errorf("%d paths, want %d", reduced.Paths.Len(), document.Paths.Len())
+	}
+	for path, item := range document.Paths.Map() {
+		item = reduceItem(item)
+		got := reduced.Paths.Value(path)
+		if !reflect.DeepEqual(got, item) { //nolint:govet // the only errors are about references: none
+			t.Errorf("%s differs: run make generate\n%s\n%s", path, asJSON(t, got), asJSON(t, item))
+		}
+	}
+}
+
+// reduceItem removes the texts, the examples and the responses of the operations of a path.
+func reduceItem(item *openapi3.PathItem) *openapi3.PathItem {
+	item.Summary, item.Description = "", ""
+	for _, operation := range item.Operations() {
+		operation.Summary, operation.Description, operation.Tags, operation.Responses = "", "", nil, nil
+		for _, parameter := range slices.Concat(item.Parameters, operation.Parameters) {
+			parameter.Value.Description, parameter.Value.Example, parameter.Value.Examples = "", nil, nil
+			reduceSchema(parameter.Value.Schema)
+		}
+		if operation.RequestBody == nil {
+			continue
+		}
+		operation.RequestBody.Value.Description = ""
+		for _, content := range operation.RequestBody.Value.Content {
+			content.Example, content.Examples = nil, nil
+			reduceSchema(content.Schema)
+		}
+	}
+	return item
+}
+
+// reduceSchema removes the texts and examples of a schema. The schemas of requests only nest
+// properties; what nests in another way would differ in the test.
+func reduceSchema(schema *openapi3.SchemaRef) {
+	schema.Value.Title, schema.Value.Description, schema.Value.Example = "", "", nil
+	for _, property := range schema.Value.Properties {
+		reduceSchema(property)
+	}
+}
+
+func asJSON(t *testing.T, value any) []byte {
+	t.Helper()
+	content, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
 }
 
 // openapi.yaml has no YAML anchors or aliases, which some tools do not support.

@@ -38,7 +38,8 @@ func runBenchmarks(m *testing.M) (status int) {
 		return status
 	}
 	defer func() { fail(os.RemoveAll(binaries)) }()
-	build := exec.Command("go", "build", "-trimpath", "-o", binaries, "./cmd/sesame", "./internal/tools/floor")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binaries, // as make build does
+		"./cmd/sesame", "./internal/tools/floor")
 	build.Dir, build.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {

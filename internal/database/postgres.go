@@ -34,16 +34,18 @@ func openPostgres(ctx context.Context, url string) (*DB, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout+callLimit)
 	defer cancel()
+	pool := config.openPool()
 	if config.findPooler {
-		if err := config.adaptToPooler(ctx); err != nil {
-			return nil, fmt.Errorf("reach database: %w", plain(err))
+		pooled, err := isPooled(ctx, pool)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("reach database: %w", plain(err)), pool.Close())
+		}
+		if pooled {
+			_ = pool.Close() // best effort
+			config.DefaultQueryExecMode = pgx.QueryExecModeExec
+			pool = config.openPool()
 		}
 	}
-	pool := sql.OpenDB(newConnector(config))
-	pool.SetMaxOpenConns(config.maxConnections)
-	pool.SetMaxIdleConns(config.maxConnections)
-	pool.SetConnMaxLifetime(config.maxLifetime)
-	pool.SetConnMaxIdleTime(config.maxIdleTime)
 	db, err := open(ctx, postgresDialector{&postgres.Dialector{Config: &postgres.Config{Conn: pool}}})
 	if err != nil {
 		return nil, err
@@ -52,31 +54,37 @@ func openPostgres(ctx context.Context, url string) (*DB, error) {
 	return db, nil
 }
 
-// adaptToPooler connects once to find out whether a connection pooler such as PgBouncer is in front
-// of the server. The pooler may run each transaction on another connection of its own, which does
-// not have the statements that were prepared on the last one, so statements are not prepared then.
+func (c *postgresConfig) openPool() *sql.DB {
+	pool := sql.OpenDB(newConnector(c))
+	pool.SetMaxOpenConns(c.maxConnections)
+	pool.SetMaxIdleConns(c.maxConnections)
+	pool.SetConnMaxLifetime(c.maxLifetime)
+	pool.SetConnMaxIdleTime(c.maxIdleTime)
+	return pool
+}
+
+// isPooled reports whether a connection pooler such as PgBouncer is in front of the server. The
+// pooler may run each transaction on another connection of its own, which does not have the
+// statements that were prepared on the last one, so statements must not be prepared then.
 //
 // A pooler makes up the process id that a client gets when it connects.
-func (c *postgresConfig) adaptToPooler(ctx context.Context) error {
-	connected, err := newConnector(c).Connect(ctx)
+func isPooled(ctx context.Context, pool *sql.DB) (pooled bool, err error) {
+	connected, err := pool.Conn(ctx)
 	if err != nil {
+		return false, err
+	}
+	defer func() { _ = connected.Close() }() // returns it to the pool
+	err = connected.Raw(func(driverConn any) error {
+		direct, ok := driverConn.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("a connection is a %T", driverConn)
+		}
+		var processID uint32
+		err := direct.Conn().QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&processID)
+		pooled = processID != direct.Conn().PgConn().PID()
 		return err
-	}
-	defer func() { _ = connected.Close() }() // best effort
-	direct, ok := connected.(*stdlib.Conn)
-	if !ok {
-		return fmt.Errorf("a connection is a %T", connected)
-	}
-	conn := direct.Conn()
-	var processID uint32
-	err = conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&processID)
-	if err != nil {
-		return err
-	}
-	if processID != conn.PgConn().PID() {
-		c.DefaultQueryExecMode = pgx.QueryExecModeExec
-	}
-	return nil
+	})
+	return pooled, err
 }
 
 // connector opens the connections of a pool. It evicts all connections that are open when one of

@@ -17,9 +17,9 @@ import (
 	"github.com/sesame-auth/sesame/internal/password"
 )
 
-// loadDocument parses the OpenAPI document.
+// loadDocument parses the part of the OpenAPI document that requests are validated against.
 func loadDocument() (*openapi3.T, error) {
-	document, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPIJSON)
+	document, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPIRequests)
 	if err != nil {
 		return nil, fmt.Errorf("load the OpenAPI document: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	htmltemplate "html/template"
 	"net/url"
 	"strings"
+	"sync"
 	texttemplate "text/template"
 	"time"
 	"unicode"
@@ -20,11 +21,15 @@ const textWidth = 72
 //go:embed templates
 var templateFiles embed.FS
 
-// All emails have the same layout.
+// All emails have the same layout. It is parsed for the first email, not at start.
 var (
-	textLayout = texttemplate.Must(texttemplate.New("email.txt").
+	textLayout = sync.OnceValue(func() *texttemplate.Template {
+		return texttemplate.Must(texttemplate.New("email.txt").
 			Funcs(texttemplate.FuncMap{"wrap": wrap}).ParseFS(templateFiles, "templates/email.txt"))
-	htmlLayout = htmltemplate.Must(htmltemplate.ParseFS(templateFiles, "templates/email.html"))
+	})
+	htmlLayout = sync.OnceValue(func() *htmltemplate.Template {
+		return htmltemplate.Must(htmltemplate.ParseFS(templateFiles, "templates/email.html"))
+	})
 )
 
 // content is what the layout shows.
@@ -41,10 +46,10 @@ func render(to string, c content) (Message, error) {
 		return Message{}, errors.New("the link must be a complete http or https URL")
 	}
 	var text, html strings.Builder
-	if err := textLayout.Execute(&text, c); err != nil {
+	if err := textLayout().Execute(&text, c); err != nil {
 		return Message{}, fmt.Errorf("compose text: %w", err)
 	}
-	if err := htmlLayout.Execute(&html, c); err != nil {
+	if err := htmlLayout().Execute(&html, c); err != nil {
 		return Message{}, fmt.Errorf("compose HTML: %w", err)
 	}
 	return Message{To: to, Subject: c.Subject, Text: text.String(), HTML: html.String()}, nil

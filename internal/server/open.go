@@ -119,5 +119,8 @@ func migrate(ctx context.Context, db *database.DB) ([]database.Migration, error)
 	if err != nil {
 		return nil, err
 	}
-	return before.Pending(), db.Migrate(ctx)
+	if missing := before.Pending(); len(missing) > 0 {
+		return missing, db.Migrate(ctx)
+	}
+	return nil, before.Check()
 }

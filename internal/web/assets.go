@@ -19,8 +19,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/brand"
 )
 
-// swaggerAssets returns the files of Swagger UI that the documentation needs, by name. They are
-// decompressed once, because a request must not cost more than sending a file.
+// swaggerAssets returns the files of Swagger UI that the documentation needs, by name.
 var swaggerAssets = sync.OnceValues(func() (map[string]asset, error) {
 	assets := make(map[string]asset)
 	for _, name := range []string{"swagger-ui.css", "swagger-ui-bundle.js"} {
@@ -28,17 +27,7 @@ var swaggerAssets = sync.OnceValues(func() (map[string]asset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("swagger ui: %w", err)
 		}
-		reader, err := gzip.NewReader(bytes.NewReader(compressed))
-		if err != nil {
-			return nil, fmt.Errorf("swagger ui: %s: %w", name, err)
-		}
-		content, err := io.ReadAll(reader)
-		if err != nil {
-			return nil, fmt.Errorf("swagger ui: %s: %w", name, err)
-		}
-		swagger := newAsset(name, content)
-		swagger.compressed = compressed
-		assets[name] = swagger
+		assets[name] = newCompressedAsset(name, compressed)
 	}
 	return assets, nil
 })
@@ -51,7 +40,7 @@ var mediaTypes = map[string]string{
 // cached forever.
 type asset struct {
 	path, mediaType string
-	content         []byte
+	content         func() ([]byte, error)
 	compressed      []byte // with gzip; nil: not stored
 }
 
@@ -75,42 +64,67 @@ func loadAssets(color string) (map[string]asset, error) {
 }
 
 func newAsset(name string, content []byte) asset {
-	digest := sha256.Sum256(content)
-	extension := path.Ext(name)
 	return asset{
-		path:      "assets/" + strings.TrimSuffix(name, extension) + "." + hex.EncodeToString(digest[:8]) + extension,
-		mediaType: mediaTypes[extension], content: content,
+		path: assetPath(name, content), mediaType: mediaTypes[path.Ext(name)],
+		content: func() ([]byte, error) { return content, nil },
 	}
+}
+
+// newCompressedAsset returns an asset that is stored compressed. It is decompressed once, for the
+// first client that does not accept gzip, because a request must not cost more than sending a file.
+func newCompressedAsset(name string, compressed []byte) asset {
+	return asset{
+		path: assetPath(name, compressed), mediaType: mediaTypes[path.Ext(name)], compressed: compressed,
+		content: sync.OnceValues(func() ([]byte, error) {
+			reader, err := gzip.NewReader(bytes.NewReader(compressed))
+			if err != nil {
+				return nil, err
+			}
+			return io.ReadAll(reader)
+		}),
+	}
+}
+
+// assetPath returns the path of an asset, with a digest of what is stored.
+func assetPath(name string, stored []byte) string {
+	digest := sha256.Sum256(stored)
+	extension := path.Ext(name)
+	return "assets/" + strings.TrimSuffix(name, extension) + "." + hex.EncodeToString(digest[:8]) + extension
 }
 
 // serve is a Page.
 func (a asset) serve(w http.ResponseWriter, r *http.Request) error {
-	a.write(w, r, "public, max-age=31536000, immutable")
-	return nil
+	return a.write(w, r, "public, max-age=31536000, immutable")
 }
 
 // favicon serves the icon at /favicon.ico, where browsers look for it if a page names none. This
 // path does not contain a digest, so browsers cache it for a day only.
 func (s *Site) favicon(w http.ResponseWriter, r *http.Request) error {
-	s.assets["icon.svg"].write(w, r, "public, max-age=86400")
-	return nil
+	return s.assets["icon.svg"].write(w, r, "public, max-age=86400")
 }
 
-func (a asset) write(w http.ResponseWriter, r *http.Request, caching string) {
-	header, content := w.Header(), a.content
+func (a asset) write(w http.ResponseWriter, r *http.Request, caching string) error {
+	content, isPacked := a.compressed, a.compressed != nil && acceptsGzip(r.Header)
+	if !isPacked {
+		var err error
+		if content, err = a.content(); err != nil {
+			return err
+		}
+	}
+	header := w.Header()
 	header.Set("Content-Type", a.mediaType)
 	header.Set("Cache-Control", caching)
 	if a.compressed != nil {
 		header.Add("Vary", "Accept-Encoding") // the server may vary by origin, too
-		if acceptsGzip(r.Header) {
-			header.Set("Content-Encoding", "gzip")
-			content = a.compressed
-		}
+	}
+	if isPacked {
+		header.Set("Content-Encoding", "gzip")
 	}
 	header.Set("Content-Length", strconv.Itoa(len(content)))
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(content) // the browser may have disconnected
 	}
+	return nil
 }
 
 // acceptsGzip reports whether a client accepts gzip (RFC 9110, section 12.5.3).

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/sesame-auth/sesame/internal/brand"
 	"github.com/sesame-auth/sesame/internal/password"
@@ -24,7 +25,10 @@ import (
 //go:embed pages assets
 var files embed.FS
 
-var templates = template.Must(template.ParseFS(files, "pages/*.html"))
+// templates returns the templates of the pages. They are parsed for the first page, not at start.
+var templates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.ParseFS(files, "pages/*.html"))
+})
 
 // ErrNotFound is returned if there is no such page.
 var ErrNotFound = errors.New("no such page")
@@ -158,7 +162,7 @@ func (s *Site) render(w http.ResponseWriter, policy, root, name string, data any
 // execute executes a template.
 func (s *Site) execute(root, name string, data any) (string, error) {
 	var page strings.Builder
-	err := templates.ExecuteTemplate(&page, name, view{Site: s, Root: root, Data: data})
+	err := templates().ExecuteTemplate(&page, name, view{Site: s, Root: root, Data: data})
 	return page.String(), err
 }
 
