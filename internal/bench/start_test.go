@@ -22,7 +22,7 @@ func BenchmarkStart(b *testing.B) {
 	for _, engine := range databasetest.Engines {
 		b.Run(string(engine), func(b *testing.B) {
 			address, admin := porttest.Address(b), porttest.Address(b)
-			environment := serverEnvironment(b.TempDir(), address, admin)
+			environment := serverEnvironment(filepath.Join(b.TempDir(), "data"), address, admin)
 			if engine == databasetest.Postgres {
 				environment = append(environment, "SESAME_DATABASE_URL="+databasetest.URL(b, engine),
 					"SESAME_SECRET="+base64.StdEncoding.EncodeToString([]byte(rand.Text()+rand.Text())))
