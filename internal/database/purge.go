@@ -1,20 +1,73 @@
 package database
 
 import (
+	"context"
 	"fmt"
+	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 )
 
+const (
+	// walkRows is how many rows Walk passes over in one step: about a millisecond of reading.
+	walkRows = 1000
+	// restFactor is how many times longer than its work a Gently rests.
+	restFactor = 4
+	// longestRest bounds the rest, so that a job ends even if the database is slow.
+	longestRest = 250 * time.Millisecond
+)
+
 // DeleteUntil deletes up to limit rows of a table, with this primary or unique key, in which a column
-// is not later than until. It returns how many it deleted. The names are constants of the program.
+// is not later than until. The column needs an index. It returns how many it deleted. The names are
+// constants of the program.
 //
 // The condition is repeated: the inner one selects rows, and PostgreSQL then waits for transactions
 // that are changing them. Only the outer one is checked again afterwards. Without it, a row that was
-// just made current would be deleted.
+// just made current would be deleted. The order makes PostgreSQL use the index: without it, each
+// call could read all rows that the calls before it have deleted.
 func DeleteUntil(tx *gorm.DB, table, key, column string, until any, limit int) (int64, error) {
 	deletion := tx.Exec(fmt.Sprintf(`
-		DELETE FROM %[1]s WHERE %[3]s <= ? AND %[2]s IN (SELECT %[2]s FROM %[1]s WHERE %[3]s <= ? LIMIT ?)`,
+		DELETE FROM %[1]s WHERE %[3]s <= ? AND %[2]s IN (
+			SELECT %[2]s FROM %[1]s WHERE %[3]s <= ? ORDER BY %[3]s LIMIT ?)`,
 		table, key, column), until, until, limit)
 	return deletion.RowsAffected, deletion.Error
+}
+
+// Walk calls step for consecutive ranges of a table's key, the UUID id: the rows with an id greater
+// than after, up to and including last. Together they are the whole table, and each has at most
+// walkRows rows when Walk reads it. Walk stops at the first error, and returns it.
+func (db *DB) Walk(ctx context.Context, table string, step func(after, last uuid.UUID) error) error {
+	for after, last := uuid.Nil, uuid.Nil; last != uuid.Max; after = last {
+		var ids []uuid.UUID
+		err := db.WithContext(ctx).Table(table).Where("id > ?", after).
+			Order("id").Offset(walkRows-1).Limit(1).Pluck("id", &ids).Error
+		if err != nil {
+			return err
+		}
+		last = uuid.Max
+		if len(ids) > 0 {
+			last = ids[0]
+		}
+		if err := step(after, last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Gently calls work, a small part of a job in the background. Then it rests for several times as long
+// as that took, so that the job leaves most of the time of the database to others, and more of it
+// the busier the database is. It returns the error of work, or that of ctx if ctx is done.
+func Gently(ctx context.Context, work func() error) error {
+	started := time.Now()
+	if err := work(); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(min(restFactor*time.Since(started), longestRest)):
+		return ctx.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
