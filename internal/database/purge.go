@@ -3,20 +3,13 @@ package database
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 )
 
-const (
-	// walkRows is how many rows Walk passes over in one step: about a millisecond of reading.
-	walkRows = 1000
-	// restFactor is how many times longer than its work a Gently rests.
-	restFactor = 4
-	// longestRest bounds the rest, so that a job ends even if the database is slow.
-	longestRest = 250 * time.Millisecond
-)
+// walkRows is how many rows Walk passes over in one step: about a millisecond of reading.
+const walkRows = 1000
 
 // DeleteUntil deletes up to limit rows of a table, with this primary or unique key, in which a column
 // is not later than until. The column needs an index. It returns how many it deleted. The names are
@@ -54,20 +47,4 @@ func (db *DB) Walk(ctx context.Context, table string, step func(after, last uuid
 		}
 	}
 	return nil
-}
-
-// Gently calls work, a small part of a job in the background. Then it rests for several times as long
-// as that took, so that the job leaves most of the time of the database to others, and more of it
-// the busier the database is. It returns the error of work, or that of ctx if ctx is done.
-func Gently(ctx context.Context, work func() error) error {
-	started := time.Now()
-	if err := work(); err != nil {
-		return err
-	}
-	select {
-	case <-time.After(min(restFactor*time.Since(started), longestRest)):
-		return ctx.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
