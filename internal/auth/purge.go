@@ -118,7 +118,13 @@ func (s *Service) countStored(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("count users: %w", err)
 	}
-	sessions, err := s.countRows(ctx, "sessions", func(db *gorm.DB) *gorm.DB { return liveSessions(db, now) })
+	sessions, err := s.countRows(ctx, "sessions", func(db *gorm.DB) *gorm.DB {
+		// Like liveSessions, but PostgreSQL would sometimes read all users for a join.
+		return db.Model(&Session{}).
+			Where("sessions.revoked_at IS NULL AND sessions.expires_at > ? AND sessions.idle_expires_at > ?", now, now).
+			Where(`sessions.generation = (
+				SELECT users.generation FROM users WHERE users.id = sessions.user_id AND users.disabled_at IS NULL)`)
+	})
 	if err != nil {
 		return fmt.Errorf("count sessions: %w", err)
 	}

@@ -25,6 +25,7 @@ type installation struct {
 	engine      databasetest.Engine
 	databaseURL string
 	address     string // of the API
+	admin       string // of the admin listener
 	environment []string
 	server      *process
 	idleMiB     float64 // the memory of the server before its first request; 0 if it cannot be measured
@@ -34,11 +35,12 @@ type installation struct {
 // serverEnvironment.
 func install(b *testing.B, engine databasetest.Engine, settings ...string) *installation {
 	b.Helper()
-	folder, admin := b.TempDir(), porttest.Address(b)
+	folder := b.TempDir()
 	in := &installation{
-		engine: engine, address: porttest.Address(b), databaseURL: "sqlite:" + filepath.Join(folder, "sesame.db"),
+		engine: engine, address: porttest.Address(b), admin: porttest.Address(b),
+		databaseURL: "sqlite:" + filepath.Join(folder, "sesame.db"),
 	}
-	environment := serverEnvironment(folder, in.address, admin)
+	environment := serverEnvironment(folder, in.address, in.admin)
 	if engine == databasetest.Postgres {
 		in.databaseURL = databasetest.URL(b, engine)
 		secret := base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text()))
@@ -46,7 +48,7 @@ func install(b *testing.B, engine databasetest.Engine, settings ...string) *inst
 	}
 	in.environment = slices.Concat(environment, settings)
 	in.server = start(b, in.environment, "sesame", "serve")
-	in.server.awaitReady(b, admin)
+	in.server.awaitReady(b, in.admin)
 	in.idleMiB = in.server.memoryMiB(b, "VmRSS")
 	in.forEachUser(b, func(i int, c *connection) error {
 		body := fmt.Sprintf(`{"name":"User %d","email":%q,"password":%q,"confirm":%q}`,

@@ -18,7 +18,7 @@ func TestWalk(t *testing.T) {
 		db := databasetest.New(t, engine)
 		tx := db.WithContext(t.Context())
 		stored := 0
-		for _, test := range []struct{ rows, steps int }{{0, 1}, {1, 1}, {999, 1}, {1000, 1}, {1001, 2}, {2500, 3}} {
+		for _, test := range []struct{ rows, steps int }{{0, 1}, {1, 1}, {499, 1}, {500, 1}, {501, 2}, {1250, 3}} {
 			for ; stored < test.rows; stored++ {
 				user := newUser(uuid.NewString())
 				if stored == 0 {
