@@ -95,7 +95,12 @@ func (s *Service) purgeSessions(ctx context.Context, now time.Time) error {
 
 // write runs one statement that changes a few rows, as a part of a purge.
 func (s *Service) write(ctx context.Context, statement func(db *gorm.DB) error) error {
-	return database.Gently(ctx, func() error { return s.db.Statement(ctx, statement) })
+	return database.Gently(ctx, func() error {
+		if err := s.db.Statement(ctx, statement); err != nil {
+			return err
+		}
+		return s.db.Checkpoint(ctx)
+	})
 }
 
 // RunPurge purges now and then at the given interval, until ctx is done. lastUsed is the time of

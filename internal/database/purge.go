@@ -27,6 +27,16 @@ func DeleteUntil(tx *gorm.DB, table, key, column string, until any, limit int) (
 	return deletion.RowsAffected, deletion.Error
 }
 
+// Checkpoint copies what was written from the write-ahead log of SQLite to its file. Otherwise the
+// commit that fills the log does that, while other writers wait. On PostgreSQL it does nothing.
+func (db *DB) Checkpoint(ctx context.Context) error {
+	if db.file == nil {
+		return nil
+	}
+	var busy int // another connection does the same
+	return db.WithContext(ctx).Raw("PRAGMA wal_checkpoint(PASSIVE)").Row().Scan(&busy, new(int), new(int))
+}
+
 // Walk calls step for consecutive ranges of a table's key, the UUID id: the rows with an id greater
 // than after, up to and including last. Together they are the whole table, and each has at most
 // walkRows rows when Walk reads it. Walk stops at the first error, and returns it.
