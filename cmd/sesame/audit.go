@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -17,6 +19,9 @@ import (
 
 // followInterval is how often --follow queries the database for new events.
 const followInterval = time.Second
+
+// outputBuffer is how many bytes are printed at once without --follow.
+const outputBuffer = 64 << 10
 
 // auditCommand prints the audit log.
 func auditCommand(environment []string) *cobra.Command {
@@ -47,11 +52,13 @@ func auditCommand(environment []string) *cobra.Command {
 				}
 			}
 			return withDatabase(command, environment, func(db *database.DB, _ *config) error {
-				each := printer(command.OutOrStdout(), asJSON)
-				if follow {
+				if follow { // each event at once
+					each := printer(command.OutOrStdout(), asJSON)
 					return audit.Follow(command.Context(), db, filter, followInterval, each)
 				}
-				return audit.Read(command.Context(), db, filter, each)
+				out := bufio.NewWriterSize(command.OutOrStdout(), outputBuffer)
+				err := audit.Read(command.Context(), db, filter, printer(out, asJSON))
+				return errors.Join(err, out.Flush())
 			})
 		},
 	}
@@ -79,18 +86,20 @@ func printer(out io.Writer, asJSON bool) func(audit.Event) error {
 	if asJSON {
 		return func(event audit.Event) error { return printJSON(out, event) }
 	}
+	var line []byte
 	return func(event audit.Event) error {
-		var line strings.Builder
-		fmt.Fprintf(&line, "%s %s %s", event.At.UTC().Format("2006-01-02T15:04:05.000Z"), event.Kind, event.Outcome)
+		line = event.At.UTC().AppendFormat(line[:0], "2006-01-02T15:04:05.000Z")
+		line = append(line, " "+string(event.Kind)+" "+string(event.Outcome)...)
 		for _, part := range []struct{ name, value string }{
 			{"email", event.Email}, {"ip", event.IP}, {"detail", event.Detail}, {"user", known(event.UserID)},
 			{"session", known(event.SessionID)}, {"request", event.RequestID}, {"userAgent", event.UserAgent},
 		} {
 			if part.value != "" {
-				fmt.Fprintf(&line, " %s=%s", part.name, quoted(part.value))
+				line = append(line, " "+part.name+"="+quoted(part.value)...)
 			}
 		}
-		_, err := fmt.Fprintln(out, line.String())
+		line = append(line, '\n')
+		_, err := out.Write(line)
 		return err
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -124,6 +125,9 @@ func shown(text string) string {
 // shownJSON returns JSON with characters that control a terminal as escapes, such as \u202e, which
 // mean the same to every JSON parser. Outside of strings, JSON has no such characters.
 func shownJSON(text []byte) []byte {
+	if !bytes.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return text
+	}
 	shown := make([]byte, 0, len(text))
 	for _, r := range string(text) {
 		if unicode.IsPrint(r) {

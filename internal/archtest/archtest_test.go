@@ -184,11 +184,11 @@ func TestEnvironment(t *testing.T) {
 
 func TestClock(t *testing.T) {
 	for _, f := range handWritten(t) {
-		// These measure durations for metrics and the log, and set the deadlines of connections, which
-		// no test needs to control.
+		// These measure durations for metrics, the log and rests, and set the deadlines of connections,
+		// which no test needs to control.
 		exempt := []string{
 			"internal/httpapi/middleware.go", "internal/database/observe.go", "internal/database/postgres_net.go",
-			"internal/password/hasher.go",
+			"internal/database/gently.go", "internal/password/hasher.go",
 		}
 		if !f.product || isBelow(f.folder, "cmd/sesame") || slices.Contains(exempt, f.path) {
 			continue

@@ -140,13 +140,9 @@ func Forget(tx *gorm.DB, user uuid.UUID, email string) error {
 		Updates(map[string]any{"email": "", "ip": "", "user_agent": "", "detail": ""}).Error
 }
 
-// Purge deletes up to limit events from before until, in the caller's transaction. It returns how
-// many it deleted.
+// Purge deletes up to limit events from before until. It returns how many it deleted.
 func Purge(tx *gorm.DB, until time.Time, limit int) (int64, error) {
-	deletion := tx.Exec(`
-		DELETE FROM audit_events WHERE id IN (
-			SELECT id FROM audit_events WHERE at < ? LIMIT ?)`, until, limit)
-	return deletion.RowsAffected, deletion.Error
+	return database.DeleteUntil(tx, "audit_events", "id", "at", until.Add(-time.Microsecond), limit)
 }
 
 // Newest returns the time of the newest event, or the zero time if there is none.

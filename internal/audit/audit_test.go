@@ -46,24 +46,26 @@ func read(t *testing.T, db *database.DB, filter audit.Filter) []string {
 func TestRead(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := databasetest.New(t, engine)
-		events, want := make([]audit.Event, 1203), make([]string, 1203)
+		events, want := make([]audit.Event, 4803), make([]string, 4803)
 		for i := range events {
 			want[i] = fmt.Sprint(i)
-			events[i] = audit.Event{At: start.Add(time.Duration(i/700) * time.Second), Detail: want[i]}
+			events[i] = audit.Event{At: start.Add(time.Duration(i/2800) * time.Second), Detail: want[i]}
 		}
-		err := db.Transaction(t.Context(), func(tx *gorm.DB) error { return audit.Record(tx, events...) })
-		if err != nil {
-			t.Fatal(err)
+		for chunk := range slices.Chunk(events, 1000) {
+			err := db.Transaction(t.Context(), func(tx *gorm.DB) error { return audit.Record(tx, chunk...) })
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 		if got := read(t, db, audit.Filter{}); !slices.Equal(got, want) {
 			t.Errorf("%d events, %v…", len(got), got[:min(5, len(got))])
 		}
 		since := start.Add(time.Second).In(time.FixedZone("", 3600))
-		if got := read(t, db, audit.Filter{Since: since}); !slices.Equal(got, want[700:]) {
+		if got := read(t, db, audit.Filter{Since: since}); !slices.Equal(got, want[2800:]) {
 			t.Errorf("%d events since %v", len(got), since)
 		}
 		stop := errors.New("stop")
-		err = audit.Read(t.Context(), db, audit.Filter{}, func(audit.Event) error { return stop })
+		err := audit.Read(t.Context(), db, audit.Filter{}, func(audit.Event) error { return stop })
 		if !errors.Is(err, stop) {
 			t.Errorf("not stopped: %v", err)
 		}

@@ -2,7 +2,10 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,7 +15,7 @@ import (
 )
 
 const (
-	page = 500
+	page = 2000
 	// overlap is how long after its time an event may be committed. Transactions are shorter than
 	// that.
 	overlap = 30 * time.Second
@@ -22,20 +25,21 @@ const (
 type Filter struct {
 	Since  time.Time // inclusive
 	UserID uuid.UUID
-	Email  string // normalized; selects events with it, and all events of accounts that have or had it
+	Email  string // normalized, without UserID; selects events with it, and all of accounts that have or had it
 	Kinds  []Kind
 }
 
 // Read calls each for the selected events, the oldest first. It stops if each returns an error, and
 // returns that error.
 func Read(ctx context.Context, db *database.DB, filter Filter, each func(Event) error) error {
+	sources, err := filter.sources(db.WithContext(ctx))
+	if err != nil {
+		return fmt.Errorf("read audit: %w", err)
+	}
 	after := Event{At: filter.Since}
 	for {
-		var events []Event
-		query := filter.narrow(db.WithContext(ctx)).
-			Where("at > ? OR at = ? AND id > ?", after.At.UTC(), after.At.UTC(), after.ID).
-			Order("at, id").Limit(page)
-		if err := query.Find(&events).Error; err != nil {
+		events, err := next(db.WithContext(ctx), sources, after)
+		if err != nil {
 			return fmt.Errorf("read audit: %w", err)
 		}
 		for _, event := range events {
@@ -48,6 +52,36 @@ func Read(ctx context.Context, db *database.DB, filter Filter, each func(Event) 
 		}
 		after = events[len(events)-1]
 	}
+}
+
+// next returns the first page of events after one, from all sources. It scans them itself, which
+// takes half as long as with GORM.
+func next(db *gorm.DB, sources []source, after Event) (events []Event, err error) {
+	const columns = "id, at, kind, outcome, user_id, session_id, email, request_id, ip, user_agent, detail"
+	var selects []string
+	var args []any
+	for _, from := range sources {
+		selects = append(selects, fmt.Sprintf(`SELECT * FROM (
+				SELECT %s FROM audit_events WHERE %s AND (at, id) > (?, ?) ORDER BY at, id LIMIT %d
+			) AS source`, columns, from.condition, page))
+		args = append(append(args, from.args...), after.At.UTC(), after.ID)
+	}
+	query := fmt.Sprintf("%s ORDER BY at, id LIMIT %d", strings.Join(selects, " UNION ALL "), page)
+	rows, err := db.Raw(query, args...).Rows()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
+	for rows.Next() {
+		var e Event
+		err := rows.Scan(&e.ID, &e.At, &e.Kind, &e.Outcome, &e.UserID, &e.SessionID, &e.Email,
+			&e.RequestID, &e.IP, &e.UserAgent, &e.Detail)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
+	return events, nil
 }
 
 // Follow calls each for the selected events like Read, and then for newer events, until ctx is
@@ -94,18 +128,47 @@ func Follow(
 	}
 }
 
-func (f Filter) narrow(query *gorm.DB) *gorm.DB {
-	if f.UserID != uuid.Nil {
-		query = query.Where("user_id = ?", f.UserID)
-	}
-	if f.Email != "" {
+// source is a condition whose events one index has in order. The conditions of a filter have no event
+// in common. With OR or IN in their place, the database would read and sort everything for each page.
+type source struct {
+	condition string
+	args      []any
+}
+
+// sources returns the conditions of the filter. CAST keeps SQLite, which does not know how many
+// events have a value, from using the index of that column.
+func (f Filter) sources(db *gorm.DB) ([]source, error) {
+	var sources []source
+	switch {
+	case f.UserID != uuid.Nil:
+		sources = []source{{"user_id = ?", []any{f.UserID}}}
+	case f.Email != "":
 		// Some events of an account have only its id. The log itself maps emails to ids, as the account
 		// may be deleted.
-		query = query.Where(`email = ? OR user_id IN (
-			SELECT user_id FROM audit_events WHERE email = ? AND user_id <> ?)`, f.Email, f.Email, uuid.Nil)
+		var users []uuid.UUID
+		err := db.Model(&Event{}).Distinct("user_id").
+			Where("email = ? AND CAST(user_id AS TEXT) <> ?", f.Email, uuid.Nil.String()).
+			Pluck("user_id", &users).Error
+		if err != nil {
+			return nil, err
+		}
+		sources = []source{
+			{"email = ? AND CAST(user_id AS TEXT) = ?", []any{f.Email, uuid.Nil.String()}},
+			{"user_id IN ?", []any{users}},
+		}
+	case len(f.Kinds) > 0:
+		for _, kind := range slices.Compact(slices.Sorted(slices.Values(f.Kinds))) {
+			sources = append(sources, source{"kind = ?", []any{kind}})
+		}
+		return sources, nil
+	default:
+		return []source{{"TRUE", nil}}, nil
 	}
-	if len(f.Kinds) > 0 {
-		query = query.Where("kind IN ?", f.Kinds)
+	for i := range sources {
+		if len(f.Kinds) > 0 {
+			sources[i].condition += " AND CAST(kind AS TEXT) IN ?"
+			sources[i].args = append(sources[i].args, f.Kinds)
+		}
 	}
-	return query
+	return sources, nil
 }

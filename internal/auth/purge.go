@@ -5,17 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/database"
 )
 
-// purgeBatch is how many rows one statement deletes, so that other writers get their turn in
-// between.
-const purgeBatch = 1000
+// purgeBatch is how many rows one statement deletes, so that other writers wait for milliseconds
+// only.
+const purgeBatch = 100
 
 const (
 	// maxUnused is how far the clock may jump before it seems to be ahead.
@@ -27,28 +29,31 @@ const (
 // Purge deletes rows that are no longer needed: expired sessions and emailed tokens, networks
 // without a recent login, events older than the retention, emails that were given up a week ago,
 // and rate limits that are not in use. A revoked session is kept until it expires.
+//
+// It runs next to requests, and takes as long as that needs: see [database.Gently].
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.now()
+	if err := s.purgeSessions(ctx, now); err != nil {
+		return fmt.Errorf("purge sessions: %w", err)
+	}
 	rows := func(table, key, column string, until time.Time) func(*gorm.DB) (int64, error) {
-		return func(tx *gorm.DB) (int64, error) {
-			return database.DeleteUntil(tx, table, key, column, until, purgeBatch)
+		return func(db *gorm.DB) (int64, error) {
+			return database.DeleteUntil(db, table, key, column, until, purgeBatch)
 		}
 	}
 	for _, batch := range []func(*gorm.DB) (int64, error){
-		rows("sessions", "id", "expires_at", now),
-		rows("sessions", "id", "idle_expires_at", now),
 		rows("one_time_tokens", "digest", "expires_at", now),
 		rows("previous_emails", "digest", "expires_at", now),
 		rows("known_networks", "pseudonym", "last_seen", now.Add(-knownFor)),
-		func(tx *gorm.DB) (int64, error) {
-			return audit.Purge(tx, now.Add(-s.config.AuditRetention), purgeBatch)
+		func(db *gorm.DB) (int64, error) {
+			return audit.Purge(db, now.Add(-s.config.AuditRetention), purgeBatch)
 		},
-		func(tx *gorm.DB) (int64, error) { return s.config.Outbox.Purge(tx, purgeBatch) },
-		func(tx *gorm.DB) (int64, error) { return s.throttle.Purge(tx, purgeBatch) },
+		func(db *gorm.DB) (int64, error) { return s.config.Outbox.Purge(db, purgeBatch) },
+		func(db *gorm.DB) (int64, error) { return s.throttle.Purge(db, purgeBatch) },
 	} {
 		for deleted := int64(purgeBatch); deleted == purgeBatch; {
-			err := s.db.Transaction(ctx, func(tx *gorm.DB) (err error) {
-				deleted, err = batch(tx)
+			err := s.write(ctx, func(db *gorm.DB) (err error) {
+				deleted, err = batch(db)
 				return err
 			})
 			if err != nil {
@@ -57,6 +62,45 @@ func (s *Service) Purge(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// purgeSessions reads all sessions, because an index on idle_expires_at would make every refresh
+// more expensive. Reading does not keep writers waiting, and the deletions are small. They repeat
+// the condition, for sessions that are refreshed meanwhile or lie between the expired ones.
+func (s *Service) purgeSessions(ctx context.Context, now time.Time) error {
+	expired := func(db *gorm.DB) *gorm.DB {
+		return db.Model(&Session{}).Where("expires_at <= ? OR idle_expires_at <= ?", now, now)
+	}
+	return s.db.Walk(ctx, "sessions", func(after, last uuid.UUID) error {
+		var ids []uuid.UUID
+		err := database.Gently(ctx, func() error {
+			return expired(s.db.WithContext(ctx)).Where("id > ? AND id <= ?", after, last).
+				Order("id").Pluck("id", &ids).Error
+		})
+		if err != nil {
+			return err
+		}
+		for batch := range slices.Chunk(ids, purgeBatch) {
+			err := s.write(ctx, func(db *gorm.DB) error {
+				inBatch := expired(db).Where("id >= ? AND id <= ?", batch[0], batch[len(batch)-1])
+				return inBatch.Delete(&Session{}).Error
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// write runs one statement that changes a few rows, as a part of a purge.
+func (s *Service) write(ctx context.Context, statement func(db *gorm.DB) error) error {
+	return database.Gently(ctx, func() error {
+		if err := s.db.Statement(ctx, statement); err != nil {
+			return err
+		}
+		return s.db.Checkpoint(ctx)
+	})
 }
 
 // RunPurge purges now and then at the given interval, until ctx is done. lastUsed is the time of
@@ -72,19 +116,39 @@ func (s *Service) RunPurge(ctx context.Context, lastUsed time.Time, interval tim
 	s.runPurge(ctx, lastUsed, ticker.C, log)
 }
 
-// countStored counts the users and the valid sessions, for metrics. On a large database that takes
-// too long to do it more often than purging.
+// countStored counts the users and the valid sessions, for metrics.
 func (s *Service) countStored(ctx context.Context) error {
-	var users, sessions int64
-	db := s.db.WithContext(ctx)
-	if err := db.Model(&User{}).Count(&users).Error; err != nil {
+	now := s.now()
+	users, err := s.countRows(ctx, "users", func(db *gorm.DB) *gorm.DB { return db.Model(&User{}) })
+	if err != nil {
 		return fmt.Errorf("count users: %w", err)
 	}
-	if err := liveSessions(db, s.now()).Count(&sessions).Error; err != nil {
+	sessions, err := s.countRows(ctx, "sessions", func(db *gorm.DB) *gorm.DB {
+		// Like liveSessions, but PostgreSQL would sometimes read all users for a join.
+		return db.Model(&Session{}).
+			Where("sessions.revoked_at IS NULL AND sessions.expires_at > ? AND sessions.idle_expires_at > ?", now, now).
+			Where(`sessions.generation = (
+				SELECT users.generation FROM users WHERE users.id = sessions.user_id AND users.disabled_at IS NULL)`)
+	})
+	if err != nil {
 		return fmt.Errorf("count sessions: %w", err)
 	}
 	s.config.Observer.Stored(users, sessions)
 	return nil
+}
+
+// countRows counts the rows of a query on a table, a range at a time.
+func (s *Service) countRows(ctx context.Context, table string, rows func(*gorm.DB) *gorm.DB) (total int64, err error) {
+	err = s.db.Walk(ctx, table, func(after, last uuid.UUID) error {
+		return database.Gently(ctx, func() error {
+			var found int64
+			query := rows(s.db.WithContext(ctx)).Where(table+".id > ? AND "+table+".id <= ?", after, last)
+			err := query.Count(&found).Error
+			total += found
+			return err
+		})
+	})
+	return total, err
 }
 
 func (s *Service) runPurge(ctx context.Context, last time.Time, ticks <-chan time.Time, log *slog.Logger) {

@@ -137,6 +137,48 @@ type counted struct {
 
 func (c counted) Stored(int64, int64) { c.stored() }
 
+// The metrics count every user and, like liveSessions, the valid sessions only, also before the
+// expired ones are deleted.
+func TestCountStored(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := newService(t, engine)
+		change := func(model any, id uuid.UUID, column string, value any) {
+			t.Helper()
+			update := s.db.WithContext(t.Context()).Model(model).Where("id = ?", id).UpdateColumn(column, value)
+			if update.Error != nil || update.RowsAffected != 1 {
+				t.Fatalf("%s: %d rows, %v", column, update.RowsAffected, update.Error)
+			}
+		}
+		for _, invalidate := range []func(user, session uuid.UUID){
+			func(_, _ uuid.UUID) {}, // one is valid
+			func(user, _ uuid.UUID) { change(&User{}, user, "disabled_at", noon) },
+			func(user, _ uuid.UUID) { change(&User{}, user, "generation", 2) },
+			func(_, session uuid.UUID) { change(&Session{}, session, "revoked_at", noon) },
+			func(_, session uuid.UUID) { change(&Session{}, session, "expires_at", noon) },
+			func(_, session uuid.UUID) { change(&Session{}, session, "idle_expires_at", noon) },
+		} {
+			user, session := s.storeUser(t, uuid.NewString()+"@example.com")
+			invalidate(user.ID, session.ID)
+		}
+		var observed stored
+		s.config.Observer = &observed
+		var live int64
+		err := errors.Join(s.countStored(t.Context()), liveSessions(s.db.WithContext(t.Context()), noon).Count(&live).Error)
+		if err != nil || observed.users != 6 || observed.sessions != 1 || live != 1 {
+			t.Errorf("%d users, %d sessions of %d, %v", observed.users, observed.sessions, live, err)
+		}
+	})
+}
+
+// stored is what was counted last.
+type stored struct {
+	nobody
+
+	users, sessions int64
+}
+
+func (s *stored) Stored(users, sessions int64) { s.users, s.sessions = users, sessions }
+
 // A clock that jumps ahead deletes nothing at first, although there are newer events from then on,
 // but is reported, and so is one that was ahead before.
 func TestPurgeChecksTheClock(t *testing.T) {

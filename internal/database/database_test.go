@@ -85,7 +85,7 @@ func TestInstancesMigrateAtOnce(t *testing.T) {
 func TestUnknownMigrationsAreRefused(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		db := open(t, databasetest.URL(t, engine))
-		insert := "INSERT INTO schema_migrations (version_id, is_applied) VALUES (4, true), (5, true)"
+		insert := "INSERT INTO schema_migrations (version_id, is_applied) VALUES (5, true)"
 		if err := db.WithContext(t.Context()).Exec(insert).Error; err != nil {
 			t.Fatal(err)
 		}

@@ -109,6 +109,13 @@ var ownAccount = []guard{
 		pkg:  "internal/throttle", run: "TestPurgeDuringAnAttempt",
 	},
 	{
+		what: "a purge leaves the valid sessions between the expired ones",
+		file: "internal/auth/purge.go",
+		code: `inBatch := expired(db).Where(`,
+		gone: `inBatch := db.Where(`,
+		pkg:  "internal/auth", run: "TestPurge",
+	},
+	{
 		what: "a budget that another instance has spent is believed",
 		file: "internal/throttle/gcra.go",
 		code: `g.interval+maxAhead {`,
