@@ -79,12 +79,12 @@ type refreshable struct {
 // TableName returns the table's name.
 func (refreshable) TableName() string { return "sessions" }
 
-// rotate increments the counter of the token's session and returns the session, or nil if the token
-// is not the current one of a valid session.
+// rotate increments the counter of the token's session and returns what the new tokens contain, or nil
+// if the token is not the current one of a valid session.
 func (s *Service) rotate(db *gorm.DB, presented token.Refresh, now time.Time, client Client) (*refreshable, error) {
 	var session refreshable
 	update := db.Model(&session).
-		Clauses(clause.Returning{Columns: []clause.Column{{Name: "*", Raw: true}, {
+		Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "user_id"}, {Name: "created_at"}, {
 			Name: "(SELECT email_verified_at IS NOT NULL FROM users WHERE users.id = user_id) AS email_verified", Raw: true,
 		}}}).
 		Where("id = ? AND counter = ? AND revoked_at IS NULL", presented.Session, presented.Counter).
