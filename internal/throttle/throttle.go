@@ -2,10 +2,10 @@
 // (GCRA, ATM Forum Traffic Management 4.1, section 4.4.2): a budget of Burst attempts that refills
 // evenly over Per.
 //
-// A budget is one number in the database. One conditional statement charges an attempt to it. So no
-// more attempts pass than the budget allows, no matter how many run in parallel on how many
-// instances, and a restart forgets nothing. The database contains only an HMAC of a budget's
-// subject.
+// A budget is one number in the database. One conditional statement charges an attempt to all of its
+// budgets, or to none. So no more attempts pass than a budget allows, no matter how many run in
+// parallel on how many instances, and a restart forgets nothing. The database contains only an HMAC
+// of a budget's subject.
 //
 // An attempt is charged before its outcome is known, and refunded if it turns out to be legitimate.
 // If a budget is spent only because of attempts in flight, further attempts wait for their outcome,
