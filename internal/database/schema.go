@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/pressly/goose/v3"
 )
@@ -29,23 +28,23 @@ func (db *DB) Schema(ctx context.Context) (Schema, error) {
 	if err != nil {
 		return Schema{}, err
 	}
-	rows, err := db.versions(ctx)
+	applied, err := db.versions(ctx, versions, "WHERE version_id > 0") // 0 is a row of goose
+	if err != nil {
+		return Schema{}, err
+	}
+	additive, err := db.versions(ctx, "additive_migrations", "")
 	if err != nil {
 		return Schema{}, err
 	}
 	schema := Schema{known}
-	for _, row := range rows {
-		version := row.VersionID
-		if row.Additive {
-			continue // a mark of another row
-		}
+	for _, version := range applied {
 		i := slices.IndexFunc(schema.Migrations, func(m Migration) bool { return m.Version == version })
 		if i < 0 {
 			i = len(schema.Migrations)
 			schema.Migrations = append(schema.Migrations, Migration{Version: version})
 		}
 		schema.Migrations[i].Applied = true
-		schema.Migrations[i].Additive = slices.Contains(rows, versionRow{version, true})
+		schema.Migrations[i].Additive = slices.Contains(additive, version)
 	}
 	slices.SortFunc(schema.Migrations, func(a, b Migration) int { return int(a.Version - b.Version) })
 	return schema, nil
@@ -103,37 +102,20 @@ func (s Schema) needed() (newest int64) {
 	return newest
 }
 
-// versionRow is a migration that the database has or, if Additive, the mark that one is additive.
-type versionRow struct {
-	VersionID int64
-	Additive  bool
-}
-
-// versions returns the rows of the two tables of migrations. A table that does not exist has none.
-func (db *DB) versions(ctx context.Context) ([]versionRow, error) {
-	exist := "SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ('schema_migrations', 'additive_migrations')"
+// versions returns the column version_id of a table, or nothing if the table does not exist.
+func (db *DB) versions(ctx context.Context, table, where string) ([]int64, error) {
+	exists := "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
 	if db.Engine() == "postgres" {
-		exist = "SELECT name FROM unnest(ARRAY['schema_migrations', 'additive_migrations']) AS name " +
-			"WHERE to_regclass(name) IS NOT NULL"
+		exists = "SELECT COUNT(*) WHERE to_regclass(?) IS NOT NULL"
 	}
-	var tables []string
-	if err := db.WithContext(ctx).Raw(exist).Scan(&tables).Error; err != nil {
+	var tables int
+	if err := db.WithContext(ctx).Raw(exists, table).Scan(&tables).Error; err != nil || tables == 0 {
 		return nil, db.explain(plain(err))
 	}
-	var selects []string
-	if slices.Contains(tables, versions) {
-		selects = append(selects, // 0 is a row of goose
-			"SELECT version_id, FALSE AS additive FROM schema_migrations WHERE version_id > 0")
-	}
-	if slices.Contains(tables, "additive_migrations") {
-		selects = append(selects, "SELECT version_id, TRUE AS additive FROM additive_migrations")
-	}
-	if len(selects) == 0 {
-		return nil, nil
-	}
-	var rows []versionRow
-	err := db.WithContext(ctx).Raw(strings.Join(selects, " UNION ALL ") + " ORDER BY version_id").Scan(&rows).Error
-	return rows, db.explain(plain(err))
+	var found []int64
+	err := db.WithContext(ctx).Raw("SELECT version_id FROM " + table + " " + where + " ORDER BY version_id").
+		Scan(&found).Error
+	return found, db.explain(plain(err))
 }
 
 // knownMigrations returns the migrations of this program, the oldest first.
