@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -95,19 +94,18 @@ func (db *DB) send(ctx context.Context, queue *batch) error {
 	if err != nil {
 		return err
 	}
-	started := time.Now()
 	conn, err := pool.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }() // returns it to the pool
-	err = conn.Raw(func(connected any) error {
+	return conn.Raw(func(connected any) error {
 		direct, ok := connected.(*stdlib.Conn)
 		if !ok {
 			return fmt.Errorf("a connection is a %T", connected)
 		}
-		return direct.Conn().SendBatch(ctx, &queue.Batch).Close() // of the first statement that failed, or the commit
+		return db.timed("BATCH", func() error {
+			return direct.Conn().SendBatch(ctx, &queue.Batch).Close() // of the first statement that failed, or the commit
+		})
 	})
-	db.observe("BATCH", time.Since(started))
-	return err
 }

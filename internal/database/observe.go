@@ -40,6 +40,14 @@ func (db *DB) Observe(observe func(statement string, took time.Duration)) error 
 	)
 }
 
+// timed calls run and observes how long it took.
+func (db *DB) timed(statement string, run func() error) error {
+	started := time.Now()
+	err := run()
+	db.observe(statement, time.Since(started))
+	return err
+}
+
 func firstWord(statement string) string {
 	word, _, _ := strings.Cut(strings.TrimSpace(statement), " ")
 	return word
