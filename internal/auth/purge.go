@@ -17,7 +17,7 @@ import (
 
 // purgeBatch is how many rows one statement deletes, so that other writers wait for milliseconds
 // only.
-const purgeBatch = 100
+const purgeBatch = 50
 
 const (
 	// maxUnused is how far the clock may jump before it seems to be ahead.
