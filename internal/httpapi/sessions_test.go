@@ -133,6 +133,7 @@ func TestRefreshGraceOff(t *testing.T) {
 func TestSessionsExpire(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
+		s.Clock.Stop()
 		email := s.NewUser(t)
 
 		idle := s.Login(t, email)
