@@ -52,7 +52,7 @@ func (s *Service) Purge(ctx context.Context) error {
 		func(db *gorm.DB) (int64, error) { return s.throttle.Purge(db, purgeBatch) },
 	} {
 		for deleted := int64(purgeBatch); deleted == purgeBatch; {
-			err := s.write(ctx, func(db *gorm.DB) (err error) {
+			err := s.writeGently(ctx, func(db *gorm.DB) (err error) {
 				deleted, err = batch(db)
 				return err
 			})
@@ -81,7 +81,7 @@ func (s *Service) purgeSessions(ctx context.Context, now time.Time) error {
 			return err
 		}
 		for batch := range slices.Chunk(ids, purgeBatch) {
-			err := s.write(ctx, func(db *gorm.DB) error {
+			err := s.writeGently(ctx, func(db *gorm.DB) error {
 				inBatch := expired(db).Where("id >= ? AND id <= ?", batch[0], batch[len(batch)-1])
 				return inBatch.Delete(&Session{}).Error
 			})
@@ -93,8 +93,8 @@ func (s *Service) purgeSessions(ctx context.Context, now time.Time) error {
 	})
 }
 
-// write runs one statement that changes a few rows, as a part of a purge.
-func (s *Service) write(ctx context.Context, statement func(db *gorm.DB) error) error {
+// writeGently runs one statement that changes a few rows, as a part of a purge.
+func (s *Service) writeGently(ctx context.Context, statement func(db *gorm.DB) error) error {
 	return database.Gently(ctx, func() error {
 		if err := s.db.Statement(ctx, statement); err != nil {
 			return err

@@ -24,20 +24,19 @@ var ErrRequired = errors.New("a required condition is false")
 // it changes is not known, and its error is that of Batch. With [Require], what is stored can depend
 // on a condition.
 func (db *DB) Batch(ctx context.Context, work func(tx *gorm.DB) error) error {
-	run := func() error { return db.write(ctx, work) }
-	if db.writer == nil {
-		run = func() error {
-			return db.retry(ctx, func(session *gorm.DB) error {
-				queue := &batch{}
-				session.Statement.ConnPool = queue
-				if err := work(session); err != nil {
-					return err
-				}
-				return db.send(session.Statement.Context, queue)
-			})
-		}
+	var err error
+	if db.writer != nil {
+		err = db.write(ctx, work)
+	} else {
+		err = db.retry(ctx, func(session *gorm.DB) error {
+			queue := &batch{}
+			session.Statement.ConnPool = queue
+			if err := work(session); err != nil {
+				return err
+			}
+			return db.send(session.Statement.Context, queue)
+		})
 	}
-	err := run()
 	if isRequirement(err) {
 		return fmt.Errorf("%w: %w", ErrRequired, err)
 	}

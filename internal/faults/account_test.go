@@ -36,7 +36,7 @@ const (
 )
 
 // use registers an account and uses it for a while. It returns after the first operation without a
-// success response: nobody knows whether that one took effect. It also returns when ended is closed,
+// success response, which may or may not have taken effect. It also returns when ended is closed,
 // without interrupting a request.
 func (l *load) use(ended <-chan struct{}, a *account) {
 	if !l.register(a) || !l.login(a) || !l.login(a) {
