@@ -127,6 +127,11 @@ func TestDataFolderIsRemoved(t *testing.T) {
 		t.Errorf("register after the folder was moved back: %d", status)
 	}
 
+	// os.RemoveAll fails if the server writes an email to the folder at the same time.
+	processtest.Eventually(t, "both emails are sent", func() bool {
+		emails, err := filepath.Glob(filepath.Join(folder, "mail", "*.eml"))
+		return err == nil && len(emails) == 2
+	})
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}
