@@ -68,8 +68,9 @@ performance := artifacts/performance.txt
 performance: ## Measure for about 20 minutes, and write the figures and plots to docs/performance.md
 	.ci/setup
 	mkdir -p artifacts && rm -f $(performance)
-	$(bench) -bench 'Authenticate|Login\b|RefreshTokens|Logout|JWKS|Register|RoundTrips|Refusals|Start|Purge|Audit' \
+	$(bench) -bench 'Authenticate|Login\b|RefreshTokens|Logout|JWKS|Register|RoundTrips|Refusals|Start|Audit' \
 		| tee -a $(performance)
+	$(bench) -bench Purge -benchtime 15s | tee -a $(performance)
 	$(bench) -bench Flood -benchtime 10s | tee -a $(performance)
 	$(bench) -bench Connections -benchtime 2s | tee -a $(performance)
 	$(bench) -bench Scale -benchtime 5s -users 1000,10000,100000,1000000 | tee -a $(performance)
