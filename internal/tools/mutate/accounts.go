@@ -23,7 +23,8 @@ var accounts = []guard{
 `,
 		gone: `	if !inserted {
 		return ErrEmailTaken
-	} else {
+	}
+	if inserted {
 `,
 		pkg: "internal/httpapi", run: "TestPrivateRegistration",
 	},
