@@ -79,7 +79,9 @@ func (s *Service) Register(ctx context.Context, registration Registration, clien
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
-	s.config.Outbox.Wake()
+	if sending {
+		s.config.Outbox.Wake()
+	}
 	return user, nil
 }
 
