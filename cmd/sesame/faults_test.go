@@ -128,10 +128,7 @@ func TestDataFolderIsRemoved(t *testing.T) {
 	}
 
 	// os.RemoveAll fails if the server writes an email to the folder at the same time.
-	processtest.Eventually(t, "both emails are sent", func() bool {
-		emails, err := filepath.Glob(filepath.Join(folder, "mail", "*.eml"))
-		return err == nil && len(emails) == 2
-	})
+	processtest.Eventually(t, "both emails are sent", func() bool { return len(server.SentEmails(t)) == 2 })
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}

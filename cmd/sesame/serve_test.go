@@ -64,10 +64,7 @@ func TestRestartAfterKill(t *testing.T) {
 // server was killed waits until its lease ends.
 func checkEmails(t *testing.T, server *processtest.Server, n int) {
 	t.Helper()
-	sent, err := filepath.Glob(filepath.Join(server.Folder, "sesame-data", "mail", "*.eml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	sent := server.SentEmails(t)
 	db, err := database.Open(t.Context(), server.DatabaseURL)
 	if err != nil {
 		t.Fatal(err)

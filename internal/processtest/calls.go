@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +118,16 @@ func (s *Server) MustRun(t *testing.T, stdin string, args ...string) (stdout str
 		t.Fatalf("sesame %q: status %d\n%s%s", args, status, stdout, stderr)
 	}
 	return strings.TrimSpace(stdout)
+}
+
+// SentEmails returns the paths of the emails that the server has written to its mail folder.
+func (s *Server) SentEmails(t *testing.T) []string {
+	t.Helper()
+	emails, err := filepath.Glob(filepath.Join(s.Folder, "sesame-data", "mail", "*.eml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return emails
 }
 
 // Shell runs a bash script in the server's folder and returns its output.
