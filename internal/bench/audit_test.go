@@ -46,7 +46,7 @@ func BenchmarkAudit(b *testing.B) {
 func (in *installation) printAudit(b *testing.B, since string) (seconds float64, events int) {
 	b.Helper()
 	command := exec.Command(filepath.Join(binaries, "sesame"), "audit", "--json", "--since", since)
-	command.Env = append(os.Environ(), in.environment...)
+	command.Env = withSettings(in.environment)
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, os.Stderr
 	started := time.Now()

@@ -37,8 +37,7 @@ func start(b *testing.B, environment []string, program string, args ...string) *
 		program = filepath.Join(binaries, program)
 	}
 	p.cmd = exec.Command(program, args...)
-	isSetting := func(variable string) bool { return strings.HasPrefix(variable, "SESAME_") }
-	p.cmd.Env = append(slices.DeleteFunc(os.Environ(), isSetting), environment...)
+	p.cmd.Env = withSettings(environment)
 	p.cmd.Stderr = &p.output
 	if err := p.cmd.Start(); err != nil {
 		b.Fatal(err)
@@ -49,6 +48,12 @@ func start(b *testing.B, environment []string, program string, args ...string) *
 	}()
 	b.Cleanup(func() { p.stop(b) })
 	return p
+}
+
+// withSettings returns the environment of the benchmark with these settings of Sesame and no others.
+func withSettings(settings []string) []string {
+	isSetting := func(variable string) bool { return strings.HasPrefix(variable, "SESAME_") }
+	return append(slices.DeleteFunc(os.Environ(), isSetting), settings...)
 }
 
 // awaitReady returns as soon as /readyz at address returns 200.

@@ -21,13 +21,13 @@ func TestNumberOfGuards(t *testing.T) {
 	}
 }
 
-// Every guard is in its file, which is still Go without it, and its tests exist.
+// Every guard is in its file, the file can be parsed without it, and its tests exist.
 func TestGuards(t *testing.T) {
 	t.Chdir("../../..")
 	names := make(map[string]bool)
 	for _, g := range guards {
 		mutant, err := g.without()
-		if err == nil && strings.HasSuffix(g.file, ".go") {
+		if err == nil {
 			_, err = parser.ParseFile(token.NewFileSet(), g.file, mutant, 0)
 		}
 		if err != nil {
