@@ -28,6 +28,10 @@ type ValidationCode = gen.ValidationCode
 // that was added to the server later.
 type WeakPasswordReason = gen.WeakPasswordReason
 
+// FactorType is what the code of a second factor comes from: one of the constants, or a type that was
+// added to the server later.
+type FactorType = gen.FactorType
+
 // Problem is an error response of the server (RFC 9457).
 type Problem struct {
 	// Status is the HTTP status code.
@@ -41,6 +45,10 @@ type Problem struct {
 	Errors []ValidationError
 	// Reason is why the password was rejected if Code is ProblemCodeWeakPassword.
 	Reason WeakPasswordReason
+	// LoginToken continues the login if Code is ProblemCodeSecondFactorRequired.
+	LoginToken string
+	// Factors say where a code can come from if Code is ProblemCodeSecondFactorRequired.
+	Factors []FactorType
 	// Instance is the id of the request, as in the server's log.
 	Instance string
 	// RetryAfter is how long to wait before the next attempt, or 0 if the server did not say.
@@ -73,6 +81,12 @@ func newProblem(response *http.Response, body []byte) *Problem {
 	}
 	if document.Reason != nil {
 		p.Reason = *document.Reason
+	}
+	if document.LoginToken != nil {
+		p.LoginToken = *document.LoginToken
+	}
+	if document.Factors != nil {
+		p.Factors = *document.Factors
 	}
 	return p
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -45,7 +46,7 @@ func readClaims(part string) (claims, error) {
 		Claims: Claims{
 			Subject: o.text("sub"), Session: o.text("sid"), ID: o.text("jti"),
 			IssuedAt: o.time("iat"), ExpiresAt: o.time("exp"), AuthTime: o.time("auth_time"),
-			EmailVerified: o.boolean("email_verified"),
+			AMR: o.texts("amr"), ACR: o.text("acr"), EmailVerified: o.boolean("email_verified"),
 		},
 		issuer: o.text("iss"), audience: o.text("aud"), client: o.text("client_id"),
 	}
@@ -134,6 +135,14 @@ func (o *object) text(name string) string {
 	text, ok := unquote(o.members[name])
 	o.failed = o.failed || !ok
 	return text
+}
+
+// texts returns an array of strings that are not empty.
+func (o *object) texts(name string) []string {
+	var texts []string
+	err := json.Unmarshal(o.members[name], &texts)
+	o.failed = o.failed || err != nil || texts == nil || slices.Contains(texts, "") // null is "" or nil
+	return texts
 }
 
 func (o *object) time(name string) time.Time {

@@ -80,7 +80,14 @@ type Claims struct {
 	ID        string    // jti: the id of the token
 	IssuedAt  time.Time // iat
 	ExpiresAt time.Time // exp
-	AuthTime  time.Time // auth_time: when the user logged in
+	AuthTime  time.Time // auth_time: when the user last proved the identity, by a login or by reauthenticate
+
+	// AMR is amr: how the user did (RFC 8176). The values are "pwd" (a password), "otp" (a code of an
+	// authenticator app), "pop" and "user" (a passkey), and "mfa" (two factors, also with a recovery
+	// code). Others may be added.
+	AMR []string
+	// ACR is acr: "aal1" if the user used one factor, "aal2" if two (NIST SP 800-63B-4).
+	ACR string
 
 	// EmailVerified is email_verified: whether the user had proved to own the email of the account
 	// when the token was issued.

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,7 @@ func claims(issuer string, at time.Time) map[string]any {
 	return map[string]any{
 		"iss": issuer, "aud": audience, "client_id": "sesame", "sub": user, "sid": user, "jti": user,
 		"iat": now, "exp": now + 900, "auth_time": now, "email_verified": false,
+		"amr": []string{"pwd", "otp", "mfa"}, "acr": "aal2",
 	}
 }
 
@@ -152,8 +154,9 @@ func TestVerifyRefuses(t *testing.T) {
 					IssuedAt:  time.Unix(now.Unix(), 0),
 					ExpiresAt: time.Unix(now.Unix()+900, 0),
 					AuthTime:  time.Unix(now.Unix(), 0),
+					AMR:       []string{"pwd", "otp", "mfa"}, ACR: "aal2",
 				}
-				if err != nil || got != want {
+				if err != nil || !reflect.DeepEqual(got, want) {
 					t.Fatalf("%s: %+v, %v", name, got, err)
 				}
 			}
@@ -232,6 +235,7 @@ func wrongClaims(issuer string, now int64) map[string][]any {
 		"sid":       {nil, null, "", 1, nilUUID},
 		"jti":       {nil, null, "", 1, nilUUID},
 		"client_id": {nil, null, "", "another", 1},
+		"amr":       {nil, null, "pwd", []any{null}, []any{1}, []any{""}}, "acr": {nil, null, 1, []string{"aal1"}},
 		"auth_time": {nil, null, "x", 1.5}, "email_verified": {nil, null, "true", 1},
 		"iat": {nil, null, "x", now + 61, 1e300, true},
 		"exp": {nil, null, "x", now - 60, 0, -1, "9999999999", 1e300, float64(now) + 900.5},
@@ -393,7 +397,7 @@ func FuzzVerify(f *testing.F) {
 		}
 		got, err := verifier.Verify(t.Context(), token)
 		if err != nil {
-			if !errors.Is(err, verify.ErrInvalidToken) || got != (verify.Claims{}) {
+			if !errors.Is(err, verify.ErrInvalidToken) || !reflect.DeepEqual(got, verify.Claims{}) {
 				t.Errorf("%+v, %v", got, err)
 			}
 			return

@@ -102,6 +102,7 @@ func (c *config) checkTogether(given map[string]string) []error {
 			invalid("SESAME_APP_URL: %w", err)
 		}
 	}
+	errs = append(errs, c.checkPasskeys()...)
 	if c.Audience == "" {
 		c.Audience = c.PublicURL
 	}

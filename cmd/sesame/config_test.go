@@ -5,8 +5,11 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sesame-auth/sesame/internal/passkey"
 )
 
 // The server does not start with a configuration that is not safe. The error names the setting, and
@@ -47,6 +50,19 @@ func TestUnsafeConfigurations(t *testing.T) {
 		{[]string{"SESAME_TRUSTED_PROXIES=proxy.example.com"}, "SESAME_TRUSTED_PROXIES: "},
 		{[]string{"SESAME_TRUSTED_PROXIES=*"}, "SESAME_TRUSTED_PROXIES: "},
 		{[]string{"SESAME_ADDR=127.0.0.1:9000", "SESAME_ADMIN_ADDR=127.0.0.1:9000"}, "SESAME_ADMIN_ADDR: must differ"},
+		// Browsers would refuse every passkey, or other sites could use them.
+		{[]string{"SESAME_PASSKEY_RP_ID=https://example.com"}, "SESAME_PASSKEY_RP_ID: must be a domain"},
+		{[]string{"SESAME_PASSKEY_RP_ID=Example.com"}, "SESAME_PASSKEY_RP_ID: must be a domain"},
+		{[]string{"SESAME_PASSKEY_RP_ID=10.0.0.1"}, "SESAME_PASSKEY_RP_ID: must be a domain"},
+		{[]string{"SESAME_PASSKEY_RP_ID=-a.example.com"}, "SESAME_PASSKEY_RP_ID: must be a domain"},
+		{[]string{"SESAME_PASSKEY_RP_ID=example.com"}, "SESAME_PASSKEY_ORIGINS: must be set, because no other setting"},
+		{[]string{"SESAME_PASSKEY_ORIGINS=*"}, `SESAME_PASSKEY_ORIGINS: "*": must be an origin`},
+		{[]string{"SESAME_PASSKEY_ORIGINS=https://example.com"}, `SESAME_PASSKEY_ORIGINS: "https://example.com" must be https`},
+		{[]string{
+			"SESAME_PASSKEY_RP_ID=example.com", "SESAME_PASSKEY_ORIGINS=https://example.com,https://notexample.com",
+		}, `SESAME_PASSKEY_ORIGINS: "https://notexample.com" must be https`},
+		{[]string{"SESAME_PASSKEY_RP_ID=example.com", "SESAME_PASSKEY_ORIGINS=http://example.com"},
+			`SESAME_PASSKEY_ORIGINS: "http://example.com" must be https`},
 		// Passwords, tokens or links would be weak or live too long.
 		{[]string{"SESAME_MIN_PASSWORD_LENGTH=7"}, "SESAME_MIN_PASSWORD_LENGTH: must be a number from 8 to 64"},
 		{[]string{"SESAME_MIN_PASSWORD_LENGTH=65"}, "SESAME_MIN_PASSWORD_LENGTH: must be a number from 8 to 64"},
@@ -77,6 +93,48 @@ func TestUnsafeConfigurations(t *testing.T) {
 	} {
 		if _, err := load(environment); err != nil {
 			t.Errorf("%v: %v", environment, err)
+		}
+	}
+}
+
+// The defaults of the settings of passkeys fit the other settings.
+func TestPasskeySettings(t *testing.T) {
+	https := []string{"SESAME_PUBLIC_URL=https://auth.example.com/api", "SESAME_TRUSTED_PROXIES=none"}
+	for _, test := range []struct {
+		environment []string
+		rpID        string
+		origins     []string
+	}{
+		{nil, "localhost", []string{"http://localhost:8080"}},
+		{[]string{"SESAME_ADDR=[::1]:9000"}, "localhost", []string{"http://localhost:9000"}},
+		{[]string{"SESAME_PUBLIC_URL=http://localhost:8080"}, "localhost", []string{"http://localhost:8080"}},
+		{https, "auth.example.com", []string{"https://auth.example.com"}},
+		{append([]string{
+			"SESAME_APP_URL=https://app.example.com/login", "SESAME_CORS_ORIGINS=https://x.auth.example.com,https://other.test",
+		}, https...), "auth.example.com", []string{"https://auth.example.com", "https://x.auth.example.com"}},
+		{append([]string{
+			"SESAME_PASSKEY_RP_ID=example.com", "SESAME_APP_URL=https://app.example.com/login",
+			"SESAME_LINK_URL=https://app.example.com:8443/x", "SESAME_CORS_ORIGINS=https://notexample.com,https://app.example.com",
+		}, https...), "example.com", []string{
+			"https://auth.example.com", "https://app.example.com:8443", "https://app.example.com",
+		}},
+		{append([]string{
+			"SESAME_PASSKEY_ORIGINS=https://auth.example.com:8443, android:apk-key-hash:abc", "SESAME_APP_URL=https://auth.example.com",
+		}, https...), "auth.example.com", []string{"android:apk-key-hash:abc", "https://auth.example.com:8443"}},
+		// Browsers have no passkeys there. Everything else works.
+		{[]string{"SESAME_PUBLIC_URL=https://10.0.0.1", "SESAME_TRUSTED_PROXIES=none"},
+			"localhost", []string{"https://localhost"}},
+	} {
+		c, err := load(test.environment)
+		if err != nil {
+			t.Errorf("%v: %v", test.environment, err)
+			continue
+		}
+		if c.Passkeys.ID != test.rpID || !slices.Equal(c.Passkeys.Origins, test.origins) {
+			t.Errorf("%v: %+v", test.environment, c.Passkeys)
+		}
+		if _, err := passkey.New(c.Passkeys); err != nil {
+			t.Errorf("%v: %v", test.environment, err)
 		}
 	}
 }

@@ -108,6 +108,18 @@ var settingGroups = []settingGroup{
 			help: "`on` emails users about a login from a network that they have not used before.",
 			set:  func(c *config, v string) error { c.NewLoginEmails = v == "on"; return oneOf(v, "on", "off") }},
 	}},
+	{"Passkeys", []setting{
+		{name: "SESAME_PASSKEY_RP_ID",
+			help: "The domain that passkeys are for: that of the pages that use them, or a parent of it, such as " +
+				"`example.com`. Passkeys do not work any more if it changes. Default: the host of the public URL, or " +
+				"`localhost` if that is an IP address, for which browsers have no passkeys.",
+			set: func(c *config, v string) error { c.Passkeys.ID = v; return nil }},
+		{name: "SESAME_PASSKEY_ORIGINS",
+			help: "Origins, separated by commas, whose pages may use passkeys, and those of Android apps " +
+				"(`android:apk-key-hash:…`). Default: those of the public URL, `SESAME_LINK_URL`, `SESAME_APP_URL` and " +
+				"`SESAME_CORS_ORIGINS` whose host is the RP ID or a subdomain of it.",
+			set: func(c *config, v string) (err error) { c.Passkeys.Origins, err = parsePasskeyOrigins(v); return err }},
+	}},
 	{"Tokens and sessions", []setting{
 		{name: "SESAME_SIGNING_ALGORITHM", fallback: string(signing.ES256),
 			help: "How access tokens are signed: `ES256` or `EdDSA`.",

@@ -58,7 +58,7 @@ type Account struct {
 
 // AccountExport All data of an account
 //
-// Example: {"account":{"bio":"Wrote the first program","createdAt":"2026-11-26T09:00:00Z","email":"ada@example.com","emailVerified":true,"id":"01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21","name":"Ada Lovelace","pendingEmail":"ada.king@example.com"},"events":[{"at":"2026-11-26T09:00:00Z","detail":"","email":"ada@example.com","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e78","ip":"203.0.113.7","kind":"login","outcome":"success","requestId":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e76","sessionId":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}],"eventsTruncated":false,"lastLoginAt":"2026-11-26T09:00:00Z","networks":[{"lastLoginAt":"2026-11-26T09:00:00Z"}],"previousEmails":[{"email":"ada.byron@example.com","undoUntil":"2026-12-03T09:00:00Z"}],"sessions":[{"createdAt":"2026-11-26T09:00:00Z","expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastIp":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","revokedAt":"2026-11-26T10:00:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}],"updatedAt":"2026-11-26T09:00:00Z"}
+// Example: {"account":{"bio":"Wrote the first program","createdAt":"2026-11-26T09:00:00Z","email":"ada@example.com","emailVerified":true,"id":"01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21","name":"Ada Lovelace","pendingEmail":"ada.king@example.com"},"events":[{"at":"2026-11-26T09:00:00Z","detail":"","email":"ada@example.com","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e78","ip":"203.0.113.7","kind":"login","outcome":"success","requestId":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e76","sessionId":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}],"eventsTruncated":false,"factors":[{"createdAt":"2026-11-26T09:00:00Z","lastUsedAt":"2026-11-27T09:00:00Z","type":"totp"}],"lastLoginAt":"2026-11-26T09:00:00Z","networks":[{"lastLoginAt":"2026-11-26T09:00:00Z"}],"passkeys":[{"backedUp":true,"createdAt":"2026-11-26T09:00:00Z","credentialId":"3Xp0Yl6nQm2sT4vUa8wZbA","id":"01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10","lastUsedAt":"2026-11-27T09:00:00Z","model":"08987058-cadc-4b81-b6e1-30de50dcbe96","name":"Phone"}],"previousEmails":[{"email":"ada.byron@example.com","undoUntil":"2026-12-03T09:00:00Z"}],"recoveryCodesLeft":10,"sessions":[{"amr":["pwd","otp","mfa"],"authTime":"2026-11-26T09:00:00Z","createdAt":"2026-11-26T09:00:00Z","expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastIp":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","revokedAt":"2026-11-26T10:00:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}],"updatedAt":"2026-11-26T09:00:00Z"}
 type AccountExport struct {
 	// Account An account, with everything that its owner can see and change
 	//
@@ -75,6 +75,11 @@ type AccountExport struct {
 	// Example: false
 	EventsTruncated bool `json:"eventsTruncated"`
 
+	// Factors The second factors, without their secrets
+	//
+	// Example: [{"createdAt":"2026-11-26T09:00:00Z","lastUsedAt":"2026-11-27T09:00:00Z","type":"totp"}]
+	Factors []Factor `json:"factors"`
+
 	// LastLoginAt The last login; null if there was none
 	//
 	// Example: 2026-11-26T09:00:00Z
@@ -85,14 +90,24 @@ type AccountExport struct {
 	// Example: [{"lastLoginAt":"2026-11-26T09:00:00Z"}]
 	Networks []ExportedNetwork `json:"networks"`
 
+	// Passkeys The passkeys, the oldest first
+	//
+	// Example: [{"backedUp":true,"createdAt":"2026-11-26T09:00:00Z","credentialId":"3Xp0Yl6nQm2sT4vUa8wZbA","id":"01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10","lastUsedAt":"2026-11-27T09:00:00Z","model":"08987058-cadc-4b81-b6e1-30de50dcbe96","name":"Phone"}]
+	Passkeys []ExportedPasskey `json:"passkeys"`
+
 	// PreviousEmails Emails to which the change of the email can still be undone
 	//
 	// Example: [{"email":"ada.byron@example.com","undoUntil":"2026-12-03T09:00:00Z"}]
 	PreviousEmails []PreviousEmail `json:"previousEmails"`
 
+	// RecoveryCodesLeft The number of unused recovery codes
+	//
+	// Example: 10
+	RecoveryCodesLeft int32 `json:"recoveryCodesLeft"`
+
 	// Sessions All stored sessions, also those that have ended
 	//
-	// Example: [{"createdAt":"2026-11-26T09:00:00Z","expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastIp":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","revokedAt":"2026-11-26T10:00:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}]
+	// Example: [{"amr":["pwd","otp","mfa"],"authTime":"2026-11-26T09:00:00Z","createdAt":"2026-11-26T09:00:00Z","expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastIp":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","revokedAt":"2026-11-26T10:00:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}]
 	Sessions []ExportedSession `json:"sessions"`
 
 	// UpdatedAt When the profile or the password last changed
@@ -127,6 +142,19 @@ type ChangePasswordInput struct {
 	Password string `json:"password"`
 }
 
+// CompleteLoginInput Example: {"code":"492039","loginToken":"5oVZ0u1Jb7mB2Gq3s0yX1w8p4r6t9k2n"}
+type CompleteLoginInput struct {
+	// Code A code of the authenticator app, or a recovery code. Spaces and hyphens do not matter.
+	//
+	// Example: 492039
+	Code string `json:"code"`
+
+	// LoginToken The member `loginToken` of the response of `login`
+	//
+	// Example: 5oVZ0u1Jb7mB2Gq3s0yX1w8p4r6t9k2n
+	LoginToken string `json:"loginToken"`
+}
+
 // ConfirmEmailInput Example: {"password":"correct horse battery staple","token":"3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
 type ConfirmEmailInput struct {
 	// Password The password of the account
@@ -138,6 +166,14 @@ type ConfirmEmailInput struct {
 	//
 	// Example: 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 	Token string `json:"token"`
+}
+
+// ConfirmTOTPInput Example: {"code":"492039"}
+type ConfirmTOTPInput struct {
+	// Code The current code of the authenticator app
+	//
+	// Example: 492039
+	Code string `json:"code"`
 }
 
 // Confirmation Example: {"message":"Logout successful"}
@@ -242,10 +278,60 @@ type ExportedNetwork struct {
 	LastLoginAt time.Time `json:"lastLoginAt"`
 }
 
+// ExportedPasskey A passkey as it is stored
+//
+// Example: {"backedUp":true,"createdAt":"2026-11-26T09:00:00Z","credentialId":"3Xp0Yl6nQm2sT4vUa8wZbA","id":"01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10","lastUsedAt":"2026-11-27T09:00:00Z","model":"08987058-cadc-4b81-b6e1-30de50dcbe96","name":"Phone"}
+type ExportedPasskey struct {
+	// BackedUp Whether the passkey is synchronized between devices
+	//
+	// Example: true
+	BackedUp bool `json:"backedUp"`
+
+	// CreatedAt When the passkey was added
+	//
+	// Example: 2026-11-26T09:00:00Z
+	CreatedAt time.Time `json:"createdAt"`
+
+	// CredentialId The id that the authenticator gave it, in base64url
+	//
+	// Example: 3Xp0Yl6nQm2sT4vUa8wZbA
+	CredentialId string `json:"credentialId"`
+
+	// Id The id of the passkey
+	//
+	// Example: 01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10
+	Id string `json:"id"`
+
+	// LastUsedAt The last login with the passkey; null if there was none
+	//
+	// Example: 2026-11-27T09:00:00Z
+	LastUsedAt nullable.Nullable[time.Time] `json:"lastUsedAt"`
+
+	// Model The model of the authenticator (AAGUID); zeros if it is not known
+	//
+	// Example: 08987058-cadc-4b81-b6e1-30de50dcbe96
+	Model string `json:"model"`
+
+	// Name The name that the user chose
+	//
+	// Example: Phone
+	Name string `json:"name"`
+}
+
 // ExportedSession A session as it is stored, without its secrets
 //
-// Example: {"createdAt":"2026-11-26T09:00:00Z","expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastIp":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","revokedAt":"2026-11-26T10:00:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+// Example: {"amr":["pwd","otp","mfa"],"authTime":"2026-11-26T09:00:00Z","createdAt":"2026-11-26T09:00:00Z","expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastIp":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","revokedAt":"2026-11-26T10:00:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 type ExportedSession struct {
+	// Amr How the user did (RFC 8176)
+	//
+	// Example: ["pwd","otp","mfa"]
+	Amr []string `json:"amr"`
+
+	// AuthTime When the user last proved the identity, by a login or by `reauthenticate`
+	//
+	// Example: 2026-11-26T09:00:00Z
+	AuthTime time.Time `json:"authTime"`
+
 	// CreatedAt The time of the login
 	//
 	// Example: 2026-11-26T09:00:00Z
@@ -285,6 +371,65 @@ type ExportedSession struct {
 	//
 	// Example: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0
 	UserAgent string `json:"userAgent"`
+}
+
+// Factor A second factor
+//
+// Example: {"createdAt":"2026-11-26T09:00:00Z","lastUsedAt":"2026-11-27T09:00:00Z","type":"totp"}
+type Factor struct {
+	// CreatedAt When the factor was confirmed
+	//
+	// Example: 2026-11-26T09:00:00Z
+	CreatedAt time.Time `json:"createdAt"`
+
+	// LastUsedAt The time of the code that was last accepted
+	//
+	// Example: 2026-11-26T09:00:00Z
+	LastUsedAt time.Time `json:"lastUsedAt"`
+
+	// Type What a code comes from: an authenticator app (`totp`, RFC 6238) or the list of recovery codes. New types may be added at any time: ignore one that you do not know.
+	//
+	// Example: totp
+	Type FactorType `json:"type"`
+}
+
+// FactorList Example: {"factors":[{"createdAt":"2026-11-26T09:00:00Z","lastUsedAt":"2026-11-27T09:00:00Z","type":"totp"}],"recoveryCodesLeft":10}
+type FactorList struct {
+	// Factors The second factors; empty if a login needs only the password
+	//
+	// Example: [{"createdAt":"2026-11-26T09:00:00Z","lastUsedAt":"2026-11-27T09:00:00Z","type":"totp"}]
+	Factors []Factor `json:"factors"`
+
+	// RecoveryCodesLeft The number of unused recovery codes
+	//
+	// Example: 10
+	RecoveryCodesLeft int32 `json:"recoveryCodesLeft"`
+}
+
+// FactorType What a code comes from: an authenticator app (`totp`, RFC 6238) or the list of recovery codes. New types may be added at any time: ignore one that you do not know.
+//
+// Example: totp
+type FactorType = string
+
+// FinishPasskeyLoginInput Example: {"credential":{"id":"3Xp0Yl6nQm2sT4vUa8wZbA","rawId":"3Xp0Yl6nQm2sT4vUa8wZbA","response":{"authenticatorData":"SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0","signature":"MEUCIQDx7y3kz1s5rQ","userHandle":"AZgKXisbfQCcPlofDmt8IQ"},"type":"public-key"}}
+type FinishPasskeyLoginInput struct {
+	// Credential The result of `navigator.credentials.get`, as its method `toJSON` returns it (WebAuthn Level 3, AuthenticationResponseJSON). Other members are ignored.
+	//
+	// Example: {"id":"3Xp0Yl6nQm2sT4vUa8wZbA","rawId":"3Xp0Yl6nQm2sT4vUa8wZbA","response":{"authenticatorData":"SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0","signature":"MEUCIQDx7y3kz1s5rQ","userHandle":"AZgKXisbfQCcPlofDmt8IQ"},"type":"public-key"}
+	Credential PasskeyAssertion `json:"credential"`
+}
+
+// FinishPasskeyRegistrationInput Example: {"credential":{"id":"3Xp0Yl6nQm2sT4vUa8wZbA","rawId":"3Xp0Yl6nQm2sT4vUa8wZbA","response":{"attestationObject":"o2NmbXRkbm9uZQ","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0","transports":["internal"]},"type":"public-key"},"name":"Phone"}
+type FinishPasskeyRegistrationInput struct {
+	// Credential The result of `navigator.credentials.create`, as its method `toJSON` returns it (WebAuthn Level 3, RegistrationResponseJSON). Other members are ignored.
+	//
+	// Example: {"id":"3Xp0Yl6nQm2sT4vUa8wZbA","rawId":"3Xp0Yl6nQm2sT4vUa8wZbA","response":{"attestationObject":"o2NmbXRkbm9uZQ","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0","transports":["internal"]},"type":"public-key"}
+	Credential PasskeyRegistration `json:"credential"`
+
+	// Name The name that the user sees in the list of passkeys
+	//
+	// Example: Phone
+	Name *string `json:"name,omitempty"`
 }
 
 // ForgotPasswordInput Example: {"email":"ada@example.com"}
@@ -366,6 +511,275 @@ type LogoutEverywhereInput struct {
 	KeepCurrent *bool `json:"keepCurrent,omitempty"`
 }
 
+// Passkey A passkey of an account
+//
+// Example: {"createdAt":"2026-11-26T09:00:00Z","id":"01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10","lastUsedAt":"2026-11-27T09:00:00Z","name":"Phone"}
+type Passkey struct {
+	// CreatedAt When the passkey was added
+	//
+	// Example: 2026-11-26T09:00:00Z
+	CreatedAt time.Time `json:"createdAt"`
+
+	// Id The id of the passkey
+	//
+	// Example: 01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10
+	Id string `json:"id"`
+
+	// LastUsedAt The last login with the passkey; null if there was none
+	//
+	// Example: 2026-11-27T09:00:00Z
+	LastUsedAt nullable.Nullable[time.Time] `json:"lastUsedAt"`
+
+	// Name The name that the user sees
+	//
+	// Example: Phone
+	Name string `json:"name"`
+}
+
+// PasskeyAlgorithm Example: {"alg":-7,"type":"public-key"}
+type PasskeyAlgorithm struct {
+	// Alg An algorithm of the COSE registry, such as -7 for ES256
+	//
+	// Example: -7
+	Alg int32 `json:"alg"`
+
+	// Type Always `public-key`
+	//
+	// Example: public-key
+	Type string `json:"type"`
+}
+
+// PasskeyAssertion The result of `navigator.credentials.get`, as its method `toJSON` returns it (WebAuthn Level 3, AuthenticationResponseJSON). Other members are ignored.
+//
+// Example: {"id":"3Xp0Yl6nQm2sT4vUa8wZbA","rawId":"3Xp0Yl6nQm2sT4vUa8wZbA","response":{"authenticatorData":"SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0","signature":"MEUCIQDx7y3kz1s5rQ","userHandle":"AZgKXisbfQCcPlofDmt8IQ"},"type":"public-key"}
+type PasskeyAssertion struct {
+	// Id The id of the credential, in base64url
+	//
+	// Example: 3Xp0Yl6nQm2sT4vUa8wZbA
+	Id string `json:"id"`
+
+	// RawId The same as `id`
+	//
+	// Example: 3Xp0Yl6nQm2sT4vUa8wZbA
+	RawId string `json:"rawId"`
+
+	// Response Example: {"authenticatorData":"SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0","signature":"MEUCIQDx7y3kz1s5rQ","userHandle":"AZgKXisbfQCcPlofDmt8IQ"}
+	Response PasskeySignature `json:"response"`
+
+	// Type The type of credential; always `public-key`
+	//
+	// Example: public-key
+	Type string `json:"type"`
+}
+
+// PasskeyAttestation Example: {"attestationObject":"o2NmbXRkbm9uZQ","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0","transports":["internal"]}
+type PasskeyAttestation struct {
+	// AttestationObject The public key of the credential and more, in base64url
+	//
+	// Example: o2NmbXRkbm9uZQ
+	AttestationObject string `json:"attestationObject"`
+
+	// ClientDataJSON What the browser signed, in base64url
+	//
+	// Example: eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0
+	ClientDataJSON string `json:"clientDataJSON"`
+
+	// Transports How a browser reaches the authenticator
+	//
+	// Example: ["internal"]
+	Transports *[]string `json:"transports,omitempty"`
+}
+
+// PasskeyCreationOptions Options for a new passkey (WebAuthn Level 3, PublicKeyCredentialCreationOptionsJSON)
+//
+// Example: {"attestation":"none","authenticatorSelection":{"requireResidentKey":true,"residentKey":"required","userVerification":"required"},"challenge":"pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz","excludeCredentials":[{"id":"3Xp0Yl6nQm2sT4vUa8wZbA","transports":["internal"],"type":"public-key"}],"pubKeyCredParams":[{"alg":-7,"type":"public-key"}],"rp":{"id":"auth.example.com","name":"Sesame"},"timeout":300000,"user":{"displayName":"Ada Lovelace","id":"AZgKXisbfQCcPlofDmt8IQ","name":"ada@example.com"}}
+type PasskeyCreationOptions struct {
+	// Attestation Whether the authenticator has to prove its model; always `none`
+	//
+	// Example: none
+	Attestation string `json:"attestation"`
+
+	// AuthenticatorSelection Example: {"requireResidentKey":true,"residentKey":"required","userVerification":"required"}
+	AuthenticatorSelection PasskeySelection `json:"authenticatorSelection"`
+
+	// Challenge The challenge, in base64url
+	//
+	// Example: pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz
+	Challenge string `json:"challenge"`
+
+	// ExcludeCredentials The passkeys that the account has already
+	//
+	// Example: [{"id":"3Xp0Yl6nQm2sT4vUa8wZbA","transports":["internal"],"type":"public-key"}]
+	ExcludeCredentials []PasskeyDescriptor `json:"excludeCredentials"`
+
+	// PubKeyCredParams The algorithms that the server accepts, the preferred one first
+	//
+	// Example: [{"alg":-7,"type":"public-key"}]
+	PubKeyCredParams []PasskeyAlgorithm `json:"pubKeyCredParams"`
+
+	// Rp Example: {"id":"auth.example.com","name":"Sesame"}
+	Rp PasskeyRelyingParty `json:"rp"`
+
+	// Timeout How long the options are valid, in milliseconds
+	//
+	// Example: 300000
+	Timeout int32 `json:"timeout"`
+
+	// User Example: {"displayName":"Ada Lovelace","id":"AZgKXisbfQCcPlofDmt8IQ","name":"ada@example.com"}
+	User PasskeyUser `json:"user"`
+}
+
+// PasskeyDescriptor Example: {"id":"3Xp0Yl6nQm2sT4vUa8wZbA","transports":["internal"],"type":"public-key"}
+type PasskeyDescriptor struct {
+	// Id The id of the credential, in base64url
+	//
+	// Example: 3Xp0Yl6nQm2sT4vUa8wZbA
+	Id string `json:"id"`
+
+	// Transports How a browser reaches the authenticator
+	//
+	// Example: ["internal"]
+	Transports []string `json:"transports"`
+
+	// Type Always `public-key`
+	//
+	// Example: public-key
+	Type string `json:"type"`
+}
+
+// PasskeyList Example: {"passkeys":[{"createdAt":"2026-11-26T09:00:00Z","id":"01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10","lastUsedAt":"2026-11-27T09:00:00Z","name":"Phone"}]}
+type PasskeyList struct {
+	// Passkeys The passkeys, the oldest first
+	//
+	// Example: [{"createdAt":"2026-11-26T09:00:00Z","id":"01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10","lastUsedAt":"2026-11-27T09:00:00Z","name":"Phone"}]
+	Passkeys []Passkey `json:"passkeys"`
+}
+
+// PasskeyRegistration The result of `navigator.credentials.create`, as its method `toJSON` returns it (WebAuthn Level 3, RegistrationResponseJSON). Other members are ignored.
+//
+// Example: {"id":"3Xp0Yl6nQm2sT4vUa8wZbA","rawId":"3Xp0Yl6nQm2sT4vUa8wZbA","response":{"attestationObject":"o2NmbXRkbm9uZQ","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0","transports":["internal"]},"type":"public-key"}
+type PasskeyRegistration struct {
+	// Id The id of the credential, in base64url
+	//
+	// Example: 3Xp0Yl6nQm2sT4vUa8wZbA
+	Id string `json:"id"`
+
+	// RawId The same as `id`
+	//
+	// Example: 3Xp0Yl6nQm2sT4vUa8wZbA
+	RawId string `json:"rawId"`
+
+	// Response Example: {"attestationObject":"o2NmbXRkbm9uZQ","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0","transports":["internal"]}
+	Response PasskeyAttestation `json:"response"`
+
+	// Type The type of credential; always `public-key`
+	//
+	// Example: public-key
+	Type string `json:"type"`
+}
+
+// PasskeyRelyingParty Example: {"id":"auth.example.com","name":"Sesame"}
+type PasskeyRelyingParty struct {
+	// Id The domain that the passkey is for
+	//
+	// Example: auth.example.com
+	Id string `json:"id"`
+
+	// Name The name of the service
+	//
+	// Example: Sesame
+	Name string `json:"name"`
+}
+
+// PasskeyRequestOptions Options for a login with a passkey (WebAuthn Level 3, PublicKeyCredentialRequestOptionsJSON)
+//
+// Example: {"allowCredentials":[],"challenge":"pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz","rpId":"auth.example.com","timeout":300000,"userVerification":"required"}
+type PasskeyRequestOptions struct {
+	// AllowCredentials Always empty, so that the options do not reveal who has an account
+	//
+	// Example: []
+	AllowCredentials []PasskeyDescriptor `json:"allowCredentials"`
+
+	// Challenge The challenge, in base64url
+	//
+	// Example: pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz
+	Challenge string `json:"challenge"`
+
+	// RpId The domain that the passkey is for
+	//
+	// Example: auth.example.com
+	RpId string `json:"rpId"`
+
+	// Timeout How long the options are valid, in milliseconds
+	//
+	// Example: 300000
+	Timeout int32 `json:"timeout"`
+
+	// UserVerification Always `required`, such as a PIN or a fingerprint
+	//
+	// Example: required
+	UserVerification string `json:"userVerification"`
+}
+
+// PasskeySelection Example: {"requireResidentKey":true,"residentKey":"required","userVerification":"required"}
+type PasskeySelection struct {
+	// RequireResidentKey The same, for older browsers
+	//
+	// Example: true
+	RequireResidentKey bool `json:"requireResidentKey"`
+
+	// ResidentKey Always `required`, so that a login need not name the account
+	//
+	// Example: required
+	ResidentKey string `json:"residentKey"`
+
+	// UserVerification Always `required`, such as a PIN or a fingerprint
+	//
+	// Example: required
+	UserVerification string `json:"userVerification"`
+}
+
+// PasskeySignature Example: {"authenticatorData":"SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0","signature":"MEUCIQDx7y3kz1s5rQ","userHandle":"AZgKXisbfQCcPlofDmt8IQ"}
+type PasskeySignature struct {
+	// AuthenticatorData What the authenticator signed, in base64url
+	//
+	// Example: SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA
+	AuthenticatorData string `json:"authenticatorData"`
+
+	// ClientDataJSON What the browser signed, in base64url
+	//
+	// Example: eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0
+	ClientDataJSON string `json:"clientDataJSON"`
+
+	// Signature The signature, in base64url
+	//
+	// Example: MEUCIQDx7y3kz1s5rQ
+	Signature string `json:"signature"`
+
+	// UserHandle The id of the user, in base64url
+	//
+	// Example: AZgKXisbfQCcPlofDmt8IQ
+	UserHandle string `json:"userHandle"`
+}
+
+// PasskeyUser Example: {"displayName":"Ada Lovelace","id":"AZgKXisbfQCcPlofDmt8IQ","name":"ada@example.com"}
+type PasskeyUser struct {
+	// DisplayName The name of the user
+	//
+	// Example: Ada Lovelace
+	DisplayName string `json:"displayName"`
+
+	// Id The id of the user, in base64url
+	//
+	// Example: AZgKXisbfQCcPlofDmt8IQ
+	Id string `json:"id"`
+
+	// Name The email of the user
+	//
+	// Example: ada@example.com
+	Name string `json:"name"`
+}
+
 // PreviousEmail Example: {"email":"ada.byron@example.com","undoUntil":"2026-12-03T09:00:00Z"}
 type PreviousEmail struct {
 	// Email The email before a change
@@ -398,10 +812,20 @@ type Problem struct {
 	// Example: [{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}]
 	Errors *[]ValidationError `json:"errors,omitempty"`
 
+	// Factors With the code `second_factor_required`, where the code can come from
+	//
+	// Example: ["totp","recovery_code"]
+	Factors *[]FactorType `json:"factors,omitempty"`
+
 	// Instance The id of the request, as in the X-Request-Id header and in the log of the server
 	//
 	// Example: urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
 	Instance string `json:"instance"`
+
+	// LoginToken With the code `second_factor_required`, the token for `completeLogin`
+	//
+	// Example: 5oVZ0u1Jb7mB2Gq3s0yX1w8p4r6t9k2n
+	LoginToken *string `json:"loginToken,omitempty"`
 
 	// Reason With the code `weak_password`, why the password was rejected: it is one of the most common passwords or a simple variation of one (`common`), is known from a data breach (`breached`), is too similar to the name, the email or the name of the service (`personal`), or contains control characters or the like (`unsupported_characters`). New reasons may be added at any time: show the `detail` of one that you do not know.
 	//
@@ -428,6 +852,29 @@ type Problem struct {
 //
 // Example: validation_failed
 type ProblemCode = string
+
+// ReauthenticateInput Example: {"code":"492039","password":"correct horse battery staple"}
+type ReauthenticateInput struct {
+	// Code A code of the authenticator app, or a recovery code; required if the account has a second factor
+	//
+	// Example: 492039
+	Code *string `json:"code,omitempty"`
+
+	// Password The password of the account; required if it has one
+	//
+	// Example: correct horse battery staple
+	Password *string `json:"password,omitempty"`
+}
+
+// RecoveryCodes Codes that replace a code of the authenticator app, each once. They cannot be shown again.
+//
+// Example: {"recoveryCodes":["b2xk-9q4w-7ytn-m3fa","8hce-r5vd-2kzs-w6pj"]}
+type RecoveryCodes struct {
+	// RecoveryCodes The codes
+	//
+	// Example: ["b2xk-9q4w-7ytn-m3fa","8hce-r5vd-2kzs-w6pj"]
+	RecoveryCodes []string `json:"recoveryCodes"`
+}
 
 // RefreshTokenInput Example: {"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki"}
 type RefreshTokenInput struct {
@@ -476,6 +923,14 @@ type Registered struct {
 	//
 	// Example: {"bio":"Wrote the first program","email":"ada@example.com","name":"Ada Lovelace"}
 	User User `json:"user"`
+}
+
+// RenamePasskeyInput Example: {"name":"Laptop"}
+type RenamePasskeyInput struct {
+	// Name The new name
+	//
+	// Example: Laptop
+	Name string `json:"name"`
 }
 
 // ResetPasswordInput Example: {"password":"a new horse for the same staple"}
@@ -570,6 +1025,21 @@ type SessionList struct {
 	//
 	// Example: [{"createdAt":"2026-11-26T09:00:00Z","current":true,"expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}]
 	Sessions []Session `json:"sessions"`
+}
+
+// TOTPSecret A secret for an authenticator app. Show the URI as a QR code, and the secret for typing.
+//
+// Example: {"secret":"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP","uri":"otpauth://totp/Sesame:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\u0026issuer=Sesame"}
+type TOTPSecret struct {
+	// Secret The secret, in base32
+	//
+	// Example: JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP
+	Secret string `json:"secret"`
+
+	// Uri The secret with the name of the service and the email, for a QR code
+	//
+	// Example: otpauth://totp/Sesame:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Sesame
+	Uri string `json:"uri"`
 }
 
 // Tokens The tokens of a session
@@ -705,6 +1175,16 @@ type BadRequest = Problem
 // Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type ContentTooLarge = Problem
 
+// EmailNotVerified An error (RFC 9457). It never repeats what was submitted.
+//
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
+type EmailNotVerified = Problem
+
+// FactorExists An error (RFC 9457). It never repeats what was submitted.
+//
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
+type FactorExists = Problem
+
 // IncorrectPassword An error (RFC 9457). It never repeats what was submitted.
 //
 // Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
@@ -734,6 +1214,16 @@ type Metadata = ServerMetadata
 //
 // Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type NotFound = Problem
+
+// PasskeyExists An error (RFC 9457). It never repeats what was submitted.
+//
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
+type PasskeyExists = Problem
+
+// RecentLoginRequired An error (RFC 9457). It never repeats what was submitted.
+//
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
+type RecentLoginRequired = Problem
 
 // TooManyRequests An error (RFC 9457). It never repeats what was submitted.
 //
@@ -774,17 +1264,35 @@ type ConfirmEmailChangeJSONRequestBody = ConfirmEmailInput
 // DeleteAccountJSONRequestBody defines body for DeleteAccount for application/json ContentType.
 type DeleteAccountJSONRequestBody = DeleteAccountInput
 
+// ConfirmTOTPJSONRequestBody defines body for ConfirmTOTP for application/json ContentType.
+type ConfirmTOTPJSONRequestBody = ConfirmTOTPInput
+
 // ForgotPasswordJSONRequestBody defines body for ForgotPassword for application/json ContentType.
 type ForgotPasswordJSONRequestBody = ForgotPasswordInput
 
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = LoginInput
 
+// FinishPasskeyLoginJSONRequestBody defines body for FinishPasskeyLogin for application/json ContentType.
+type FinishPasskeyLoginJSONRequestBody = FinishPasskeyLoginInput
+
+// CompleteLoginJSONRequestBody defines body for CompleteLogin for application/json ContentType.
+type CompleteLoginJSONRequestBody = CompleteLoginInput
+
 // LogoutJSONRequestBody defines body for Logout for application/json ContentType.
 type LogoutJSONRequestBody = RefreshTokenInput
 
 // LogoutEverywhereJSONRequestBody defines body for LogoutEverywhere for application/json ContentType.
 type LogoutEverywhereJSONRequestBody = LogoutEverywhereInput
+
+// FinishPasskeyRegistrationJSONRequestBody defines body for FinishPasskeyRegistration for application/json ContentType.
+type FinishPasskeyRegistrationJSONRequestBody = FinishPasskeyRegistrationInput
+
+// RenamePasskeyJSONRequestBody defines body for RenamePasskey for application/json ContentType.
+type RenamePasskeyJSONRequestBody = RenamePasskeyInput
+
+// ReauthenticateJSONRequestBody defines body for Reauthenticate for application/json ContentType.
+type ReauthenticateJSONRequestBody = ReauthenticateInput
 
 // RefreshTokensJSONRequestBody defines body for RefreshTokens for application/json ContentType.
 type RefreshTokensJSONRequestBody = RefreshTokenInput
@@ -848,18 +1356,60 @@ type ServerInterface interface {
 	// DeleteAccount Delete the account
 	// (POST /auth/delete-account)
 	DeleteAccount(ctx echo.Context) error
+	// ListFactors List the second factors
+	// (GET /auth/factors)
+	ListFactors(ctx echo.Context) error
+	// RemoveTOTP Remove the authenticator app
+	// (DELETE /auth/factors/totp)
+	RemoveTOTP(ctx echo.Context) error
+	// EnrollTOTP Start to add an authenticator app
+	// (POST /auth/factors/totp)
+	EnrollTOTP(ctx echo.Context) error
+	// ConfirmTOTP Add the authenticator app
+	// (POST /auth/factors/totp/confirm)
+	ConfirmTOTP(ctx echo.Context) error
 	// ForgotPassword Request a password reset
 	// (POST /auth/forgot-password)
 	ForgotPassword(ctx echo.Context) error
 	// Login User login
 	// (POST /auth/login)
 	Login(ctx echo.Context) error
+	// FinishPasskeyLogin Log in with a passkey
+	// (POST /auth/login/passkey)
+	FinishPasskeyLogin(ctx echo.Context) error
+	// StartPasskeyLogin Start a login with a passkey
+	// (POST /auth/login/passkey/options)
+	StartPasskeyLogin(ctx echo.Context) error
+	// CompleteLogin Complete a login with the second factor
+	// (POST /auth/login/second-factor)
+	CompleteLogin(ctx echo.Context) error
 	// Logout User logout
 	// (POST /auth/logout)
 	Logout(ctx echo.Context) error
 	// LogoutEverywhere End all sessions
 	// (POST /auth/logout-everywhere)
 	LogoutEverywhere(ctx echo.Context) error
+	// StartPasskeyRegistration Start to add a passkey
+	// (POST /auth/passkey-options)
+	StartPasskeyRegistration(ctx echo.Context) error
+	// ListPasskeys List the passkeys
+	// (GET /auth/passkeys)
+	ListPasskeys(ctx echo.Context) error
+	// FinishPasskeyRegistration Add a passkey
+	// (POST /auth/passkeys)
+	FinishPasskeyRegistration(ctx echo.Context) error
+	// DeletePasskey Remove a passkey
+	// (DELETE /auth/passkeys/{passkeyId})
+	DeletePasskey(ctx echo.Context, passkeyId string) error
+	// RenamePasskey Rename a passkey
+	// (PATCH /auth/passkeys/{passkeyId})
+	RenamePasskey(ctx echo.Context, passkeyId string) error
+	// Reauthenticate Prove the identity of a logged-in user again
+	// (POST /auth/reauthenticate)
+	Reauthenticate(ctx echo.Context) error
+	// RenewRecoveryCodes Replace the recovery codes
+	// (POST /auth/recovery-codes)
+	RenewRecoveryCodes(ctx echo.Context) error
 	// RefreshTokens Refresh access tokens
 	// (POST /auth/refresh-tokens)
 	RefreshTokens(ctx echo.Context) error
@@ -1017,6 +1567,42 @@ func (w *ServerInterfaceWrapper) DeleteAccount(ctx echo.Context) error {
 	return err
 }
 
+// ListFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListFactors(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListFactors(ctx)
+	return err
+}
+
+// RemoveTOTP converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveTOTP(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveTOTP(ctx)
+	return err
+}
+
+// EnrollTOTP converts echo context to params.
+func (w *ServerInterfaceWrapper) EnrollTOTP(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EnrollTOTP(ctx)
+	return err
+}
+
+// ConfirmTOTP converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmTOTP(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmTOTP(ctx)
+	return err
+}
+
 // ForgotPassword converts echo context to params.
 func (w *ServerInterfaceWrapper) ForgotPassword(ctx echo.Context) error {
 	var err error
@@ -1035,6 +1621,33 @@ func (w *ServerInterfaceWrapper) Login(ctx echo.Context) error {
 	return err
 }
 
+// FinishPasskeyLogin converts echo context to params.
+func (w *ServerInterfaceWrapper) FinishPasskeyLogin(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.FinishPasskeyLogin(ctx)
+	return err
+}
+
+// StartPasskeyLogin converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasskeyLogin(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasskeyLogin(ctx)
+	return err
+}
+
+// CompleteLogin converts echo context to params.
+func (w *ServerInterfaceWrapper) CompleteLogin(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CompleteLogin(ctx)
+	return err
+}
+
 // Logout converts echo context to params.
 func (w *ServerInterfaceWrapper) Logout(ctx echo.Context) error {
 	var err error
@@ -1050,6 +1663,83 @@ func (w *ServerInterfaceWrapper) LogoutEverywhere(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.LogoutEverywhere(ctx)
+	return err
+}
+
+// StartPasskeyRegistration converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasskeyRegistration(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasskeyRegistration(ctx)
+	return err
+}
+
+// ListPasskeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPasskeys(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPasskeys(ctx)
+	return err
+}
+
+// FinishPasskeyRegistration converts echo context to params.
+func (w *ServerInterfaceWrapper) FinishPasskeyRegistration(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.FinishPasskeyRegistration(ctx)
+	return err
+}
+
+// DeletePasskey converts echo context to params.
+func (w *ServerInterfaceWrapper) DeletePasskey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "passkeyId" -------------
+	var passkeyId string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "passkeyId", ctx.Param("passkeyId"), &passkeyId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter passkeyId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeletePasskey(ctx, passkeyId)
+	return err
+}
+
+// RenamePasskey converts echo context to params.
+func (w *ServerInterfaceWrapper) RenamePasskey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "passkeyId" -------------
+	var passkeyId string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "passkeyId", ctx.Param("passkeyId"), &passkeyId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter passkeyId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenamePasskey(ctx, passkeyId)
+	return err
+}
+
+// Reauthenticate converts echo context to params.
+func (w *ServerInterfaceWrapper) Reauthenticate(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Reauthenticate(ctx)
+	return err
+}
+
+// RenewRecoveryCodes converts echo context to params.
+func (w *ServerInterfaceWrapper) RenewRecoveryCodes(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenewRecoveryCodes(ctx)
 	return err
 }
 
@@ -1191,6 +1881,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/auth", wrapper.Authenticate, options.OperationMiddlewares["authenticate"]...)
 	router.POST(options.BaseURL+"/auth/register", wrapper.Register, options.OperationMiddlewares["register"]...)
 	router.POST(options.BaseURL+"/auth/login", wrapper.Login, options.OperationMiddlewares["login"]...)
+	router.POST(options.BaseURL+"/auth/login/second-factor", wrapper.CompleteLogin, options.OperationMiddlewares["completeLogin"]...)
 	router.POST(options.BaseURL+"/auth/logout", wrapper.Logout, options.OperationMiddlewares["logout"]...)
 	router.POST(options.BaseURL+"/auth/refresh-tokens", wrapper.RefreshTokens, options.OperationMiddlewares["refreshTokens"]...)
 	router.POST(options.BaseURL+"/auth/forgot-password", wrapper.ForgotPassword, options.OperationMiddlewares["forgotPassword"]...)
@@ -1210,6 +1901,19 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/auth/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/auth/sessions/:sessionId", wrapper.RevokeSession, options.OperationMiddlewares["revokeSession"]...)
 	router.POST(options.BaseURL+"/auth/logout-everywhere", wrapper.LogoutEverywhere, options.OperationMiddlewares["logoutEverywhere"]...)
+	router.POST(options.BaseURL+"/auth/reauthenticate", wrapper.Reauthenticate, options.OperationMiddlewares["reauthenticate"]...)
+	router.GET(options.BaseURL+"/auth/factors", wrapper.ListFactors, options.OperationMiddlewares["listFactors"]...)
+	router.DELETE(options.BaseURL+"/auth/factors/totp", wrapper.RemoveTOTP, options.OperationMiddlewares["removeTOTP"]...)
+	router.POST(options.BaseURL+"/auth/factors/totp", wrapper.EnrollTOTP, options.OperationMiddlewares["enrollTOTP"]...)
+	router.POST(options.BaseURL+"/auth/factors/totp/confirm", wrapper.ConfirmTOTP, options.OperationMiddlewares["confirmTOTP"]...)
+	router.POST(options.BaseURL+"/auth/recovery-codes", wrapper.RenewRecoveryCodes, options.OperationMiddlewares["renewRecoveryCodes"]...)
+	router.GET(options.BaseURL+"/auth/passkeys", wrapper.ListPasskeys, options.OperationMiddlewares["listPasskeys"]...)
+	router.POST(options.BaseURL+"/auth/passkeys", wrapper.FinishPasskeyRegistration, options.OperationMiddlewares["finishPasskeyRegistration"]...)
+	router.POST(options.BaseURL+"/auth/passkey-options", wrapper.StartPasskeyRegistration, options.OperationMiddlewares["startPasskeyRegistration"]...)
+	router.DELETE(options.BaseURL+"/auth/passkeys/:passkeyId", wrapper.DeletePasskey, options.OperationMiddlewares["deletePasskey"]...)
+	router.PATCH(options.BaseURL+"/auth/passkeys/:passkeyId", wrapper.RenamePasskey, options.OperationMiddlewares["renamePasskey"]...)
+	router.POST(options.BaseURL+"/auth/login/passkey/options", wrapper.StartPasskeyLogin, options.OperationMiddlewares["startPasskeyLogin"]...)
+	router.POST(options.BaseURL+"/auth/login/passkey", wrapper.FinishPasskeyLogin, options.OperationMiddlewares["finishPasskeyLogin"]...)
 	router.GET(options.BaseURL+"/auth/check", wrapper.CheckAccess, options.OperationMiddlewares["checkAccess"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetJWKS, options.OperationMiddlewares["getJWKS"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetAuthorizationServerMetadata, options.OperationMiddlewares["getAuthorizationServerMetadata"]...)
@@ -1220,6 +1924,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 type BadRequestApplicationProblemPlusJSONResponse Problem
 
 type ContentTooLargeApplicationProblemPlusJSONResponse Problem
+
+type EmailNotVerifiedApplicationProblemPlusJSONResponse Problem
+
+type FactorExistsApplicationProblemPlusJSONResponse Problem
 
 type IncorrectPasswordApplicationProblemPlusJSONResponse Problem
 
@@ -1254,6 +1962,17 @@ type MetadataJSONResponse struct {
 }
 
 type NotFoundApplicationProblemPlusJSONResponse Problem
+
+type PasskeyExistsApplicationProblemPlusJSONResponse Problem
+
+type RecentLoginRequiredResponseHeaders struct {
+	WWWAuthenticate string
+}
+type RecentLoginRequiredApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers RecentLoginRequiredResponseHeaders
+}
 
 type TooManyRequestsResponseHeaders struct {
 	RetryAfter int32
@@ -1828,7 +2547,7 @@ func (response ChangeEmail400ApplicationProblemPlusJSONResponse) VisitChangeEmai
 }
 
 type ChangeEmail401ApplicationProblemPlusJSONResponse struct {
-	InvalidAccessTokenApplicationProblemPlusJSONResponse
+	RecentLoginRequiredApplicationProblemPlusJSONResponse
 }
 
 func (response ChangeEmail401ApplicationProblemPlusJSONResponse) VisitChangeEmailResponse(w http.ResponseWriter) error {
@@ -1979,7 +2698,7 @@ func (response ChangePassword400ApplicationProblemPlusJSONResponse) VisitChangeP
 }
 
 type ChangePassword401ApplicationProblemPlusJSONResponse struct {
-	InvalidAccessTokenApplicationProblemPlusJSONResponse
+	RecentLoginRequiredApplicationProblemPlusJSONResponse
 }
 
 func (response ChangePassword401ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
@@ -2507,7 +3226,7 @@ func (response DeleteAccount400ApplicationProblemPlusJSONResponse) VisitDeleteAc
 }
 
 type DeleteAccount401ApplicationProblemPlusJSONResponse struct {
-	InvalidAccessTokenApplicationProblemPlusJSONResponse
+	RecentLoginRequiredApplicationProblemPlusJSONResponse
 }
 
 func (response DeleteAccount401ApplicationProblemPlusJSONResponse) VisitDeleteAccountResponse(w http.ResponseWriter) error {
@@ -2609,6 +3328,483 @@ type DeleteAccount503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteAccount503ApplicationProblemPlusJSONResponse) VisitDeleteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactorsRequestObject struct {
+}
+
+type ListFactorsResponseObject interface {
+	VisitListFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListFactors200JSONResponse FactorList
+
+func (response ListFactors200JSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors401ApplicationProblemPlusJSONResponse struct {
+	InvalidAccessTokenApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors401ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors500ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors503ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTOTPRequestObject struct {
+}
+
+type RemoveTOTPResponseObject interface {
+	VisitRemoveTOTPResponse(w http.ResponseWriter) error
+}
+
+type RemoveTOTP200JSONResponse Confirmation
+
+func (response RemoveTOTP200JSONResponse) VisitRemoveTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTOTP401ApplicationProblemPlusJSONResponse struct {
+	RecentLoginRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveTOTP401ApplicationProblemPlusJSONResponse) VisitRemoveTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTOTP403ApplicationProblemPlusJSONResponse struct {
+	EmailNotVerifiedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveTOTP403ApplicationProblemPlusJSONResponse) VisitRemoveTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTOTP404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveTOTP404ApplicationProblemPlusJSONResponse) VisitRemoveTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTOTP429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveTOTP429ApplicationProblemPlusJSONResponse) VisitRemoveTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTOTP500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveTOTP500ApplicationProblemPlusJSONResponse) VisitRemoveTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTOTP503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveTOTP503ApplicationProblemPlusJSONResponse) VisitRemoveTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrollTOTPRequestObject struct {
+}
+
+type EnrollTOTPResponseObject interface {
+	VisitEnrollTOTPResponse(w http.ResponseWriter) error
+}
+
+type EnrollTOTP200JSONResponse TOTPSecret
+
+func (response EnrollTOTP200JSONResponse) VisitEnrollTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrollTOTP401ApplicationProblemPlusJSONResponse struct {
+	RecentLoginRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response EnrollTOTP401ApplicationProblemPlusJSONResponse) VisitEnrollTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrollTOTP403ApplicationProblemPlusJSONResponse struct {
+	EmailNotVerifiedApplicationProblemPlusJSONResponse
+}
+
+func (response EnrollTOTP403ApplicationProblemPlusJSONResponse) VisitEnrollTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrollTOTP409ApplicationProblemPlusJSONResponse struct {
+	FactorExistsApplicationProblemPlusJSONResponse
+}
+
+func (response EnrollTOTP409ApplicationProblemPlusJSONResponse) VisitEnrollTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrollTOTP500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EnrollTOTP500ApplicationProblemPlusJSONResponse) VisitEnrollTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrollTOTP503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EnrollTOTP503ApplicationProblemPlusJSONResponse) VisitEnrollTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTOTPRequestObject struct {
+	Body *ConfirmTOTPJSONRequestBody
+}
+
+type ConfirmTOTPResponseObject interface {
+	VisitConfirmTOTPResponse(w http.ResponseWriter) error
+}
+
+type ConfirmTOTP200JSONResponse RecoveryCodes
+
+func (response ConfirmTOTP200JSONResponse) VisitConfirmTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTOTP400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTOTP400ApplicationProblemPlusJSONResponse) VisitConfirmTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTOTP401ApplicationProblemPlusJSONResponse struct {
+	RecentLoginRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTOTP401ApplicationProblemPlusJSONResponse) VisitConfirmTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTOTP403ApplicationProblemPlusJSONResponse Problem
+
+func (response ConfirmTOTP403ApplicationProblemPlusJSONResponse) VisitConfirmTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTOTP404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTOTP404ApplicationProblemPlusJSONResponse) VisitConfirmTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTOTP409ApplicationProblemPlusJSONResponse struct {
+	FactorExistsApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTOTP409ApplicationProblemPlusJSONResponse) VisitConfirmTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTOTP413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTOTP413ApplicationProblemPlusJSONResponse) VisitConfirmTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTOTP415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTOTP415ApplicationProblemPlusJSONResponse) VisitConfirmTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTOTP429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTOTP429ApplicationProblemPlusJSONResponse) VisitConfirmTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTOTP500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTOTP500ApplicationProblemPlusJSONResponse) VisitConfirmTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTOTP503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTOTP503ApplicationProblemPlusJSONResponse) VisitConfirmTOTPResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2897,6 +4093,360 @@ func (response Login503ApplicationProblemPlusJSONResponse) VisitLoginResponse(w 
 	return err
 }
 
+type FinishPasskeyLoginRequestObject struct {
+	Body *FinishPasskeyLoginJSONRequestBody
+}
+
+type FinishPasskeyLoginResponseObject interface {
+	VisitFinishPasskeyLoginResponse(w http.ResponseWriter) error
+}
+
+type FinishPasskeyLogin200JSONResponse Tokens
+
+func (response FinishPasskeyLogin200JSONResponse) VisitFinishPasskeyLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyLogin400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyLogin400ApplicationProblemPlusJSONResponse) VisitFinishPasskeyLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyLogin401ResponseHeaders struct {
+	WWWAuthenticate string
+}
+
+type FinishPasskeyLogin401ApplicationProblemPlusJSONResponse struct {
+	Body    Problem
+	Headers FinishPasskeyLogin401ResponseHeaders
+}
+
+func (response FinishPasskeyLogin401ApplicationProblemPlusJSONResponse) VisitFinishPasskeyLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyLogin403ApplicationProblemPlusJSONResponse struct {
+	EmailNotVerifiedApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyLogin403ApplicationProblemPlusJSONResponse) VisitFinishPasskeyLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyLogin413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyLogin413ApplicationProblemPlusJSONResponse) VisitFinishPasskeyLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyLogin415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyLogin415ApplicationProblemPlusJSONResponse) VisitFinishPasskeyLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyLogin429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyLogin429ApplicationProblemPlusJSONResponse) VisitFinishPasskeyLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyLogin500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyLogin500ApplicationProblemPlusJSONResponse) VisitFinishPasskeyLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyLogin503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyLogin503ApplicationProblemPlusJSONResponse) VisitFinishPasskeyLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeyLoginRequestObject struct {
+}
+
+type StartPasskeyLoginResponseObject interface {
+	VisitStartPasskeyLoginResponse(w http.ResponseWriter) error
+}
+
+type StartPasskeyLogin200JSONResponse PasskeyRequestOptions
+
+func (response StartPasskeyLogin200JSONResponse) VisitStartPasskeyLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeyLogin500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeyLogin500ApplicationProblemPlusJSONResponse) VisitStartPasskeyLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeyLogin503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeyLogin503ApplicationProblemPlusJSONResponse) VisitStartPasskeyLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteLoginRequestObject struct {
+	Body *CompleteLoginJSONRequestBody
+}
+
+type CompleteLoginResponseObject interface {
+	VisitCompleteLoginResponse(w http.ResponseWriter) error
+}
+
+type CompleteLogin200JSONResponse Tokens
+
+func (response CompleteLogin200JSONResponse) VisitCompleteLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteLogin400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteLogin400ApplicationProblemPlusJSONResponse) VisitCompleteLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteLogin401ResponseHeaders struct {
+	WWWAuthenticate string
+}
+
+type CompleteLogin401ApplicationProblemPlusJSONResponse struct {
+	Body    Problem
+	Headers CompleteLogin401ResponseHeaders
+}
+
+func (response CompleteLogin401ApplicationProblemPlusJSONResponse) VisitCompleteLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteLogin413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteLogin413ApplicationProblemPlusJSONResponse) VisitCompleteLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteLogin415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteLogin415ApplicationProblemPlusJSONResponse) VisitCompleteLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteLogin429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteLogin429ApplicationProblemPlusJSONResponse) VisitCompleteLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteLogin500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteLogin500ApplicationProblemPlusJSONResponse) VisitCompleteLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteLogin503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CompleteLogin503ApplicationProblemPlusJSONResponse) VisitCompleteLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type LogoutRequestObject struct {
 	Body *LogoutJSONRequestBody
 }
@@ -3106,6 +4656,906 @@ type LogoutEverywhere503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response LogoutEverywhere503ApplicationProblemPlusJSONResponse) VisitLogoutEverywhereResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeyRegistrationRequestObject struct {
+}
+
+type StartPasskeyRegistrationResponseObject interface {
+	VisitStartPasskeyRegistrationResponse(w http.ResponseWriter) error
+}
+
+type StartPasskeyRegistration200JSONResponse PasskeyCreationOptions
+
+func (response StartPasskeyRegistration200JSONResponse) VisitStartPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeyRegistration401ApplicationProblemPlusJSONResponse struct {
+	RecentLoginRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeyRegistration401ApplicationProblemPlusJSONResponse) VisitStartPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeyRegistration403ApplicationProblemPlusJSONResponse struct {
+	EmailNotVerifiedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeyRegistration403ApplicationProblemPlusJSONResponse) VisitStartPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeyRegistration409ApplicationProblemPlusJSONResponse struct {
+	PasskeyExistsApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeyRegistration409ApplicationProblemPlusJSONResponse) VisitStartPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeyRegistration500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeyRegistration500ApplicationProblemPlusJSONResponse) VisitStartPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeyRegistration503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeyRegistration503ApplicationProblemPlusJSONResponse) VisitStartPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPasskeysRequestObject struct {
+}
+
+type ListPasskeysResponseObject interface {
+	VisitListPasskeysResponse(w http.ResponseWriter) error
+}
+
+type ListPasskeys200JSONResponse PasskeyList
+
+func (response ListPasskeys200JSONResponse) VisitListPasskeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPasskeys401ApplicationProblemPlusJSONResponse struct {
+	InvalidAccessTokenApplicationProblemPlusJSONResponse
+}
+
+func (response ListPasskeys401ApplicationProblemPlusJSONResponse) VisitListPasskeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPasskeys500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListPasskeys500ApplicationProblemPlusJSONResponse) VisitListPasskeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPasskeys503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPasskeys503ApplicationProblemPlusJSONResponse) VisitListPasskeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyRegistrationRequestObject struct {
+	Body *FinishPasskeyRegistrationJSONRequestBody
+}
+
+type FinishPasskeyRegistrationResponseObject interface {
+	VisitFinishPasskeyRegistrationResponse(w http.ResponseWriter) error
+}
+
+type FinishPasskeyRegistration200JSONResponse Passkey
+
+func (response FinishPasskeyRegistration200JSONResponse) VisitFinishPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyRegistration400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyRegistration400ApplicationProblemPlusJSONResponse) VisitFinishPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyRegistration401ApplicationProblemPlusJSONResponse struct {
+	RecentLoginRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyRegistration401ApplicationProblemPlusJSONResponse) VisitFinishPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyRegistration403ApplicationProblemPlusJSONResponse Problem
+
+func (response FinishPasskeyRegistration403ApplicationProblemPlusJSONResponse) VisitFinishPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyRegistration409ApplicationProblemPlusJSONResponse struct {
+	PasskeyExistsApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyRegistration409ApplicationProblemPlusJSONResponse) VisitFinishPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyRegistration413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyRegistration413ApplicationProblemPlusJSONResponse) VisitFinishPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyRegistration415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyRegistration415ApplicationProblemPlusJSONResponse) VisitFinishPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyRegistration429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyRegistration429ApplicationProblemPlusJSONResponse) VisitFinishPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyRegistration500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyRegistration500ApplicationProblemPlusJSONResponse) VisitFinishPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishPasskeyRegistration503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response FinishPasskeyRegistration503ApplicationProblemPlusJSONResponse) VisitFinishPasskeyRegistrationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskeyRequestObject struct {
+	PasskeyId string `json:"passkeyId"`
+}
+
+type DeletePasskeyResponseObject interface {
+	VisitDeletePasskeyResponse(w http.ResponseWriter) error
+}
+
+type DeletePasskey200JSONResponse Confirmation
+
+func (response DeletePasskey200JSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePasskey400ApplicationProblemPlusJSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey401ApplicationProblemPlusJSONResponse struct {
+	RecentLoginRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePasskey401ApplicationProblemPlusJSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey403ApplicationProblemPlusJSONResponse struct {
+	EmailNotVerifiedApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePasskey403ApplicationProblemPlusJSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePasskey404ApplicationProblemPlusJSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey409ApplicationProblemPlusJSONResponse Problem
+
+func (response DeletePasskey409ApplicationProblemPlusJSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePasskey429ApplicationProblemPlusJSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePasskey500ApplicationProblemPlusJSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePasskey503ApplicationProblemPlusJSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenamePasskeyRequestObject struct {
+	PasskeyId string `json:"passkeyId"`
+	Body      *RenamePasskeyJSONRequestBody
+}
+
+type RenamePasskeyResponseObject interface {
+	VisitRenamePasskeyResponse(w http.ResponseWriter) error
+}
+
+type RenamePasskey200JSONResponse Passkey
+
+func (response RenamePasskey200JSONResponse) VisitRenamePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenamePasskey400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RenamePasskey400ApplicationProblemPlusJSONResponse) VisitRenamePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenamePasskey401ApplicationProblemPlusJSONResponse struct {
+	InvalidAccessTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RenamePasskey401ApplicationProblemPlusJSONResponse) VisitRenamePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenamePasskey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RenamePasskey404ApplicationProblemPlusJSONResponse) VisitRenamePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenamePasskey413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RenamePasskey413ApplicationProblemPlusJSONResponse) VisitRenamePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenamePasskey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RenamePasskey415ApplicationProblemPlusJSONResponse) VisitRenamePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenamePasskey500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RenamePasskey500ApplicationProblemPlusJSONResponse) VisitRenamePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenamePasskey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RenamePasskey503ApplicationProblemPlusJSONResponse) VisitRenamePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReauthenticateRequestObject struct {
+	Body *ReauthenticateJSONRequestBody
+}
+
+type ReauthenticateResponseObject interface {
+	VisitReauthenticateResponse(w http.ResponseWriter) error
+}
+
+type Reauthenticate200JSONResponse Tokens
+
+func (response Reauthenticate200JSONResponse) VisitReauthenticateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Reauthenticate400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response Reauthenticate400ApplicationProblemPlusJSONResponse) VisitReauthenticateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Reauthenticate401ApplicationProblemPlusJSONResponse struct {
+	InvalidAccessTokenApplicationProblemPlusJSONResponse
+}
+
+func (response Reauthenticate401ApplicationProblemPlusJSONResponse) VisitReauthenticateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Reauthenticate403ApplicationProblemPlusJSONResponse Problem
+
+func (response Reauthenticate403ApplicationProblemPlusJSONResponse) VisitReauthenticateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Reauthenticate413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response Reauthenticate413ApplicationProblemPlusJSONResponse) VisitReauthenticateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Reauthenticate415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response Reauthenticate415ApplicationProblemPlusJSONResponse) VisitReauthenticateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Reauthenticate429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response Reauthenticate429ApplicationProblemPlusJSONResponse) VisitReauthenticateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Reauthenticate500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response Reauthenticate500ApplicationProblemPlusJSONResponse) VisitReauthenticateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Reauthenticate503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response Reauthenticate503ApplicationProblemPlusJSONResponse) VisitReauthenticateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewRecoveryCodesRequestObject struct {
+}
+
+type RenewRecoveryCodesResponseObject interface {
+	VisitRenewRecoveryCodesResponse(w http.ResponseWriter) error
+}
+
+type RenewRecoveryCodes200JSONResponse RecoveryCodes
+
+func (response RenewRecoveryCodes200JSONResponse) VisitRenewRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewRecoveryCodes401ApplicationProblemPlusJSONResponse struct {
+	RecentLoginRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response RenewRecoveryCodes401ApplicationProblemPlusJSONResponse) VisitRenewRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewRecoveryCodes403ApplicationProblemPlusJSONResponse struct {
+	EmailNotVerifiedApplicationProblemPlusJSONResponse
+}
+
+func (response RenewRecoveryCodes403ApplicationProblemPlusJSONResponse) VisitRenewRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewRecoveryCodes404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RenewRecoveryCodes404ApplicationProblemPlusJSONResponse) VisitRenewRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewRecoveryCodes429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RenewRecoveryCodes429ApplicationProblemPlusJSONResponse) VisitRenewRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewRecoveryCodes500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RenewRecoveryCodes500ApplicationProblemPlusJSONResponse) VisitRenewRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewRecoveryCodes503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RenewRecoveryCodes503ApplicationProblemPlusJSONResponse) VisitRenewRecoveryCodesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4140,18 +6590,60 @@ type StrictServerInterface interface {
 	// DeleteAccount Delete the account
 	// (POST /auth/delete-account)
 	DeleteAccount(ctx context.Context, request DeleteAccountRequestObject) (DeleteAccountResponseObject, error)
+	// ListFactors List the second factors
+	// (GET /auth/factors)
+	ListFactors(ctx context.Context, request ListFactorsRequestObject) (ListFactorsResponseObject, error)
+	// RemoveTOTP Remove the authenticator app
+	// (DELETE /auth/factors/totp)
+	RemoveTOTP(ctx context.Context, request RemoveTOTPRequestObject) (RemoveTOTPResponseObject, error)
+	// EnrollTOTP Start to add an authenticator app
+	// (POST /auth/factors/totp)
+	EnrollTOTP(ctx context.Context, request EnrollTOTPRequestObject) (EnrollTOTPResponseObject, error)
+	// ConfirmTOTP Add the authenticator app
+	// (POST /auth/factors/totp/confirm)
+	ConfirmTOTP(ctx context.Context, request ConfirmTOTPRequestObject) (ConfirmTOTPResponseObject, error)
 	// ForgotPassword Request a password reset
 	// (POST /auth/forgot-password)
 	ForgotPassword(ctx context.Context, request ForgotPasswordRequestObject) (ForgotPasswordResponseObject, error)
 	// Login User login
 	// (POST /auth/login)
 	Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)
+	// FinishPasskeyLogin Log in with a passkey
+	// (POST /auth/login/passkey)
+	FinishPasskeyLogin(ctx context.Context, request FinishPasskeyLoginRequestObject) (FinishPasskeyLoginResponseObject, error)
+	// StartPasskeyLogin Start a login with a passkey
+	// (POST /auth/login/passkey/options)
+	StartPasskeyLogin(ctx context.Context, request StartPasskeyLoginRequestObject) (StartPasskeyLoginResponseObject, error)
+	// CompleteLogin Complete a login with the second factor
+	// (POST /auth/login/second-factor)
+	CompleteLogin(ctx context.Context, request CompleteLoginRequestObject) (CompleteLoginResponseObject, error)
 	// Logout User logout
 	// (POST /auth/logout)
 	Logout(ctx context.Context, request LogoutRequestObject) (LogoutResponseObject, error)
 	// LogoutEverywhere End all sessions
 	// (POST /auth/logout-everywhere)
 	LogoutEverywhere(ctx context.Context, request LogoutEverywhereRequestObject) (LogoutEverywhereResponseObject, error)
+	// StartPasskeyRegistration Start to add a passkey
+	// (POST /auth/passkey-options)
+	StartPasskeyRegistration(ctx context.Context, request StartPasskeyRegistrationRequestObject) (StartPasskeyRegistrationResponseObject, error)
+	// ListPasskeys List the passkeys
+	// (GET /auth/passkeys)
+	ListPasskeys(ctx context.Context, request ListPasskeysRequestObject) (ListPasskeysResponseObject, error)
+	// FinishPasskeyRegistration Add a passkey
+	// (POST /auth/passkeys)
+	FinishPasskeyRegistration(ctx context.Context, request FinishPasskeyRegistrationRequestObject) (FinishPasskeyRegistrationResponseObject, error)
+	// DeletePasskey Remove a passkey
+	// (DELETE /auth/passkeys/{passkeyId})
+	DeletePasskey(ctx context.Context, request DeletePasskeyRequestObject) (DeletePasskeyResponseObject, error)
+	// RenamePasskey Rename a passkey
+	// (PATCH /auth/passkeys/{passkeyId})
+	RenamePasskey(ctx context.Context, request RenamePasskeyRequestObject) (RenamePasskeyResponseObject, error)
+	// Reauthenticate Prove the identity of a logged-in user again
+	// (POST /auth/reauthenticate)
+	Reauthenticate(ctx context.Context, request ReauthenticateRequestObject) (ReauthenticateResponseObject, error)
+	// RenewRecoveryCodes Replace the recovery codes
+	// (POST /auth/recovery-codes)
+	RenewRecoveryCodes(ctx context.Context, request RenewRecoveryCodesRequestObject) (RenewRecoveryCodesResponseObject, error)
 	// RefreshTokens Refresh access tokens
 	// (POST /auth/refresh-tokens)
 	RefreshTokens(ctx context.Context, request RefreshTokensRequestObject) (RefreshTokensResponseObject, error)
@@ -4650,6 +7142,121 @@ func (sh *strictHandler) DeleteAccount(ctx echo.Context) error {
 	return nil
 }
 
+// ListFactors operation middleware
+func (sh *strictHandler) ListFactors(ctx echo.Context) error {
+	var request ListFactorsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFactors(ctx.Request().Context(), request.(ListFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListFactorsResponseObject); ok {
+		return validResponse.VisitListFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveTOTP operation middleware
+func (sh *strictHandler) RemoveTOTP(ctx echo.Context) error {
+	var request RemoveTOTPRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveTOTP(ctx.Request().Context(), request.(RemoveTOTPRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveTOTP")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveTOTPResponseObject); ok {
+		return validResponse.VisitRemoveTOTPResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EnrollTOTP operation middleware
+func (sh *strictHandler) EnrollTOTP(ctx echo.Context) error {
+	var request EnrollTOTPRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EnrollTOTP(ctx.Request().Context(), request.(EnrollTOTPRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EnrollTOTP")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EnrollTOTPResponseObject); ok {
+		return validResponse.VisitEnrollTOTPResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmTOTP operation middleware
+func (sh *strictHandler) ConfirmTOTP(ctx echo.Context) error {
+	var request ConfirmTOTPRequestObject
+
+	var body ConfirmTOTPJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmTOTP(ctx.Request().Context(), request.(ConfirmTOTPRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmTOTP")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmTOTPResponseObject); ok {
+		return validResponse.VisitConfirmTOTPResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ForgotPassword operation middleware
 func (sh *strictHandler) ForgotPassword(ctx echo.Context) error {
 	var request ForgotPasswordRequestObject
@@ -4742,6 +7349,121 @@ func (sh *strictHandler) Login(ctx echo.Context) error {
 	return nil
 }
 
+// FinishPasskeyLogin operation middleware
+func (sh *strictHandler) FinishPasskeyLogin(ctx echo.Context) error {
+	var request FinishPasskeyLoginRequestObject
+
+	var body FinishPasskeyLoginJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.FinishPasskeyLogin(ctx.Request().Context(), request.(FinishPasskeyLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FinishPasskeyLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FinishPasskeyLoginResponseObject); ok {
+		return validResponse.VisitFinishPasskeyLoginResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasskeyLogin operation middleware
+func (sh *strictHandler) StartPasskeyLogin(ctx echo.Context) error {
+	var request StartPasskeyLoginRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasskeyLogin(ctx.Request().Context(), request.(StartPasskeyLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasskeyLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasskeyLoginResponseObject); ok {
+		return validResponse.VisitStartPasskeyLoginResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CompleteLogin operation middleware
+func (sh *strictHandler) CompleteLogin(ctx echo.Context) error {
+	var request CompleteLoginRequestObject
+
+	var body CompleteLoginJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CompleteLogin(ctx.Request().Context(), request.(CompleteLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CompleteLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CompleteLoginResponseObject); ok {
+		return validResponse.VisitCompleteLoginResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Logout operation middleware
 func (sh *strictHandler) Logout(ctx echo.Context) error {
 	var request LogoutRequestObject
@@ -4828,6 +7550,240 @@ func (sh *strictHandler) LogoutEverywhere(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(LogoutEverywhereResponseObject); ok {
 		return validResponse.VisitLogoutEverywhereResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasskeyRegistration operation middleware
+func (sh *strictHandler) StartPasskeyRegistration(ctx echo.Context) error {
+	var request StartPasskeyRegistrationRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasskeyRegistration(ctx.Request().Context(), request.(StartPasskeyRegistrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasskeyRegistration")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasskeyRegistrationResponseObject); ok {
+		return validResponse.VisitStartPasskeyRegistrationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPasskeys operation middleware
+func (sh *strictHandler) ListPasskeys(ctx echo.Context) error {
+	var request ListPasskeysRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPasskeys(ctx.Request().Context(), request.(ListPasskeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPasskeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPasskeysResponseObject); ok {
+		return validResponse.VisitListPasskeysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FinishPasskeyRegistration operation middleware
+func (sh *strictHandler) FinishPasskeyRegistration(ctx echo.Context) error {
+	var request FinishPasskeyRegistrationRequestObject
+
+	var body FinishPasskeyRegistrationJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.FinishPasskeyRegistration(ctx.Request().Context(), request.(FinishPasskeyRegistrationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FinishPasskeyRegistration")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FinishPasskeyRegistrationResponseObject); ok {
+		return validResponse.VisitFinishPasskeyRegistrationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeletePasskey operation middleware
+func (sh *strictHandler) DeletePasskey(ctx echo.Context, passkeyId string) error {
+	var request DeletePasskeyRequestObject
+
+	request.PasskeyId = passkeyId
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeletePasskey(ctx.Request().Context(), request.(DeletePasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeletePasskey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeletePasskeyResponseObject); ok {
+		return validResponse.VisitDeletePasskeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenamePasskey operation middleware
+func (sh *strictHandler) RenamePasskey(ctx echo.Context, passkeyId string) error {
+	var request RenamePasskeyRequestObject
+
+	request.PasskeyId = passkeyId
+
+	var body RenamePasskeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenamePasskey(ctx.Request().Context(), request.(RenamePasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenamePasskey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenamePasskeyResponseObject); ok {
+		return validResponse.VisitRenamePasskeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Reauthenticate operation middleware
+func (sh *strictHandler) Reauthenticate(ctx echo.Context) error {
+	var request ReauthenticateRequestObject
+
+	var body ReauthenticateJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Reauthenticate(ctx.Request().Context(), request.(ReauthenticateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Reauthenticate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReauthenticateResponseObject); ok {
+		return validResponse.VisitReauthenticateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenewRecoveryCodes operation middleware
+func (sh *strictHandler) RenewRecoveryCodes(ctx echo.Context) error {
+	var request RenewRecoveryCodesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenewRecoveryCodes(ctx.Request().Context(), request.(RenewRecoveryCodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenewRecoveryCodes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenewRecoveryCodesResponseObject); ok {
+		return validResponse.VisitRenewRecoveryCodesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

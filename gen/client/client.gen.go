@@ -60,7 +60,7 @@ type Account struct {
 
 // AccountExport All data of an account
 //
-// Example: {"account":{"bio":"Wrote the first program","createdAt":"2026-11-26T09:00:00Z","email":"ada@example.com","emailVerified":true,"id":"01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21","name":"Ada Lovelace","pendingEmail":"ada.king@example.com"},"events":[{"at":"2026-11-26T09:00:00Z","detail":"","email":"ada@example.com","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e78","ip":"203.0.113.7","kind":"login","outcome":"success","requestId":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e76","sessionId":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}],"eventsTruncated":false,"lastLoginAt":"2026-11-26T09:00:00Z","networks":[{"lastLoginAt":"2026-11-26T09:00:00Z"}],"previousEmails":[{"email":"ada.byron@example.com","undoUntil":"2026-12-03T09:00:00Z"}],"sessions":[{"createdAt":"2026-11-26T09:00:00Z","expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastIp":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","revokedAt":"2026-11-26T10:00:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}],"updatedAt":"2026-11-26T09:00:00Z"}
+// Example: {"account":{"bio":"Wrote the first program","createdAt":"2026-11-26T09:00:00Z","email":"ada@example.com","emailVerified":true,"id":"01980a5e-2b1c-7d00-9c3e-5a1f0e6b7c21","name":"Ada Lovelace","pendingEmail":"ada.king@example.com"},"events":[{"at":"2026-11-26T09:00:00Z","detail":"","email":"ada@example.com","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e78","ip":"203.0.113.7","kind":"login","outcome":"success","requestId":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e76","sessionId":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}],"eventsTruncated":false,"factors":[{"createdAt":"2026-11-26T09:00:00Z","lastUsedAt":"2026-11-27T09:00:00Z","type":"totp"}],"lastLoginAt":"2026-11-26T09:00:00Z","networks":[{"lastLoginAt":"2026-11-26T09:00:00Z"}],"passkeys":[{"backedUp":true,"createdAt":"2026-11-26T09:00:00Z","credentialId":"3Xp0Yl6nQm2sT4vUa8wZbA","id":"01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10","lastUsedAt":"2026-11-27T09:00:00Z","model":"08987058-cadc-4b81-b6e1-30de50dcbe96","name":"Phone"}],"previousEmails":[{"email":"ada.byron@example.com","undoUntil":"2026-12-03T09:00:00Z"}],"recoveryCodesLeft":10,"sessions":[{"amr":["pwd","otp","mfa"],"authTime":"2026-11-26T09:00:00Z","createdAt":"2026-11-26T09:00:00Z","expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastIp":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","revokedAt":"2026-11-26T10:00:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}],"updatedAt":"2026-11-26T09:00:00Z"}
 type AccountExport struct {
 	// Account An account, with everything that its owner can see and change
 	//
@@ -77,6 +77,11 @@ type AccountExport struct {
 	// Example: false
 	EventsTruncated bool `json:"eventsTruncated"`
 
+	// Factors The second factors, without their secrets
+	//
+	// Example: [{"createdAt":"2026-11-26T09:00:00Z","lastUsedAt":"2026-11-27T09:00:00Z","type":"totp"}]
+	Factors []Factor `json:"factors"`
+
 	// LastLoginAt The last login; null if there was none
 	//
 	// Example: 2026-11-26T09:00:00Z
@@ -87,14 +92,24 @@ type AccountExport struct {
 	// Example: [{"lastLoginAt":"2026-11-26T09:00:00Z"}]
 	Networks []ExportedNetwork `json:"networks"`
 
+	// Passkeys The passkeys, the oldest first
+	//
+	// Example: [{"backedUp":true,"createdAt":"2026-11-26T09:00:00Z","credentialId":"3Xp0Yl6nQm2sT4vUa8wZbA","id":"01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10","lastUsedAt":"2026-11-27T09:00:00Z","model":"08987058-cadc-4b81-b6e1-30de50dcbe96","name":"Phone"}]
+	Passkeys []ExportedPasskey `json:"passkeys"`
+
 	// PreviousEmails Emails to which the change of the email can still be undone
 	//
 	// Example: [{"email":"ada.byron@example.com","undoUntil":"2026-12-03T09:00:00Z"}]
 	PreviousEmails []PreviousEmail `json:"previousEmails"`
 
+	// RecoveryCodesLeft The number of unused recovery codes
+	//
+	// Example: 10
+	RecoveryCodesLeft int32 `json:"recoveryCodesLeft"`
+
 	// Sessions All stored sessions, also those that have ended
 	//
-	// Example: [{"createdAt":"2026-11-26T09:00:00Z","expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastIp":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","revokedAt":"2026-11-26T10:00:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}]
+	// Example: [{"amr":["pwd","otp","mfa"],"authTime":"2026-11-26T09:00:00Z","createdAt":"2026-11-26T09:00:00Z","expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastIp":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","revokedAt":"2026-11-26T10:00:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}]
 	Sessions []ExportedSession `json:"sessions"`
 
 	// UpdatedAt When the profile or the password last changed
@@ -129,6 +144,19 @@ type ChangePasswordInput struct {
 	Password string `json:"password"`
 }
 
+// CompleteLoginInput Example: {"code":"492039","loginToken":"5oVZ0u1Jb7mB2Gq3s0yX1w8p4r6t9k2n"}
+type CompleteLoginInput struct {
+	// Code A code of the authenticator app, or a recovery code. Spaces and hyphens do not matter.
+	//
+	// Example: 492039
+	Code string `json:"code"`
+
+	// LoginToken The member `loginToken` of the response of `login`
+	//
+	// Example: 5oVZ0u1Jb7mB2Gq3s0yX1w8p4r6t9k2n
+	LoginToken string `json:"loginToken"`
+}
+
 // ConfirmEmailInput Example: {"password":"correct horse battery staple","token":"3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
 type ConfirmEmailInput struct {
 	// Password The password of the account
@@ -140,6 +168,14 @@ type ConfirmEmailInput struct {
 	//
 	// Example: 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 	Token string `json:"token"`
+}
+
+// ConfirmTOTPInput Example: {"code":"492039"}
+type ConfirmTOTPInput struct {
+	// Code The current code of the authenticator app
+	//
+	// Example: 492039
+	Code string `json:"code"`
 }
 
 // Confirmation Example: {"message":"Logout successful"}
@@ -244,10 +280,60 @@ type ExportedNetwork struct {
 	LastLoginAt time.Time `json:"lastLoginAt"`
 }
 
+// ExportedPasskey A passkey as it is stored
+//
+// Example: {"backedUp":true,"createdAt":"2026-11-26T09:00:00Z","credentialId":"3Xp0Yl6nQm2sT4vUa8wZbA","id":"01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10","lastUsedAt":"2026-11-27T09:00:00Z","model":"08987058-cadc-4b81-b6e1-30de50dcbe96","name":"Phone"}
+type ExportedPasskey struct {
+	// BackedUp Whether the passkey is synchronized between devices
+	//
+	// Example: true
+	BackedUp bool `json:"backedUp"`
+
+	// CreatedAt When the passkey was added
+	//
+	// Example: 2026-11-26T09:00:00Z
+	CreatedAt time.Time `json:"createdAt"`
+
+	// CredentialId The id that the authenticator gave it, in base64url
+	//
+	// Example: 3Xp0Yl6nQm2sT4vUa8wZbA
+	CredentialId string `json:"credentialId"`
+
+	// Id The id of the passkey
+	//
+	// Example: 01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10
+	Id string `json:"id"`
+
+	// LastUsedAt The last login with the passkey; null if there was none
+	//
+	// Example: 2026-11-27T09:00:00Z
+	LastUsedAt nullable.Nullable[time.Time] `json:"lastUsedAt"`
+
+	// Model The model of the authenticator (AAGUID); zeros if it is not known
+	//
+	// Example: 08987058-cadc-4b81-b6e1-30de50dcbe96
+	Model string `json:"model"`
+
+	// Name The name that the user chose
+	//
+	// Example: Phone
+	Name string `json:"name"`
+}
+
 // ExportedSession A session as it is stored, without its secrets
 //
-// Example: {"createdAt":"2026-11-26T09:00:00Z","expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastIp":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","revokedAt":"2026-11-26T10:00:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+// Example: {"amr":["pwd","otp","mfa"],"authTime":"2026-11-26T09:00:00Z","createdAt":"2026-11-26T09:00:00Z","expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastIp":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","revokedAt":"2026-11-26T10:00:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 type ExportedSession struct {
+	// Amr How the user did (RFC 8176)
+	//
+	// Example: ["pwd","otp","mfa"]
+	Amr []string `json:"amr"`
+
+	// AuthTime When the user last proved the identity, by a login or by `reauthenticate`
+	//
+	// Example: 2026-11-26T09:00:00Z
+	AuthTime time.Time `json:"authTime"`
+
 	// CreatedAt The time of the login
 	//
 	// Example: 2026-11-26T09:00:00Z
@@ -287,6 +373,65 @@ type ExportedSession struct {
 	//
 	// Example: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0
 	UserAgent string `json:"userAgent"`
+}
+
+// Factor A second factor
+//
+// Example: {"createdAt":"2026-11-26T09:00:00Z","lastUsedAt":"2026-11-27T09:00:00Z","type":"totp"}
+type Factor struct {
+	// CreatedAt When the factor was confirmed
+	//
+	// Example: 2026-11-26T09:00:00Z
+	CreatedAt time.Time `json:"createdAt"`
+
+	// LastUsedAt The time of the code that was last accepted
+	//
+	// Example: 2026-11-26T09:00:00Z
+	LastUsedAt time.Time `json:"lastUsedAt"`
+
+	// Type What a code comes from: an authenticator app (`totp`, RFC 6238) or the list of recovery codes. New types may be added at any time: ignore one that you do not know.
+	//
+	// Example: totp
+	Type FactorType `json:"type"`
+}
+
+// FactorList Example: {"factors":[{"createdAt":"2026-11-26T09:00:00Z","lastUsedAt":"2026-11-27T09:00:00Z","type":"totp"}],"recoveryCodesLeft":10}
+type FactorList struct {
+	// Factors The second factors; empty if a login needs only the password
+	//
+	// Example: [{"createdAt":"2026-11-26T09:00:00Z","lastUsedAt":"2026-11-27T09:00:00Z","type":"totp"}]
+	Factors []Factor `json:"factors"`
+
+	// RecoveryCodesLeft The number of unused recovery codes
+	//
+	// Example: 10
+	RecoveryCodesLeft int32 `json:"recoveryCodesLeft"`
+}
+
+// FactorType What a code comes from: an authenticator app (`totp`, RFC 6238) or the list of recovery codes. New types may be added at any time: ignore one that you do not know.
+//
+// Example: totp
+type FactorType = string
+
+// FinishPasskeyLoginInput Example: {"credential":{"id":"3Xp0Yl6nQm2sT4vUa8wZbA","rawId":"3Xp0Yl6nQm2sT4vUa8wZbA","response":{"authenticatorData":"SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0","signature":"MEUCIQDx7y3kz1s5rQ","userHandle":"AZgKXisbfQCcPlofDmt8IQ"},"type":"public-key"}}
+type FinishPasskeyLoginInput struct {
+	// Credential The result of `navigator.credentials.get`, as its method `toJSON` returns it (WebAuthn Level 3, AuthenticationResponseJSON). Other members are ignored.
+	//
+	// Example: {"id":"3Xp0Yl6nQm2sT4vUa8wZbA","rawId":"3Xp0Yl6nQm2sT4vUa8wZbA","response":{"authenticatorData":"SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0","signature":"MEUCIQDx7y3kz1s5rQ","userHandle":"AZgKXisbfQCcPlofDmt8IQ"},"type":"public-key"}
+	Credential PasskeyAssertion `json:"credential"`
+}
+
+// FinishPasskeyRegistrationInput Example: {"credential":{"id":"3Xp0Yl6nQm2sT4vUa8wZbA","rawId":"3Xp0Yl6nQm2sT4vUa8wZbA","response":{"attestationObject":"o2NmbXRkbm9uZQ","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0","transports":["internal"]},"type":"public-key"},"name":"Phone"}
+type FinishPasskeyRegistrationInput struct {
+	// Credential The result of `navigator.credentials.create`, as its method `toJSON` returns it (WebAuthn Level 3, RegistrationResponseJSON). Other members are ignored.
+	//
+	// Example: {"id":"3Xp0Yl6nQm2sT4vUa8wZbA","rawId":"3Xp0Yl6nQm2sT4vUa8wZbA","response":{"attestationObject":"o2NmbXRkbm9uZQ","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0","transports":["internal"]},"type":"public-key"}
+	Credential PasskeyRegistration `json:"credential"`
+
+	// Name The name that the user sees in the list of passkeys
+	//
+	// Example: Phone
+	Name *string `json:"name,omitempty"`
 }
 
 // ForgotPasswordInput Example: {"email":"ada@example.com"}
@@ -368,6 +513,275 @@ type LogoutEverywhereInput struct {
 	KeepCurrent *bool `json:"keepCurrent,omitempty"`
 }
 
+// Passkey A passkey of an account
+//
+// Example: {"createdAt":"2026-11-26T09:00:00Z","id":"01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10","lastUsedAt":"2026-11-27T09:00:00Z","name":"Phone"}
+type Passkey struct {
+	// CreatedAt When the passkey was added
+	//
+	// Example: 2026-11-26T09:00:00Z
+	CreatedAt time.Time `json:"createdAt"`
+
+	// Id The id of the passkey
+	//
+	// Example: 01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10
+	Id string `json:"id"`
+
+	// LastUsedAt The last login with the passkey; null if there was none
+	//
+	// Example: 2026-11-27T09:00:00Z
+	LastUsedAt nullable.Nullable[time.Time] `json:"lastUsedAt"`
+
+	// Name The name that the user sees
+	//
+	// Example: Phone
+	Name string `json:"name"`
+}
+
+// PasskeyAlgorithm Example: {"alg":-7,"type":"public-key"}
+type PasskeyAlgorithm struct {
+	// Alg An algorithm of the COSE registry, such as -7 for ES256
+	//
+	// Example: -7
+	Alg int32 `json:"alg"`
+
+	// Type Always `public-key`
+	//
+	// Example: public-key
+	Type string `json:"type"`
+}
+
+// PasskeyAssertion The result of `navigator.credentials.get`, as its method `toJSON` returns it (WebAuthn Level 3, AuthenticationResponseJSON). Other members are ignored.
+//
+// Example: {"id":"3Xp0Yl6nQm2sT4vUa8wZbA","rawId":"3Xp0Yl6nQm2sT4vUa8wZbA","response":{"authenticatorData":"SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0","signature":"MEUCIQDx7y3kz1s5rQ","userHandle":"AZgKXisbfQCcPlofDmt8IQ"},"type":"public-key"}
+type PasskeyAssertion struct {
+	// Id The id of the credential, in base64url
+	//
+	// Example: 3Xp0Yl6nQm2sT4vUa8wZbA
+	Id string `json:"id"`
+
+	// RawId The same as `id`
+	//
+	// Example: 3Xp0Yl6nQm2sT4vUa8wZbA
+	RawId string `json:"rawId"`
+
+	// Response Example: {"authenticatorData":"SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0","signature":"MEUCIQDx7y3kz1s5rQ","userHandle":"AZgKXisbfQCcPlofDmt8IQ"}
+	Response PasskeySignature `json:"response"`
+
+	// Type The type of credential; always `public-key`
+	//
+	// Example: public-key
+	Type string `json:"type"`
+}
+
+// PasskeyAttestation Example: {"attestationObject":"o2NmbXRkbm9uZQ","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0","transports":["internal"]}
+type PasskeyAttestation struct {
+	// AttestationObject The public key of the credential and more, in base64url
+	//
+	// Example: o2NmbXRkbm9uZQ
+	AttestationObject string `json:"attestationObject"`
+
+	// ClientDataJSON What the browser signed, in base64url
+	//
+	// Example: eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0
+	ClientDataJSON string `json:"clientDataJSON"`
+
+	// Transports How a browser reaches the authenticator
+	//
+	// Example: ["internal"]
+	Transports *[]string `json:"transports,omitempty"`
+}
+
+// PasskeyCreationOptions Options for a new passkey (WebAuthn Level 3, PublicKeyCredentialCreationOptionsJSON)
+//
+// Example: {"attestation":"none","authenticatorSelection":{"requireResidentKey":true,"residentKey":"required","userVerification":"required"},"challenge":"pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz","excludeCredentials":[{"id":"3Xp0Yl6nQm2sT4vUa8wZbA","transports":["internal"],"type":"public-key"}],"pubKeyCredParams":[{"alg":-7,"type":"public-key"}],"rp":{"id":"auth.example.com","name":"Sesame"},"timeout":300000,"user":{"displayName":"Ada Lovelace","id":"AZgKXisbfQCcPlofDmt8IQ","name":"ada@example.com"}}
+type PasskeyCreationOptions struct {
+	// Attestation Whether the authenticator has to prove its model; always `none`
+	//
+	// Example: none
+	Attestation string `json:"attestation"`
+
+	// AuthenticatorSelection Example: {"requireResidentKey":true,"residentKey":"required","userVerification":"required"}
+	AuthenticatorSelection PasskeySelection `json:"authenticatorSelection"`
+
+	// Challenge The challenge, in base64url
+	//
+	// Example: pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz
+	Challenge string `json:"challenge"`
+
+	// ExcludeCredentials The passkeys that the account has already
+	//
+	// Example: [{"id":"3Xp0Yl6nQm2sT4vUa8wZbA","transports":["internal"],"type":"public-key"}]
+	ExcludeCredentials []PasskeyDescriptor `json:"excludeCredentials"`
+
+	// PubKeyCredParams The algorithms that the server accepts, the preferred one first
+	//
+	// Example: [{"alg":-7,"type":"public-key"}]
+	PubKeyCredParams []PasskeyAlgorithm `json:"pubKeyCredParams"`
+
+	// Rp Example: {"id":"auth.example.com","name":"Sesame"}
+	Rp PasskeyRelyingParty `json:"rp"`
+
+	// Timeout How long the options are valid, in milliseconds
+	//
+	// Example: 300000
+	Timeout int32 `json:"timeout"`
+
+	// User Example: {"displayName":"Ada Lovelace","id":"AZgKXisbfQCcPlofDmt8IQ","name":"ada@example.com"}
+	User PasskeyUser `json:"user"`
+}
+
+// PasskeyDescriptor Example: {"id":"3Xp0Yl6nQm2sT4vUa8wZbA","transports":["internal"],"type":"public-key"}
+type PasskeyDescriptor struct {
+	// Id The id of the credential, in base64url
+	//
+	// Example: 3Xp0Yl6nQm2sT4vUa8wZbA
+	Id string `json:"id"`
+
+	// Transports How a browser reaches the authenticator
+	//
+	// Example: ["internal"]
+	Transports []string `json:"transports"`
+
+	// Type Always `public-key`
+	//
+	// Example: public-key
+	Type string `json:"type"`
+}
+
+// PasskeyList Example: {"passkeys":[{"createdAt":"2026-11-26T09:00:00Z","id":"01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10","lastUsedAt":"2026-11-27T09:00:00Z","name":"Phone"}]}
+type PasskeyList struct {
+	// Passkeys The passkeys, the oldest first
+	//
+	// Example: [{"createdAt":"2026-11-26T09:00:00Z","id":"01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10","lastUsedAt":"2026-11-27T09:00:00Z","name":"Phone"}]
+	Passkeys []Passkey `json:"passkeys"`
+}
+
+// PasskeyRegistration The result of `navigator.credentials.create`, as its method `toJSON` returns it (WebAuthn Level 3, RegistrationResponseJSON). Other members are ignored.
+//
+// Example: {"id":"3Xp0Yl6nQm2sT4vUa8wZbA","rawId":"3Xp0Yl6nQm2sT4vUa8wZbA","response":{"attestationObject":"o2NmbXRkbm9uZQ","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0","transports":["internal"]},"type":"public-key"}
+type PasskeyRegistration struct {
+	// Id The id of the credential, in base64url
+	//
+	// Example: 3Xp0Yl6nQm2sT4vUa8wZbA
+	Id string `json:"id"`
+
+	// RawId The same as `id`
+	//
+	// Example: 3Xp0Yl6nQm2sT4vUa8wZbA
+	RawId string `json:"rawId"`
+
+	// Response Example: {"attestationObject":"o2NmbXRkbm9uZQ","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0","transports":["internal"]}
+	Response PasskeyAttestation `json:"response"`
+
+	// Type The type of credential; always `public-key`
+	//
+	// Example: public-key
+	Type string `json:"type"`
+}
+
+// PasskeyRelyingParty Example: {"id":"auth.example.com","name":"Sesame"}
+type PasskeyRelyingParty struct {
+	// Id The domain that the passkey is for
+	//
+	// Example: auth.example.com
+	Id string `json:"id"`
+
+	// Name The name of the service
+	//
+	// Example: Sesame
+	Name string `json:"name"`
+}
+
+// PasskeyRequestOptions Options for a login with a passkey (WebAuthn Level 3, PublicKeyCredentialRequestOptionsJSON)
+//
+// Example: {"allowCredentials":[],"challenge":"pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz","rpId":"auth.example.com","timeout":300000,"userVerification":"required"}
+type PasskeyRequestOptions struct {
+	// AllowCredentials Always empty, so that the options do not reveal who has an account
+	//
+	// Example: []
+	AllowCredentials []PasskeyDescriptor `json:"allowCredentials"`
+
+	// Challenge The challenge, in base64url
+	//
+	// Example: pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz
+	Challenge string `json:"challenge"`
+
+	// RpId The domain that the passkey is for
+	//
+	// Example: auth.example.com
+	RpId string `json:"rpId"`
+
+	// Timeout How long the options are valid, in milliseconds
+	//
+	// Example: 300000
+	Timeout int32 `json:"timeout"`
+
+	// UserVerification Always `required`, such as a PIN or a fingerprint
+	//
+	// Example: required
+	UserVerification string `json:"userVerification"`
+}
+
+// PasskeySelection Example: {"requireResidentKey":true,"residentKey":"required","userVerification":"required"}
+type PasskeySelection struct {
+	// RequireResidentKey The same, for older browsers
+	//
+	// Example: true
+	RequireResidentKey bool `json:"requireResidentKey"`
+
+	// ResidentKey Always `required`, so that a login need not name the account
+	//
+	// Example: required
+	ResidentKey string `json:"residentKey"`
+
+	// UserVerification Always `required`, such as a PIN or a fingerprint
+	//
+	// Example: required
+	UserVerification string `json:"userVerification"`
+}
+
+// PasskeySignature Example: {"authenticatorData":"SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0","signature":"MEUCIQDx7y3kz1s5rQ","userHandle":"AZgKXisbfQCcPlofDmt8IQ"}
+type PasskeySignature struct {
+	// AuthenticatorData What the authenticator signed, in base64url
+	//
+	// Example: SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA
+	AuthenticatorData string `json:"authenticatorData"`
+
+	// ClientDataJSON What the browser signed, in base64url
+	//
+	// Example: eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0
+	ClientDataJSON string `json:"clientDataJSON"`
+
+	// Signature The signature, in base64url
+	//
+	// Example: MEUCIQDx7y3kz1s5rQ
+	Signature string `json:"signature"`
+
+	// UserHandle The id of the user, in base64url
+	//
+	// Example: AZgKXisbfQCcPlofDmt8IQ
+	UserHandle string `json:"userHandle"`
+}
+
+// PasskeyUser Example: {"displayName":"Ada Lovelace","id":"AZgKXisbfQCcPlofDmt8IQ","name":"ada@example.com"}
+type PasskeyUser struct {
+	// DisplayName The name of the user
+	//
+	// Example: Ada Lovelace
+	DisplayName string `json:"displayName"`
+
+	// Id The id of the user, in base64url
+	//
+	// Example: AZgKXisbfQCcPlofDmt8IQ
+	Id string `json:"id"`
+
+	// Name The email of the user
+	//
+	// Example: ada@example.com
+	Name string `json:"name"`
+}
+
 // PreviousEmail Example: {"email":"ada.byron@example.com","undoUntil":"2026-12-03T09:00:00Z"}
 type PreviousEmail struct {
 	// Email The email before a change
@@ -400,10 +814,20 @@ type Problem struct {
 	// Example: [{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}]
 	Errors *[]ValidationError `json:"errors,omitempty"`
 
+	// Factors With the code `second_factor_required`, where the code can come from
+	//
+	// Example: ["totp","recovery_code"]
+	Factors *[]FactorType `json:"factors,omitempty"`
+
 	// Instance The id of the request, as in the X-Request-Id header and in the log of the server
 	//
 	// Example: urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77
 	Instance string `json:"instance"`
+
+	// LoginToken With the code `second_factor_required`, the token for `completeLogin`
+	//
+	// Example: 5oVZ0u1Jb7mB2Gq3s0yX1w8p4r6t9k2n
+	LoginToken *string `json:"loginToken,omitempty"`
 
 	// Reason With the code `weak_password`, why the password was rejected: it is one of the most common passwords or a simple variation of one (`common`), is known from a data breach (`breached`), is too similar to the name, the email or the name of the service (`personal`), or contains control characters or the like (`unsupported_characters`). New reasons may be added at any time: show the `detail` of one that you do not know.
 	//
@@ -430,6 +854,29 @@ type Problem struct {
 //
 // Example: validation_failed
 type ProblemCode = string
+
+// ReauthenticateInput Example: {"code":"492039","password":"correct horse battery staple"}
+type ReauthenticateInput struct {
+	// Code A code of the authenticator app, or a recovery code; required if the account has a second factor
+	//
+	// Example: 492039
+	Code *string `json:"code,omitempty"`
+
+	// Password The password of the account; required if it has one
+	//
+	// Example: correct horse battery staple
+	Password *string `json:"password,omitempty"`
+}
+
+// RecoveryCodes Codes that replace a code of the authenticator app, each once. They cannot be shown again.
+//
+// Example: {"recoveryCodes":["b2xk-9q4w-7ytn-m3fa","8hce-r5vd-2kzs-w6pj"]}
+type RecoveryCodes struct {
+	// RecoveryCodes The codes
+	//
+	// Example: ["b2xk-9q4w-7ytn-m3fa","8hce-r5vd-2kzs-w6pj"]
+	RecoveryCodes []string `json:"recoveryCodes"`
+}
 
 // RefreshTokenInput Example: {"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki"}
 type RefreshTokenInput struct {
@@ -478,6 +925,14 @@ type Registered struct {
 	//
 	// Example: {"bio":"Wrote the first program","email":"ada@example.com","name":"Ada Lovelace"}
 	User User `json:"user"`
+}
+
+// RenamePasskeyInput Example: {"name":"Laptop"}
+type RenamePasskeyInput struct {
+	// Name The new name
+	//
+	// Example: Laptop
+	Name string `json:"name"`
 }
 
 // ResetPasswordInput Example: {"password":"a new horse for the same staple"}
@@ -572,6 +1027,21 @@ type SessionList struct {
 	//
 	// Example: [{"createdAt":"2026-11-26T09:00:00Z","current":true,"expiresAt":"2026-12-26T09:30:00Z","id":"01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","ip":"203.0.113.7","lastUsedAt":"2026-11-26T09:30:00Z","userAgent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}]
 	Sessions []Session `json:"sessions"`
+}
+
+// TOTPSecret A secret for an authenticator app. Show the URI as a QR code, and the secret for typing.
+//
+// Example: {"secret":"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP","uri":"otpauth://totp/Sesame:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\u0026issuer=Sesame"}
+type TOTPSecret struct {
+	// Secret The secret, in base32
+	//
+	// Example: JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP
+	Secret string `json:"secret"`
+
+	// Uri The secret with the name of the service and the email, for a QR code
+	//
+	// Example: otpauth://totp/Sesame:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Sesame
+	Uri string `json:"uri"`
 }
 
 // Tokens The tokens of a session
@@ -707,6 +1177,16 @@ type BadRequest = Problem
 // Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type ContentTooLarge = Problem
 
+// EmailNotVerified An error (RFC 9457). It never repeats what was submitted.
+//
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
+type EmailNotVerified = Problem
+
+// FactorExists An error (RFC 9457). It never repeats what was submitted.
+//
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
+type FactorExists = Problem
+
 // IncorrectPassword An error (RFC 9457). It never repeats what was submitted.
 //
 // Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
@@ -736,6 +1216,16 @@ type Metadata = ServerMetadata
 //
 // Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
 type NotFound = Problem
+
+// PasskeyExists An error (RFC 9457). It never repeats what was submitted.
+//
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
+type PasskeyExists = Problem
+
+// RecentLoginRequired An error (RFC 9457). It never repeats what was submitted.
+//
+// Example: {"code":"validation_failed","detail":"The request is invalid. The member `errors` lists every error.","errors":[{"code":"invalid_format","detail":"This is not a valid email address.","pointer":"/email"}],"instance":"urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77","status":400,"title":"Invalid request","type":"http://127.0.0.1:8080/problems/validation_failed"}
+type RecentLoginRequired = Problem
 
 // TooManyRequests An error (RFC 9457). It never repeats what was submitted.
 //
@@ -776,17 +1266,35 @@ type ConfirmEmailChangeJSONRequestBody = ConfirmEmailInput
 // DeleteAccountJSONRequestBody defines body for DeleteAccount for application/json ContentType.
 type DeleteAccountJSONRequestBody = DeleteAccountInput
 
+// ConfirmTOTPJSONRequestBody defines body for ConfirmTOTP for application/json ContentType.
+type ConfirmTOTPJSONRequestBody = ConfirmTOTPInput
+
 // ForgotPasswordJSONRequestBody defines body for ForgotPassword for application/json ContentType.
 type ForgotPasswordJSONRequestBody = ForgotPasswordInput
 
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = LoginInput
 
+// FinishPasskeyLoginJSONRequestBody defines body for FinishPasskeyLogin for application/json ContentType.
+type FinishPasskeyLoginJSONRequestBody = FinishPasskeyLoginInput
+
+// CompleteLoginJSONRequestBody defines body for CompleteLogin for application/json ContentType.
+type CompleteLoginJSONRequestBody = CompleteLoginInput
+
 // LogoutJSONRequestBody defines body for Logout for application/json ContentType.
 type LogoutJSONRequestBody = RefreshTokenInput
 
 // LogoutEverywhereJSONRequestBody defines body for LogoutEverywhere for application/json ContentType.
 type LogoutEverywhereJSONRequestBody = LogoutEverywhereInput
+
+// FinishPasskeyRegistrationJSONRequestBody defines body for FinishPasskeyRegistration for application/json ContentType.
+type FinishPasskeyRegistrationJSONRequestBody = FinishPasskeyRegistrationInput
+
+// RenamePasskeyJSONRequestBody defines body for RenamePasskey for application/json ContentType.
+type RenamePasskeyJSONRequestBody = RenamePasskeyInput
+
+// ReauthenticateJSONRequestBody defines body for Reauthenticate for application/json ContentType.
+type ReauthenticateJSONRequestBody = ReauthenticateInput
 
 // RefreshTokensJSONRequestBody defines body for RefreshTokens for application/json ContentType.
 type RefreshTokensJSONRequestBody = RefreshTokenInput
@@ -1044,6 +1552,45 @@ type ClientInterface interface {
 	// Corresponds with POST /auth/delete-account (the `DeleteAccount` operationId).
 	DeleteAccount(ctx context.Context, body DeleteAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListFactors List the second factors
+	//
+	// Returns the second factors of the account, and the number of unused recovery codes.
+	//
+	// Corresponds with GET /auth/factors (the `ListFactors` operationId).
+	ListFactors(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveTOTP Remove the authenticator app
+	//
+	// Removes the authenticator app and the recovery codes, and says so by email. Sessions that were started with a code continue, with the claim `acr` of a login by password. Requires the same as `enrollTOTP`.
+	//
+	// Corresponds with DELETE /auth/factors/totp (the `RemoveTOTP` operationId).
+	RemoveTOTP(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnrollTOTP Start to add an authenticator app
+	//
+	// Returns a new secret for an authenticator app (RFC 6238: SHA-1, 6 digits, 30 seconds). Nothing changes until `confirmTOTP`. A newer secret replaces one that is not confirmed. Requires a verified email, unless the server verifies none, and a login within the last ten minutes.
+	//
+	// Corresponds with POST /auth/factors/totp (the `EnrollTOTP` operationId).
+	EnrollTOTP(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmTOTPWithBody Add the authenticator app
+	//
+	// Makes the secret of `enrollTOTP` the second factor of the account, if the code is the current one of the app. From now on, `login` asks for a code. Returns ten recovery codes, which are shown only here. Each replaces a code of the app once. Requires the same as `enrollTOTP`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /auth/factors/totp/confirm (the `ConfirmTOTP` operationId).
+	ConfirmTOTPWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmTOTP Add the authenticator app
+	//
+	// Makes the secret of `enrollTOTP` the second factor of the account, if the code is the current one of the app. From now on, `login` asks for a code. Returns ten recovery codes, which are shown only here. Each replaces a code of the app once. Requires the same as `enrollTOTP`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /auth/factors/totp/confirm (the `ConfirmTOTP` operationId).
+	ConfirmTOTP(ctx context.Context, body ConfirmTOTPJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ForgotPasswordWithBody Request a password reset
 	//
 	// Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
@@ -1064,7 +1611,7 @@ type ClientInterface interface {
 
 	// LoginWithBody User login
 	//
-	// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
+	// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time. If the account has a second factor, the right password returns a 401 with the code `second_factor_required` and a login token for `completeLogin`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1073,12 +1620,55 @@ type ClientInterface interface {
 
 	// Login User login
 	//
-	// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
+	// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time. If the account has a second factor, the right password returns a 401 with the code `second_factor_required` and a login token for `completeLogin`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /auth/login (the `Login` operationId).
 	Login(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FinishPasskeyLoginWithBody Log in with a passkey
+	//
+	// Starts a session and returns its first pair of tokens, if the credential is the answer of a registered passkey to the options of `startPasskeyLogin`. The options work once, within five minutes. A passkey proves two factors, so a second factor is not asked for.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /auth/login/passkey (the `FinishPasskeyLogin` operationId).
+	FinishPasskeyLoginWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FinishPasskeyLogin Log in with a passkey
+	//
+	// Starts a session and returns its first pair of tokens, if the credential is the answer of a registered passkey to the options of `startPasskeyLogin`. The options work once, within five minutes. A passkey proves two factors, so a second factor is not asked for.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /auth/login/passkey (the `FinishPasskeyLogin` operationId).
+	FinishPasskeyLogin(ctx context.Context, body FinishPasskeyLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartPasskeyLogin Start a login with a passkey
+	//
+	// Returns the options for `navigator.credentials.get`, in the form that `PublicKeyCredential.parseRequestOptionsFromJSON` takes. They name no account: the user chooses one of the passkeys on the device, also in the autofill of an email field (`mediation: "conditional"`).
+	//
+	// Corresponds with POST /auth/login/passkey/options (the `StartPasskeyLogin` operationId).
+	StartPasskeyLogin(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CompleteLoginWithBody Complete a login with the second factor
+	//
+	// Starts the session of a login that returned `second_factor_required`. The code is the current one of the authenticator app, or a recovery code. Each works once. A login token is valid for five minutes and for several attempts, until one succeeds. After too many wrong codes in a row, only recovery codes work.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /auth/login/second-factor (the `CompleteLogin` operationId).
+	CompleteLoginWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CompleteLogin Complete a login with the second factor
+	//
+	// Starts the session of a login that returned `second_factor_required`. The code is the current one of the authenticator app, or a recovery code. Each works once. A login token is valid for five minutes and for several attempts, until one succeeds. After too many wrong codes in a row, only recovery codes work.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /auth/login/second-factor (the `CompleteLogin` operationId).
+	CompleteLogin(ctx context.Context, body CompleteLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// LogoutWithBody User logout
 	//
@@ -1115,6 +1705,88 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /auth/logout-everywhere (the `LogoutEverywhere` operationId).
 	LogoutEverywhere(ctx context.Context, body LogoutEverywhereJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartPasskeyRegistration Start to add a passkey
+	//
+	// Returns the options for `navigator.credentials.create`, in the form that `PublicKeyCredential.parseCreationOptionsFromJSON` takes. Requires a verified email, unless the server verifies none, and a login within the last ten minutes.
+	//
+	// Corresponds with POST /auth/passkey-options (the `StartPasskeyRegistration` operationId).
+	StartPasskeyRegistration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPasskeys List the passkeys
+	//
+	// Returns the passkeys of the account, the oldest first.
+	//
+	// Corresponds with GET /auth/passkeys (the `ListPasskeys` operationId).
+	ListPasskeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FinishPasskeyRegistrationWithBody Add a passkey
+	//
+	// Adds the passkey that a browser has created with the options of `startPasskeyRegistration`, and says so by email. The options work once, within five minutes, and for the session that requested them. Requires the same as `startPasskeyRegistration`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /auth/passkeys (the `FinishPasskeyRegistration` operationId).
+	FinishPasskeyRegistrationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FinishPasskeyRegistration Add a passkey
+	//
+	// Adds the passkey that a browser has created with the options of `startPasskeyRegistration`, and says so by email. The options work once, within five minutes, and for the session that requested them. Requires the same as `startPasskeyRegistration`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /auth/passkeys (the `FinishPasskeyRegistration` operationId).
+	FinishPasskeyRegistration(ctx context.Context, body FinishPasskeyRegistrationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeletePasskey Remove a passkey
+	//
+	// Removes a passkey and says so by email. Sessions that were started with it continue, with the claim `acr` of a login with one factor. The last passkey of an account without a password cannot be removed. Requires the same as `startPasskeyRegistration`.
+	//
+	// Corresponds with DELETE /auth/passkeys/{passkeyId} (the `DeletePasskey` operationId).
+	DeletePasskey(ctx context.Context, passkeyId string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenamePasskeyWithBody Rename a passkey
+	//
+	// Changes the name that the user sees in the list of passkeys.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /auth/passkeys/{passkeyId} (the `RenamePasskey` operationId).
+	RenamePasskeyWithBody(ctx context.Context, passkeyId string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenamePasskey Rename a passkey
+	//
+	// Changes the name that the user sees in the list of passkeys.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /auth/passkeys/{passkeyId} (the `RenamePasskey` operationId).
+	RenamePasskey(ctx context.Context, passkeyId string, body RenamePasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReauthenticateWithBody Prove the identity of a logged-in user again
+	//
+	// Checks the password and, if the account has a second factor, a code, like a login. The session of the access token continues with the returned tokens, whose `auth_time` is now. Call it after a 401 with the code `insufficient_user_authentication`, then send the refused request again with the new access token. As after `refreshTokens`, the previous refresh token works for another 30 seconds (configurable). An account without a password logs in with a passkey instead.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /auth/reauthenticate (the `Reauthenticate` operationId).
+	ReauthenticateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Reauthenticate Prove the identity of a logged-in user again
+	//
+	// Checks the password and, if the account has a second factor, a code, like a login. The session of the access token continues with the returned tokens, whose `auth_time` is now. Call it after a 401 with the code `insufficient_user_authentication`, then send the refused request again with the new access token. As after `refreshTokens`, the previous refresh token works for another 30 seconds (configurable). An account without a password logs in with a passkey instead.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /auth/reauthenticate (the `Reauthenticate` operationId).
+	Reauthenticate(ctx context.Context, body ReauthenticateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenewRecoveryCodes Replace the recovery codes
+	//
+	// Returns ten new recovery codes, which are shown only here. The previous ones stop working. Requires a second factor, and the same as `enrollTOTP`.
+	//
+	// Corresponds with POST /auth/recovery-codes (the `RenewRecoveryCodes` operationId).
+	RenewRecoveryCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RefreshTokensWithBody Refresh access tokens
 	//
@@ -1603,6 +2275,95 @@ func (c *Client) DeleteAccount(ctx context.Context, body DeleteAccountJSONReques
 	return c.Client.Do(req)
 }
 
+// ListFactors List the second factors
+//
+// Returns the second factors of the account, and the number of unused recovery codes.
+//
+// Corresponds with GET /auth/factors (the `ListFactors` operationId).
+func (c *Client) ListFactors(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFactorsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveTOTP Remove the authenticator app
+//
+// Removes the authenticator app and the recovery codes, and says so by email. Sessions that were started with a code continue, with the claim `acr` of a login by password. Requires the same as `enrollTOTP`.
+//
+// Corresponds with DELETE /auth/factors/totp (the `RemoveTOTP` operationId).
+func (c *Client) RemoveTOTP(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveTOTPRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnrollTOTP Start to add an authenticator app
+//
+// Returns a new secret for an authenticator app (RFC 6238: SHA-1, 6 digits, 30 seconds). Nothing changes until `confirmTOTP`. A newer secret replaces one that is not confirmed. Requires a verified email, unless the server verifies none, and a login within the last ten minutes.
+//
+// Corresponds with POST /auth/factors/totp (the `EnrollTOTP` operationId).
+func (c *Client) EnrollTOTP(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnrollTOTPRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmTOTPWithBody Add the authenticator app
+//
+// Makes the secret of `enrollTOTP` the second factor of the account, if the code is the current one of the app. From now on, `login` asks for a code. Returns ten recovery codes, which are shown only here. Each replaces a code of the app once. Requires the same as `enrollTOTP`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /auth/factors/totp/confirm (the `ConfirmTOTP` operationId).
+func (c *Client) ConfirmTOTPWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmTOTPRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmTOTP Add the authenticator app
+//
+// Makes the secret of `enrollTOTP` the second factor of the account, if the code is the current one of the app. From now on, `login` asks for a code. Returns ten recovery codes, which are shown only here. Each replaces a code of the app once. Requires the same as `enrollTOTP`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /auth/factors/totp/confirm (the `ConfirmTOTP` operationId).
+func (c *Client) ConfirmTOTP(ctx context.Context, body ConfirmTOTPJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmTOTPRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ForgotPasswordWithBody Request a password reset
 //
 // Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
@@ -1643,7 +2404,7 @@ func (c *Client) ForgotPassword(ctx context.Context, body ForgotPasswordJSONRequ
 
 // LoginWithBody User login
 //
-// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
+// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time. If the account has a second factor, the right password returns a 401 with the code `second_factor_required` and a login token for `completeLogin`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1662,13 +2423,106 @@ func (c *Client) LoginWithBody(ctx context.Context, contentType string, body io.
 
 // Login User login
 //
-// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
+// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time. If the account has a second factor, the right password returns a 401 with the code `second_factor_required` and a login token for `completeLogin`.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /auth/login (the `Login` operationId).
 func (c *Client) Login(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewLoginRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FinishPasskeyLoginWithBody Log in with a passkey
+//
+// Starts a session and returns its first pair of tokens, if the credential is the answer of a registered passkey to the options of `startPasskeyLogin`. The options work once, within five minutes. A passkey proves two factors, so a second factor is not asked for.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /auth/login/passkey (the `FinishPasskeyLogin` operationId).
+func (c *Client) FinishPasskeyLoginWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFinishPasskeyLoginRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FinishPasskeyLogin Log in with a passkey
+//
+// Starts a session and returns its first pair of tokens, if the credential is the answer of a registered passkey to the options of `startPasskeyLogin`. The options work once, within five minutes. A passkey proves two factors, so a second factor is not asked for.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /auth/login/passkey (the `FinishPasskeyLogin` operationId).
+func (c *Client) FinishPasskeyLogin(ctx context.Context, body FinishPasskeyLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFinishPasskeyLoginRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartPasskeyLogin Start a login with a passkey
+//
+// Returns the options for `navigator.credentials.get`, in the form that `PublicKeyCredential.parseRequestOptionsFromJSON` takes. They name no account: the user chooses one of the passkeys on the device, also in the autofill of an email field (`mediation: "conditional"`).
+//
+// Corresponds with POST /auth/login/passkey/options (the `StartPasskeyLogin` operationId).
+func (c *Client) StartPasskeyLogin(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartPasskeyLoginRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CompleteLoginWithBody Complete a login with the second factor
+//
+// Starts the session of a login that returned `second_factor_required`. The code is the current one of the authenticator app, or a recovery code. Each works once. A login token is valid for five minutes and for several attempts, until one succeeds. After too many wrong codes in a row, only recovery codes work.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /auth/login/second-factor (the `CompleteLogin` operationId).
+func (c *Client) CompleteLoginWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCompleteLoginRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CompleteLogin Complete a login with the second factor
+//
+// Starts the session of a login that returned `second_factor_required`. The code is the current one of the authenticator app, or a recovery code. Each works once. A login token is valid for five minutes and for several attempts, until one succeeds. After too many wrong codes in a row, only recovery codes work.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /auth/login/second-factor (the `CompleteLogin` operationId).
+func (c *Client) CompleteLogin(ctx context.Context, body CompleteLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCompleteLoginRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1745,6 +2599,188 @@ func (c *Client) LogoutEverywhereWithBody(ctx context.Context, contentType strin
 // Corresponds with POST /auth/logout-everywhere (the `LogoutEverywhere` operationId).
 func (c *Client) LogoutEverywhere(ctx context.Context, body LogoutEverywhereJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewLogoutEverywhereRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartPasskeyRegistration Start to add a passkey
+//
+// Returns the options for `navigator.credentials.create`, in the form that `PublicKeyCredential.parseCreationOptionsFromJSON` takes. Requires a verified email, unless the server verifies none, and a login within the last ten minutes.
+//
+// Corresponds with POST /auth/passkey-options (the `StartPasskeyRegistration` operationId).
+func (c *Client) StartPasskeyRegistration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartPasskeyRegistrationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPasskeys List the passkeys
+//
+// Returns the passkeys of the account, the oldest first.
+//
+// Corresponds with GET /auth/passkeys (the `ListPasskeys` operationId).
+func (c *Client) ListPasskeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPasskeysRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FinishPasskeyRegistrationWithBody Add a passkey
+//
+// Adds the passkey that a browser has created with the options of `startPasskeyRegistration`, and says so by email. The options work once, within five minutes, and for the session that requested them. Requires the same as `startPasskeyRegistration`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /auth/passkeys (the `FinishPasskeyRegistration` operationId).
+func (c *Client) FinishPasskeyRegistrationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFinishPasskeyRegistrationRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FinishPasskeyRegistration Add a passkey
+//
+// Adds the passkey that a browser has created with the options of `startPasskeyRegistration`, and says so by email. The options work once, within five minutes, and for the session that requested them. Requires the same as `startPasskeyRegistration`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /auth/passkeys (the `FinishPasskeyRegistration` operationId).
+func (c *Client) FinishPasskeyRegistration(ctx context.Context, body FinishPasskeyRegistrationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFinishPasskeyRegistrationRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeletePasskey Remove a passkey
+//
+// Removes a passkey and says so by email. Sessions that were started with it continue, with the claim `acr` of a login with one factor. The last passkey of an account without a password cannot be removed. Requires the same as `startPasskeyRegistration`.
+//
+// Corresponds with DELETE /auth/passkeys/{passkeyId} (the `DeletePasskey` operationId).
+func (c *Client) DeletePasskey(ctx context.Context, passkeyId string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeletePasskeyRequest(c.Server, passkeyId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenamePasskeyWithBody Rename a passkey
+//
+// Changes the name that the user sees in the list of passkeys.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /auth/passkeys/{passkeyId} (the `RenamePasskey` operationId).
+func (c *Client) RenamePasskeyWithBody(ctx context.Context, passkeyId string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenamePasskeyRequestWithBody(c.Server, passkeyId, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenamePasskey Rename a passkey
+//
+// Changes the name that the user sees in the list of passkeys.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /auth/passkeys/{passkeyId} (the `RenamePasskey` operationId).
+func (c *Client) RenamePasskey(ctx context.Context, passkeyId string, body RenamePasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenamePasskeyRequest(c.Server, passkeyId, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReauthenticateWithBody Prove the identity of a logged-in user again
+//
+// Checks the password and, if the account has a second factor, a code, like a login. The session of the access token continues with the returned tokens, whose `auth_time` is now. Call it after a 401 with the code `insufficient_user_authentication`, then send the refused request again with the new access token. As after `refreshTokens`, the previous refresh token works for another 30 seconds (configurable). An account without a password logs in with a passkey instead.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /auth/reauthenticate (the `Reauthenticate` operationId).
+func (c *Client) ReauthenticateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReauthenticateRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Reauthenticate Prove the identity of a logged-in user again
+//
+// Checks the password and, if the account has a second factor, a code, like a login. The session of the access token continues with the returned tokens, whose `auth_time` is now. Call it after a 401 with the code `insufficient_user_authentication`, then send the refused request again with the new access token. As after `refreshTokens`, the previous refresh token works for another 30 seconds (configurable). An account without a password logs in with a passkey instead.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /auth/reauthenticate (the `Reauthenticate` operationId).
+func (c *Client) Reauthenticate(ctx context.Context, body ReauthenticateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReauthenticateRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenewRecoveryCodes Replace the recovery codes
+//
+// Returns ten new recovery codes, which are shown only here. The previous ones stop working. Requires a second factor, and the same as `enrollTOTP`.
+//
+// Corresponds with POST /auth/recovery-codes (the `RenewRecoveryCodes` operationId).
+func (c *Client) RenewRecoveryCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenewRecoveryCodesRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -2473,6 +3509,127 @@ func NewDeleteAccountRequestWithBody(server string, contentType string, body io.
 	return req, nil
 }
 
+// NewListFactorsRequest constructs an http.Request for the ListFactors method
+func NewListFactorsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/factors")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRemoveTOTPRequest constructs an http.Request for the RemoveTOTP method
+func NewRemoveTOTPRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/factors/totp")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEnrollTOTPRequest constructs an http.Request for the EnrollTOTP method
+func NewEnrollTOTPRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/factors/totp")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewConfirmTOTPRequest calls the generic ConfirmTOTP builder with application/json body
+func NewConfirmTOTPRequest(server string, body ConfirmTOTPJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewConfirmTOTPRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewConfirmTOTPRequestWithBody constructs an http.Request for the ConfirmTOTP method, with any body, and a specified content type
+func NewConfirmTOTPRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/factors/totp/confirm")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewForgotPasswordRequest calls the generic ForgotPassword builder with application/json body
 func NewForgotPasswordRequest(server string, body ForgotPasswordJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2534,6 +3691,113 @@ func NewLoginRequestWithBody(server string, contentType string, body io.Reader) 
 	}
 
 	operationPath := fmt.Sprintf("/auth/login")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewFinishPasskeyLoginRequest calls the generic FinishPasskeyLogin builder with application/json body
+func NewFinishPasskeyLoginRequest(server string, body FinishPasskeyLoginJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewFinishPasskeyLoginRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewFinishPasskeyLoginRequestWithBody constructs an http.Request for the FinishPasskeyLogin method, with any body, and a specified content type
+func NewFinishPasskeyLoginRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/login/passkey")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewStartPasskeyLoginRequest constructs an http.Request for the StartPasskeyLogin method
+func NewStartPasskeyLoginRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/login/passkey/options")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCompleteLoginRequest calls the generic CompleteLogin builder with application/json body
+func NewCompleteLoginRequest(server string, body CompleteLoginJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCompleteLoginRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCompleteLoginRequestWithBody constructs an http.Request for the CompleteLogin method, with any body, and a specified content type
+func NewCompleteLoginRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/login/second-factor")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -2629,6 +3893,248 @@ func NewLogoutEverywhereRequestWithBody(server string, contentType string, body 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewStartPasskeyRegistrationRequest constructs an http.Request for the StartPasskeyRegistration method
+func NewStartPasskeyRegistrationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/passkey-options")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListPasskeysRequest constructs an http.Request for the ListPasskeys method
+func NewListPasskeysRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/passkeys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFinishPasskeyRegistrationRequest calls the generic FinishPasskeyRegistration builder with application/json body
+func NewFinishPasskeyRegistrationRequest(server string, body FinishPasskeyRegistrationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewFinishPasskeyRegistrationRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewFinishPasskeyRegistrationRequestWithBody constructs an http.Request for the FinishPasskeyRegistration method, with any body, and a specified content type
+func NewFinishPasskeyRegistrationRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/passkeys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeletePasskeyRequest constructs an http.Request for the DeletePasskey method
+func NewDeletePasskeyRequest(server string, passkeyId string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "passkeyId", passkeyId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/passkeys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRenamePasskeyRequest calls the generic RenamePasskey builder with application/json body
+func NewRenamePasskeyRequest(server string, passkeyId string, body RenamePasskeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRenamePasskeyRequestWithBody(server, passkeyId, "application/json", bodyReader)
+}
+
+// NewRenamePasskeyRequestWithBody constructs an http.Request for the RenamePasskey method, with any body, and a specified content type
+func NewRenamePasskeyRequestWithBody(server string, passkeyId string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "passkeyId", passkeyId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/passkeys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewReauthenticateRequest calls the generic Reauthenticate builder with application/json body
+func NewReauthenticateRequest(server string, body ReauthenticateJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReauthenticateRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewReauthenticateRequestWithBody constructs an http.Request for the Reauthenticate method, with any body, and a specified content type
+func NewReauthenticateRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/reauthenticate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRenewRecoveryCodesRequest constructs an http.Request for the RenewRecoveryCodes method
+func NewRenewRecoveryCodesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/recovery-codes")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -3181,6 +4687,51 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /auth/delete-account (the `DeleteAccount` operationId).
 	DeleteAccountWithResponse(ctx context.Context, body DeleteAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*DeleteAccountResponse, error)
 
+	// ListFactorsWithResponse List the second factors
+	//
+	// Returns the second factors of the account, and the number of unused recovery codes.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /auth/factors (the `ListFactors` operationId).
+	ListFactorsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListFactorsResponse, error)
+
+	// RemoveTOTPWithResponse Remove the authenticator app
+	//
+	// Removes the authenticator app and the recovery codes, and says so by email. Sessions that were started with a code continue, with the claim `acr` of a login by password. Requires the same as `enrollTOTP`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /auth/factors/totp (the `RemoveTOTP` operationId).
+	RemoveTOTPWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RemoveTOTPResponse, error)
+
+	// EnrollTOTPWithResponse Start to add an authenticator app
+	//
+	// Returns a new secret for an authenticator app (RFC 6238: SHA-1, 6 digits, 30 seconds). Nothing changes until `confirmTOTP`. A newer secret replaces one that is not confirmed. Requires a verified email, unless the server verifies none, and a login within the last ten minutes.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/factors/totp (the `EnrollTOTP` operationId).
+	EnrollTOTPWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*EnrollTOTPResponse, error)
+
+	// ConfirmTOTPWithBodyWithResponse Add the authenticator app
+	//
+	// Makes the secret of `enrollTOTP` the second factor of the account, if the code is the current one of the app. From now on, `login` asks for a code. Returns ten recovery codes, which are shown only here. Each replaces a code of the app once. Requires the same as `enrollTOTP`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/factors/totp/confirm (the `ConfirmTOTP` operationId).
+	ConfirmTOTPWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmTOTPResponse, error)
+
+	// ConfirmTOTPWithResponse Add the authenticator app
+	//
+	// Makes the secret of `enrollTOTP` the second factor of the account, if the code is the current one of the app. From now on, `login` asks for a code. Returns ten recovery codes, which are shown only here. Each replaces a code of the app once. Requires the same as `enrollTOTP`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/factors/totp/confirm (the `ConfirmTOTP` operationId).
+	ConfirmTOTPWithResponse(ctx context.Context, body ConfirmTOTPJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmTOTPResponse, error)
+
 	// ForgotPasswordWithBodyWithResponse Request a password reset
 	//
 	// Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
@@ -3201,7 +4752,7 @@ type ClientWithResponsesInterface interface {
 
 	// LoginWithBodyWithResponse User login
 	//
-	// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
+	// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time. If the account has a second factor, the right password returns a 401 with the code `second_factor_required` and a login token for `completeLogin`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3210,12 +4761,57 @@ type ClientWithResponsesInterface interface {
 
 	// LoginWithResponse User login
 	//
-	// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
+	// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time. If the account has a second factor, the right password returns a 401 with the code `second_factor_required` and a login token for `completeLogin`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/login (the `Login` operationId).
 	LoginWithResponse(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginResponse, error)
+
+	// FinishPasskeyLoginWithBodyWithResponse Log in with a passkey
+	//
+	// Starts a session and returns its first pair of tokens, if the credential is the answer of a registered passkey to the options of `startPasskeyLogin`. The options work once, within five minutes. A passkey proves two factors, so a second factor is not asked for.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/login/passkey (the `FinishPasskeyLogin` operationId).
+	FinishPasskeyLoginWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FinishPasskeyLoginResponse, error)
+
+	// FinishPasskeyLoginWithResponse Log in with a passkey
+	//
+	// Starts a session and returns its first pair of tokens, if the credential is the answer of a registered passkey to the options of `startPasskeyLogin`. The options work once, within five minutes. A passkey proves two factors, so a second factor is not asked for.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/login/passkey (the `FinishPasskeyLogin` operationId).
+	FinishPasskeyLoginWithResponse(ctx context.Context, body FinishPasskeyLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*FinishPasskeyLoginResponse, error)
+
+	// StartPasskeyLoginWithResponse Start a login with a passkey
+	//
+	// Returns the options for `navigator.credentials.get`, in the form that `PublicKeyCredential.parseRequestOptionsFromJSON` takes. They name no account: the user chooses one of the passkeys on the device, also in the autofill of an email field (`mediation: "conditional"`).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/login/passkey/options (the `StartPasskeyLogin` operationId).
+	StartPasskeyLoginWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartPasskeyLoginResponse, error)
+
+	// CompleteLoginWithBodyWithResponse Complete a login with the second factor
+	//
+	// Starts the session of a login that returned `second_factor_required`. The code is the current one of the authenticator app, or a recovery code. Each works once. A login token is valid for five minutes and for several attempts, until one succeeds. After too many wrong codes in a row, only recovery codes work.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/login/second-factor (the `CompleteLogin` operationId).
+	CompleteLoginWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteLoginResponse, error)
+
+	// CompleteLoginWithResponse Complete a login with the second factor
+	//
+	// Starts the session of a login that returned `second_factor_required`. The code is the current one of the authenticator app, or a recovery code. Each works once. A login token is valid for five minutes and for several attempts, until one succeeds. After too many wrong codes in a row, only recovery codes work.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/login/second-factor (the `CompleteLogin` operationId).
+	CompleteLoginWithResponse(ctx context.Context, body CompleteLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteLoginResponse, error)
 
 	// LogoutWithBodyWithResponse User logout
 	//
@@ -3252,6 +4848,96 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /auth/logout-everywhere (the `LogoutEverywhere` operationId).
 	LogoutEverywhereWithResponse(ctx context.Context, body LogoutEverywhereJSONRequestBody, reqEditors ...RequestEditorFn) (*LogoutEverywhereResponse, error)
+
+	// StartPasskeyRegistrationWithResponse Start to add a passkey
+	//
+	// Returns the options for `navigator.credentials.create`, in the form that `PublicKeyCredential.parseCreationOptionsFromJSON` takes. Requires a verified email, unless the server verifies none, and a login within the last ten minutes.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/passkey-options (the `StartPasskeyRegistration` operationId).
+	StartPasskeyRegistrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartPasskeyRegistrationResponse, error)
+
+	// ListPasskeysWithResponse List the passkeys
+	//
+	// Returns the passkeys of the account, the oldest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /auth/passkeys (the `ListPasskeys` operationId).
+	ListPasskeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPasskeysResponse, error)
+
+	// FinishPasskeyRegistrationWithBodyWithResponse Add a passkey
+	//
+	// Adds the passkey that a browser has created with the options of `startPasskeyRegistration`, and says so by email. The options work once, within five minutes, and for the session that requested them. Requires the same as `startPasskeyRegistration`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/passkeys (the `FinishPasskeyRegistration` operationId).
+	FinishPasskeyRegistrationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FinishPasskeyRegistrationResponse, error)
+
+	// FinishPasskeyRegistrationWithResponse Add a passkey
+	//
+	// Adds the passkey that a browser has created with the options of `startPasskeyRegistration`, and says so by email. The options work once, within five minutes, and for the session that requested them. Requires the same as `startPasskeyRegistration`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/passkeys (the `FinishPasskeyRegistration` operationId).
+	FinishPasskeyRegistrationWithResponse(ctx context.Context, body FinishPasskeyRegistrationJSONRequestBody, reqEditors ...RequestEditorFn) (*FinishPasskeyRegistrationResponse, error)
+
+	// DeletePasskeyWithResponse Remove a passkey
+	//
+	// Removes a passkey and says so by email. Sessions that were started with it continue, with the claim `acr` of a login with one factor. The last passkey of an account without a password cannot be removed. Requires the same as `startPasskeyRegistration`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /auth/passkeys/{passkeyId} (the `DeletePasskey` operationId).
+	DeletePasskeyWithResponse(ctx context.Context, passkeyId string, reqEditors ...RequestEditorFn) (*DeletePasskeyResponse, error)
+
+	// RenamePasskeyWithBodyWithResponse Rename a passkey
+	//
+	// Changes the name that the user sees in the list of passkeys.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /auth/passkeys/{passkeyId} (the `RenamePasskey` operationId).
+	RenamePasskeyWithBodyWithResponse(ctx context.Context, passkeyId string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenamePasskeyResponse, error)
+
+	// RenamePasskeyWithResponse Rename a passkey
+	//
+	// Changes the name that the user sees in the list of passkeys.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /auth/passkeys/{passkeyId} (the `RenamePasskey` operationId).
+	RenamePasskeyWithResponse(ctx context.Context, passkeyId string, body RenamePasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RenamePasskeyResponse, error)
+
+	// ReauthenticateWithBodyWithResponse Prove the identity of a logged-in user again
+	//
+	// Checks the password and, if the account has a second factor, a code, like a login. The session of the access token continues with the returned tokens, whose `auth_time` is now. Call it after a 401 with the code `insufficient_user_authentication`, then send the refused request again with the new access token. As after `refreshTokens`, the previous refresh token works for another 30 seconds (configurable). An account without a password logs in with a passkey instead.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/reauthenticate (the `Reauthenticate` operationId).
+	ReauthenticateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReauthenticateResponse, error)
+
+	// ReauthenticateWithResponse Prove the identity of a logged-in user again
+	//
+	// Checks the password and, if the account has a second factor, a code, like a login. The session of the access token continues with the returned tokens, whose `auth_time` is now. Call it after a 401 with the code `insufficient_user_authentication`, then send the refused request again with the new access token. As after `refreshTokens`, the previous refresh token works for another 30 seconds (configurable). An account without a password logs in with a passkey instead.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/reauthenticate (the `Reauthenticate` operationId).
+	ReauthenticateWithResponse(ctx context.Context, body ReauthenticateJSONRequestBody, reqEditors ...RequestEditorFn) (*ReauthenticateResponse, error)
+
+	// RenewRecoveryCodesWithResponse Replace the recovery codes
+	//
+	// Returns ten new recovery codes, which are shown only here. The previous ones stop working. Requires a second factor, and the same as `enrollTOTP`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/recovery-codes (the `RenewRecoveryCodes` operationId).
+	RenewRecoveryCodesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RenewRecoveryCodesResponse, error)
 
 	// RefreshTokensWithBodyWithResponse Refresh access tokens
 	//
@@ -3972,7 +5658,7 @@ type ChangeEmailResponse struct {
 	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationproblemJSON400 *BadRequest
 	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
-	ApplicationproblemJSON401 *InvalidAccessToken
+	ApplicationproblemJSON401 *RecentLoginRequired
 	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationproblemJSON403 *IncorrectPassword
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -4004,7 +5690,7 @@ func (r ChangeEmailResponse) GetApplicationproblemJSON400() *BadRequest {
 }
 
 // GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
-func (r ChangeEmailResponse) GetApplicationproblemJSON401() *InvalidAccessToken {
+func (r ChangeEmailResponse) GetApplicationproblemJSON401() *RecentLoginRequired {
 	return r.ApplicationproblemJSON401
 }
 
@@ -4090,7 +5776,7 @@ type ChangePasswordResponse struct {
 	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationproblemJSON400 *Problem
 	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
-	ApplicationproblemJSON401 *InvalidAccessToken
+	ApplicationproblemJSON401 *RecentLoginRequired
 	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationproblemJSON403 *IncorrectPassword
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -4122,7 +5808,7 @@ func (r ChangePasswordResponse) GetApplicationproblemJSON400() *Problem {
 }
 
 // GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
-func (r ChangePasswordResponse) GetApplicationproblemJSON401() *InvalidAccessToken {
+func (r ChangePasswordResponse) GetApplicationproblemJSON401() *RecentLoginRequired {
 	return r.ApplicationproblemJSON401
 }
 
@@ -4523,7 +6209,7 @@ type DeleteAccountResponse struct {
 	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationproblemJSON400 *BadRequest
 	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
-	ApplicationproblemJSON401 *InvalidAccessToken
+	ApplicationproblemJSON401 *RecentLoginRequired
 	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationproblemJSON403 *IncorrectPassword
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -4555,7 +6241,7 @@ func (r DeleteAccountResponse) GetApplicationproblemJSON400() *BadRequest {
 }
 
 // GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
-func (r DeleteAccountResponse) GetApplicationproblemJSON401() *InvalidAccessToken {
+func (r DeleteAccountResponse) GetApplicationproblemJSON401() *RecentLoginRequired {
 	return r.ApplicationproblemJSON401
 }
 
@@ -4612,6 +6298,408 @@ func (r DeleteAccountResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DeleteAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListFactorsResponse401Headers the declared response headers of an HTTP 401 response for ListFactors
+type ListFactorsResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ListFactorsResponse503Headers the declared response headers of an HTTP 503 response for ListFactors
+type ListFactorsResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ListFactorsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FactorList
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *InvalidAccessToken
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListFactorsResponse401Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListFactorsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFactorsResponse) GetJSON200() *FactorList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListFactorsResponse) GetApplicationproblemJSON401() *InvalidAccessToken {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListFactorsResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListFactorsResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFactorsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFactorsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFactorsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFactorsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RemoveTOTPResponse401Headers the declared response headers of an HTTP 401 response for RemoveTOTP
+type RemoveTOTPResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// RemoveTOTPResponse429Headers the declared response headers of an HTTP 429 response for RemoveTOTP
+type RemoveTOTPResponse429Headers struct {
+	RetryAfter int32
+}
+
+// RemoveTOTPResponse503Headers the declared response headers of an HTTP 503 response for RemoveTOTP
+type RemoveTOTPResponse503Headers struct {
+	RetryAfter int32
+}
+
+type RemoveTOTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Confirmation
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *RecentLoginRequired
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *EmailNotVerified
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *TooManyRequests
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RemoveTOTPResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RemoveTOTPResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RemoveTOTPResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RemoveTOTPResponse) GetJSON200() *Confirmation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RemoveTOTPResponse) GetApplicationproblemJSON401() *RecentLoginRequired {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RemoveTOTPResponse) GetApplicationproblemJSON403() *EmailNotVerified {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RemoveTOTPResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RemoveTOTPResponse) GetApplicationproblemJSON429() *TooManyRequests {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RemoveTOTPResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RemoveTOTPResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveTOTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveTOTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveTOTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveTOTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// EnrollTOTPResponse401Headers the declared response headers of an HTTP 401 response for EnrollTOTP
+type EnrollTOTPResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// EnrollTOTPResponse503Headers the declared response headers of an HTTP 503 response for EnrollTOTP
+type EnrollTOTPResponse503Headers struct {
+	RetryAfter int32
+}
+
+type EnrollTOTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TOTPSecret
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *RecentLoginRequired
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *EmailNotVerified
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *FactorExists
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *EnrollTOTPResponse401Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *EnrollTOTPResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r EnrollTOTPResponse) GetJSON200() *TOTPSecret {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r EnrollTOTPResponse) GetApplicationproblemJSON401() *RecentLoginRequired {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r EnrollTOTPResponse) GetApplicationproblemJSON403() *EmailNotVerified {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r EnrollTOTPResponse) GetApplicationproblemJSON409() *FactorExists {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r EnrollTOTPResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r EnrollTOTPResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r EnrollTOTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EnrollTOTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EnrollTOTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EnrollTOTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ConfirmTOTPResponse401Headers the declared response headers of an HTTP 401 response for ConfirmTOTP
+type ConfirmTOTPResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ConfirmTOTPResponse429Headers the declared response headers of an HTTP 429 response for ConfirmTOTP
+type ConfirmTOTPResponse429Headers struct {
+	RetryAfter int32
+}
+
+// ConfirmTOTPResponse503Headers the declared response headers of an HTTP 503 response for ConfirmTOTP
+type ConfirmTOTPResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ConfirmTOTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RecoveryCodes
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *RecentLoginRequired
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *FactorExists
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *ContentTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *TooManyRequests
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ConfirmTOTPResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ConfirmTOTPResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ConfirmTOTPResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ConfirmTOTPResponse) GetJSON200() *RecoveryCodes {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ConfirmTOTPResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ConfirmTOTPResponse) GetApplicationproblemJSON401() *RecentLoginRequired {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ConfirmTOTPResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ConfirmTOTPResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ConfirmTOTPResponse) GetApplicationproblemJSON409() *FactorExists {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ConfirmTOTPResponse) GetApplicationproblemJSON413() *ContentTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ConfirmTOTPResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ConfirmTOTPResponse) GetApplicationproblemJSON429() *TooManyRequests {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ConfirmTOTPResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ConfirmTOTPResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ConfirmTOTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConfirmTOTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConfirmTOTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConfirmTOTPResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4833,6 +6921,297 @@ func (r LoginResponse) ContentType() string {
 	return ""
 }
 
+// FinishPasskeyLoginResponse401Headers the declared response headers of an HTTP 401 response for FinishPasskeyLogin
+type FinishPasskeyLoginResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// FinishPasskeyLoginResponse429Headers the declared response headers of an HTTP 429 response for FinishPasskeyLogin
+type FinishPasskeyLoginResponse429Headers struct {
+	RetryAfter int32
+}
+
+// FinishPasskeyLoginResponse503Headers the declared response headers of an HTTP 503 response for FinishPasskeyLogin
+type FinishPasskeyLoginResponse503Headers struct {
+	RetryAfter int32
+}
+
+type FinishPasskeyLoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tokens
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *EmailNotVerified
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *ContentTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *TooManyRequests
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *FinishPasskeyLoginResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *FinishPasskeyLoginResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FinishPasskeyLoginResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FinishPasskeyLoginResponse) GetJSON200() *Tokens {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r FinishPasskeyLoginResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r FinishPasskeyLoginResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r FinishPasskeyLoginResponse) GetApplicationproblemJSON403() *EmailNotVerified {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r FinishPasskeyLoginResponse) GetApplicationproblemJSON413() *ContentTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r FinishPasskeyLoginResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r FinishPasskeyLoginResponse) GetApplicationproblemJSON429() *TooManyRequests {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r FinishPasskeyLoginResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r FinishPasskeyLoginResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r FinishPasskeyLoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FinishPasskeyLoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FinishPasskeyLoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FinishPasskeyLoginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartPasskeyLoginResponse503Headers the declared response headers of an HTTP 503 response for StartPasskeyLogin
+type StartPasskeyLoginResponse503Headers struct {
+	RetryAfter int32
+}
+
+type StartPasskeyLoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasskeyRequestOptions
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StartPasskeyLoginResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r StartPasskeyLoginResponse) GetJSON200() *PasskeyRequestOptions {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r StartPasskeyLoginResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r StartPasskeyLoginResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StartPasskeyLoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartPasskeyLoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartPasskeyLoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartPasskeyLoginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CompleteLoginResponse401Headers the declared response headers of an HTTP 401 response for CompleteLogin
+type CompleteLoginResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// CompleteLoginResponse429Headers the declared response headers of an HTTP 429 response for CompleteLogin
+type CompleteLoginResponse429Headers struct {
+	RetryAfter int32
+}
+
+// CompleteLoginResponse503Headers the declared response headers of an HTTP 503 response for CompleteLogin
+type CompleteLoginResponse503Headers struct {
+	RetryAfter int32
+}
+
+type CompleteLoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tokens
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *ContentTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *TooManyRequests
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CompleteLoginResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CompleteLoginResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CompleteLoginResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CompleteLoginResponse) GetJSON200() *Tokens {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CompleteLoginResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CompleteLoginResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CompleteLoginResponse) GetApplicationproblemJSON413() *ContentTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CompleteLoginResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r CompleteLoginResponse) GetApplicationproblemJSON429() *TooManyRequests {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CompleteLoginResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CompleteLoginResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CompleteLoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CompleteLoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CompleteLoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CompleteLoginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // LogoutResponse503Headers the declared response headers of an HTTP 503 response for Logout
 type LogoutResponse503Headers struct {
 	RetryAfter int32
@@ -5007,6 +7386,741 @@ func (r LogoutEverywhereResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r LogoutEverywhereResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartPasskeyRegistrationResponse401Headers the declared response headers of an HTTP 401 response for StartPasskeyRegistration
+type StartPasskeyRegistrationResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// StartPasskeyRegistrationResponse503Headers the declared response headers of an HTTP 503 response for StartPasskeyRegistration
+type StartPasskeyRegistrationResponse503Headers struct {
+	RetryAfter int32
+}
+
+type StartPasskeyRegistrationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasskeyCreationOptions
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *RecentLoginRequired
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *EmailNotVerified
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *PasskeyExists
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *StartPasskeyRegistrationResponse401Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StartPasskeyRegistrationResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r StartPasskeyRegistrationResponse) GetJSON200() *PasskeyCreationOptions {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r StartPasskeyRegistrationResponse) GetApplicationproblemJSON401() *RecentLoginRequired {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r StartPasskeyRegistrationResponse) GetApplicationproblemJSON403() *EmailNotVerified {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r StartPasskeyRegistrationResponse) GetApplicationproblemJSON409() *PasskeyExists {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r StartPasskeyRegistrationResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r StartPasskeyRegistrationResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StartPasskeyRegistrationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartPasskeyRegistrationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartPasskeyRegistrationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartPasskeyRegistrationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListPasskeysResponse401Headers the declared response headers of an HTTP 401 response for ListPasskeys
+type ListPasskeysResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ListPasskeysResponse503Headers the declared response headers of an HTTP 503 response for ListPasskeys
+type ListPasskeysResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ListPasskeysResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasskeyList
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *InvalidAccessToken
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListPasskeysResponse401Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListPasskeysResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPasskeysResponse) GetJSON200() *PasskeyList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListPasskeysResponse) GetApplicationproblemJSON401() *InvalidAccessToken {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListPasskeysResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListPasskeysResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPasskeysResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPasskeysResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPasskeysResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPasskeysResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FinishPasskeyRegistrationResponse401Headers the declared response headers of an HTTP 401 response for FinishPasskeyRegistration
+type FinishPasskeyRegistrationResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// FinishPasskeyRegistrationResponse429Headers the declared response headers of an HTTP 429 response for FinishPasskeyRegistration
+type FinishPasskeyRegistrationResponse429Headers struct {
+	RetryAfter int32
+}
+
+// FinishPasskeyRegistrationResponse503Headers the declared response headers of an HTTP 503 response for FinishPasskeyRegistration
+type FinishPasskeyRegistrationResponse503Headers struct {
+	RetryAfter int32
+}
+
+type FinishPasskeyRegistrationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Passkey
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *RecentLoginRequired
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *PasskeyExists
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *ContentTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *TooManyRequests
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *FinishPasskeyRegistrationResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *FinishPasskeyRegistrationResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FinishPasskeyRegistrationResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FinishPasskeyRegistrationResponse) GetJSON200() *Passkey {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r FinishPasskeyRegistrationResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r FinishPasskeyRegistrationResponse) GetApplicationproblemJSON401() *RecentLoginRequired {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r FinishPasskeyRegistrationResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r FinishPasskeyRegistrationResponse) GetApplicationproblemJSON409() *PasskeyExists {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r FinishPasskeyRegistrationResponse) GetApplicationproblemJSON413() *ContentTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r FinishPasskeyRegistrationResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r FinishPasskeyRegistrationResponse) GetApplicationproblemJSON429() *TooManyRequests {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r FinishPasskeyRegistrationResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r FinishPasskeyRegistrationResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r FinishPasskeyRegistrationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FinishPasskeyRegistrationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FinishPasskeyRegistrationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FinishPasskeyRegistrationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeletePasskeyResponse401Headers the declared response headers of an HTTP 401 response for DeletePasskey
+type DeletePasskeyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// DeletePasskeyResponse429Headers the declared response headers of an HTTP 429 response for DeletePasskey
+type DeletePasskeyResponse429Headers struct {
+	RetryAfter int32
+}
+
+// DeletePasskeyResponse503Headers the declared response headers of an HTTP 503 response for DeletePasskey
+type DeletePasskeyResponse503Headers struct {
+	RetryAfter int32
+}
+
+type DeletePasskeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Confirmation
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *RecentLoginRequired
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *EmailNotVerified
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *TooManyRequests
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeletePasskeyResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *DeletePasskeyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *DeletePasskeyResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeletePasskeyResponse) GetJSON200() *Confirmation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeletePasskeyResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeletePasskeyResponse) GetApplicationproblemJSON401() *RecentLoginRequired {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeletePasskeyResponse) GetApplicationproblemJSON403() *EmailNotVerified {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeletePasskeyResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DeletePasskeyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r DeletePasskeyResponse) GetApplicationproblemJSON429() *TooManyRequests {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r DeletePasskeyResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeletePasskeyResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeletePasskeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeletePasskeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeletePasskeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeletePasskeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RenamePasskeyResponse401Headers the declared response headers of an HTTP 401 response for RenamePasskey
+type RenamePasskeyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// RenamePasskeyResponse503Headers the declared response headers of an HTTP 503 response for RenamePasskey
+type RenamePasskeyResponse503Headers struct {
+	RetryAfter int32
+}
+
+type RenamePasskeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Passkey
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *InvalidAccessToken
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *ContentTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RenamePasskeyResponse401Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RenamePasskeyResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RenamePasskeyResponse) GetJSON200() *Passkey {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RenamePasskeyResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RenamePasskeyResponse) GetApplicationproblemJSON401() *InvalidAccessToken {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RenamePasskeyResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r RenamePasskeyResponse) GetApplicationproblemJSON413() *ContentTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r RenamePasskeyResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RenamePasskeyResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RenamePasskeyResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RenamePasskeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RenamePasskeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RenamePasskeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RenamePasskeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReauthenticateResponse401Headers the declared response headers of an HTTP 401 response for Reauthenticate
+type ReauthenticateResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ReauthenticateResponse429Headers the declared response headers of an HTTP 429 response for Reauthenticate
+type ReauthenticateResponse429Headers struct {
+	RetryAfter int32
+}
+
+// ReauthenticateResponse503Headers the declared response headers of an HTTP 503 response for Reauthenticate
+type ReauthenticateResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ReauthenticateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tokens
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *InvalidAccessToken
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *ContentTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *TooManyRequests
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ReauthenticateResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ReauthenticateResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ReauthenticateResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReauthenticateResponse) GetJSON200() *Tokens {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReauthenticateResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ReauthenticateResponse) GetApplicationproblemJSON401() *InvalidAccessToken {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ReauthenticateResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReauthenticateResponse) GetApplicationproblemJSON413() *ContentTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ReauthenticateResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ReauthenticateResponse) GetApplicationproblemJSON429() *TooManyRequests {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReauthenticateResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReauthenticateResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReauthenticateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReauthenticateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReauthenticateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReauthenticateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RenewRecoveryCodesResponse401Headers the declared response headers of an HTTP 401 response for RenewRecoveryCodes
+type RenewRecoveryCodesResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// RenewRecoveryCodesResponse429Headers the declared response headers of an HTTP 429 response for RenewRecoveryCodes
+type RenewRecoveryCodesResponse429Headers struct {
+	RetryAfter int32
+}
+
+// RenewRecoveryCodesResponse503Headers the declared response headers of an HTTP 503 response for RenewRecoveryCodes
+type RenewRecoveryCodesResponse503Headers struct {
+	RetryAfter int32
+}
+
+type RenewRecoveryCodesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RecoveryCodes
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *RecentLoginRequired
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *EmailNotVerified
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *TooManyRequests
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *InternalError
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RenewRecoveryCodesResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RenewRecoveryCodesResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RenewRecoveryCodesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RenewRecoveryCodesResponse) GetJSON200() *RecoveryCodes {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RenewRecoveryCodesResponse) GetApplicationproblemJSON401() *RecentLoginRequired {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RenewRecoveryCodesResponse) GetApplicationproblemJSON403() *EmailNotVerified {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RenewRecoveryCodesResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RenewRecoveryCodesResponse) GetApplicationproblemJSON429() *TooManyRequests {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RenewRecoveryCodesResponse) GetApplicationproblemJSON500() *InternalError {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RenewRecoveryCodesResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RenewRecoveryCodesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RenewRecoveryCodesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RenewRecoveryCodesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RenewRecoveryCodesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6117,6 +9231,81 @@ func (c *ClientWithResponses) DeleteAccountWithResponse(ctx context.Context, bod
 	return ParseDeleteAccountResponse(rsp)
 }
 
+// ListFactorsWithResponse List the second factors
+//
+// Returns the second factors of the account, and the number of unused recovery codes.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /auth/factors (the `ListFactors` operationId).
+func (c *ClientWithResponses) ListFactorsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListFactorsResponse, error) {
+	rsp, err := c.ListFactors(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFactorsResponse(rsp)
+}
+
+// RemoveTOTPWithResponse Remove the authenticator app
+//
+// Removes the authenticator app and the recovery codes, and says so by email. Sessions that were started with a code continue, with the claim `acr` of a login by password. Requires the same as `enrollTOTP`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /auth/factors/totp (the `RemoveTOTP` operationId).
+func (c *ClientWithResponses) RemoveTOTPWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RemoveTOTPResponse, error) {
+	rsp, err := c.RemoveTOTP(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveTOTPResponse(rsp)
+}
+
+// EnrollTOTPWithResponse Start to add an authenticator app
+//
+// Returns a new secret for an authenticator app (RFC 6238: SHA-1, 6 digits, 30 seconds). Nothing changes until `confirmTOTP`. A newer secret replaces one that is not confirmed. Requires a verified email, unless the server verifies none, and a login within the last ten minutes.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/factors/totp (the `EnrollTOTP` operationId).
+func (c *ClientWithResponses) EnrollTOTPWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*EnrollTOTPResponse, error) {
+	rsp, err := c.EnrollTOTP(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnrollTOTPResponse(rsp)
+}
+
+// ConfirmTOTPWithBodyWithResponse Add the authenticator app
+//
+// Makes the secret of `enrollTOTP` the second factor of the account, if the code is the current one of the app. From now on, `login` asks for a code. Returns ten recovery codes, which are shown only here. Each replaces a code of the app once. Requires the same as `enrollTOTP`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/factors/totp/confirm (the `ConfirmTOTP` operationId).
+func (c *ClientWithResponses) ConfirmTOTPWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmTOTPResponse, error) {
+	rsp, err := c.ConfirmTOTPWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmTOTPResponse(rsp)
+}
+
+// ConfirmTOTPWithResponse Add the authenticator app
+//
+// Makes the secret of `enrollTOTP` the second factor of the account, if the code is the current one of the app. From now on, `login` asks for a code. Returns ten recovery codes, which are shown only here. Each replaces a code of the app once. Requires the same as `enrollTOTP`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/factors/totp/confirm (the `ConfirmTOTP` operationId).
+func (c *ClientWithResponses) ConfirmTOTPWithResponse(ctx context.Context, body ConfirmTOTPJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmTOTPResponse, error) {
+	rsp, err := c.ConfirmTOTP(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmTOTPResponse(rsp)
+}
+
 // ForgotPasswordWithBodyWithResponse Request a password reset
 //
 // Sends an email with a link to reset the password, if the email has an account. The response is the same for every email, and nothing on the account changes. A newer link replaces the older one.
@@ -6149,7 +9338,7 @@ func (c *ClientWithResponses) ForgotPasswordWithResponse(ctx context.Context, bo
 
 // LoginWithBodyWithResponse User login
 //
-// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
+// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time. If the account has a second factor, the right password returns a 401 with the code `second_factor_required` and a login token for `completeLogin`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6164,7 +9353,7 @@ func (c *ClientWithResponses) LoginWithBodyWithResponse(ctx context.Context, con
 
 // LoginWithResponse User login
 //
-// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
+// Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time. If the account has a second factor, the right password returns a 401 with the code `second_factor_required` and a login token for `completeLogin`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6175,6 +9364,81 @@ func (c *ClientWithResponses) LoginWithResponse(ctx context.Context, body LoginJ
 		return nil, err
 	}
 	return ParseLoginResponse(rsp)
+}
+
+// FinishPasskeyLoginWithBodyWithResponse Log in with a passkey
+//
+// Starts a session and returns its first pair of tokens, if the credential is the answer of a registered passkey to the options of `startPasskeyLogin`. The options work once, within five minutes. A passkey proves two factors, so a second factor is not asked for.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/login/passkey (the `FinishPasskeyLogin` operationId).
+func (c *ClientWithResponses) FinishPasskeyLoginWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FinishPasskeyLoginResponse, error) {
+	rsp, err := c.FinishPasskeyLoginWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFinishPasskeyLoginResponse(rsp)
+}
+
+// FinishPasskeyLoginWithResponse Log in with a passkey
+//
+// Starts a session and returns its first pair of tokens, if the credential is the answer of a registered passkey to the options of `startPasskeyLogin`. The options work once, within five minutes. A passkey proves two factors, so a second factor is not asked for.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/login/passkey (the `FinishPasskeyLogin` operationId).
+func (c *ClientWithResponses) FinishPasskeyLoginWithResponse(ctx context.Context, body FinishPasskeyLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*FinishPasskeyLoginResponse, error) {
+	rsp, err := c.FinishPasskeyLogin(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFinishPasskeyLoginResponse(rsp)
+}
+
+// StartPasskeyLoginWithResponse Start a login with a passkey
+//
+// Returns the options for `navigator.credentials.get`, in the form that `PublicKeyCredential.parseRequestOptionsFromJSON` takes. They name no account: the user chooses one of the passkeys on the device, also in the autofill of an email field (`mediation: "conditional"`).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/login/passkey/options (the `StartPasskeyLogin` operationId).
+func (c *ClientWithResponses) StartPasskeyLoginWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartPasskeyLoginResponse, error) {
+	rsp, err := c.StartPasskeyLogin(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartPasskeyLoginResponse(rsp)
+}
+
+// CompleteLoginWithBodyWithResponse Complete a login with the second factor
+//
+// Starts the session of a login that returned `second_factor_required`. The code is the current one of the authenticator app, or a recovery code. Each works once. A login token is valid for five minutes and for several attempts, until one succeeds. After too many wrong codes in a row, only recovery codes work.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/login/second-factor (the `CompleteLogin` operationId).
+func (c *ClientWithResponses) CompleteLoginWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteLoginResponse, error) {
+	rsp, err := c.CompleteLoginWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCompleteLoginResponse(rsp)
+}
+
+// CompleteLoginWithResponse Complete a login with the second factor
+//
+// Starts the session of a login that returned `second_factor_required`. The code is the current one of the authenticator app, or a recovery code. Each works once. A login token is valid for five minutes and for several attempts, until one succeeds. After too many wrong codes in a row, only recovery codes work.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/login/second-factor (the `CompleteLogin` operationId).
+func (c *ClientWithResponses) CompleteLoginWithResponse(ctx context.Context, body CompleteLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteLoginResponse, error) {
+	rsp, err := c.CompleteLogin(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCompleteLoginResponse(rsp)
 }
 
 // LogoutWithBodyWithResponse User logout
@@ -6235,6 +9499,156 @@ func (c *ClientWithResponses) LogoutEverywhereWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseLogoutEverywhereResponse(rsp)
+}
+
+// StartPasskeyRegistrationWithResponse Start to add a passkey
+//
+// Returns the options for `navigator.credentials.create`, in the form that `PublicKeyCredential.parseCreationOptionsFromJSON` takes. Requires a verified email, unless the server verifies none, and a login within the last ten minutes.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/passkey-options (the `StartPasskeyRegistration` operationId).
+func (c *ClientWithResponses) StartPasskeyRegistrationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartPasskeyRegistrationResponse, error) {
+	rsp, err := c.StartPasskeyRegistration(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartPasskeyRegistrationResponse(rsp)
+}
+
+// ListPasskeysWithResponse List the passkeys
+//
+// Returns the passkeys of the account, the oldest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /auth/passkeys (the `ListPasskeys` operationId).
+func (c *ClientWithResponses) ListPasskeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPasskeysResponse, error) {
+	rsp, err := c.ListPasskeys(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPasskeysResponse(rsp)
+}
+
+// FinishPasskeyRegistrationWithBodyWithResponse Add a passkey
+//
+// Adds the passkey that a browser has created with the options of `startPasskeyRegistration`, and says so by email. The options work once, within five minutes, and for the session that requested them. Requires the same as `startPasskeyRegistration`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/passkeys (the `FinishPasskeyRegistration` operationId).
+func (c *ClientWithResponses) FinishPasskeyRegistrationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FinishPasskeyRegistrationResponse, error) {
+	rsp, err := c.FinishPasskeyRegistrationWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFinishPasskeyRegistrationResponse(rsp)
+}
+
+// FinishPasskeyRegistrationWithResponse Add a passkey
+//
+// Adds the passkey that a browser has created with the options of `startPasskeyRegistration`, and says so by email. The options work once, within five minutes, and for the session that requested them. Requires the same as `startPasskeyRegistration`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/passkeys (the `FinishPasskeyRegistration` operationId).
+func (c *ClientWithResponses) FinishPasskeyRegistrationWithResponse(ctx context.Context, body FinishPasskeyRegistrationJSONRequestBody, reqEditors ...RequestEditorFn) (*FinishPasskeyRegistrationResponse, error) {
+	rsp, err := c.FinishPasskeyRegistration(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFinishPasskeyRegistrationResponse(rsp)
+}
+
+// DeletePasskeyWithResponse Remove a passkey
+//
+// Removes a passkey and says so by email. Sessions that were started with it continue, with the claim `acr` of a login with one factor. The last passkey of an account without a password cannot be removed. Requires the same as `startPasskeyRegistration`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /auth/passkeys/{passkeyId} (the `DeletePasskey` operationId).
+func (c *ClientWithResponses) DeletePasskeyWithResponse(ctx context.Context, passkeyId string, reqEditors ...RequestEditorFn) (*DeletePasskeyResponse, error) {
+	rsp, err := c.DeletePasskey(ctx, passkeyId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeletePasskeyResponse(rsp)
+}
+
+// RenamePasskeyWithBodyWithResponse Rename a passkey
+//
+// Changes the name that the user sees in the list of passkeys.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /auth/passkeys/{passkeyId} (the `RenamePasskey` operationId).
+func (c *ClientWithResponses) RenamePasskeyWithBodyWithResponse(ctx context.Context, passkeyId string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenamePasskeyResponse, error) {
+	rsp, err := c.RenamePasskeyWithBody(ctx, passkeyId, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenamePasskeyResponse(rsp)
+}
+
+// RenamePasskeyWithResponse Rename a passkey
+//
+// Changes the name that the user sees in the list of passkeys.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /auth/passkeys/{passkeyId} (the `RenamePasskey` operationId).
+func (c *ClientWithResponses) RenamePasskeyWithResponse(ctx context.Context, passkeyId string, body RenamePasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RenamePasskeyResponse, error) {
+	rsp, err := c.RenamePasskey(ctx, passkeyId, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenamePasskeyResponse(rsp)
+}
+
+// ReauthenticateWithBodyWithResponse Prove the identity of a logged-in user again
+//
+// Checks the password and, if the account has a second factor, a code, like a login. The session of the access token continues with the returned tokens, whose `auth_time` is now. Call it after a 401 with the code `insufficient_user_authentication`, then send the refused request again with the new access token. As after `refreshTokens`, the previous refresh token works for another 30 seconds (configurable). An account without a password logs in with a passkey instead.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/reauthenticate (the `Reauthenticate` operationId).
+func (c *ClientWithResponses) ReauthenticateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReauthenticateResponse, error) {
+	rsp, err := c.ReauthenticateWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReauthenticateResponse(rsp)
+}
+
+// ReauthenticateWithResponse Prove the identity of a logged-in user again
+//
+// Checks the password and, if the account has a second factor, a code, like a login. The session of the access token continues with the returned tokens, whose `auth_time` is now. Call it after a 401 with the code `insufficient_user_authentication`, then send the refused request again with the new access token. As after `refreshTokens`, the previous refresh token works for another 30 seconds (configurable). An account without a password logs in with a passkey instead.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/reauthenticate (the `Reauthenticate` operationId).
+func (c *ClientWithResponses) ReauthenticateWithResponse(ctx context.Context, body ReauthenticateJSONRequestBody, reqEditors ...RequestEditorFn) (*ReauthenticateResponse, error) {
+	rsp, err := c.Reauthenticate(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReauthenticateResponse(rsp)
+}
+
+// RenewRecoveryCodesWithResponse Replace the recovery codes
+//
+// Returns ten new recovery codes, which are shown only here. The previous ones stop working. Requires a second factor, and the same as `enrollTOTP`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/recovery-codes (the `RenewRecoveryCodes` operationId).
+func (c *ClientWithResponses) RenewRecoveryCodesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RenewRecoveryCodesResponse, error) {
+	rsp, err := c.RenewRecoveryCodes(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenewRecoveryCodesResponse(rsp)
 }
 
 // RefreshTokensWithBodyWithResponse Refresh access tokens
@@ -7009,7 +10423,7 @@ func ParseChangeEmailResponse(rsp *http.Response) (*ChangeEmailResponse, error) 
 		response.ApplicationproblemJSON400 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
-		var dest InvalidAccessToken
+		var dest RecentLoginRequired
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7124,7 +10538,7 @@ func ParseChangePasswordResponse(rsp *http.Response) (*ChangePasswordResponse, e
 		response.ApplicationproblemJSON400 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
-		var dest InvalidAccessToken
+		var dest RecentLoginRequired
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7563,7 +10977,7 @@ func ParseDeleteAccountResponse(rsp *http.Response) (*DeleteAccountResponse, err
 		response.ApplicationproblemJSON400 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
-		var dest InvalidAccessToken
+		var dest RecentLoginRequired
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7636,6 +11050,390 @@ func ParseDeleteAccountResponse(rsp *http.Response) (*DeleteAccountResponse, err
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers DeleteAccountResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListFactorsResponse parses an HTTP response from a ListFactorsWithResponse call
+func ParseListFactorsResponse(rsp *http.Response) (*ListFactorsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFactorsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FactorList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest InvalidAccessToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListFactorsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListFactorsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRemoveTOTPResponse parses an HTTP response from a RemoveTOTPWithResponse call
+func ParseRemoveTOTPResponse(rsp *http.Response) (*RemoveTOTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveTOTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Confirmation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest RecentLoginRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest EmailNotVerified
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RemoveTOTPResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers RemoveTOTPResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RemoveTOTPResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseEnrollTOTPResponse parses an HTTP response from a EnrollTOTPWithResponse call
+func ParseEnrollTOTPResponse(rsp *http.Response) (*EnrollTOTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EnrollTOTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TOTPSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest RecentLoginRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest EmailNotVerified
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest FactorExists
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers EnrollTOTPResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 503:
+		var headers EnrollTOTPResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseConfirmTOTPResponse parses an HTTP response from a ConfirmTOTPWithResponse call
+func ParseConfirmTOTPResponse(rsp *http.Response) (*ConfirmTOTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConfirmTOTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RecoveryCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest RecentLoginRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest FactorExists
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ContentTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ConfirmTOTPResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers ConfirmTOTPResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ConfirmTOTPResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -7855,6 +11653,282 @@ func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
 	return response, nil
 }
 
+// ParseFinishPasskeyLoginResponse parses an HTTP response from a FinishPasskeyLoginWithResponse call
+func ParseFinishPasskeyLoginResponse(rsp *http.Response) (*FinishPasskeyLoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FinishPasskeyLoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tokens
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest EmailNotVerified
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ContentTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers FinishPasskeyLoginResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers FinishPasskeyLoginResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers FinishPasskeyLoginResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartPasskeyLoginResponse parses an HTTP response from a StartPasskeyLoginWithResponse call
+func ParseStartPasskeyLoginResponse(rsp *http.Response) (*StartPasskeyLoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartPasskeyLoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasskeyRequestOptions
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers StartPasskeyLoginResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCompleteLoginResponse parses an HTTP response from a CompleteLoginWithResponse call
+func ParseCompleteLoginResponse(rsp *http.Response) (*CompleteLoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CompleteLoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tokens
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ContentTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CompleteLoginResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers CompleteLoginResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers CompleteLoginResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseLogoutResponse parses an HTTP response from a LogoutWithResponse call
 func ParseLogoutResponse(rsp *http.Response) (*LogoutResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8007,6 +12081,711 @@ func ParseLogoutEverywhereResponse(rsp *http.Response) (*LogoutEverywhereRespons
 		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers LogoutEverywhereResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartPasskeyRegistrationResponse parses an HTTP response from a StartPasskeyRegistrationWithResponse call
+func ParseStartPasskeyRegistrationResponse(rsp *http.Response) (*StartPasskeyRegistrationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartPasskeyRegistrationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasskeyCreationOptions
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest RecentLoginRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest EmailNotVerified
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest PasskeyExists
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers StartPasskeyRegistrationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 503:
+		var headers StartPasskeyRegistrationResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListPasskeysResponse parses an HTTP response from a ListPasskeysWithResponse call
+func ParseListPasskeysResponse(rsp *http.Response) (*ListPasskeysResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPasskeysResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasskeyList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest InvalidAccessToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListPasskeysResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListPasskeysResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFinishPasskeyRegistrationResponse parses an HTTP response from a FinishPasskeyRegistrationWithResponse call
+func ParseFinishPasskeyRegistrationResponse(rsp *http.Response) (*FinishPasskeyRegistrationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FinishPasskeyRegistrationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Passkey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest RecentLoginRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest PasskeyExists
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ContentTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers FinishPasskeyRegistrationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers FinishPasskeyRegistrationResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers FinishPasskeyRegistrationResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeletePasskeyResponse parses an HTTP response from a DeletePasskeyWithResponse call
+func ParseDeletePasskeyResponse(rsp *http.Response) (*DeletePasskeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeletePasskeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Confirmation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest RecentLoginRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest EmailNotVerified
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeletePasskeyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers DeletePasskeyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers DeletePasskeyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRenamePasskeyResponse parses an HTTP response from a RenamePasskeyWithResponse call
+func ParseRenamePasskeyResponse(rsp *http.Response) (*RenamePasskeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RenamePasskeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Passkey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest InvalidAccessToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ContentTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RenamePasskeyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 503:
+		var headers RenamePasskeyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReauthenticateResponse parses an HTTP response from a ReauthenticateWithResponse call
+func ParseReauthenticateResponse(rsp *http.Response) (*ReauthenticateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReauthenticateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tokens
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest InvalidAccessToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ContentTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ReauthenticateResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers ReauthenticateResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ReauthenticateResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRenewRecoveryCodesResponse parses an HTTP response from a RenewRecoveryCodesWithResponse call
+func ParseRenewRecoveryCodesResponse(rsp *http.Response) (*RenewRecoveryCodesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RenewRecoveryCodesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RecoveryCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest RecentLoginRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest EmailNotVerified
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RenewRecoveryCodesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers RenewRecoveryCodesResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RenewRecoveryCodesResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

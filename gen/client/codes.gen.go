@@ -2,26 +2,41 @@
 
 package client
 
+// The known values of FactorType. More may be added: handle unknown ones too.
+const (
+	FactorTypeTotp         FactorType = "totp"
+	FactorTypeRecoveryCode FactorType = "recovery_code"
+)
+
 // The known values of ProblemCode. More may be added: handle unknown ones too.
 const (
-	ProblemCodeValidationFailed     ProblemCode = "validation_failed"
-	ProblemCodeMalformedBody        ProblemCode = "malformed_body"
-	ProblemCodeWeakPassword         ProblemCode = "weak_password"
-	ProblemCodeEmailTaken           ProblemCode = "email_taken"
-	ProblemCodeInvalidCredentials   ProblemCode = "invalid_credentials"
-	ProblemCodeInvalidAccessToken   ProblemCode = "invalid_access_token"
-	ProblemCodeInvalidRefreshToken  ProblemCode = "invalid_refresh_token"
-	ProblemCodeInvalidLink          ProblemCode = "invalid_link"
-	ProblemCodeIncorrectPassword    ProblemCode = "incorrect_password"
-	ProblemCodeEmailNotVerified     ProblemCode = "email_not_verified"
-	ProblemCodeRegistrationClosed   ProblemCode = "registration_closed"
-	ProblemCodeNotFound             ProblemCode = "not_found"
-	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
-	ProblemCodeContentTooLarge      ProblemCode = "content_too_large"
-	ProblemCodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
-	ProblemCodeTooManyRequests      ProblemCode = "too_many_requests"
-	ProblemCodeInternalError        ProblemCode = "internal_error"
-	ProblemCodeUnavailable          ProblemCode = "unavailable"
+	ProblemCodeValidationFailed               ProblemCode = "validation_failed"
+	ProblemCodeMalformedBody                  ProblemCode = "malformed_body"
+	ProblemCodeWeakPassword                   ProblemCode = "weak_password"
+	ProblemCodeEmailTaken                     ProblemCode = "email_taken"
+	ProblemCodeInvalidCredentials             ProblemCode = "invalid_credentials"
+	ProblemCodeSecondFactorRequired           ProblemCode = "second_factor_required"
+	ProblemCodeInvalidLoginToken              ProblemCode = "invalid_login_token"
+	ProblemCodeInvalidCode                    ProblemCode = "invalid_code"
+	ProblemCodeInsufficientUserAuthentication ProblemCode = "insufficient_user_authentication"
+	ProblemCodeInvalidAccessToken             ProblemCode = "invalid_access_token"
+	ProblemCodeInvalidRefreshToken            ProblemCode = "invalid_refresh_token"
+	ProblemCodeInvalidLink                    ProblemCode = "invalid_link"
+	ProblemCodeIncorrectPassword              ProblemCode = "incorrect_password"
+	ProblemCodeEmailNotVerified               ProblemCode = "email_not_verified"
+	ProblemCodeRegistrationClosed             ProblemCode = "registration_closed"
+	ProblemCodeFactorExists                   ProblemCode = "factor_exists"
+	ProblemCodeInvalidPasskey                 ProblemCode = "invalid_passkey"
+	ProblemCodePasskeyExists                  ProblemCode = "passkey_exists"
+	ProblemCodePasskeyLimit                   ProblemCode = "passkey_limit"
+	ProblemCodeLastPasskey                    ProblemCode = "last_passkey"
+	ProblemCodeNotFound                       ProblemCode = "not_found"
+	ProblemCodeMethodNotAllowed               ProblemCode = "method_not_allowed"
+	ProblemCodeContentTooLarge                ProblemCode = "content_too_large"
+	ProblemCodeUnsupportedMediaType           ProblemCode = "unsupported_media_type"
+	ProblemCodeTooManyRequests                ProblemCode = "too_many_requests"
+	ProblemCodeInternalError                  ProblemCode = "internal_error"
+	ProblemCodeUnavailable                    ProblemCode = "unavailable"
 )
 
 // The known values of ValidationCode. More may be added: handle unknown ones too.

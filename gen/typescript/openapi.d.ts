@@ -55,9 +55,29 @@ export interface paths {
         put?: never;
         /**
          * User login
-         * @description Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time.
+         * @description Starts a session and returns its first pair of tokens. An unknown email, a wrong password and a disabled account return the same response in the same time. If the account has a second factor, the right password returns a 401 with the code `second_factor_required` and a login token for `completeLogin`.
          */
         post: operations["login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/login/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Complete a login with the second factor
+         * @description Starts the session of a login that returned `second_factor_required`. The code is the current one of the authenticator app, or a recovery code. Each works once. A login token is valid for five minutes and for several attempts, until one succeeds. After too many wrong codes in a row, only recovery codes work.
+         */
+        post: operations["completeLogin"];
         delete?: never;
         options?: never;
         head?: never;
@@ -412,6 +432,218 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/auth/reauthenticate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prove the identity of a logged-in user again
+         * @description Checks the password and, if the account has a second factor, a code, like a login. The session of the access token continues with the returned tokens, whose `auth_time` is now. Call it after a 401 with the code `insufficient_user_authentication`, then send the refused request again with the new access token. As after `refreshTokens`, the previous refresh token works for another 30 seconds (configurable). An account without a password logs in with a passkey instead.
+         */
+        post: operations["reauthenticate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/factors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the second factors
+         * @description Returns the second factors of the account, and the number of unused recovery codes.
+         */
+        get: operations["listFactors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/factors/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start to add an authenticator app
+         * @description Returns a new secret for an authenticator app (RFC 6238: SHA-1, 6 digits, 30 seconds). Nothing changes until `confirmTOTP`. A newer secret replaces one that is not confirmed. Requires a verified email, unless the server verifies none, and a login within the last ten minutes.
+         */
+        post: operations["enrollTOTP"];
+        /**
+         * Remove the authenticator app
+         * @description Removes the authenticator app and the recovery codes, and says so by email. Sessions that were started with a code continue, with the claim `acr` of a login by password. Requires the same as `enrollTOTP`.
+         */
+        delete: operations["removeTOTP"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/factors/totp/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add the authenticator app
+         * @description Makes the secret of `enrollTOTP` the second factor of the account, if the code is the current one of the app. From now on, `login` asks for a code. Returns ten recovery codes, which are shown only here. Each replaces a code of the app once. Requires the same as `enrollTOTP`.
+         */
+        post: operations["confirmTOTP"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace the recovery codes
+         * @description Returns ten new recovery codes, which are shown only here. The previous ones stop working. Requires a second factor, and the same as `enrollTOTP`.
+         */
+        post: operations["renewRecoveryCodes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the passkeys
+         * @description Returns the passkeys of the account, the oldest first.
+         */
+        get: operations["listPasskeys"];
+        put?: never;
+        /**
+         * Add a passkey
+         * @description Adds the passkey that a browser has created with the options of `startPasskeyRegistration`, and says so by email. The options work once, within five minutes, and for the session that requested them. Requires the same as `startPasskeyRegistration`.
+         */
+        post: operations["finishPasskeyRegistration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/passkey-options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start to add a passkey
+         * @description Returns the options for `navigator.credentials.create`, in the form that `PublicKeyCredential.parseCreationOptionsFromJSON` takes. Requires a verified email, unless the server verifies none, and a login within the last ten minutes.
+         */
+        post: operations["startPasskeyRegistration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/passkeys/{passkeyId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a passkey
+         * @description Removes a passkey and says so by email. Sessions that were started with it continue, with the claim `acr` of a login with one factor. The last passkey of an account without a password cannot be removed. Requires the same as `startPasskeyRegistration`.
+         */
+        delete: operations["deletePasskey"];
+        options?: never;
+        head?: never;
+        /**
+         * Rename a passkey
+         * @description Changes the name that the user sees in the list of passkeys.
+         */
+        patch: operations["renamePasskey"];
+        trace?: never;
+    };
+    "/auth/login/passkey/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start a login with a passkey
+         * @description Returns the options for `navigator.credentials.get`, in the form that `PublicKeyCredential.parseRequestOptionsFromJSON` takes. They name no account: the user chooses one of the passkeys on the device, also in the autofill of an email field (`mediation: "conditional"`).
+         */
+        post: operations["startPasskeyLogin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/login/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log in with a passkey
+         * @description Starts a session and returns its first pair of tokens, if the credential is the answer of a registered passkey to the options of `startPasskeyLogin`. The options work once, within five minutes. A passkey proves two factors, so a second factor is not asked for.
+         */
+        post: operations["finishPasskeyLogin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/auth/check": {
         parameters: {
             query?: never;
@@ -576,6 +808,621 @@ export interface components {
              * @example correct horse battery staple
              */
             password: string;
+        };
+        /**
+         * @example {
+         *       "loginToken": "5oVZ0u1Jb7mB2Gq3s0yX1w8p4r6t9k2n",
+         *       "code": "492039"
+         *     }
+         */
+        CompleteLoginInput: {
+            /**
+             * @description The member `loginToken` of the response of `login`
+             * @example 5oVZ0u1Jb7mB2Gq3s0yX1w8p4r6t9k2n
+             */
+            loginToken: string;
+            /**
+             * @description A code of the authenticator app, or a recovery code. Spaces and hyphens do not matter.
+             * @example 492039
+             */
+            code: string;
+        };
+        /**
+         * @example {
+         *       "password": "correct horse battery staple",
+         *       "code": "492039"
+         *     }
+         */
+        ReauthenticateInput: {
+            /**
+             * @description The password of the account; required if it has one
+             * @example correct horse battery staple
+             */
+            password?: string;
+            /**
+             * @description A code of the authenticator app, or a recovery code; required if the account has a second factor
+             * @example 492039
+             */
+            code?: string;
+        };
+        /**
+         * @example {
+         *       "code": "492039"
+         *     }
+         */
+        ConfirmTOTPInput: {
+            /**
+             * @description The current code of the authenticator app
+             * @example 492039
+             */
+            code: string;
+        };
+        /**
+         * @description A secret for an authenticator app. Show the URI as a QR code, and the secret for typing.
+         * @example {
+         *       "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+         *       "uri": "otpauth://totp/Sesame:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Sesame"
+         *     }
+         */
+        TOTPSecret: {
+            /**
+             * @description The secret, in base32
+             * @example JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP
+             */
+            secret: string;
+            /**
+             * Format: uri
+             * @description The secret with the name of the service and the email, for a QR code
+             * @example otpauth://totp/Sesame:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Sesame
+             */
+            uri: string;
+        };
+        /**
+         * @description Codes that replace a code of the authenticator app, each once. They cannot be shown again.
+         * @example {
+         *       "recoveryCodes": [
+         *         "b2xk-9q4w-7ytn-m3fa",
+         *         "8hce-r5vd-2kzs-w6pj"
+         *       ]
+         *     }
+         */
+        RecoveryCodes: {
+            /**
+             * @description The codes
+             * @example [
+             *       "b2xk-9q4w-7ytn-m3fa",
+             *       "8hce-r5vd-2kzs-w6pj"
+             *     ]
+             */
+            recoveryCodes: string[];
+        };
+        /**
+         * @example {
+         *       "factors": [
+         *         {
+         *           "type": "totp",
+         *           "createdAt": "2026-11-26T09:00:00Z",
+         *           "lastUsedAt": "2026-11-27T09:00:00Z"
+         *         }
+         *       ],
+         *       "recoveryCodesLeft": 10
+         *     }
+         */
+        FactorList: {
+            /**
+             * @description The second factors; empty if a login needs only the password
+             * @example [
+             *       {
+             *         "type": "totp",
+             *         "createdAt": "2026-11-26T09:00:00Z",
+             *         "lastUsedAt": "2026-11-27T09:00:00Z"
+             *       }
+             *     ]
+             */
+            factors: components["schemas"]["Factor"][];
+            /**
+             * Format: int32
+             * @description The number of unused recovery codes
+             * @example 10
+             */
+            recoveryCodesLeft: number;
+        };
+        /**
+         * @description A second factor
+         * @example {
+         *       "type": "totp",
+         *       "createdAt": "2026-11-26T09:00:00Z",
+         *       "lastUsedAt": "2026-11-27T09:00:00Z"
+         *     }
+         */
+        Factor: {
+            type: components["schemas"]["FactorType"];
+            /**
+             * Format: date-time
+             * @description When the factor was confirmed
+             * @example 2026-11-26T09:00:00Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description The time of the code that was last accepted
+             * @example 2026-11-26T09:00:00Z
+             */
+            lastUsedAt: string;
+        };
+        /**
+         * @description What a code comes from: an authenticator app (`totp`, RFC 6238) or the list of recovery codes. New types may be added at any time: ignore one that you do not know.
+         * @example totp
+         */
+        FactorType: string;
+        /**
+         * @description A passkey of an account
+         * @example {
+         *       "id": "01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10",
+         *       "name": "Phone",
+         *       "createdAt": "2026-11-26T09:00:00Z",
+         *       "lastUsedAt": "2026-11-27T09:00:00Z"
+         *     }
+         */
+        Passkey: {
+            /**
+             * @description The id of the passkey
+             * @example 01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10
+             */
+            id: string;
+            /**
+             * @description The name that the user sees
+             * @example Phone
+             */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When the passkey was added
+             * @example 2026-11-26T09:00:00Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description The last login with the passkey; null if there was none
+             * @example 2026-11-27T09:00:00Z
+             */
+            lastUsedAt: string | null;
+        };
+        /**
+         * @example {
+         *       "passkeys": [
+         *         {
+         *           "id": "01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10",
+         *           "name": "Phone",
+         *           "createdAt": "2026-11-26T09:00:00Z",
+         *           "lastUsedAt": "2026-11-27T09:00:00Z"
+         *         }
+         *       ]
+         *     }
+         */
+        PasskeyList: {
+            /**
+             * @description The passkeys, the oldest first
+             * @example [
+             *       {
+             *         "id": "01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10",
+             *         "name": "Phone",
+             *         "createdAt": "2026-11-26T09:00:00Z",
+             *         "lastUsedAt": "2026-11-27T09:00:00Z"
+             *       }
+             *     ]
+             */
+            passkeys: components["schemas"]["Passkey"][];
+        };
+        /**
+         * @example {
+         *       "name": "Laptop"
+         *     }
+         */
+        RenamePasskeyInput: {
+            /**
+             * @description The new name
+             * @example Laptop
+             */
+            name: string;
+        };
+        /**
+         * @example {
+         *       "name": "Phone",
+         *       "credential": {
+         *         "id": "3Xp0Yl6nQm2sT4vUa8wZbA",
+         *         "rawId": "3Xp0Yl6nQm2sT4vUa8wZbA",
+         *         "type": "public-key",
+         *         "response": {
+         *           "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0",
+         *           "attestationObject": "o2NmbXRkbm9uZQ",
+         *           "transports": [
+         *             "internal"
+         *           ]
+         *         }
+         *       }
+         *     }
+         */
+        FinishPasskeyRegistrationInput: {
+            /**
+             * @description The name that the user sees in the list of passkeys
+             * @example Phone
+             */
+            name?: string;
+            credential: components["schemas"]["PasskeyRegistration"];
+        };
+        /**
+         * @example {
+         *       "credential": {
+         *         "id": "3Xp0Yl6nQm2sT4vUa8wZbA",
+         *         "rawId": "3Xp0Yl6nQm2sT4vUa8wZbA",
+         *         "type": "public-key",
+         *         "response": {
+         *           "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0",
+         *           "authenticatorData": "SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA",
+         *           "signature": "MEUCIQDx7y3kz1s5rQ",
+         *           "userHandle": "AZgKXisbfQCcPlofDmt8IQ"
+         *         }
+         *       }
+         *     }
+         */
+        FinishPasskeyLoginInput: {
+            credential: components["schemas"]["PasskeyAssertion"];
+        };
+        /**
+         * @description The result of `navigator.credentials.create`, as its method `toJSON` returns it (WebAuthn Level 3, RegistrationResponseJSON). Other members are ignored.
+         * @example {
+         *       "id": "3Xp0Yl6nQm2sT4vUa8wZbA",
+         *       "rawId": "3Xp0Yl6nQm2sT4vUa8wZbA",
+         *       "type": "public-key",
+         *       "response": {
+         *         "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0",
+         *         "attestationObject": "o2NmbXRkbm9uZQ",
+         *         "transports": [
+         *           "internal"
+         *         ]
+         *       }
+         *     }
+         */
+        PasskeyRegistration: {
+            /**
+             * @description The id of the credential, in base64url
+             * @example 3Xp0Yl6nQm2sT4vUa8wZbA
+             */
+            id: string;
+            /**
+             * @description The same as `id`
+             * @example 3Xp0Yl6nQm2sT4vUa8wZbA
+             */
+            rawId: string;
+            /**
+             * @description The type of credential; always `public-key`
+             * @example public-key
+             */
+            type: string;
+            response: components["schemas"]["PasskeyAttestation"];
+        };
+        /**
+         * @example {
+         *       "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0",
+         *       "attestationObject": "o2NmbXRkbm9uZQ",
+         *       "transports": [
+         *         "internal"
+         *       ]
+         *     }
+         */
+        PasskeyAttestation: {
+            /**
+             * @description What the browser signed, in base64url
+             * @example eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0
+             */
+            clientDataJSON: string;
+            /**
+             * @description The public key of the credential and more, in base64url
+             * @example o2NmbXRkbm9uZQ
+             */
+            attestationObject: string;
+            /**
+             * @description How a browser reaches the authenticator
+             * @example [
+             *       "internal"
+             *     ]
+             */
+            transports?: string[];
+        };
+        /**
+         * @description The result of `navigator.credentials.get`, as its method `toJSON` returns it (WebAuthn Level 3, AuthenticationResponseJSON). Other members are ignored.
+         * @example {
+         *       "id": "3Xp0Yl6nQm2sT4vUa8wZbA",
+         *       "rawId": "3Xp0Yl6nQm2sT4vUa8wZbA",
+         *       "type": "public-key",
+         *       "response": {
+         *         "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0",
+         *         "authenticatorData": "SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA",
+         *         "signature": "MEUCIQDx7y3kz1s5rQ",
+         *         "userHandle": "AZgKXisbfQCcPlofDmt8IQ"
+         *       }
+         *     }
+         */
+        PasskeyAssertion: {
+            /**
+             * @description The id of the credential, in base64url
+             * @example 3Xp0Yl6nQm2sT4vUa8wZbA
+             */
+            id: string;
+            /**
+             * @description The same as `id`
+             * @example 3Xp0Yl6nQm2sT4vUa8wZbA
+             */
+            rawId: string;
+            /**
+             * @description The type of credential; always `public-key`
+             * @example public-key
+             */
+            type: string;
+            response: components["schemas"]["PasskeySignature"];
+        };
+        /**
+         * @example {
+         *       "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0",
+         *       "authenticatorData": "SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA",
+         *       "signature": "MEUCIQDx7y3kz1s5rQ",
+         *       "userHandle": "AZgKXisbfQCcPlofDmt8IQ"
+         *     }
+         */
+        PasskeySignature: {
+            /**
+             * @description What the browser signed, in base64url
+             * @example eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0
+             */
+            clientDataJSON: string;
+            /**
+             * @description What the authenticator signed, in base64url
+             * @example SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA
+             */
+            authenticatorData: string;
+            /**
+             * @description The signature, in base64url
+             * @example MEUCIQDx7y3kz1s5rQ
+             */
+            signature: string;
+            /**
+             * @description The id of the user, in base64url
+             * @example AZgKXisbfQCcPlofDmt8IQ
+             */
+            userHandle: string;
+        };
+        /**
+         * @description Options for a new passkey (WebAuthn Level 3, PublicKeyCredentialCreationOptionsJSON)
+         * @example {
+         *       "rp": {
+         *         "id": "auth.example.com",
+         *         "name": "Sesame"
+         *       },
+         *       "user": {
+         *         "id": "AZgKXisbfQCcPlofDmt8IQ",
+         *         "name": "ada@example.com",
+         *         "displayName": "Ada Lovelace"
+         *       },
+         *       "challenge": "pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz",
+         *       "pubKeyCredParams": [
+         *         {
+         *           "type": "public-key",
+         *           "alg": -7
+         *         }
+         *       ],
+         *       "timeout": 300000,
+         *       "excludeCredentials": [
+         *         {
+         *           "type": "public-key",
+         *           "id": "3Xp0Yl6nQm2sT4vUa8wZbA",
+         *           "transports": [
+         *             "internal"
+         *           ]
+         *         }
+         *       ],
+         *       "authenticatorSelection": {
+         *         "residentKey": "required",
+         *         "requireResidentKey": true,
+         *         "userVerification": "required"
+         *       },
+         *       "attestation": "none"
+         *     }
+         */
+        PasskeyCreationOptions: {
+            rp: components["schemas"]["PasskeyRelyingParty"];
+            user: components["schemas"]["PasskeyUser"];
+            /**
+             * @description The challenge, in base64url
+             * @example pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz
+             */
+            challenge: string;
+            /**
+             * @description The algorithms that the server accepts, the preferred one first
+             * @example [
+             *       {
+             *         "type": "public-key",
+             *         "alg": -7
+             *       }
+             *     ]
+             */
+            pubKeyCredParams: components["schemas"]["PasskeyAlgorithm"][];
+            /**
+             * Format: int32
+             * @description How long the options are valid, in milliseconds
+             * @example 300000
+             */
+            timeout: number;
+            /**
+             * @description The passkeys that the account has already
+             * @example [
+             *       {
+             *         "type": "public-key",
+             *         "id": "3Xp0Yl6nQm2sT4vUa8wZbA",
+             *         "transports": [
+             *           "internal"
+             *         ]
+             *       }
+             *     ]
+             */
+            excludeCredentials: components["schemas"]["PasskeyDescriptor"][];
+            authenticatorSelection: components["schemas"]["PasskeySelection"];
+            /**
+             * @description Whether the authenticator has to prove its model; always `none`
+             * @example none
+             */
+            attestation: string;
+        };
+        /**
+         * @example {
+         *       "id": "auth.example.com",
+         *       "name": "Sesame"
+         *     }
+         */
+        PasskeyRelyingParty: {
+            /**
+             * @description The domain that the passkey is for
+             * @example auth.example.com
+             */
+            id: string;
+            /**
+             * @description The name of the service
+             * @example Sesame
+             */
+            name: string;
+        };
+        /**
+         * @example {
+         *       "id": "AZgKXisbfQCcPlofDmt8IQ",
+         *       "name": "ada@example.com",
+         *       "displayName": "Ada Lovelace"
+         *     }
+         */
+        PasskeyUser: {
+            /**
+             * @description The id of the user, in base64url
+             * @example AZgKXisbfQCcPlofDmt8IQ
+             */
+            id: string;
+            /**
+             * @description The email of the user
+             * @example ada@example.com
+             */
+            name: string;
+            /**
+             * @description The name of the user
+             * @example Ada Lovelace
+             */
+            displayName: string;
+        };
+        /**
+         * @example {
+         *       "type": "public-key",
+         *       "alg": -7
+         *     }
+         */
+        PasskeyAlgorithm: {
+            /**
+             * @description Always `public-key`
+             * @example public-key
+             */
+            type: string;
+            /**
+             * Format: int32
+             * @description An algorithm of the COSE registry, such as -7 for ES256
+             * @example -7
+             */
+            alg: number;
+        };
+        /**
+         * @example {
+         *       "type": "public-key",
+         *       "id": "3Xp0Yl6nQm2sT4vUa8wZbA",
+         *       "transports": [
+         *         "internal"
+         *       ]
+         *     }
+         */
+        PasskeyDescriptor: {
+            /**
+             * @description Always `public-key`
+             * @example public-key
+             */
+            type: string;
+            /**
+             * @description The id of the credential, in base64url
+             * @example 3Xp0Yl6nQm2sT4vUa8wZbA
+             */
+            id: string;
+            /**
+             * @description How a browser reaches the authenticator
+             * @example [
+             *       "internal"
+             *     ]
+             */
+            transports: string[];
+        };
+        /**
+         * @example {
+         *       "residentKey": "required",
+         *       "requireResidentKey": true,
+         *       "userVerification": "required"
+         *     }
+         */
+        PasskeySelection: {
+            /**
+             * @description Always `required`, so that a login need not name the account
+             * @example required
+             */
+            residentKey: string;
+            /**
+             * @description The same, for older browsers
+             * @example true
+             */
+            requireResidentKey: boolean;
+            /**
+             * @description Always `required`, such as a PIN or a fingerprint
+             * @example required
+             */
+            userVerification: string;
+        };
+        /**
+         * @description Options for a login with a passkey (WebAuthn Level 3, PublicKeyCredentialRequestOptionsJSON)
+         * @example {
+         *       "challenge": "pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz",
+         *       "timeout": 300000,
+         *       "rpId": "auth.example.com",
+         *       "allowCredentials": [],
+         *       "userVerification": "required"
+         *     }
+         */
+        PasskeyRequestOptions: {
+            /**
+             * @description The challenge, in base64url
+             * @example pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz
+             */
+            challenge: string;
+            /**
+             * Format: int32
+             * @description How long the options are valid, in milliseconds
+             * @example 300000
+             */
+            timeout: number;
+            /**
+             * @description The domain that the passkey is for
+             * @example auth.example.com
+             */
+            rpId: string;
+            /**
+             * @description Always empty, so that the options do not reveal who has an account
+             * @example []
+             */
+            allowCredentials: components["schemas"]["PasskeyDescriptor"][];
+            /**
+             * @description Always `required`, such as a PIN or a fingerprint
+             * @example required
+             */
+            userVerification: string;
         };
         /**
          * @example {
@@ -949,11 +1796,36 @@ export interface components {
          *           "undoUntil": "2026-12-03T09:00:00Z"
          *         }
          *       ],
+         *       "factors": [
+         *         {
+         *           "type": "totp",
+         *           "createdAt": "2026-11-26T09:00:00Z",
+         *           "lastUsedAt": "2026-11-27T09:00:00Z"
+         *         }
+         *       ],
+         *       "recoveryCodesLeft": 10,
+         *       "passkeys": [
+         *         {
+         *           "id": "01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10",
+         *           "name": "Phone",
+         *           "createdAt": "2026-11-26T09:00:00Z",
+         *           "lastUsedAt": "2026-11-27T09:00:00Z",
+         *           "credentialId": "3Xp0Yl6nQm2sT4vUa8wZbA",
+         *           "model": "08987058-cadc-4b81-b6e1-30de50dcbe96",
+         *           "backedUp": true
+         *         }
+         *       ],
          *       "sessions": [
          *         {
          *           "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
          *           "createdAt": "2026-11-26T09:00:00Z",
          *           "lastUsedAt": "2026-11-26T09:30:00Z",
+         *           "authTime": "2026-11-26T09:00:00Z",
+         *           "amr": [
+         *             "pwd",
+         *             "otp",
+         *             "mfa"
+         *           ],
          *           "expiresAt": "2026-12-26T09:30:00Z",
          *           "revokedAt": "2026-11-26T10:00:00Z",
          *           "ip": "203.0.113.7",
@@ -1008,12 +1880,50 @@ export interface components {
              */
             previousEmails: components["schemas"]["PreviousEmail"][];
             /**
+             * @description The second factors, without their secrets
+             * @example [
+             *       {
+             *         "type": "totp",
+             *         "createdAt": "2026-11-26T09:00:00Z",
+             *         "lastUsedAt": "2026-11-27T09:00:00Z"
+             *       }
+             *     ]
+             */
+            factors: components["schemas"]["Factor"][];
+            /**
+             * Format: int32
+             * @description The number of unused recovery codes
+             * @example 10
+             */
+            recoveryCodesLeft: number;
+            /**
+             * @description The passkeys, the oldest first
+             * @example [
+             *       {
+             *         "id": "01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10",
+             *         "name": "Phone",
+             *         "createdAt": "2026-11-26T09:00:00Z",
+             *         "lastUsedAt": "2026-11-27T09:00:00Z",
+             *         "credentialId": "3Xp0Yl6nQm2sT4vUa8wZbA",
+             *         "model": "08987058-cadc-4b81-b6e1-30de50dcbe96",
+             *         "backedUp": true
+             *       }
+             *     ]
+             */
+            passkeys: components["schemas"]["ExportedPasskey"][];
+            /**
              * @description All stored sessions, also those that have ended
              * @example [
              *       {
              *         "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
              *         "createdAt": "2026-11-26T09:00:00Z",
              *         "lastUsedAt": "2026-11-26T09:30:00Z",
+             *         "authTime": "2026-11-26T09:00:00Z",
+             *         "amr": [
+             *           "pwd",
+             *           "otp",
+             *           "mfa"
+             *         ],
              *         "expiresAt": "2026-12-26T09:30:00Z",
              *         "revokedAt": "2026-11-26T10:00:00Z",
              *         "ip": "203.0.113.7",
@@ -1057,6 +1967,57 @@ export interface components {
             eventsTruncated: boolean;
         };
         /**
+         * @description A passkey as it is stored
+         * @example {
+         *       "id": "01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10",
+         *       "name": "Phone",
+         *       "createdAt": "2026-11-26T09:00:00Z",
+         *       "lastUsedAt": "2026-11-27T09:00:00Z",
+         *       "credentialId": "3Xp0Yl6nQm2sT4vUa8wZbA",
+         *       "model": "08987058-cadc-4b81-b6e1-30de50dcbe96",
+         *       "backedUp": true
+         *     }
+         */
+        ExportedPasskey: {
+            /**
+             * @description The id of the passkey
+             * @example 01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10
+             */
+            id: string;
+            /**
+             * @description The name that the user chose
+             * @example Phone
+             */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When the passkey was added
+             * @example 2026-11-26T09:00:00Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description The last login with the passkey; null if there was none
+             * @example 2026-11-27T09:00:00Z
+             */
+            lastUsedAt: string | null;
+            /**
+             * @description The id that the authenticator gave it, in base64url
+             * @example 3Xp0Yl6nQm2sT4vUa8wZbA
+             */
+            credentialId: string;
+            /**
+             * @description The model of the authenticator (AAGUID); zeros if it is not known
+             * @example 08987058-cadc-4b81-b6e1-30de50dcbe96
+             */
+            model: string;
+            /**
+             * @description Whether the passkey is synchronized between devices
+             * @example true
+             */
+            backedUp: boolean;
+        };
+        /**
          * @example {
          *       "email": "ada.byron@example.com",
          *       "undoUntil": "2026-12-03T09:00:00Z"
@@ -1082,6 +2043,12 @@ export interface components {
          *       "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
          *       "createdAt": "2026-11-26T09:00:00Z",
          *       "lastUsedAt": "2026-11-26T09:30:00Z",
+         *       "authTime": "2026-11-26T09:00:00Z",
+         *       "amr": [
+         *         "pwd",
+         *         "otp",
+         *         "mfa"
+         *       ],
          *       "expiresAt": "2026-12-26T09:30:00Z",
          *       "revokedAt": "2026-11-26T10:00:00Z",
          *       "ip": "203.0.113.7",
@@ -1107,6 +2074,21 @@ export interface components {
              * @example 2026-11-26T09:00:00Z
              */
             lastUsedAt: string;
+            /**
+             * Format: date-time
+             * @description When the user last proved the identity, by a login or by `reauthenticate`
+             * @example 2026-11-26T09:00:00Z
+             */
+            authTime: string;
+            /**
+             * @description How the user did (RFC 8176)
+             * @example [
+             *       "pwd",
+             *       "otp",
+             *       "mfa"
+             *     ]
+             */
+            amr: string[];
             /**
              * Format: date-time
              * @description When the session ends, or has ended, if it is not used
@@ -1465,6 +2447,19 @@ export interface components {
              */
             errors?: components["schemas"]["ValidationError"][];
             reason?: components["schemas"]["WeakPasswordReason"];
+            /**
+             * @description With the code `second_factor_required`, the token for `completeLogin`
+             * @example 5oVZ0u1Jb7mB2Gq3s0yX1w8p4r6t9k2n
+             */
+            loginToken?: string;
+            /**
+             * @description With the code `second_factor_required`, where the code can come from
+             * @example [
+             *       "totp",
+             *       "recovery_code"
+             *     ]
+             */
+            factors?: components["schemas"]["FactorType"][];
         };
         /**
          * @description The type of problem, for programs. New codes may be added at any time: treat a code that you do not know like any other problem with the same HTTP status.
@@ -1561,6 +2556,53 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description Unauthorized: the access token is not accepted, or it is, and the operation requires a more recent login (RFC 9470). The code tells the two apart. Refresh the token in the first case, call `reauthenticate` in the second. */
+        RecentLoginRequired: {
+            headers: {
+                "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The email is not verified */
+        EmailNotVerified: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The account has an authenticator app already */
+        FactorExists: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "http://127.0.0.1:8080/problems/factor_exists",
+                 *       "title": "Second factor exists",
+                 *       "status": 409,
+                 *       "detail": "The account has an authenticator app already. Remove it first.",
+                 *       "code": "factor_exists",
+                 *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The account has this passkey already, or too many */
+        PasskeyExists: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description Unauthorized */
         InvalidLink: {
             headers: {
@@ -1587,16 +2629,6 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "http://127.0.0.1:8080/problems/incorrect_password",
-                 *       "title": "Incorrect password",
-                 *       "status": 403,
-                 *       "detail": "The password is incorrect.",
-                 *       "code": "incorrect_password",
-                 *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
-                 *     }
-                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -1921,16 +2953,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "type": "http://127.0.0.1:8080/problems/invalid_credentials",
-                     *       "title": "Invalid credentials",
-                     *       "status": 401,
-                     *       "detail": "The email or password is incorrect.",
-                     *       "code": "invalid_credentials",
-                     *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
-                     *     }
-                     */
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -1940,16 +2962,60 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    completeLogin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "loginToken": "5oVZ0u1Jb7mB2Gq3s0yX1w8p4r6t9k2n",
+                 *       "code": "492039"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CompleteLoginInput"];
+            };
+        };
+        responses: {
+            /** @description Login successful */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     /**
                      * @example {
-                     *       "type": "http://127.0.0.1:8080/problems/email_not_verified",
-                     *       "title": "Email not verified",
-                     *       "status": 403,
-                     *       "detail": "Verify your email first: use the link that we sent to it, or request another one.",
-                     *       "code": "email_not_verified",
-                     *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
+                     *       "accessToken": "eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln",
+                     *       "refreshToken": "AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki",
+                     *       "tokenType": "Bearer",
+                     *       "expiresIn": 900
                      *     }
                      */
+                    "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2278,11 +3344,36 @@ export interface operations {
                      *           "undoUntil": "2026-12-03T09:00:00Z"
                      *         }
                      *       ],
+                     *       "factors": [
+                     *         {
+                     *           "type": "totp",
+                     *           "createdAt": "2026-11-26T09:00:00Z",
+                     *           "lastUsedAt": "2026-11-27T09:00:00Z"
+                     *         }
+                     *       ],
+                     *       "recoveryCodesLeft": 10,
+                     *       "passkeys": [
+                     *         {
+                     *           "id": "01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10",
+                     *           "name": "Phone",
+                     *           "createdAt": "2026-11-26T09:00:00Z",
+                     *           "lastUsedAt": "2026-11-27T09:00:00Z",
+                     *           "credentialId": "3Xp0Yl6nQm2sT4vUa8wZbA",
+                     *           "model": "08987058-cadc-4b81-b6e1-30de50dcbe96",
+                     *           "backedUp": true
+                     *         }
+                     *       ],
                      *       "sessions": [
                      *         {
                      *           "id": "01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77",
                      *           "createdAt": "2026-11-26T09:00:00Z",
                      *           "lastUsedAt": "2026-11-26T09:30:00Z",
+                     *           "authTime": "2026-11-26T09:00:00Z",
+                     *           "amr": [
+                     *             "pwd",
+                     *             "otp",
+                     *             "mfa"
+                     *           ],
                      *           "expiresAt": "2026-12-26T09:30:00Z",
                      *           "revokedAt": "2026-11-26T10:00:00Z",
                      *           "ip": "203.0.113.7",
@@ -2366,7 +3457,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            401: components["responses"]["InvalidAccessToken"];
+            401: components["responses"]["RecentLoginRequired"];
             403: components["responses"]["IncorrectPassword"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
@@ -2408,7 +3499,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["BadRequest"];
-            401: components["responses"]["InvalidAccessToken"];
+            401: components["responses"]["RecentLoginRequired"];
             403: components["responses"]["IncorrectPassword"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
@@ -2534,7 +3625,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["BadRequest"];
-            401: components["responses"]["InvalidAccessToken"];
+            401: components["responses"]["RecentLoginRequired"];
             403: components["responses"]["IncorrectPassword"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
@@ -2807,6 +3898,620 @@ export interface operations {
             401: components["responses"]["InvalidAccessToken"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    reauthenticate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse battery staple",
+                 *       "code": "492039"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ReauthenticateInput"];
+            };
+        };
+        responses: {
+            /** @description The identity is proved; these are the new tokens of this session */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "accessToken": "eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln",
+                     *       "refreshToken": "AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki",
+                     *       "tokenType": "Bearer",
+                     *       "expiresIn": 900
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["InvalidAccessToken"];
+            /** @description The password or the code is incorrect; the access token stays valid */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listFactors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The second factors */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "factors": [
+                     *         {
+                     *           "type": "totp",
+                     *           "createdAt": "2026-11-26T09:00:00Z",
+                     *           "lastUsedAt": "2026-11-27T09:00:00Z"
+                     *         }
+                     *       ],
+                     *       "recoveryCodesLeft": 10
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FactorList"];
+                };
+            };
+            401: components["responses"]["InvalidAccessToken"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    enrollTOTP: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The secret for the app */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+                     *       "uri": "otpauth://totp/Sesame:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Sesame"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["TOTPSecret"];
+                };
+            };
+            401: components["responses"]["RecentLoginRequired"];
+            403: components["responses"]["EmailNotVerified"];
+            409: components["responses"]["FactorExists"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    removeTOTP: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The authenticator app has been removed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "Authenticator app removed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+            401: components["responses"]["RecentLoginRequired"];
+            403: components["responses"]["EmailNotVerified"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    confirmTOTP: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "code": "492039"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConfirmTOTPInput"];
+            };
+        };
+        responses: {
+            /** @description The authenticator app has been added */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "recoveryCodes": [
+                     *         "b2xk-9q4w-7ytn-m3fa",
+                     *         "8hce-r5vd-2kzs-w6pj"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["RecentLoginRequired"];
+            /** @description The code is incorrect, or the email is not verified; the access token stays valid */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["FactorExists"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    renewRecoveryCodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The new recovery codes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "recoveryCodes": [
+                     *         "b2xk-9q4w-7ytn-m3fa",
+                     *         "8hce-r5vd-2kzs-w6pj"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            401: components["responses"]["RecentLoginRequired"];
+            403: components["responses"]["EmailNotVerified"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listPasskeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The passkeys */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "passkeys": [
+                     *         {
+                     *           "id": "01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10",
+                     *           "name": "Phone",
+                     *           "createdAt": "2026-11-26T09:00:00Z",
+                     *           "lastUsedAt": "2026-11-27T09:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasskeyList"];
+                };
+            };
+            401: components["responses"]["InvalidAccessToken"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    finishPasskeyRegistration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Phone",
+                 *       "credential": {
+                 *         "id": "3Xp0Yl6nQm2sT4vUa8wZbA",
+                 *         "rawId": "3Xp0Yl6nQm2sT4vUa8wZbA",
+                 *         "type": "public-key",
+                 *         "response": {
+                 *           "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0",
+                 *           "attestationObject": "o2NmbXRkbm9uZQ",
+                 *           "transports": [
+                 *             "internal"
+                 *           ]
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["FinishPasskeyRegistrationInput"];
+            };
+        };
+        responses: {
+            /** @description The passkey has been added */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10",
+                     *       "name": "Phone",
+                     *       "createdAt": "2026-11-26T09:00:00Z",
+                     *       "lastUsedAt": "2026-11-27T09:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Passkey"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["RecentLoginRequired"];
+            /** @description The passkey is not accepted, or the email is not verified; the access token stays valid */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            409: components["responses"]["PasskeyExists"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    startPasskeyRegistration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The options */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "rp": {
+                     *         "id": "auth.example.com",
+                     *         "name": "Sesame"
+                     *       },
+                     *       "user": {
+                     *         "id": "AZgKXisbfQCcPlofDmt8IQ",
+                     *         "name": "ada@example.com",
+                     *         "displayName": "Ada Lovelace"
+                     *       },
+                     *       "challenge": "pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz",
+                     *       "pubKeyCredParams": [
+                     *         {
+                     *           "type": "public-key",
+                     *           "alg": -7
+                     *         }
+                     *       ],
+                     *       "timeout": 300000,
+                     *       "excludeCredentials": [
+                     *         {
+                     *           "type": "public-key",
+                     *           "id": "3Xp0Yl6nQm2sT4vUa8wZbA",
+                     *           "transports": [
+                     *             "internal"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "authenticatorSelection": {
+                     *         "residentKey": "required",
+                     *         "requireResidentKey": true,
+                     *         "userVerification": "required"
+                     *       },
+                     *       "attestation": "none"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasskeyCreationOptions"];
+                };
+            };
+            401: components["responses"]["RecentLoginRequired"];
+            403: components["responses"]["EmailNotVerified"];
+            409: components["responses"]["PasskeyExists"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deletePasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of the passkey
+                 * @example 01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10
+                 */
+                passkeyId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The passkey has been removed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "Passkey removed"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Confirmation"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["RecentLoginRequired"];
+            403: components["responses"]["EmailNotVerified"];
+            404: components["responses"]["NotFound"];
+            /** @description The account has no password, and this is its last passkey */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "http://127.0.0.1:8080/problems/last_passkey",
+                     *       "title": "Last passkey",
+                     *       "status": 409,
+                     *       "detail": "This is the only way to log in to the account. Set a password or add another passkey first.",
+                     *       "code": "last_passkey",
+                     *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    renamePasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of the passkey
+                 * @example 01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10
+                 */
+                passkeyId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Laptop"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RenamePasskeyInput"];
+            };
+        };
+        responses: {
+            /** @description The passkey has been renamed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01980a5e-7d2c-7a00-b1c4-6e2a9f3d5b10",
+                     *       "name": "Laptop",
+                     *       "createdAt": "2026-11-26T09:00:00Z",
+                     *       "lastUsedAt": "2026-11-27T09:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Passkey"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["InvalidAccessToken"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    startPasskeyLogin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The options */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "challenge": "pQZl3d8m1Q0uTn7Hc2VxY5sJkLwB9aEoRfGi4tUb6NMvCyXz",
+                     *       "timeout": 300000,
+                     *       "rpId": "auth.example.com",
+                     *       "allowCredentials": [],
+                     *       "userVerification": "required"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasskeyRequestOptions"];
+                };
+            };
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    finishPasskeyLogin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "credential": {
+                 *         "id": "3Xp0Yl6nQm2sT4vUa8wZbA",
+                 *         "rawId": "3Xp0Yl6nQm2sT4vUa8wZbA",
+                 *         "type": "public-key",
+                 *         "response": {
+                 *           "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0",
+                 *           "authenticatorData": "SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA",
+                 *           "signature": "MEUCIQDx7y3kz1s5rQ",
+                 *           "userHandle": "AZgKXisbfQCcPlofDmt8IQ"
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["FinishPasskeyLoginInput"];
+            };
+        };
+        responses: {
+            /** @description Login successful */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "accessToken": "eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln",
+                     *       "refreshToken": "AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki",
+                     *       "tokenType": "Bearer",
+                     *       "expiresIn": 900
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "http://127.0.0.1:8080/problems/invalid_passkey",
+                     *       "title": "Invalid passkey",
+                     *       "status": 401,
+                     *       "detail": "The passkey was not accepted. Try again.",
+                     *       "code": "invalid_passkey",
+                     *       "instance": "urn:uuid:01980a5e-6c1b-7f00-8d1a-3f3c5a9d1e77"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            403: components["responses"]["EmailNotVerified"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };

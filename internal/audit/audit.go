@@ -47,6 +47,16 @@ const (
 	RevokeSession         Kind = "session-revoke"
 	LogoutEverywhere      Kind = "logout-everywhere"
 
+	RequireSecondFactor Kind = "second-factor-require" // a login with the right password, before the code
+	SecondFactor        Kind = "second-factor"         // only failures: a wrong code
+	Reauthenticate      Kind = "reauthenticate"
+	AddTOTP             Kind = "totp-add"
+	RemoveTOTP          Kind = "totp-remove"
+	RenewRecoveryCodes  Kind = "recovery-codes-renew"
+	AddPasskey          Kind = "passkey-add"
+	RemovePasskey       Kind = "passkey-remove"
+	PasskeyCount        Kind = "passkey-count" // the signature count went back: there may be a copy of the passkey
+
 	// By an operator:
 
 	CreateUser     Kind = "user-create"
@@ -75,6 +85,8 @@ var Kinds = []Kind{
 	Register, Login, Replay, ReplayElsewhere, Reuse, Logout, Evict, ForgotPassword, ResetPassword,
 	UpdateAccount, ChangePassword, SendVerificationEmail, VerifyEmail, ChangeEmail, CancelEmailChange,
 	ConfirmEmailChange, UndoEmailChange, CheckEmailLink, DeleteAccount, ExportAccount, RevokeSession, LogoutEverywhere,
+	RequireSecondFactor, SecondFactor, Reauthenticate, AddTOTP, RemoveTOTP, RenewRecoveryCodes,
+	AddPasskey, RemovePasskey, PasskeyCount,
 	CreateUser, ImportUsers, DisableUser, EnableUser, DeleteUser, SetPassword, RevokeSessions, ResetLink,
 	VerifyUser, UnverifyUser,
 	CreateKey, AdvanceKey, RevokeKey, DeleteKey,

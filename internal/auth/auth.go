@@ -8,7 +8,9 @@
 //
 // # Sessions
 //
-// [Service.Login] creates sessions; nothing else does. A session ends in one of these ways:
+// Login, CompleteLogin and FinishPasskeyLogin create sessions, all with startSession; nothing else
+// does. If the user has a second factor, only a session that has proved two factors can be stored. A
+// session ends in one of these ways:
 //
 //   - Logout, RevokeSession and the reuse of an old refresh token revoke one session.
 //   - Each user has a generation. It is raised when the password is reset, changed or set, when the
@@ -30,7 +32,9 @@ import (
 	"github.com/sesame-auth/sesame/internal/brand"
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/mail"
+	"github.com/sesame-auth/sesame/internal/passkey"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/secret"
 	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
 )
@@ -40,6 +44,9 @@ type Config struct {
 	DB            *database.DB // migrated
 	AccessTokens  *token.AccessTokens
 	RefreshTokens token.RefreshCodec
+	Challenges    token.Challenges
+	TOTPSealer    secret.Sealer // encrypts the secrets of authenticator apps
+	Passkeys      *passkey.RelyingParty
 	Outbox        *mail.Outbox
 	Hasher        *password.Hasher
 	Passwords     password.Policy
@@ -91,7 +98,7 @@ type Service struct {
 	throttle *throttle.Throttle
 
 	// dummyHash has the current cost, and no password matches it. A login with an unknown email
-	// verifies it, to take as long as with a known one. Users without a password have it, too.
+	// verifies it, to take as long as with a known one. So does one of a user without a password.
 	dummyHash string
 }
 

@@ -4,17 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/token"
 )
 
 // Access is what a valid access token gives access to.
 type Access struct {
 	User    *User
 	Session uuid.UUID
+
+	AuthTime time.Time     // when the user had last proved the identity when the token was issued
+	Methods  token.Methods // how
 }
 
 // Authenticate returns the user and the session that an access token belongs to. It returns
@@ -46,5 +51,7 @@ func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Access
 	case err != nil:
 		return nil, fmt.Errorf("authenticate: %w", err)
 	}
-	return &Access{User: &user, Session: access.Session}, nil
+	return &Access{
+		User: &user, Session: access.Session, AuthTime: access.AuthTime, Methods: access.Methods,
+	}, nil
 }

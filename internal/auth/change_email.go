@@ -32,7 +32,7 @@ func (s *Service) ChangeEmail(ctx context.Context, access *Access, typed, plain 
 		return ErrSameEmail
 	}
 	event := s.failure(audit.ChangeEmail, user, client)
-	reservation, err := s.confirmPassword(ctx, user, plain, event)
+	reservation, err := s.confirmIdentity(ctx, access, plain, event)
 	if err != nil {
 		return fmt.Errorf("change email: %w", err)
 	}
@@ -109,9 +109,14 @@ func (s *Service) composeConfirmEmailChange(ctx context.Context, entry *mail.Ent
 
 // holdGeneration keeps the password and the email of a user from changing until the transaction ends.
 // It returns ErrInvalidAccessToken if they have changed already.
-func holdGeneration(tx *gorm.DB, user *User) error {
+func holdGeneration(tx *gorm.DB, user *User) error { return lockUnchanged(tx, user, "SHARE") }
+
+// lockGeneration is like holdGeneration, and waits for other transactions that called it.
+func lockGeneration(tx *gorm.DB, user *User) error { return lockUnchanged(tx, user, "NO KEY UPDATE") }
+
+func lockUnchanged(tx *gorm.DB, user *User, strength string) error {
 	var ids []uuid.UUID
-	err := tx.Model(&User{}).Clauses(clause.Locking{Strength: "SHARE"}).
+	err := tx.Model(&User{}).Clauses(clause.Locking{Strength: strength}).
 		Where("id = ? AND email = ? AND generation = ?", user.ID, user.Email, user.Generation).Pluck("id", &ids).Error
 	if err == nil && len(ids) == 0 {
 		return ErrInvalidAccessToken

@@ -29,7 +29,7 @@ func (s *Service) ChangePassword(
 	if err != nil {
 		return nil, err
 	}
-	reservation, err := s.confirmPassword(ctx, user, current, event)
+	reservation, err := s.confirmIdentity(ctx, access, current, event)
 	if err != nil {
 		return nil, fmt.Errorf("change password: %w", err)
 	}

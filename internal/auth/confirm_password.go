@@ -23,7 +23,11 @@ func (s *Service) confirmPassword(
 	if known != nil {
 		ctx = password.Preferred(ctx, string(s.networkPseudonym(user.Email, event.IP)))
 	}
-	matches, err := s.config.Hasher.Verify(ctx, plain, user.PasswordHash)
+	hash := user.PasswordHash
+	if !user.HasPassword() {
+		hash = s.dummyHash // no password matches
+	}
+	matches, err := s.config.Hasher.Verify(ctx, plain, hash)
 	if err == nil && !matches {
 		event.Detail = "wrong password"
 		err = s.record(ctx, event)

@@ -44,7 +44,7 @@ func (s *Service) CreateUser(ctx context.Context, account NewUser) (*User, error
 	if err := checkProfile(account.Name, account.Bio); err != nil {
 		return nil, err
 	}
-	hash := s.dummyHash
+	hash := ""
 	if account.Password != nil {
 		accepted, err := s.acceptPassword(*account.Password, account.Name, email)
 		if err != nil {

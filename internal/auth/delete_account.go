@@ -17,7 +17,7 @@ func (s *Service) DeleteAccount(ctx context.Context, access *Access, plain strin
 	defer func() { s.observe("delete-account", err) }()
 	user := access.User
 	event := s.failure(audit.DeleteAccount, user, client)
-	reservation, err := s.confirmPassword(ctx, user, plain, event)
+	reservation, err := s.confirmIdentity(ctx, access, plain, event)
 	if err != nil {
 		return fmt.Errorf("delete account: %w", err)
 	}

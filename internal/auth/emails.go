@@ -23,6 +23,13 @@ const (
 	passwordChangedEmail      mail.Kind = "password-changed"
 	newLoginEmail             mail.Kind = "new-login"
 	accountDeletedEmail       mail.Kind = "account-deleted"
+	factorAddedEmail          mail.Kind = "factor-added"
+	factorRemovedEmail        mail.Kind = "factor-removed"
+	recoveryCodeUsedEmail     mail.Kind = "recovery-code-used"
+	recoveryCodesRenewedEmail mail.Kind = "recovery-codes-renewed"
+	wrongCodesEmail           mail.Kind = "wrong-codes"
+	passkeyAddedEmail         mail.Kind = "passkey-added"
+	passkeyRemovedEmail       mail.Kind = "passkey-removed"
 	// noEmail is never sent. It makes a request that sends nothing take as long as one that sends a
 	// link.
 	noEmail mail.Kind = "none"
@@ -49,6 +56,13 @@ func (s *Service) Emails() map[mail.Kind]mail.Compose {
 		passwordChangedEmail:      s.notice(mail.PasswordChanged),
 		newLoginEmail:             s.notice(mail.NewLogin),
 		accountDeletedEmail:       s.notice(mail.AccountDeleted),
+		factorAddedEmail:          s.notice(mail.FactorAdded),
+		factorRemovedEmail:        s.notice(mail.FactorRemoved),
+		recoveryCodeUsedEmail:     s.composeRecoveryCodeUsed,
+		recoveryCodesRenewedEmail: s.notice(mail.RecoveryCodesRenewed),
+		wrongCodesEmail:           s.notice(mail.WrongCodes),
+		passkeyAddedEmail:         s.notice(mail.PasskeyAdded),
+		passkeyRemovedEmail:       s.notice(mail.PasskeyRemoved),
 		noEmail:                   func(context.Context, *mail.Entry) (*mail.Message, error) { return nil, nil },
 	}
 }
@@ -65,6 +79,19 @@ func (s *Service) notice(render render) mail.Compose {
 		})
 		return &message, err
 	}
+}
+
+// composeRecoveryCodeUsed composes the email about a recovery code. It says how many are left when the
+// email is sent.
+func (s *Service) composeRecoveryCodeUsed(ctx context.Context, entry *mail.Entry) (*mail.Message, error) {
+	left, err := countRecoveryCodes(s.db.WithContext(ctx), entry.UserID)
+	if err != nil {
+		return nil, err
+	}
+	return s.notice(func(data mail.Data) (mail.Message, error) {
+		data.CodesLeft = int(left)
+		return mail.RecoveryCodeUsed(data)
+	})(ctx, entry)
 }
 
 // composeLink composes an email with a link, whose token newToken makes in a transaction. If it

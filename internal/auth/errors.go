@@ -7,7 +7,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// Errors that a client gets. None reveals more than the client may know. Any other error is an
+// Errors that a client gets, besides passkey.ErrInvalid. None reveals more than the client may know. Any other error is an
 // internal error, except database.ErrUnavailable, which is temporary.
 var (
 	ErrEmailTaken          = errors.New("the email has an account")
@@ -21,6 +21,15 @@ var (
 	ErrRegistrationClosed  = errors.New("registration is closed")
 	ErrSameEmail           = errors.New("the account has this email already")
 	ErrUnknownSession      = errors.New("the user has no such session")
+	ErrInvalidLoginToken   = errors.New("the login token is not accepted")
+	ErrInvalidCode         = errors.New("the code is not accepted")
+	ErrCodeRequired        = errors.New("a code is required")
+	ErrFactorExists        = errors.New("the user has an authenticator app already")
+	ErrUnknownFactor       = errors.New("the user has no such factor")
+	ErrUnknownPasskey      = errors.New("the user has no such passkey")
+	ErrPasskeyExists       = errors.New("the passkey is registered already")
+	ErrTooManyPasskeys     = errors.New("the user has too many passkeys")
+	ErrLastPasskey         = errors.New("the user has no password and no other passkey")
 )
 
 // Errors that only an operator gets.

@@ -15,6 +15,8 @@ const maxExportedEvents = 1000
 type Export struct {
 	Account        *Account
 	PreviousEmails []PreviousEmail
+	Factors        *Factors
+	Passkeys       []Passkey
 	Sessions       []Session
 	Networks       []KnownNetwork
 	Events         []audit.Event // the newest first
@@ -50,6 +52,12 @@ func (s *Service) export(ctx context.Context, access *Access) (*Export, error) {
 	ofUser := map[string]any{"user_id": access.User.ID}
 	previous := validPreviousEmails(db, s.now()).Where(ofUser).Order("position")
 	if err := previous.Find(&export.PreviousEmails).Error; err != nil {
+		return nil, err
+	}
+	if export.Factors, err = s.Factors(ctx, access.User.ID); err != nil {
+		return nil, err
+	}
+	if export.Passkeys, err = s.Passkeys(ctx, access.User.ID); err != nil {
 		return nil, err
 	}
 	if err := db.Where(ofUser).Order("id DESC").Find(&export.Sessions).Error; err != nil {

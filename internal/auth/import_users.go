@@ -99,7 +99,7 @@ func (s *Service) newImportedUser(account *ImportedUser, now time.Time) (*User, 
 		return nil, err
 	}
 	row := User{
-		ID: account.ID, Name: account.Name, Bio: account.Bio, Email: email, PasswordHash: s.dummyHash, Generation: 1,
+		ID: account.ID, Name: account.Name, Bio: account.Bio, Email: email, Generation: 1,
 		CreatedAt: now, UpdatedAt: now,
 	}
 	if account.PasswordHash != nil {

@@ -69,7 +69,7 @@ func TestImportUsers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if plain.Name != "Plain" || plain.Bio != nil || plain.PasswordHash != s.dummyHash || plain.DisabledAt != nil ||
+		if plain.Name != "Plain" || plain.Bio != nil || plain.HasPassword() || plain.DisabledAt != nil ||
 			!plain.CreatedAt.Equal(noon) || plain.Generation != 1 || plain.ID.Version() != 7 {
 			t.Errorf("the user with defaults: %+v", plain)
 		}

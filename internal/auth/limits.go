@@ -38,6 +38,12 @@ var (
 	loginsPerEmail        = throttle.Limit{Name: "logins per email", Burst: 100, Per: 100 * time.Hour}
 	loginsPerKnownNetwork = throttle.Limit{Name: "logins per email and known network", Burst: 100, Per: 100 * time.Hour}
 
+	// The limits on guessing codes of a second factor. They count only wrong codes.
+	codesPerAccount      = throttle.Limit{Name: "codes per account", Burst: 5, Per: 15 * time.Minute}
+	codesPerKnownNetwork = throttle.Limit{Name: "codes per account and known network", Burst: 5, Per: 15 * time.Minute}
+
+	passkeyLoginsPerNetwork = throttle.Limit{Name: "passkey logins per network", Burst: 30, Per: time.Minute}
+
 	registrationsPerNetwork = throttle.Limit{Name: "registrations per network", Burst: 200, Per: 24 * time.Hour}
 
 	// resetsPerAccount limits how often a valid reset token may be tried. No limit on the network
@@ -56,10 +62,11 @@ var (
 	// noticesPerMailbox limits each kind of notice that an attacker could cause again and again.
 	noticesPerMailbox = throttle.Limit{Name: "notices per mailbox", Burst: 5, Per: 24 * time.Hour}
 
-	// The limits on what a logged-in user may do. Each change of the password or email sends an email,
-	// which may go to a mailbox of somebody else.
+	// The limits on what a logged-in user may do. Each change of the password, the email or a factor sends
+	// an email, which may go to a mailbox of somebody else.
 	passwordChangesPerAccount = throttle.Limit{Name: "password changes per account", Burst: 10, Per: 24 * time.Hour}
 	emailChangesPerAccount    = throttle.Limit{Name: "email changes per account", Burst: 5, Per: 24 * time.Hour}
+	factorChangesPerAccount   = throttle.Limit{Name: "factor changes per account", Burst: 30, Per: 24 * time.Hour}
 	exportsPerAccount         = throttle.Limit{Name: "exports per account", Burst: 10, Per: time.Hour}
 )
 
@@ -137,15 +144,18 @@ func (s *Service) reserveLogin(
 
 // clearLimits lifts everything that stands between a user and the next login, after the password
 // was replaced: guesses with the old one are irrelevant.
-func (s *Service) clearLimits(tx *gorm.DB, email string, pairs ...[]byte) error {
+func (s *Service) clearLimits(tx *gorm.DB, user *User, pairs ...[]byte) error {
 	for _, pair := range pairs { // in the order of reserveLogin, which locks the rows, too
-		for _, limit := range []throttle.Limit{loginsPerNetworkAndEmail, loginsPerKnownNetwork} {
+		for _, limit := range []throttle.Limit{loginsPerNetworkAndEmail, loginsPerKnownNetwork, codesPerKnownNetwork} {
 			if err := s.throttle.Clear(tx, limit, string(pair)); err != nil {
 				return err
 			}
 		}
 	}
-	return s.throttle.Clear(tx, loginsPerEmail, email)
+	if err := s.throttle.Clear(tx, loginsPerEmail, user.Email); err != nil {
+		return err
+	}
+	return s.throttle.Clear(tx, codesPerAccount, user.ID.String())
 }
 
 // reserveLinkEmail charges an email with a link to the budgets of the mailbox, and reports whether it

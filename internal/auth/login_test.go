@@ -13,6 +13,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/token"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
@@ -43,14 +44,14 @@ func TestNoSessionIfTheUserChangedMeanwhile(t *testing.T) {
 			}
 			config := Config{SessionLifetime: time.Hour, IdleLifetime: time.Hour, Now: func() time.Time { return now }}
 			s := &Service{Reader: NewReader(db, config.Now), config: config}
-			session, err := s.newSession(&user, Client{})
+			session, err := s.newSession(&user, token.ByPassword, Client{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if err := tx.Model(&User{}).Where("id = ?", user.ID).UpdateColumns(change).Error; err != nil {
 				t.Fatal(err)
 			}
-			created, err := s.createSession(t.Context(), session, &user, rehash, nothingElse)
+			created, err := s.createSession(t, session, &user, rehash)
 			if err != nil || created != (name == "nothing") {
 				t.Errorf("%s changed, rehash %q: created %v, %v", name, rehash, created, err)
 			}

@@ -29,14 +29,24 @@ func outcomeOf(err error) string {
 	if _, weak := errors.AsType[*WeakPasswordError](err); weak {
 		return "invalid"
 	}
+	if _, half := errors.AsType[*SecondFactorError](err); half {
+		return "second-factor-required"
+	}
+	if _, old := errors.AsType[*RecentLoginError](err); old {
+		return "recent-login-required"
+	}
 	switch {
 	case err == nil:
 		return "success"
 	case errors.Is(err, ErrInvalidCredentials), errors.Is(err, ErrInvalidLink), errors.Is(err, ErrIncorrectPassword),
+		errors.Is(err, ErrInvalidLoginToken), errors.Is(err, ErrInvalidCode), isInvalidPasskey(err),
 		errors.Is(err, ErrEmailNotVerified), errors.Is(err, ErrRegistrationClosed),
 		errors.Is(err, ErrInvalidAccessToken): // the session has ended meanwhile
 		return "refused"
-	case errors.Is(err, ErrInvalidEmail), errors.Is(err, ErrEmailTaken), errors.Is(err, ErrSameEmail):
+	case errors.Is(err, ErrInvalidEmail), errors.Is(err, ErrEmailTaken), errors.Is(err, ErrSameEmail),
+		errors.Is(err, ErrCodeRequired), errors.Is(err, ErrFactorExists), errors.Is(err, ErrUnknownFactor),
+		errors.Is(err, ErrUnknownPasskey), errors.Is(err, ErrPasskeyExists), errors.Is(err, ErrTooManyPasskeys),
+		errors.Is(err, ErrLastPasskey):
 		return "invalid"
 	case errors.Is(err, password.ErrBusy):
 		return "busy"

@@ -44,6 +44,7 @@ func (s *Service) Purge(ctx context.Context) error {
 	for _, batch := range []func(*gorm.DB) (int64, error){
 		rows("one_time_tokens", "digest", "expires_at", now),
 		rows("previous_emails", "digest", "expires_at", now),
+		rows("used_challenges", "digest", "expires_at", now.Add(-maxAhead)), // another instance may still accept them
 		rows("known_networks", "pseudonym", "last_seen", now.Add(-knownFor)),
 		func(db *gorm.DB) (int64, error) {
 			return audit.Purge(db, now.Add(-s.config.AuditRetention), purgeBatch)

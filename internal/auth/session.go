@@ -28,6 +28,11 @@ type Session struct {
 	IP            string // the client's, at the login
 	LastIP        string // the client's, at the login or the last refresh
 	UserAgent     string // the client's, at the login; untrusted text
+
+	AuthTime time.Time     // when the user last proved the identity
+	Methods  token.Methods `gorm:"column:amr"` // how
+	// PasskeyID is the passkey that the user has proved to have; nil: none.
+	PasskeyID *uuid.UUID
 }
 
 // RevokedReason is why a session was revoked.
@@ -76,7 +81,8 @@ type Tokens struct {
 // issueTokens makes the tokens of a session whose current refresh token has this counter.
 func (s *Service) issueTokens(session *Session, counter int64, emailVerified bool) (*Tokens, error) {
 	access, err := s.config.AccessTokens.Issue(token.Access{
-		User: session.UserID, Session: session.ID, AuthTime: session.CreatedAt, EmailVerified: emailVerified,
+		User: session.UserID, Session: session.ID, AuthTime: session.AuthTime, Methods: session.Methods,
+		EmailVerified: emailVerified,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("issue tokens: %w", err)

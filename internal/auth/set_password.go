@@ -65,12 +65,15 @@ const (
 
 // replacePassword replaces a user's password, and reports whether it did. It raises the generation,
 // which ends every session and every login that is still hashing the old password. It also deletes
-// the user's one-time tokens, forgets the known networks, lifts the limits on guessing, also those
-// for the given pairs of email and network, and notifies the user by email.
+// the user's one-time tokens, forgets the known networks, lifts the limits on guessing passwords and
+// codes, also those for the given pairs of email and network, and notifies the user by email.
 func (s *Service) replacePassword(
 	tx *gorm.DB, user *User, hash string, now time.Time, of passwordOf, pairs ...[]byte,
 ) (bool, error) {
 	if err := deleteOneTimeTokens(tx, user.ID); err != nil { // before the user's row is locked, as in a reset
+		return false, err
+	}
+	if err := clearFailures(tx, user.ID); err != nil { // before the user's row is locked, as in a login
 		return false, err
 	}
 	update := tx.Model(&User{}).Where("id = ? AND email = ?", user.ID, user.Email) // the limits below are the email's
@@ -87,7 +90,7 @@ func (s *Service) replacePassword(
 	if err != nil {
 		return false, err
 	}
-	if err := s.clearLimits(tx, user.Email, append(known, pairs...)...); err != nil {
+	if err := s.clearLimits(tx, user, append(known, pairs...)...); err != nil {
 		return false, err
 	}
 	return true, s.enqueueNotice(tx, passwordChangedEmail, user)

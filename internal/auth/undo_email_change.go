@@ -68,7 +68,7 @@ func (s *Service) restoreEmail(tx *gorm.DB, user *User, previous *PreviousEmail,
 		return later.Error
 	}
 	err := tx.Model(&User{}).Where("id = ?", user.ID).
-		Updates(map[string]any{"password_hash": s.dummyHash, "generation": gorm.Expr("generation + 1")}).Error
+		Updates(map[string]any{"password_hash": "", "generation": gorm.Expr("generation + 1")}).Error
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (s *Service) restoreEmail(tx *gorm.DB, user *User, previous *PreviousEmail,
 	}
 	restored := *user
 	restored.Email = previous.Email
-	if err := s.clearLimits(tx, restored.Email); err != nil {
+	if err := s.clearLimits(tx, &restored); err != nil {
 		return err
 	}
 	if err := s.enqueueNotice(tx, resetPasswordEmail, &restored); err != nil {

@@ -12,7 +12,7 @@ type User struct {
 	Name         string
 	Bio          *string
 	Email        string     // normalized by NormalizeEmail; unique
-	PasswordHash string     // in PHC or modular crypt format
+	PasswordHash string     // in PHC or modular crypt format; empty: the user has no password
 	Generation   int64      // of the valid sessions; see the package comment
 	DisabledAt   *time.Time // nil: not disabled
 	LastLoginAt  *time.Time // nil: never
@@ -23,6 +23,9 @@ type User struct {
 	// never.
 	EmailVerifiedAt *time.Time
 }
+
+// HasPassword reports whether the user has a password.
+func (u *User) HasPassword() bool { return u.PasswordHash != "" }
 
 // EmailVerified reports whether the user has proved to own the email.
 func (u *User) EmailVerified() bool { return u.EmailVerifiedAt != nil }

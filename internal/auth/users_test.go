@@ -55,11 +55,11 @@ func (s *Service) storeUser(t *testing.T, email string) (*User, *Session) {
 	if err := insertUser(s.db.WithContext(t.Context()), user); err != nil {
 		t.Fatal(err)
 	}
-	session, err := s.newSession(user, Client{})
+	session, err := s.newSession(user, token.ByPassword, Client{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if created, err := s.createSession(t.Context(), session, user, "", nothingElse); !created || err != nil {
+	if created, err := s.createSession(t, session, user, ""); !created || err != nil {
 		t.Fatal(created, err)
 	}
 	if _, err := s.ResetLink(t.Context(), user.ID); err != nil {
@@ -68,8 +68,15 @@ func (s *Service) storeUser(t *testing.T, email string) (*User, *Session) {
 	return user, session
 }
 
-// nothingElse makes createSession store only the session.
-func nothingElse(*gorm.DB) error { return nil }
+// createSession stores a session, and reports whether it did.
+func (s *Service) createSession(t *testing.T, session *Session, user *User, rehash string) (bool, error) {
+	t.Helper()
+	err := s.db.Batch(t.Context(), func(tx *gorm.DB) error { return insertSession(tx, session, user, rehash) })
+	if userChanged(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
 
 func (s *Service) stored(t *testing.T, id uuid.UUID) *User {
 	t.Helper()
@@ -137,11 +144,11 @@ func TestDisableAndEnable(t *testing.T) {
 			if disabled.DisabledAt == nil || !disabled.DisabledAt.Equal(noon) || disabled.Generation != 2+round {
 				t.Errorf("disabled: %+v", disabled)
 			}
-			login, err := s.newSession(disabled, Client{})
+			login, err := s.newSession(disabled, token.ByPassword, Client{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if created, err := s.createSession(t.Context(), login, disabled, "", nothingElse); created || err != nil {
+			if created, err := s.createSession(t, login, disabled, ""); created || err != nil {
 				t.Errorf("a login while disabled: %v, %v", created, err)
 			}
 			if _, err := s.ResetLink(t.Context(), user.ID); !errors.Is(err, ErrUserDisabled) {
@@ -313,7 +320,7 @@ func TestUnrecordedChangesAreRolledBack(t *testing.T) {
 func TestLoginOfUserBeingDeleted(t *testing.T) {
 	s := newService(t, databasetest.Postgres) // SQLite has one writer, so the two cannot overlap
 	user, _ := s.storeUser(t, "ada@example.com")
-	session, err := s.newSession(user, Client{})
+	session, err := s.newSession(user, token.ByPassword, Client{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +328,7 @@ func TestLoginOfUserBeingDeleted(t *testing.T) {
 	err = databasetest.Meanwhile(t, s.db,
 		func(tx *gorm.DB) error { return tx.Where("id = ?", user.ID).Delete(&User{}).Error },
 		func() (err error) {
-			created, err = s.createSession(t.Context(), session, user, "", nothingElse)
+			created, err = s.createSession(t, session, user, "")
 			return err
 		})
 	if created || err != nil {

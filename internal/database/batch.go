@@ -16,7 +16,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// ErrRequired is returned by [DB.Batch] if a condition of [Require] is false.
+// ErrRequired is returned by [DB.Batch] and [DB.Transaction] if a condition of [Require] is false.
 var ErrRequired = errors.New("a required condition is false")
 
 // Batch is like Transaction, but sends all statements of work to PostgreSQL together, in one round
@@ -37,20 +37,26 @@ func (db *DB) Batch(ctx context.Context, work func(tx *gorm.DB) error) error {
 			return db.send(session.Statement.Context, queue)
 		})
 	}
-	if isRequirement(err) {
-		return fmt.Errorf("%w: %w", ErrRequired, err)
-	}
+	err = required(err)
 	if translator, ok := db.gorm.Dialector.(gorm.ErrorTranslator); ok && err != nil {
 		return translator.Translate(err)
 	}
 	return err
 }
 
-// Require makes a batch fail with ErrRequired, and store nothing, if a condition is false when the
-// statements before it have run. The condition is a constant of the program, in SQL.
+// Require makes a batch or a transaction fail with ErrRequired, and store nothing, if a condition is
+// false when the statements before it have run. The condition is a constant of the program, in SQL.
 func Require(tx *gorm.DB, condition string, args ...any) error {
 	// A constraint of the column refuses the value, if there is a row to set it in.
 	return tx.Exec("UPDATE health SET checked_at = NULL WHERE NOT ("+condition+")", args...).Error
+}
+
+// required adds ErrRequired to the error of Require.
+func required(err error) error {
+	if isRequirement(err) {
+		return fmt.Errorf("%w: %w", ErrRequired, err)
+	}
+	return err
 }
 
 // isRequirement reports whether err is that of Require.

@@ -13,7 +13,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 )
 
-// A batch stores all of its statements, or none of them, whatever fails.
+// A batch, like a transaction, stores all of its statements, or none of them, whatever fails.
 func TestBatch(t *testing.T) {
 	createTable := `CREATE TABLE links (
 		id BIGINT PRIMARY KEY,
@@ -35,25 +35,29 @@ func TestBatch(t *testing.T) {
 				last: func(tx *gorm.DB) error { return database.Require(tx, oneLink, 2) }, want: database.ErrRequired,
 			},
 		} {
-			db := databasetest.New(t, engine)
-			if err := db.WithContext(t.Context()).Exec(createTable).Error; err != nil {
-				t.Fatal(err)
-			}
-			err := db.Batch(t.Context(), func(tx *gorm.DB) error {
-				if err := addLink(tx, 1, 1); err != nil {
-					return err
+			for kind, run := range map[string]func(*database.DB, context.Context, func(*gorm.DB) error) error{
+				"batch": (*database.DB).Batch, "transaction": (*database.DB).Transaction,
+			} {
+				db := databasetest.New(t, engine)
+				if err := db.WithContext(t.Context()).Exec(createTable).Error; err != nil {
+					t.Fatal(err)
 				}
-				return test.last(tx)
-			})
-			if (err == nil) != test.ok || test.want != nil && !errors.Is(err, test.want) {
-				t.Errorf("%s: %v", name, err)
-			}
-			var links int64
-			if err := db.WithContext(t.Context()).Model(&link{}).Count(&links).Error; err != nil {
-				t.Fatal(err)
-			}
-			if (links > 0) != test.ok {
-				t.Errorf("%s: %d rows", name, links)
+				err := run(db, t.Context(), func(tx *gorm.DB) error {
+					if err := addLink(tx, 1, 1); err != nil {
+						return err
+					}
+					return test.last(tx)
+				})
+				if (err == nil) != test.ok || test.want != nil && !errors.Is(err, test.want) {
+					t.Errorf("%s, %s: %v", kind, name, err)
+				}
+				var links int64
+				if err := db.WithContext(t.Context()).Model(&link{}).Count(&links).Error; err != nil {
+					t.Fatal(err)
+				}
+				if (links > 0) != test.ok {
+					t.Errorf("%s, %s: %d rows", kind, name, links)
+				}
 			}
 		}
 	})

@@ -117,9 +117,9 @@ func (db *DB) WithContext(ctx context.Context) *gorm.DB {
 // have been committed if the connection was lost.
 func (db *DB) Transaction(ctx context.Context, work func(tx *gorm.DB) error) error {
 	if db.writer != nil {
-		return db.write(ctx, work)
+		return required(db.write(ctx, work))
 	}
-	return db.retry(ctx, func(session *gorm.DB) error { return session.Transaction(work) })
+	return required(db.retry(ctx, func(session *gorm.DB) error { return session.Transaction(work) }))
 }
 
 // Statement is like Transaction, but for a single statement, which PostgreSQL commits by itself. It

@@ -87,6 +87,7 @@ func TestAccessTokenVerifiesWithPublishedKeys(t *testing.T) {
 			"aud":            servertest.PublicURL,
 			"client_id":      "sesame",
 			"email_verified": false,
+			"acr":            "aal1",
 		} {
 			if claims[claim] != want {
 				t.Errorf("%s is %v", claim, claims[claim])
@@ -97,7 +98,8 @@ func TestAccessTokenVerifiesWithPublishedKeys(t *testing.T) {
 		if int64(iat) != now || exp-iat != 900 || claims["auth_time"] != claims["iat"] {
 			t.Errorf("times: %v", claims)
 		}
-		names := []string{"iss", "aud", "sub", "sid", "jti", "iat", "exp", "client_id", "auth_time", "email_verified"}
+		names := []string{"iss", "aud", "sub", "sid", "jti", "iat", "exp", "client_id", "auth_time", "amr", "acr",
+			"email_verified"}
 		if len(claims) != len(names) || strings.Contains(decodePart(t, parts[1]), email) {
 			t.Errorf("claims: %v", claims)
 		}

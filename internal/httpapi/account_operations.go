@@ -35,7 +35,7 @@ func (s *Server) UpdateAccount(
 func (s *Server) ChangePassword(
 	ctx context.Context, request api.ChangePasswordRequestObject,
 ) (api.ChangePasswordResponseObject, error) {
-	current, err := requirePassword("/currentPassword", request.Body.CurrentPassword)
+	current, err := requirePassword("/currentPassword", request.Body.CurrentPassword, stateOf(ctx).access.User)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (s *Server) ChangePassword(
 func (s *Server) DeleteAccount(
 	ctx context.Context, request api.DeleteAccountRequestObject,
 ) (api.DeleteAccountResponseObject, error) {
-	password, err := requirePassword("/password", request.Body.Password)
+	password, err := requirePassword("/password", request.Body.Password, stateOf(ctx).access.User)
 	if err != nil {
 		return nil, err
 	}
@@ -71,15 +71,17 @@ func (s *Server) ExportAccount(
 	return api.ExportAccount200JSONResponse(toAPIExport(export)), nil
 }
 
-// requirePassword returns the password of the account that a request contains. The OpenAPI document
-// does not require it, because there will be accounts without a password.
-func requirePassword(pointer string, password *string) (string, error) {
-	if password == nil {
-		invalid := &invalidRequestError{}
-		invalid.add(pointer, api.ValidationCodeRequired, isRequired)
-		return "", invalid
+// requirePassword returns the password in a request. If the user has one, it is required.
+func requirePassword(pointer string, password *string, user *auth.User) (string, error) {
+	switch {
+	case password != nil:
+		return *password, nil
+	case !user.HasPassword():
+		return "", nil
 	}
-	return *password, nil
+	invalid := &invalidRequestError{}
+	invalid.add(pointer, api.ValidationCodeRequired, isRequired)
+	return "", invalid
 }
 
 func toAPIAccount(account *auth.Account) api.Account {

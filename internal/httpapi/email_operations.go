@@ -32,7 +32,7 @@ func (s *Server) VerifyEmail(
 func (s *Server) ChangeEmail(
 	ctx context.Context, request api.ChangeEmailRequestObject,
 ) (api.ChangeEmailResponseObject, error) {
-	password, err := requirePassword("/password", request.Body.Password)
+	password, err := requirePassword("/password", request.Body.Password, stateOf(ctx).access.User)
 	if err != nil {
 		return nil, err
 	}

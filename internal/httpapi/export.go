@@ -12,18 +12,24 @@ import (
 
 func toAPIExport(export *auth.Export) api.AccountExport {
 	result := api.AccountExport{
-		Account:         toAPIAccount(export.Account),
-		UpdatedAt:       export.Account.UpdatedAt.UTC(),
-		LastLoginAt:     orNull(inUTC(export.Account.LastLoginAt)),
-		PreviousEmails:  []api.PreviousEmail{},
-		Sessions:        []api.ExportedSession{},
-		Networks:        []api.ExportedNetwork{},
-		Events:          []api.ExportedEvent{},
-		EventsTruncated: export.Truncated,
+		Account:           toAPIAccount(export.Account),
+		UpdatedAt:         export.Account.UpdatedAt.UTC(),
+		LastLoginAt:       orNull(inUTC(export.Account.LastLoginAt)),
+		PreviousEmails:    []api.PreviousEmail{},
+		Factors:           toAPIFactors(export.Factors),
+		RecoveryCodesLeft: int32(export.Factors.RecoveryCodesLeft), //nolint:gosec // ten at most
+		Passkeys:          []api.ExportedPasskey{},
+		Sessions:          []api.ExportedSession{},
+		Networks:          []api.ExportedNetwork{},
+		Events:            []api.ExportedEvent{},
+		EventsTruncated:   export.Truncated,
 	}
 	for _, email := range export.PreviousEmails {
 		result.PreviousEmails = append(result.PreviousEmails,
 			api.PreviousEmail{Email: email.Email, UndoUntil: email.ExpiresAt.UTC()})
+	}
+	for i := range export.Passkeys {
+		result.Passkeys = append(result.Passkeys, toAPIExportedPasskey(&export.Passkeys[i]))
 	}
 	for i := range export.Sessions {
 		result.Sessions = append(result.Sessions, toAPIExportedSession(&export.Sessions[i]))
@@ -37,9 +43,18 @@ func toAPIExport(export *auth.Export) api.AccountExport {
 	return result
 }
 
+func toAPIExportedPasskey(passkey *auth.Passkey) api.ExportedPasskey {
+	return api.ExportedPasskey{
+		Id: passkey.ID.String(), Name: passkey.Name, CreatedAt: passkey.CreatedAt.UTC(),
+		LastUsedAt: orNull(inUTC(passkey.LastUsedAt)), CredentialId: base64url(passkey.CredentialID),
+		Model: passkey.Model().String(), BackedUp: passkey.BackedUp,
+	}
+}
+
 func toAPIExportedSession(session *auth.Session) api.ExportedSession {
 	return api.ExportedSession{
 		Id: session.ID.String(), CreatedAt: session.CreatedAt.UTC(), LastUsedAt: session.RotatedAt.UTC(),
+		AuthTime: session.AuthTime.UTC(), Amr: session.Methods.AMR(),
 		ExpiresAt: session.EndsAt().UTC(), RevokedAt: orNull(inUTC(session.RevokedAt)),
 		Ip: session.IP, LastIp: session.LastIP, UserAgent: session.UserAgent,
 	}

@@ -46,6 +46,28 @@ var problemTypes = []problemType{
 		causes: "There is no account with this email, the password is wrong, or the account is disabled. " +
 			"The response deliberately does not say which.",
 		remedy: "Check the spelling of both, or request a password reset."},
+	{code: api.ProblemCodeSecondFactorRequired, title: "Second factor required",
+		detail: "Enter a code from your authenticator app, or a recovery code.",
+		causes: "The email and the password are right, and the account has a second factor.",
+		remedy: "Call completeLogin with the member `loginToken` of the problem and a code. " +
+			"The member `factors` lists where the code can come from. The token is valid for five minutes."},
+	{code: api.ProblemCodeInvalidLoginToken, title: "Invalid login token",
+		detail: "The login has expired. Log in again.",
+		causes: "A login token is valid for five minutes and for one login. " +
+			"A change of the password or the email makes it invalid earlier.",
+		remedy: "Log in again with the password."},
+	{code: api.ProblemCodeInvalidCode, title: "Invalid code",
+		detail: "The code is incorrect, has expired, or was already used.",
+		causes: "A code of an authenticator app is valid for about a minute, and each code works once. " +
+			"The clock of the phone may be wrong. After 100 wrong codes in a row, only recovery codes work.",
+		remedy: "Wait for the next code of the app, or use a recovery code. " +
+			"A password reset makes the codes of the app work again."},
+	{code: api.ProblemCodeInsufficientUserAuthentication, title: "Recent login required",
+		detail: "Confirm that it is you, then try again.",
+		causes: "The access token is valid, but the operation requires a login within the last ten minutes, " +
+			"with the second factor if the account has one. Refreshing the token does not help.",
+		remedy: "Call reauthenticate with the password and, if the account has a second factor, a code. " +
+			"Then send the request again with the new access token. An account without a password logs in with a passkey."},
 	{code: api.ProblemCodeInvalidAccessToken, title: "Invalid access token",
 		detail: "The access token is missing, malformed or expired, or its session has ended.",
 		causes: "An access token is valid for a few minutes. It ends earlier with its session: " +
@@ -77,6 +99,28 @@ var problemTypes = []problemType{
 		detail: "New accounts cannot be registered here. Ask the operator for an account.",
 		causes: "The operator of this server creates the accounts.",
 		remedy: "Ask the operator for an account. Operators: see SESAME_REGISTRATION."},
+	{code: api.ProblemCodeFactorExists, title: "Second factor exists",
+		detail: "The account has an authenticator app already. Remove it first.",
+		causes: "An account has at most one authenticator app, and a new one never replaces it.",
+		remedy: "Remove the authenticator app with removeTOTP, then add another one."},
+	{code: api.ProblemCodeInvalidPasskey, title: "Invalid passkey",
+		detail: "The passkey was not accepted. Try again.",
+		causes: "The passkey is unknown, the options were used before or have expired, " +
+			"the page has another origin than those that the operator allows, " +
+			"or the device did not ask for a PIN, a fingerprint or the like.",
+		remedy: "Start again with new options. If that fails, log in with the password. Operators: the audit log says why."},
+	{code: api.ProblemCodePasskeyExists, title: "Passkey exists",
+		detail: "This passkey is registered already.",
+		causes: "The device has created a passkey that the server knows already.",
+		remedy: "Use the passkey to log in, or remove it first."},
+	{code: api.ProblemCodePasskeyLimit, title: "Too many passkeys",
+		detail: "The account has the maximum number of passkeys. Remove one first.",
+		causes: "An account can have 20 passkeys.",
+		remedy: "Remove a passkey that is not used any more."},
+	{code: api.ProblemCodeLastPasskey, title: "Last passkey",
+		detail: "This is the only way to log in to the account. Set a password or add another passkey first.",
+		causes: "The account has no password and only one passkey.",
+		remedy: "Set a password with forgotPassword, or add another passkey."},
 	{code: api.ProblemCodeNotFound, title: "Not found",
 		detail: "There is nothing at this path.",
 		causes: "The path is not in the OpenAPI document, in which a slash at the end makes a difference. " +

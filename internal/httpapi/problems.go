@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/sesame-auth/sesame/gen/api"
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/database"
+	"github.com/sesame-auth/sesame/internal/passkey"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/web"
 )
@@ -20,7 +22,13 @@ import (
 // retryAfter is the Retry-After of a 503 response, in seconds.
 const retryAfter = 2
 
-var errNoToken = errors.New("no access token")
+var (
+	errNoToken = errors.New("no access token")
+	// errInvalidLoginCode is a wrong code without an access token, which may be a 401.
+	errInvalidLoginCode = errors.New("invalid code of a login")
+	// errInvalidPasskeyLogin is likewise a passkey that is not accepted.
+	errInvalidPasskeyLogin = errors.New("invalid passkey of a login")
+)
 
 // errorRow is one row of the table from errors to responses.
 type errorRow struct {
@@ -45,6 +53,11 @@ var errorTable = []errorRow{
 	{as[*auth.WeakPasswordError], http.StatusBadRequest, api.ProblemCodeWeakPassword, ""},
 	{is(auth.ErrEmailTaken), http.StatusBadRequest, api.ProblemCodeEmailTaken, ""},
 	{is(auth.ErrInvalidCredentials), http.StatusUnauthorized, api.ProblemCodeInvalidCredentials, realm},
+	{as[*auth.SecondFactorError], http.StatusUnauthorized, api.ProblemCodeSecondFactorRequired, realm},
+	{is(auth.ErrInvalidLoginToken), http.StatusUnauthorized, api.ProblemCodeInvalidLoginToken, realm},
+	{is(errInvalidLoginCode), http.StatusUnauthorized, api.ProblemCodeInvalidCode, realm},
+	{is(auth.ErrInvalidCode), http.StatusForbidden, api.ProblemCodeInvalidCode, ""},
+	{as[*auth.RecentLoginError], http.StatusUnauthorized, api.ProblemCodeInsufficientUserAuthentication, ""},
 	{is(errNoToken), http.StatusUnauthorized, api.ProblemCodeInvalidAccessToken, realm},
 	{is(auth.ErrInvalidAccessToken), http.StatusUnauthorized, api.ProblemCodeInvalidAccessToken, invalidToken},
 	{is(auth.ErrInvalidRefreshToken), http.StatusUnauthorized, api.ProblemCodeInvalidRefreshToken, realm},
@@ -53,6 +66,14 @@ var errorTable = []errorRow{
 	{is(auth.ErrIncorrectPassword), http.StatusForbidden, api.ProblemCodeIncorrectPassword, ""},
 	{is(auth.ErrEmailNotVerified), http.StatusForbidden, api.ProblemCodeEmailNotVerified, ""},
 	{is(auth.ErrRegistrationClosed), http.StatusForbidden, api.ProblemCodeRegistrationClosed, ""},
+	{is(errInvalidPasskeyLogin), http.StatusUnauthorized, api.ProblemCodeInvalidPasskey, realm},
+	{is(passkey.ErrInvalid), http.StatusForbidden, api.ProblemCodeInvalidPasskey, ""},
+	{is(auth.ErrPasskeyExists), http.StatusConflict, api.ProblemCodePasskeyExists, ""},
+	{is(auth.ErrTooManyPasskeys), http.StatusConflict, api.ProblemCodePasskeyLimit, ""},
+	{is(auth.ErrLastPasskey), http.StatusConflict, api.ProblemCodeLastPasskey, ""},
+	{is(auth.ErrUnknownPasskey), http.StatusNotFound, api.ProblemCodeNotFound, ""},
+	{is(auth.ErrFactorExists), http.StatusConflict, api.ProblemCodeFactorExists, ""},
+	{is(auth.ErrUnknownFactor), http.StatusNotFound, api.ProblemCodeNotFound, ""},
 	{is(auth.ErrUnknownSession), http.StatusNotFound, api.ProblemCodeNotFound, ""},
 	{is(echo.ErrNotFound), http.StatusNotFound, api.ProblemCodeNotFound, ""},
 	{is(web.ErrNotFound), http.StatusNotFound, api.ProblemCodeNotFound, ""},
@@ -97,6 +118,13 @@ func (p problems) of(err error, id string) (errorRow, api.Problem) {
 		i := slices.IndexFunc(weakPasswords, func(w weakPassword) bool { return errors.Is(weak, w.err) })
 		document.Reason, document.Detail = &weakPasswords[i].reason, weakPasswords[i].detail
 	}
+	if half, ok := errors.AsType[*auth.SecondFactorError](err); ok {
+		factors := []api.FactorType{}
+		for _, factor := range half.Factors {
+			factors = append(factors, api.FactorType(factor))
+		}
+		document.LoginToken, document.Factors = &half.LoginToken, &factors
+	}
 	if errors.Is(err, errBodyReading) {
 		document.Detail = "The request body could not be read completely."
 	}
@@ -116,6 +144,10 @@ func validationError(err error) error {
 	case errors.Is(err, password.ErrTooLong):
 		code, detail := tooLong(password.MaxLength)
 		invalid.add("/password", code, detail)
+	case errors.Is(err, auth.ErrCodeRequired):
+		invalid.add("/code", api.ValidationCodeRequired, isRequired)
+	case errors.Is(err, auth.ErrInvalidName): // of a passkey: other names are validated earlier
+		invalid.add("/name", api.ValidationCodeInvalidFormat, isInvalid)
 	case errors.Is(err, auth.ErrSameEmail):
 		invalid.add("/email", api.ValidationCodeNotAllowed, "The account has this email already.")
 	default:
@@ -144,6 +176,16 @@ var weakPasswords = []weakPassword{
 		"This password is too similar to your name, your email or the name of this service. Choose another one."},
 }
 
+// recentLoginChallenge returns the challenge of RFC 9470, section 3.
+func recentLoginChallenge(required *auth.RecentLoginError) string {
+	challenge := fmt.Sprintf(`%s, error="insufficient_user_authentication", max_age="%d"`,
+		realm, int64(required.MaxAge.Seconds()))
+	if required.ACR != "" {
+		challenge += fmt.Sprintf(`, acr_values="%s"`, required.ACR)
+	}
+	return challenge
+}
+
 // writeError writes the problem document of an error.
 func (m *middleware) writeError(err error, c echo.Context) {
 	if c.Response().Committed {
@@ -162,6 +204,9 @@ func (m *middleware) writeError(err error, c echo.Context) {
 	header := c.Response().Header()
 	if row.challenge != "" {
 		header.Set("WWW-Authenticate", row.challenge)
+	}
+	if recent, ok := errors.AsType[*auth.RecentLoginError](err); ok {
+		header.Set("WWW-Authenticate", recentLoginChallenge(recent))
 	}
 	if row.status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", strconv.Itoa(retryAfter))

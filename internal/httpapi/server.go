@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/oapi-codegen/nullable"
@@ -60,6 +61,20 @@ func (s *Server) Login(ctx context.Context, request api.LoginRequestObject) (api
 		return nil, err
 	}
 	return api.Login200JSONResponse(toAPITokens(tokens)), nil
+}
+
+// CompleteLogin starts the session of a login with a second factor.
+func (s *Server) CompleteLogin(
+	ctx context.Context, request api.CompleteLoginRequestObject,
+) (api.CompleteLoginResponseObject, error) {
+	tokens, err := s.auth.CompleteLogin(ctx, request.Body.LoginToken, request.Body.Code, stateOf(ctx).client)
+	if errors.Is(err, auth.ErrInvalidCode) {
+		err = fmt.Errorf("%w: %w", errInvalidLoginCode, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return api.CompleteLogin200JSONResponse(toAPITokens(tokens)), nil
 }
 
 // RefreshTokens exchanges a refresh token.

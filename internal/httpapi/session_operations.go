@@ -48,6 +48,26 @@ func (s *Server) LogoutEverywhere(
 	return api.LogoutEverywhere200JSONResponse{Message: "Logged out everywhere"}, nil
 }
 
+// Reauthenticate proves the identity of the user again.
+func (s *Server) Reauthenticate(
+	ctx context.Context, request api.ReauthenticateRequestObject,
+) (api.ReauthenticateResponseObject, error) {
+	state := stateOf(ctx)
+	password, err := requirePassword("/password", request.Body.Password, state.access.User)
+	if err != nil {
+		return nil, err
+	}
+	code := ""
+	if request.Body.Code != nil {
+		code = *request.Body.Code
+	}
+	tokens, err := s.auth.Reauthenticate(ctx, state.access, password, code, state.client)
+	if err != nil {
+		return nil, err
+	}
+	return api.Reauthenticate200JSONResponse(toAPITokens(tokens)), nil
+}
+
 // CheckAccess returns to a reverse proxy which user a request comes from.
 func (s *Server) CheckAccess(
 	ctx context.Context, _ api.CheckAccessRequestObject,

@@ -16,7 +16,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// validRequest is a request of an operation with a body. REFRESH stands for a refresh token.
+// validRequest is a request of an operation with a body. REFRESH stands for a refresh token, LOGIN for a
+// login token, and ASSERTION for a browser's answer with an unknown passkey.
 type validRequest struct {
 	path, body string
 	method     string // empty: POST
@@ -37,14 +38,35 @@ var operations = map[string]validRequest{
 	"changePassword": {
 		path: "/auth/change-password", body: `{"currentPassword":"wrong","password":"correct horse"}`,
 	},
-	"deleteAccount":         {path: "/auth/delete-account", body: `{"password":"wrong"}`},
-	"sendVerificationEmail": {path: "/auth/send-verification-email", body: `{"email":"new@example.com"}`},
-	"verifyEmail":           {path: "/auth/verify-email", body: `{"token":"x","password":"correct horse"}`},
-	"changeEmail":           {path: "/auth/change-email", body: `{"email":"next@example.com","password":"wrong"}`},
-	"confirmEmailChange":    {path: "/auth/confirm-email-change", body: `{"token":"x","password":"correct horse"}`},
-	"undoEmailChange":       {path: "/auth/undo-email-change", body: `{"token":"x"}`},
-	"checkEmailLink":        {path: "/auth/check-email-link", body: `{"token":"x"}`},
-	"logoutEverywhere":      {path: "/auth/logout-everywhere", body: `{"keepCurrent":true}`, optional: true},
+	"deleteAccount":             {path: "/auth/delete-account", body: `{"password":"wrong"}`},
+	"sendVerificationEmail":     {path: "/auth/send-verification-email", body: `{"email":"new@example.com"}`},
+	"verifyEmail":               {path: "/auth/verify-email", body: `{"token":"x","password":"correct horse"}`},
+	"changeEmail":               {path: "/auth/change-email", body: `{"email":"next@example.com","password":"wrong"}`},
+	"confirmEmailChange":        {path: "/auth/confirm-email-change", body: `{"token":"x","password":"correct horse"}`},
+	"undoEmailChange":           {path: "/auth/undo-email-change", body: `{"token":"x"}`},
+	"checkEmailLink":            {path: "/auth/check-email-link", body: `{"token":"x"}`},
+	"completeLogin":             {path: "/auth/login/second-factor", body: `{"loginToken":"LOGIN","code":"000000"}`},
+	"reauthenticate":            {path: "/auth/reauthenticate", body: `{"password":"wrong"}`},
+	"confirmTOTP":               {path: "/auth/factors/totp/confirm", body: `{"code":"000000"}`},
+	"finishPasskeyRegistration": {path: "/auth/passkeys", body: `{"credential":` + anyCredential + `}`},
+	"renamePasskey":             {path: "/auth/passkeys/x", method: http.MethodPatch, body: `{"name":"Phone"}`},
+	"finishPasskeyLogin":        {path: "/auth/login/passkey", body: `{"credential":ASSERTION}`},
+	"logoutEverywhere":          {path: "/auth/logout-everywhere", body: `{"keepCurrent":true}`, optional: true},
+}
+
+// anyCredential has the form of what a browser returns, and is never accepted.
+const anyCredential = `{"id":"eA","rawId":"eA","type":"public-key",` +
+	`"response":{"clientDataJSON":"e30","attestationObject":"oA"}}`
+
+// fill replaces the placeholders in a body.
+func (r validRequest) fill(t *testing.T, body string, tokens servertest.Tokens) string {
+	t.Helper()
+	body = strings.ReplaceAll(body, "REFRESH", tokens.Refresh)
+	body = strings.ReplaceAll(body, "LOGIN", servertest.UnknownLoginToken())
+	if strings.Contains(body, "ASSERTION") {
+		body = strings.ReplaceAll(body, "ASSERTION", string(servertest.UnknownAssertion(t)))
+	}
+	return body
 }
 
 // send sends the request with another body. headers are alternating names and values.
@@ -52,7 +74,7 @@ func (r validRequest) send(
 	t *testing.T, s *servertest.Server, tokens servertest.Tokens, body string, headers ...string,
 ) servertest.Response {
 	t.Helper()
-	body = strings.ReplaceAll(body, "REFRESH", tokens.Refresh)
+	body = r.fill(t, body, tokens)
 	headers = append(headers, "Authorization", "Bearer "+tokens.Access)
 	return s.Do(t, cmp.Or(r.method, http.MethodPost), r.path, body, headers...)
 }
@@ -116,7 +138,7 @@ func TestLargestBodies(t *testing.T) {
 		deep := strings.Repeat("[", 15) + strings.Repeat("]", 15)
 		for id, valid := range operations {
 			tokens := servertest.Tokens{Access: s.Login(t, s.NewUser(t)).Access, Refresh: "REFRESH"}
-			body := valid.body
+			body := valid.fill(t, valid.body, tokens)
 			padded := func(value string) string { return `{"x":` + value + `,` + body[1:] }
 			plain := valid.send(t, s, tokens, body, "Content-Type", asJSON).Code()
 			for name, largest := range map[string]string{
@@ -244,7 +266,7 @@ func TestServerErrors(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{WithoutKeys: true})
 		tokens := s.Login(t, s.NewUser(t))
-		for _, table := range []string{"outbox", "one_time_tokens", "previous_emails", "sessions", "users"} {
+		for _, table := range []string{"outbox", "one_time_tokens", "previous_emails", "passkeys", "sessions", "users"} {
 			if err := s.DB.WithContext(t.Context()).Migrator().DropTable(table); err != nil {
 				t.Fatal(err)
 			}

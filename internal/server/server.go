@@ -19,6 +19,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/httpapi"
 	"github.com/sesame-auth/sesame/internal/mail"
+	"github.com/sesame-auth/sesame/internal/passkey"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/secret"
 	"github.com/sesame-auth/sesame/internal/signing"
@@ -58,6 +59,7 @@ type Config struct {
 	Registration      auth.RegistrationMode
 	EmailVerification auth.EmailVerification
 	NewLoginEmails    bool
+	Passkeys          passkey.Config
 	ThrottleOff       bool
 	Passwords         password.Policy
 	Hashing           password.Config
@@ -162,6 +164,10 @@ func (s *Server) assemble(ctx context.Context) error {
 		return err
 	}
 	s.sender = sender
+	passkeys, err := passkey.New(s.config.Passkeys)
+	if err != nil {
+		return err
+	}
 	s.metrics = httpapi.NewMetrics()
 	if err := s.DB.Observe(s.metrics.Executed); err != nil {
 		return err
@@ -175,7 +181,8 @@ func (s *Server) assemble(ctx context.Context) error {
 		AccessTokens: token.NewAccessTokens(token.AccessConfig{
 			Keys: s.Keys, Issuer: c.PublicURL, Audience: c.Audience, Lifetime: c.AccessTokenTTL, Now: c.Now,
 		}),
-		RefreshTokens:   token.NewRefreshCodec(secrets),
+		RefreshTokens: token.NewRefreshCodec(secrets), Challenges: token.NewChallenges(secrets, c.Now),
+		TOTPSealer: secret.NewSealer(secrets, "totp seal v1"), Passkeys: passkeys,
 		Throttle:        throttle.New(throttle.Config{DB: s.DB, Key: throttleKey, Now: c.Now, Off: c.ThrottleOff}),
 		SessionLifetime: c.SessionTTL, IdleLifetime: c.RefreshTokenTTL, RefreshGrace: c.RefreshGrace,
 		ResetTokenLifetime: c.ResetTokenTTL, AuditRetention: c.AuditRetention, LinkURL: c.LinkURL, Brand: c.Brand,

@@ -210,6 +210,16 @@ type taken struct {
 	base int64 // the row's TAT without this reservation
 }
 
+// Receipt says what a reservation took. It can be stored as JSON, for a refund after the reservation
+// has ended, perhaps on another instance. Clients must not be able to change it.
+type Receipt []receiptRow
+
+type receiptRow struct {
+	Key      []byte `json:"key"`
+	Interval int64  `json:"interval"`
+	Base     int64  `json:"base"`
+}
+
 // Reservation is an attempt that was charged and may be refunded. It is not safe for concurrent
 // use.
 type Reservation struct {
@@ -222,14 +232,31 @@ type Reservation struct {
 // Refund returns to the budgets, in the caller's transaction, what the reservation took, minus what
 // has refilled since. It locks the rows in the order of Reserve's charges.
 func (r *Reservation) Refund(tx *gorm.DB) error {
-	now := r.throttle.now()
-	var values []any
-	for _, t := range r.taken {
-		if refund := t.gcra.refund(t.base, now); refund > 0 {
-			values = append(values, refund, t.key)
-		}
+	if err := r.throttle.Refund(tx, r.Receipt()); err != nil {
+		return err
 	}
 	r.refunded = true
+	return nil
+}
+
+// Receipt returns what the reservation took.
+func (r *Reservation) Receipt() Receipt {
+	var receipt Receipt
+	for _, t := range r.taken {
+		receipt = append(receipt, receiptRow{Key: t.key, Interval: t.gcra.interval, Base: t.base})
+	}
+	return receipt
+}
+
+// Refund is like [Reservation.Refund], for the receipt of a reservation.
+func (t *Throttle) Refund(tx *gorm.DB, receipt Receipt) error {
+	now := t.now()
+	var values []any
+	for _, r := range receipt {
+		if refund := (gcra{interval: r.Interval}).refund(r.Base, now); refund > 0 {
+			values = append(values, refund, r.Key)
+		}
+	}
 	if len(values) == 0 {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -35,7 +36,8 @@ var ErrAccess = errors.New("access token is not valid")
 // Access is the content of an access token.
 type Access struct {
 	User, Session uuid.UUID
-	AuthTime      time.Time // when the password was checked
+	AuthTime      time.Time // when the user last proved the identity
+	Methods       Methods   // how
 	EmailVerified bool      // of the user, when the token was issued
 }
 
@@ -74,6 +76,8 @@ type claims struct {
 	IssuedAt  int64     `json:"iat"`
 	ExpiresAt int64     `json:"exp"`
 	AuthTime  int64     `json:"auth_time"`
+	AMR       []string  `json:"amr"`
+	ACR       string    `json:"acr"`
 
 	EmailVerified bool `json:"email_verified"`
 }
@@ -103,6 +107,8 @@ func (a *AccessTokens) issue(content Access) (string, error) {
 		IssuedAt:  issued.Unix(),
 		ExpiresAt: issued.Add(a.config.Lifetime).Unix(),
 		AuthTime:  content.AuthTime.Unix(),
+		AMR:       content.Methods.AMR(),
+		ACR:       content.Methods.ACR(),
 
 		EmailVerified: content.EmailVerified,
 	})
@@ -142,7 +148,8 @@ func (a *AccessTokens) Verify(ctx context.Context, text string) (Access, error) 
 		return Access{}, fmt.Errorf("%w: %w", ErrAccess, err)
 	}
 	return Access{
-		User: user, Session: session, AuthTime: content.AuthTime, EmailVerified: content.EmailVerified,
+		User: user, Session: session, EmailVerified: content.EmailVerified,
+		AuthTime: content.AuthTime, Methods: Methods(strings.Join(content.AMR, " ")),
 	}, nil
 }
 

@@ -32,6 +32,17 @@ func (r Response) Text(name string) string {
 	return text
 }
 
+// Texts returns a list of strings of the JSON body.
+func (r Response) Texts(name string) []string {
+	var texts []string
+	list, _ := r.Body[name].([]any)
+	for _, entry := range list {
+		text, _ := entry.(string)
+		texts = append(texts, text)
+	}
+	return texts
+}
+
 // Code returns the code of a problem.
 func (r Response) Code() string { return r.Text("code") }
 

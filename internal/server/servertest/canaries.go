@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/totp"
 )
 
 // canaries are the secrets that were sent over the network. None of them may appear in the
@@ -25,7 +26,9 @@ type canaries struct {
 }
 
 // secretFields are the fields of bodies that contain secrets.
-var secretFields = []string{"password", "currentPassword", "confirm", "token", "accessToken", "refreshToken"}
+var secretFields = []string{
+	"password", "currentPassword", "confirm", "token", "accessToken", "refreshToken", "loginToken", "code", "secret",
+}
 
 func (c *canaries) add(secret string) {
 	if len(secret) < 8 { // shorter ones can occur in ids and times by chance
@@ -44,10 +47,23 @@ func (c *canaries) addBody(body []byte) {
 	if json.Unmarshal(body, &members) != nil {
 		return
 	}
+	if _, isProblem := members["instance"]; isProblem { // it has a code, too
+		members = map[string]any{"loginToken": members["loginToken"]}
+	}
 	for _, field := range secretFields {
 		if secret, ok := members[field].(string); ok {
 			c.add(secret)
 		}
+	}
+	if secret, ok := members["secret"].(string); ok { // of an authenticator app, in base32
+		if raw, err := totp.ParseSecret(secret); err == nil {
+			c.add(string(raw))
+		}
+	}
+	codes, _ := members["recoveryCodes"].([]any)
+	for _, code := range codes {
+		c.add(fmt.Sprint(code))
+		c.add(strings.ReplaceAll(fmt.Sprint(code), "-", ""))
 	}
 }
 
@@ -85,8 +101,14 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// addError records the body of an error. An error must not repeat a secret of its request.
+// addError records the body of an error. An error must not repeat a secret of its request. It may
+// contain a login token, which is new.
 func (c *canaries) addError(body []byte) {
+	var members map[string]any
+	if json.Unmarshal(body, &members) == nil && members["loginToken"] != nil {
+		delete(members, "loginToken")
+		body = fmt.Append(nil, members)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dumped += string(body)

@@ -7,6 +7,7 @@ import (
 	"net/mail"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,21 @@ func (s *Server) NextEmail(t testing.TB) Email {
 		t.Fatal("no email within 20 seconds")
 		return Email{}
 	}
+}
+
+// RequireEmail waits for an email with this subject, and returns it.
+func (s *Server) RequireEmail(t testing.TB, subject string) Email {
+	t.Helper()
+	for {
+		if email := s.NextEmail(t); email.Subject == subject {
+			return email
+		}
+	}
+}
+
+// Says reports whether the plain text of the email contains words, which may be on several lines.
+func (e Email) Says(words string) bool {
+	return strings.Contains(strings.Join(strings.Fields(e.Raw), " "), words)
 }
 
 // NextResetToken waits for the next reset email to this recipient, and returns its token.

@@ -23,6 +23,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/clocktest"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/httpapi"
+	"github.com/sesame-auth/sesame/internal/passkey"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/secret"
 	"github.com/sesame-auth/sesame/internal/server"
@@ -32,6 +33,13 @@ import (
 // PublicURL is the configured public URL. Links in emails begin with it, although the server
 // listens elsewhere.
 const PublicURL = "https://auth.example.test"
+
+// The settings of passkeys: the domain that they are for, and the origin of another page that may use
+// them.
+const (
+	RPID      = "example.test"
+	AppOrigin = "https://app.example.test"
+)
 
 // Secret is the SESAME_SECRET of every test. It is exported so that tests can create tokens
 // themselves.
@@ -145,6 +153,7 @@ func (s *Server) config(t testing.TB, options Options) server.Config {
 		Registration:      cmp.Or(options.Registration, auth.RegistrationOpen),
 		EmailVerification: cmp.Or(options.EmailVerification, auth.VerificationOff),
 		NewLoginEmails:    options.NewLoginEmails,
+		Passkeys:          passkey.Config{ID: RPID, Name: brand.DefaultName, Origins: []string{PublicURL, AppOrigin}},
 		ThrottleOff:       !options.Throttle,
 		Log:               slog.New(slog.NewJSONHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now:               s.Clock.Now,

@@ -1,0 +1,53 @@
+-- +goose Up
+-- Not additive: older programs would start sessions without the second factor.
+
+-- When the user last proved the identity, and how: the claims auth_time and amr, separated by spaces.
+ALTER TABLE sessions ADD COLUMN auth_time TIMESTAMPTZ;
+UPDATE sessions SET auth_time = created_at;
+ALTER TABLE sessions ALTER COLUMN auth_time SET NOT NULL;
+ALTER TABLE sessions ADD COLUMN amr TEXT NOT NULL DEFAULT 'pwd';
+-- The passkey that the session was started with.
+ALTER TABLE sessions ADD COLUMN passkey_id UUID;
+
+-- confirmed_at is null until the user has entered the first code. last_step is the time step of the last code that was
+-- used. failures counts the wrong codes since then.
+CREATE TABLE totp_factors (
+    user_id      UUID PRIMARY KEY NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    sealed       BYTEA NOT NULL,
+    created_at   TIMESTAMPTZ NOT NULL,
+    confirmed_at TIMESTAMPTZ,
+    last_step    BIGINT NOT NULL,
+    failures     BIGINT NOT NULL
+);
+
+CREATE TABLE recovery_codes (
+    user_id    UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    digest     BYTEA NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (user_id, digest)
+);
+
+-- sign_count, aaguid, transports and the backup columns are those of WebAuthn Level 3.
+CREATE TABLE passkeys (
+    id              UUID PRIMARY KEY NOT NULL,
+    user_id         UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    credential_id   BYTEA NOT NULL,
+    public_key      BYTEA NOT NULL,
+    sign_count      BIGINT NOT NULL,
+    aaguid          BYTEA NOT NULL,
+    transports      TEXT NOT NULL,
+    backup_eligible BOOLEAN NOT NULL,
+    backed_up       BOOLEAN NOT NULL,
+    name            TEXT NOT NULL,
+    created_at      TIMESTAMPTZ NOT NULL,
+    last_used_at    TIMESTAMPTZ
+);
+CREATE UNIQUE INDEX passkeys_credential_id_key ON passkeys (credential_id);
+CREATE INDEX passkeys_user_id_idx ON passkeys (user_id);
+
+-- The challenges that were used, until they expire.
+CREATE TABLE used_challenges (
+    digest     BYTEA PRIMARY KEY NOT NULL,
+    expires_at TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX used_challenges_expires_at_idx ON used_challenges (expires_at);
