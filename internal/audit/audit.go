@@ -69,6 +69,8 @@ const (
 	ResetLink      Kind = "user-reset-link"
 	VerifyUser     Kind = "user-verify"
 	UnverifyUser   Kind = "user-unverify"
+	AddUserTOTP    Kind = "user-add-totp"
+	RemoveFactors  Kind = "user-remove-factors"
 
 	CreateKey  Kind = "key-create"
 	AdvanceKey Kind = "key-advance" // the next key signs earlier than planned
@@ -88,7 +90,7 @@ var Kinds = []Kind{
 	RequireSecondFactor, SecondFactor, Reauthenticate, AddTOTP, RemoveTOTP, RenewRecoveryCodes,
 	AddPasskey, RemovePasskey, PasskeyCount,
 	CreateUser, ImportUsers, DisableUser, EnableUser, DeleteUser, SetPassword, RevokeSessions, ResetLink,
-	VerifyUser, UnverifyUser,
+	VerifyUser, UnverifyUser, AddUserTOTP, RemoveFactors,
 	CreateKey, AdvanceKey, RevokeKey, DeleteKey,
 	GiveUpEmail, RetryEmail, DropEmail,
 }

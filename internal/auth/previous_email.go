@@ -21,6 +21,7 @@ type PreviousEmail struct {
 	Email     string    `gorm:"primaryKey"`
 	Position  int64     // orders the changes of a user; clocks may not agree
 	Digest    []byte    // token.OneTimeDigest
+	ChangedAt time.Time // when the user first got another email
 	ExpiresAt time.Time
 }
 
@@ -34,10 +35,10 @@ func keepPreviousEmail(tx *gorm.DB, user *User, now time.Time) error {
 	}
 	_, digest := token.NewOneTime()
 	row := PreviousEmail{
-		UserID: user.ID, Email: user.Email, Position: last + 1, Digest: digest, ExpiresAt: now.Add(undoLifetime),
+		UserID: user.ID, Email: user.Email, Position: last + 1, Digest: digest, ChangedAt: now, ExpiresAt: now.Add(undoLifetime),
 	}
-	// The position of an email that the user had before stays: a later change must not be able to move
-	// it behind the emails of somebody who took over the account.
+	// The position and the time of an email that the user had before stay: a later change must not be
+	// able to move it behind the emails and factors of somebody who took over the account.
 	return tx.Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "user_id"}, {Name: "email"}},
 		DoUpdates: clause.AssignmentColumns([]string{"digest", "expires_at"}),

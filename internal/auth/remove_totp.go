@@ -53,8 +53,11 @@ func removeTOTP(tx, selected *gorm.DB, user uuid.UUID) (removed, confirmed bool,
 	if deleted.Error != nil || deleted.RowsAffected == 0 {
 		return false, false, deleted.Error
 	}
+	if factor.ConfirmedAt == nil {
+		return true, false, nil
+	}
 	if err := tx.Where("user_id = ?", user).Delete(&RecoveryCode{}).Error; err != nil {
 		return false, false, err
 	}
-	return true, factor.ConfirmedAt != nil, lowerSessions(tx, user)
+	return true, true, lowerSessions(tx, user)
 }

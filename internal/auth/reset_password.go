@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
@@ -26,7 +28,8 @@ import (
 //
 // A token that was emailed proves that the user owns the email, and verifies it. An attacker
 // who registered the email before has then lost everything: the password, the sessions, the known
-// networks and the tokens.
+// networks, the tokens, the authenticator app and the passkeys. If the email was verified before, the
+// factors stay: a reset does not skip the second factor.
 func (s *Service) ResetPassword(ctx context.Context, token, plain string, client Client) (err error) {
 	defer func() { s.observe("reset-password", err) }()
 	row, user, event, err := s.emailLink(ctx, token, PurposeResetPassword, audit.ResetPassword, client)
@@ -64,8 +67,7 @@ func (s *Service) ResetPassword(ctx context.Context, token, plain string, client
 			return err
 		}
 		if row.Email != "" {
-			verify := tx.Model(&User{}).Where("id = ? AND email_verified_at IS NULL", user.ID)
-			if err := verify.UpdateColumn("email_verified_at", now).Error; err != nil {
+			if err := verifyFirst(tx, user.ID, now); err != nil {
 				return err
 			}
 		}
@@ -82,6 +84,18 @@ func (s *Service) ResetPassword(ctx context.Context, token, plain string, client
 	}
 	s.config.Outbox.Wake()
 	return nil
+}
+
+// verifyFirst marks an email as verified. If it was not before, nobody knows who has added the factors
+// of the account, and they are removed. The caller has changed, and thus locked, the user's row.
+func verifyFirst(tx *gorm.DB, user uuid.UUID, now time.Time) error {
+	verify := tx.Model(&User{}).Where("id = ? AND email_verified_at IS NULL", user).
+		UpdateColumn("email_verified_at", now)
+	if verify.Error != nil || verify.RowsAffected == 0 {
+		return verify.Error
+	}
+	_, err := removeFactors(tx, user, time.Time{})
+	return err
 }
 
 // recordInvalidLink records an attempt with an emailed token that failed with err, if that is

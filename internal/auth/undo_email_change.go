@@ -15,8 +15,8 @@ import (
 // over. It returns ErrInvalidLink, or *ThrottledError if the network sent too many invalid tokens.
 //
 // It undoes this change and all later ones, ends every session, makes every other token of the user
-// invalid, and replaces the password by one that nobody knows. The restored email gets a link to
-// set a new one. Previous emails from before this change stay: if this one belongs to an attacker, the
+// invalid, and removes the password, and the factors and passkeys that were added since the change. The
+// restored email gets a link to set a new password. Previous emails from before this change stay: if this one belongs to an attacker, the
 // owner can still restore an older one.
 func (s *Service) UndoEmailChange(ctx context.Context, token string, client Client) (err error) {
 	defer func() { s.observe("undo-email-change", err) }()
@@ -70,6 +70,9 @@ func (s *Service) restoreEmail(tx *gorm.DB, user *User, previous *PreviousEmail,
 	err := tx.Model(&User{}).Where("id = ?", user.ID).
 		Updates(map[string]any{"password_hash": "", "generation": gorm.Expr("generation + 1")}).Error
 	if err != nil {
+		return err
+	}
+	if _, err := removeFactors(tx, user.ID, previous.ChangedAt); err != nil {
 		return err
 	}
 	if user.Email != previous.Email {

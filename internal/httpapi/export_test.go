@@ -30,6 +30,7 @@ var notExported = map[string]string{
 	"previous_emails.user_id":    "the user's id",
 	"previous_emails.position":   "the order of the list",
 	"previous_emails.digest":     "a secret",
+	"previous_emails.changed_at": "undoUntil says it",
 	"audit_events.user_id":       "the user's id",
 	"one_time_tokens.user_id":    "the user's id",
 	"one_time_tokens.purpose":    "a link that waits is an email that the user has; pendingEmail is exported",

@@ -89,6 +89,13 @@ func (s *Server) CompleteLogin(t testing.TB, loginToken, code string) Response {
 	return s.Post(t, "/auth/login/second-factor", "loginToken", loginToken, "code", code)
 }
 
+// LoginWithPassword is like LoginWith, with another password.
+func (s *Server) LoginWithPassword(t testing.TB, email, password, code string) Tokens {
+	t.Helper()
+	half := s.Post(t, "/auth/login", "email", email, "password", password)
+	return s.tokens(t, s.CompleteLogin(t, half.Text("loginToken"), code))
+}
+
 // LoginWith logs in with Password and a code. It must succeed.
 func (s *Server) LoginWith(t testing.TB, email, code string) Tokens {
 	t.Helper()

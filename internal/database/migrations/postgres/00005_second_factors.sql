@@ -9,6 +9,11 @@ ALTER TABLE sessions ADD COLUMN amr TEXT NOT NULL DEFAULT 'pwd';
 -- The passkey that the session was started with.
 ALTER TABLE sessions ADD COLUMN passkey_id UUID;
 
+-- When the user first got another email. Factors that were added since are removed if the change is undone.
+ALTER TABLE previous_emails ADD COLUMN changed_at TIMESTAMPTZ;
+UPDATE previous_emails SET changed_at = expires_at - INTERVAL '7 days';
+ALTER TABLE previous_emails ALTER COLUMN changed_at SET NOT NULL;
+
 -- confirmed_at is null until the user has entered the first code. last_step is the time step of the last code that was
 -- used. failures counts the wrong codes since then.
 CREATE TABLE totp_factors (

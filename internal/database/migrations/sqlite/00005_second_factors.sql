@@ -8,6 +8,10 @@ ALTER TABLE sessions ADD COLUMN amr TEXT NOT NULL DEFAULT 'pwd';
 -- The passkey that the session was started with.
 ALTER TABLE sessions ADD COLUMN passkey_id TEXT;
 
+-- When the user first got another email. Factors that were added since are removed if the change is undone.
+ALTER TABLE previous_emails ADD COLUMN changed_at DATETIME NOT NULL DEFAULT 0;
+UPDATE previous_emails SET changed_at = expires_at - 7 * 24 * 60 * 60 * 1000000;
+
 -- confirmed_at is null until the user has entered the first code. last_step is the time step of the last code that was
 -- used. failures counts the wrong codes since then.
 CREATE TABLE totp_factors (
