@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sesame-auth/sesame/internal/auth"
+	"github.com/sesame-auth/sesame/internal/totp"
 )
 
 // maxLineLength is the maximum length of a line, in bytes.
@@ -104,7 +105,7 @@ func (r *importReader) again(text string) bool {
 
 // parseUser parses one line. It refuses repeated and unknown fields: parsers disagree about the
 // former, and import would lose the latter. The error quotes only the name of a field, because the
-// line contains a password hash.
+// line contains secrets.
 func parseUser(text []byte) (auth.ImportedUser, error) {
 	record := userRecord{EmailVerified: true}
 	err := json.Unmarshal(text, &record, json.RejectUnknownMembers(true))
@@ -119,8 +120,15 @@ func parseUser(text []byte) (auth.ImportedUser, error) {
 	case err != nil:
 		return auth.ImportedUser{}, errors.New("the line is not one JSON object in UTF-8")
 	}
+	var secret totp.Secret
+	if record.TOTPSecret != nil {
+		if secret, err = totp.ParseSecret(*record.TOTPSecret); err != nil {
+			return auth.ImportedUser{}, err
+		}
+	}
 	return auth.ImportedUser{
-		ID: record.ID, Email: record.Email, Name: record.Name, Bio: record.Bio,
+		TOTPSecret: secret,
+		ID:         record.ID, Email: record.Email, Name: record.Name, Bio: record.Bio,
 		PasswordHash: record.PasswordHash, CreatedAt: record.CreatedAt,
 		LastLoginAt: record.LastLoginAt, Disabled: record.Disabled, Unverified: !record.EmailVerified,
 	}, nil

@@ -24,9 +24,10 @@ func importUsersCommand(environment []string) *cobra.Command {
 
   {"email":"ada@example.com","name":"Ada","passwordHash":"$2b$10$…","createdAt":"2020-01-02T03:04:05Z"}
 
-email and name are required; bio, passwordHash, id (a UUID), createdAt, lastLoginAt, disabled and emailVerified are
-optional. Emails are marked as verified, unless emailVerified is false. Supported hashes are argon2id, argon2i, bcrypt,
-scrypt and PBKDF2. A user without a hash cannot log in before using a reset link.
+email and name are required; bio, passwordHash, totpSecret, id (a UUID), createdAt, lastLoginAt, disabled and
+emailVerified are optional. Emails are marked as verified, unless emailVerified is false. Supported hashes are argon2id,
+argon2i, bcrypt, scrypt and PBKDF2. A user without a hash cannot log in before using a reset link. totpSecret is the
+secret of an authenticator app in base32, which becomes the second factor.
 
 For each line it prints a line of NDJSON: the outcome is created, exists, or refused with a reason. You can run an
 interrupted import again; the users that it has stored then exist.`,

@@ -24,6 +24,7 @@ type userRecord struct {
 	Name          string    `json:"name"`
 	Bio           *string   `json:"bio,omitzero"`
 	PasswordHash  *string   `json:"passwordHash,omitzero"` // read, but never printed
+	TOTPSecret    *string   `json:"totpSecret,omitzero"`   // likewise
 	CreatedAt     time.Time `json:"createdAt,omitzero"`
 	LastLoginAt   time.Time `json:"lastLoginAt,omitzero"`
 	Disabled      bool      `json:"disabled,omitzero"`

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/password"
+	"github.com/sesame-auth/sesame/internal/totp"
 )
 
 // MaxImportBatch is the maximum number of users that ImportUsers takes at once. On SQLite other
@@ -33,7 +34,8 @@ type ImportedUser struct {
 	CreatedAt    time.Time // zero: now
 	LastLoginAt  time.Time // zero: never
 	Disabled     bool
-	Unverified   bool // nobody vouches for the email
+	Unverified   bool        // nobody vouches for the email
+	TOTPSecret   totp.Secret // of the authenticator app, which is the second factor; nil: none
 }
 
 // ImportUsers stores up to MaxImportBatch accounts in one transaction. In a dry run it only reports
@@ -59,6 +61,9 @@ func (s *Service) ImportUsers(ctx context.Context, batch []ImportedUser, dryRun 
 		if !dryRun {
 			var err error
 			if stored, err = s.insertMissing(tx, rows); err != nil {
+				return err
+			}
+			if err := s.insertTOTP(tx, batch, rows, stored, now); err != nil {
 				return err
 			}
 		}
@@ -172,6 +177,24 @@ func (s *Service) insertMissing(tx *gorm.DB, rows []*User) (map[uuid.UUID]bool, 
 	event := s.success(audit.ImportUsers, nil, Client{})
 	event.Detail = fmt.Sprintf("users: %d", len(stored))
 	return stored, audit.Record(tx, event)
+}
+
+// insertTOTP stores the authenticator apps of the accounts that were stored.
+func (s *Service) insertTOTP(
+	tx *gorm.DB, batch []ImportedUser, rows []*User, stored map[uuid.UUID]bool, now time.Time,
+) error {
+	var factors []TOTPFactor
+	for i, row := range rows {
+		if row != nil && stored[row.ID] && batch[i].TOTPSecret != nil {
+			factors = append(factors, TOTPFactor{
+				UserID: row.ID, Sealed: s.sealTOTP(batch[i].TOTPSecret, row.ID), CreatedAt: now, ConfirmedAt: &now,
+			})
+		}
+	}
+	if len(factors) == 0 {
+		return nil
+	}
+	return tx.CreateInBatches(factors, importStatement).Error
 }
 
 // errImportAgain is the outcome of an account whose email or id was taken when the batch was

@@ -28,13 +28,17 @@ const (
 
 // Purge deletes rows that are no longer needed: expired sessions and emailed tokens, networks
 // without a recent login, events older than the retention, emails that were given up a week ago,
-// and rate limits that are not in use. A revoked session is kept until it expires.
+// used challenges, and rate limits that are not in use. A revoked session is kept until it expires.
+// It also encrypts what is sealed under the previous secret again.
 //
 // It runs next to requests, and takes as long as that needs: see [database.Gently].
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.now()
 	if err := s.purgeSessions(ctx, now); err != nil {
 		return fmt.Errorf("purge sessions: %w", err)
+	}
+	if err := s.resealTOTP(ctx); err != nil {
+		return fmt.Errorf("purge: %w", err)
 	}
 	rows := func(table, key, column string, until time.Time) func(*gorm.DB) (int64, error) {
 		return func(db *gorm.DB) (int64, error) {

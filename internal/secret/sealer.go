@@ -34,6 +34,9 @@ func NewSealer(secrets []Secret, label string) Sealer {
 	return s
 }
 
+// Rotating reports whether there is a previous secret.
+func (s Sealer) Rotating() bool { return len(s.aeads) > 1 }
+
 // Seal encrypts plain. The context names the value, such as the id of its row; only [Sealer.Open]
 // with the same context decrypts it. The result is nonce ‖ ciphertext.
 func (s Sealer) Seal(plain []byte, context string) []byte {

@@ -28,13 +28,13 @@ const (
 	drift = 1
 
 	secretBytes = 20 // RFC 4226, section 4, recommends 160 bits
-	minBytes    = 16 // and requires 128
+	minBytes    = 10 // and requires 128, but other systems have made secrets of 80 bits
 	maxBytes    = 64 // the block size of SHA-1: longer keys are hashed, and no app makes them
 	modulo      = 1_000_000
 )
 
 // ErrSecret is returned for a text that is not a secret.
-var ErrSecret = errors.New("a TOTP secret is base32 of 16 to 64 bytes")
+var ErrSecret = errors.New("a TOTP secret is base32 of 10 to 64 bytes")
 
 // Secret is the key that a server and an authenticator app share.
 type Secret []byte

@@ -83,6 +83,9 @@ type Options struct {
 	Ahead        time.Duration // of the real time, the clock is at the start
 	Algorithm    string        // SESAME_SIGNING_ALGORITHM; "": ES256
 
+	Secret         secret.Secret // SESAME_SECRET; nil: Secret
+	PreviousSecret secret.Secret // SESAME_SECRET_PREVIOUS; nil: none
+
 	Registration      auth.RegistrationMode  // empty: open
 	EmailVerification auth.EmailVerification // empty: off; most tests wait for other emails
 	NewLoginEmails    bool
@@ -157,6 +160,9 @@ func (s *Server) config(t testing.TB, options Options) server.Config {
 		ThrottleOff:       !options.Throttle,
 		Log:               slog.New(slog.NewJSONHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now:               s.Clock.Now,
+	}
+	if options.Secret != nil {
+		config.Secret, config.PreviousSecret = options.Secret, options.PreviousSecret
 	}
 	config.Passwords.MinLength = options.MinLength
 	if options.RefreshGrace != 0 {
