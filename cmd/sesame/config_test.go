@@ -228,6 +228,8 @@ func TestMailboxIsLocal(t *testing.T) {
 // invalidValues are values that the settings refuse.
 var invalidValues = map[string]string{
 	"SESAME_DATABASE_WAIT":       "soon",
+	"SESAME_PASSKEY_RP_ID":       "https://example.com",
+	"SESAME_PASSKEY_ORIGINS":     "*",
 	"SESAME_SMTP_CA_FILE":        "/nowhere.pem",
 	"SESAME_MIN_PASSWORD_LENGTH": "7",
 	"SESAME_DRAIN_DELAY":         "-1s",

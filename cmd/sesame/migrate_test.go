@@ -48,16 +48,19 @@ func TestOlderSchema(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine)
 		server.MustRun(t, "", "migrate")
-		execute(t, server, "ALTER TABLE users DROP COLUMN email_verified_at",
+		execute(t, server, "DROP TABLE totp_factors", "DROP TABLE recovery_codes", "DROP TABLE passkeys",
+			"DROP TABLE used_challenges", "ALTER TABLE sessions DROP COLUMN auth_time",
+			"ALTER TABLE sessions DROP COLUMN amr", "ALTER TABLE sessions DROP COLUMN passkey_id",
+			"ALTER TABLE users DROP COLUMN email_verified_at",
 			"ALTER TABLE one_time_tokens DROP COLUMN email", "ALTER TABLE outbox DROP COLUMN user_id",
 			"DROP TABLE previous_emails", "DROP INDEX sessions_user_idx",
 			"CREATE INDEX sessions_user_id_idx ON sessions (user_id)",
 			"CREATE INDEX sessions_expires_at_idx ON sessions (expires_at)",
 			"DROP INDEX one_time_tokens_expires_at_idx", "DROP INDEX audit_events_kind_idx",
 			"DELETE FROM additive_migrations WHERE version_id = 4",
-			"DELETE FROM schema_migrations WHERE version_id IN (3, 4)")
+			"DELETE FROM schema_migrations WHERE version_id IN (3, 4, 5)")
 		for _, args := range append(slices.Clone(commands), []string{"migrate", "--status"}) {
-			expectRefused(t, server, "it is at version 2, and this program needs version 4: "+
+			expectRefused(t, server, "it is at version 2, and this program needs version 5: "+
 				"start a server of this version, or run sesame migrate", args...)
 		}
 		if _, stdout, _ := server.Run(t, "", "migrate", "--status"); !strings.Contains(stdout, "3        pending") {
@@ -106,7 +109,7 @@ func TestNewerSchema(t *testing.T) {
 		}
 		all := append(slices.Clone(commands), []string{"migrate", "--status"}, []string{"migrate"}, []string{"serve"})
 		for _, args := range all {
-			expectRefused(t, server, "it is at version 1001 and this program knows versions up to 4; "+
+			expectRefused(t, server, "it is at version 1001 and this program knows versions up to 5; "+
 				"it was migrated by a newer version of Sesame", args...)
 		}
 	})

@@ -180,11 +180,10 @@ func TestUserWithoutPassword(t *testing.T) {
 		server := processtest.New(t, engine)
 		server.Start(t)
 		server.MustRun(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada", "--no-password")
-		hash := user(t, server, "ada@example.com").PasswordHash
-		if !strings.HasPrefix(hash, "$argon2id$") {
-			t.Errorf("the hash %q of a user without a password takes a different time", hash)
+		if hash := user(t, server, "ada@example.com").PasswordHash; hash != "" {
+			t.Errorf("the hash of a user without a password is %q", hash)
 		}
-		for _, attempt := range []string{"", horse, hash} {
+		for _, attempt := range []string{"", horse} {
 			if status, _ := tryLogin(t, server, "ada@example.com", attempt); status != http.StatusUnauthorized {
 				t.Errorf("login with %q: %d", attempt, status)
 			}

@@ -2556,7 +2556,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Unauthorized: the access token is not accepted, or it is, and the operation requires a more recent login (RFC 9470). The code tells the two apart. Refresh the token in the first case, call `reauthenticate` in the second. */
+        /** @description Unauthorized: the access token is not accepted, or it is, and the operation requires a more recent login (RFC 9470). Refresh the token if the code is `invalid_access_token`, and call `reauthenticate` if it is `insufficient_user_authentication`. */
         RecentLoginRequired: {
             headers: {
                 "WWW-Authenticate": components["headers"]["WWW-Authenticate"];

@@ -100,7 +100,7 @@ func (s *Service) continueSession(
 	changes["auth_time"], changes["amr"], changes["passkey_id"] = now, methods, nil
 	user := access.User
 	update := tx.Model(&session).Clauses(clause.Returning{}).
-		Where("id = ? AND generation = ? AND revoked_at IS NULL", access.Session, user.Generation).
+		Where("id = ? AND revoked_at IS NULL", access.Session).
 		Where("expires_at > ? AND idle_expires_at > ?", now, now).
 		Where(`EXISTS (
 			SELECT 1 FROM users

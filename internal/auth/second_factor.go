@@ -188,7 +188,7 @@ func (s *Service) useRecoveryCode(tx *gorm.DB, a *codeAttempt) error {
 	return s.enqueueNotice(tx, recoveryCodeUsedEmail, a.user)
 }
 
-// refuseCode records a wrong code, and tells the owner if there were several: somebody knows the
+// refuseCode records a wrong code, and emails the owner if there were several: somebody knows the
 // password. It returns ErrInvalidCode.
 func (s *Service) refuseCode(ctx context.Context, a *codeAttempt) error {
 	a.event.Detail = "wrong code"

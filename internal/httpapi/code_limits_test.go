@@ -32,6 +32,9 @@ func newCodeLimits(t *testing.T, engine databasetest.Engine) codeLimits {
 	s := servertest.Start(t, engine, servertest.Options{Throttle: true, BehindProxy: true})
 	s.Clock.Stop()
 	email := s.NewUser(t)
+	if _, err := s.Auth.VerifyUser(t.Context(), userID(t, s, email)); err != nil {
+		t.Fatal(err)
+	}
 	login := servertest.Call{IP: ownerIP, Path: "/auth/login"}.Send(t, s, "email", email, "password", servertest.Password)
 	return codeLimits{s, email, s.AddApp(t, tokensOf(t, login).Access)}
 }
@@ -54,7 +57,7 @@ func (l codeLimits) complete(t *testing.T, ip, loginToken, code string) serverte
 }
 
 // A stranger who knows the password gets five guesses in 15 minutes, with however many login tokens, from
-// however many networks. The owner is told, and is not locked out of the known network.
+// however many networks. The owner gets an email, and is not locked out of the known network.
 func TestLimitOfCodes(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		l := newCodeLimits(t, engine)

@@ -405,17 +405,12 @@ func TestAccountWithoutPassword(t *testing.T) {
 		if proof.Status != http.StatusForbidden || proof.Code() != "incorrect_password" {
 			t.Errorf("reauthenticate: %d %s", proof.Status, proof.Raw)
 		}
-		statuses := make([]int, 2)
-		var both sync.WaitGroup
-		for i, device := range devices {
-			both.Go(func() {
-				statuses[i] = s.As(t, tokens.Access, http.MethodDelete, "/auth/passkeys/"+device.ID).Status
-			})
+		if response := s.As(t, tokens.Access, http.MethodDelete, "/auth/passkeys/"+devices[1].ID); response.Status != 200 {
+			t.Errorf("removing a passkey: %d %s", response.Status, response.Raw)
 		}
-		both.Wait()
-		slices.Sort(statuses)
-		if !slices.Equal(statuses, []int{200, 409}) {
-			t.Errorf("removing both passkeys: %v", statuses)
+		last := s.As(t, tokens.Access, http.MethodDelete, "/auth/passkeys/"+devices[0].ID)
+		if last.Status != http.StatusConflict || last.Code() != "last_passkey" {
+			t.Errorf("removing the last passkey: %d %s", last.Status, last.Raw)
 		}
 		s.Clock.Advance(11 * time.Minute)
 		for path, members := range map[string][]any{
@@ -429,9 +424,6 @@ func TestAccountWithoutPassword(t *testing.T) {
 			}
 		}
 		left := devices[0]
-		if passkeys, err := s.Auth.Passkeys(t.Context(), userID(t, s, email)); err != nil || passkeys[0].ID.String() != left.ID {
-			left = devices[1]
-		}
 		tokens = s.LoginWithPasskey(t, left)
 		s.ForgotPassword(t, email)
 		if response := s.ResetPassword(t, s.NextResetToken(t, email), newPassword); response.Status != http.StatusOK {
@@ -441,6 +433,49 @@ func TestAccountWithoutPassword(t *testing.T) {
 		tokens = s.LoginWithPasskey(t, left) // an email that was verified before: the passkeys stay
 		if response := s.As(t, tokens.Access, http.MethodDelete, "/auth/passkeys/"+left.ID); response.Status != http.StatusOK {
 			t.Errorf("removing the last passkey of an account with a password: %d %s", response.Status, response.Raw)
+		}
+	})
+}
+
+// Of two removals at the same time, one finds that it would remove the last passkey.
+func TestRemovingTheLastPasskeys(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{})
+		for range 10 {
+			email := s.NewUser(t)
+			access := s.Login(t, email).Access
+			devices := []*servertest.Device{s.AddPasskey(t, access), s.AddPasskey(t, access)}
+			removePassword(t, s, email)
+			tokens := s.LoginWithPasskey(t, devices[0])
+			statuses := make([]int, len(devices))
+			var both sync.WaitGroup
+			for i, device := range devices {
+				both.Go(func() {
+					statuses[i] = s.As(t, tokens.Access, http.MethodDelete, "/auth/passkeys/"+device.ID).Status
+				})
+			}
+			both.Wait()
+			slices.Sort(statuses)
+			if names := passkeyNames(t, s, tokens.Access); !slices.Equal(statuses, []int{200, 409}) || len(names) != 1 {
+				t.Errorf("%v, passkeys left: %d", statuses, len(names))
+			}
+		}
+	})
+}
+
+// A login token is no challenge for a passkey, although both are sealed in the same way.
+func TestLoginTokenIsNoChallenge(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{})
+		email, _, first := newUserWithApp(t, s)
+		device := s.AddPasskey(t, s.Refresh(t, first.Refresh).Access)
+		options := withChallenge(t, s.PasskeyLoginOptions(t), s.LoginToken(t, email))
+		if response := s.PasskeyLogin(t, device.Sign(t, options)); response.Code() != "invalid_passkey" {
+			t.Errorf("%d %s", response.Status, response.Raw)
+		}
+		challenge := challengeOf(t, s.PasskeyLoginOptions(t))
+		if response := s.CompleteLogin(t, challenge, "000000"); response.Code() != "invalid_login_token" {
+			t.Errorf("a challenge as a login token: %d %s", response.Status, response.Raw)
 		}
 	})
 }

@@ -16,11 +16,14 @@ import (
 	"github.com/sesame-auth/sesame/internal/totp"
 )
 
-// newUserWithApp returns the email and the authenticator app of a new user, and the tokens of the
-// session that added the app.
+// newUserWithApp returns the email, which is verified, and the authenticator app of a new user, and the
+// tokens of the session that added the app.
 func newUserWithApp(t *testing.T, s *servertest.Server) (string, *servertest.App, servertest.Tokens) {
 	t.Helper()
 	email := s.NewUser(t)
+	if _, err := s.Auth.VerifyUser(t.Context(), userID(t, s, email)); err != nil {
+		t.Fatal(err)
+	}
 	tokens := s.Login(t, email)
 	app := s.AddApp(t, tokens.Access)
 	s.RequireEmail(t, "Two-step login is on for your Sesame account")

@@ -110,25 +110,25 @@ var accounts = []guard{
 	},
 	{
 		what: "a login from a known network sends no email",
-		file: "internal/auth/login.go",
-		code: `if !s.config.NewLoginEmails || known || user.LastLoginAt == nil {`,
+		file: "internal/auth/start_session.go",
+		code: `if !s.config.NewLoginEmails || login.known || user.LastLoginAt == nil {`,
 		gone: `if !s.config.NewLoginEmails || user.LastLoginAt == nil {`,
 		pkg:  "internal/httpapi", run: "TestNewLoginEmails",
 	},
 	{
 		what: "the first login sends no email",
-		file: "internal/auth/login.go",
-		code: `if !s.config.NewLoginEmails || known || user.LastLoginAt == nil {`,
-		gone: `if !s.config.NewLoginEmails || known {`,
+		file: "internal/auth/start_session.go",
+		code: `if !s.config.NewLoginEmails || login.known || user.LastLoginAt == nil {`,
+		gone: `if !s.config.NewLoginEmails || login.known {`,
 		pkg:  "internal/httpapi", run: "TestNewLoginEmails",
 	},
 	{
 		what: "a login with an email that the user no longer has creates no session",
-		file: "internal/auth/login.go",
-		code: `password_hash = ? AND email = ? AND disabled_at IS NULL` + "`" + `,
-			session.ID`,
-		gone: `password_hash = ? AND (email = ? OR TRUE) AND disabled_at IS NULL` + "`" + `,
-			session.ID`,
+		file: "internal/auth/start_session.go",
+		code: `password_hash = ? AND email = ? AND disabled_at IS NULL
+			AND (? OR`,
+		gone: `password_hash = ? AND (email = ? OR TRUE) AND disabled_at IS NULL
+			AND (? OR`,
 		pkg: "internal/auth", run: "TestNoSessionIfTheUserChangedMeanwhile",
 	},
 	{

@@ -4,9 +4,9 @@ package main
 var sessions = []guard{
 	{
 		what: "a login stores nothing if the user changed meanwhile",
-		file: "internal/auth/login.go",
-		code: `if err := database.Require(tx, "EXISTS (SELECT 1 FROM sessions WHERE id = ?)", session.ID); err != nil {`,
-		gone: `if err := tx.Error; err != nil {`,
+		file: "internal/auth/start_session.go",
+		code: `return database.Require(tx, "EXISTS (SELECT 1 FROM sessions WHERE id = ?)", session.ID)`,
+		gone: `return nil`,
 		pkg:  "internal/auth", run: "TestNoSessionIfTheUserChangedMeanwhile",
 	},
 	{
@@ -61,11 +61,11 @@ var sessions = []guard{
 	},
 	{
 		what: "a login does not create a session for an old password",
-		file: "internal/auth/login.go",
-		code: `WHERE id = ? AND generation = ? AND password_hash = ? AND email = ? AND disabled_at IS NULL` + "`" + `,
-			session.ID`,
-		gone: `WHERE id = ? AND generation >= ? AND password_hash <> ? AND email = ? AND disabled_at IS NULL` + "`" + `,
-			session.ID`,
+		file: "internal/auth/start_session.go",
+		code: `WHERE id = ? AND generation = ? AND password_hash = ? AND email = ? AND disabled_at IS NULL
+			AND (? OR`,
+		gone: `WHERE id = ? AND generation >= ? AND password_hash <> ? AND email = ? AND disabled_at IS NULL
+			AND (? OR`,
 		pkg: "internal/auth", run: "TestNoSessionIfTheUserChangedMeanwhile",
 	},
 	{

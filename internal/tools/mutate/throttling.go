@@ -154,8 +154,8 @@ var throttling = []guard{
 	{
 		what: "a new password lifts the limit for unknown networks",
 		file: "internal/auth/limits.go",
-		code: `return s.throttle.Clear(tx, loginsPerEmail, email)`,
-		gone: `return nil`,
+		code: `if err := s.throttle.Clear(tx, loginsPerEmail, user.Email); err != nil {`,
+		gone: `if err := tx.Error; err != nil {`,
 		pkg:  "internal/httpapi", run: "TestLimitPerEmail",
 	},
 	{
@@ -249,7 +249,7 @@ var throttling = []guard{
 		what: "an unknown email costs a hash",
 		file: "internal/auth/login.go",
 		code: `	hash := s.dummyHash
-	if user != nil {
+	if user != nil && user.HasPassword() {
 		hash = user.PasswordHash
 	}`,
 		gone: `	if user == nil {
