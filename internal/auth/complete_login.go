@@ -106,6 +106,7 @@ func (s *Service) CompleteLogin(ctx context.Context, text, code string, client C
 	if err != nil {
 		return nil, fmt.Errorf("complete login: %w", err)
 	}
+	defer func() { s.observeFactor(factorOf(code), err) }()
 	known, err := s.knownUser(ctx, user.Email, client.IP)
 	if err != nil {
 		return nil, fmt.Errorf("complete login: %w", err)

@@ -11,6 +11,8 @@ import (
 type Observer interface {
 	// Outcome is called once for each call of an operation.
 	Outcome(operation, outcome string)
+	// Factor is called once for each use of a second factor or a passkey.
+	Factor(factor, outcome string)
 	// Stored is called with the number of users and of valid sessions, at start and every hour.
 	Stored(users, sessions int64)
 	// Throttled is called for each attempt that a limit refused, with the name of the limit.
@@ -20,6 +22,11 @@ type Observer interface {
 // observe counts the outcome of an operation that returned err.
 func (s *Service) observe(operation string, err error) {
 	s.config.Observer.Outcome(operation, outcomeOf(err))
+}
+
+// observeFactor counts a use of a factor that returned err.
+func (s *Service) observeFactor(factor FactorType, err error) {
+	s.config.Observer.Factor(string(factor), outcomeOf(err))
 }
 
 func outcomeOf(err error) string {

@@ -28,7 +28,10 @@ func (s *Service) StartPasskeyLogin() *PasskeyOptions { return s.passkeyOptions(
 // An unknown passkey, one of another user and a disabled user return the same error. A passkey has
 // proved two factors: the device, and the PIN or fingerprint that it asked for.
 func (s *Service) FinishPasskeyLogin(ctx context.Context, response []byte, client Client) (tokens *Tokens, err error) {
-	defer func() { s.observe("finish-passkey-login", err) }()
+	defer func() {
+		s.observe("finish-passkey-login", err)
+		s.observeFactor(FactorPasskey, err)
+	}()
 	event := s.failure(audit.Login, nil, client)
 	reservation, err := s.reserve(ctx, event, throttle.Charge{Limit: passkeyLoginsPerNetwork}.PerNetwork(client.IP)...)
 	if err != nil {

@@ -44,6 +44,7 @@ func (s *Service) Reauthenticate(
 	var attempt *codeAttempt
 	methods := token.ByPassword
 	if factor != nil {
+		defer func() { s.observeFactor(factorOf(code), err) }()
 		event.Kind = audit.SecondFactor
 		if attempt, err = s.startCode(ctx, user, code, event); err != nil {
 			return nil, fmt.Errorf("reauthenticate: %w", err)

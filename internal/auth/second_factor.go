@@ -52,6 +52,7 @@ type FactorType string
 const (
 	FactorTOTP         FactorType = "totp"
 	FactorRecoveryCode FactorType = "recovery_code"
+	FactorPasskey      FactorType = "passkey" // only in metrics: it is no second factor of a password
 )
 
 const (
@@ -124,9 +125,17 @@ func isTOTP(code string) (string, bool) {
 	return code, digits && len(code) == totp.Digits
 }
 
+// factorOf returns what a code comes from.
+func factorOf(code string) FactorType {
+	if _, ok := isTOTP(code); ok {
+		return FactorTOTP
+	}
+	return FactorRecoveryCode
+}
+
 // methods returns how the code proves the identity, in addition to a password.
 func (a *codeAttempt) methods() token.Methods {
-	if _, ok := isTOTP(a.code); ok {
+	if factorOf(a.code) == FactorTOTP {
 		return token.ByTOTP
 	}
 	return token.ByRecoveryCode
@@ -137,7 +146,7 @@ func (a *codeAttempt) methods() token.Methods {
 // same code, one succeeds (RFC 6238, section 5.2).
 func (s *Service) useCode(tx *gorm.DB, a *codeAttempt) error {
 	use := s.useTOTP
-	if a.methods() == token.ByRecoveryCode {
+	if factorOf(a.code) == FactorRecoveryCode {
 		use = s.useRecoveryCode
 	}
 	if err := use(tx, a); err != nil {

@@ -28,6 +28,7 @@ var noon = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 type nobody struct{}
 
 func (nobody) Outcome(string, string) {}
+func (nobody) Factor(string, string)  {}
 func (nobody) Stored(int64, int64)    {}
 func (nobody) Throttled(string)       {}
 

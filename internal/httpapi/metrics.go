@@ -24,6 +24,7 @@ type Metrics struct {
 	panics   prometheus.Counter
 
 	outcomes  *prometheus.CounterVec
+	factors   *prometheus.CounterVec
 	throttled *prometheus.CounterVec
 	users     prometheus.Gauge
 	sessions  prometheus.Gauge
@@ -42,7 +43,9 @@ func NewMetrics() *Metrics {
 	m.inFlight = m.gauge("sesame_http_requests_in_flight", "Requests in flight.")
 	m.panics = m.counter("sesame_http_panics_total", "Requests that panicked and returned 500.")
 	m.outcomes = m.counters("sesame_outcomes_total",
-		"Calls of login, register, refresh, forgot-password and reset-password, by outcome.", "operation", "outcome")
+		"Calls of login, register, refresh, reset-password and others, by outcome.", "operation", "outcome")
+	m.factors = m.counters("sesame_factors_total",
+		"Uses of authenticator apps, recovery codes and passkeys, by outcome.", "factor", "outcome")
 	m.throttled = m.counters("sesame_throttled_total", "Attempts that a rate limit refused, by limit.", "limit")
 	m.users = m.gauge("sesame_users", "Accounts, at start and every hour.")
 	m.sessions = m.gauge("sesame_sessions", "Valid sessions, at start and every hour.")
@@ -94,6 +97,9 @@ func (m *Metrics) observe(operation string, status int, took time.Duration) {
 func (m *Metrics) Outcome(operation, outcome string) {
 	m.outcomes.WithLabelValues(operation, outcome).Inc()
 }
+
+// Factor counts a use of a second factor or a passkey.
+func (m *Metrics) Factor(factor, outcome string) { m.factors.WithLabelValues(factor, outcome).Inc() }
 
 // Stored records the number of users and of valid sessions.
 func (m *Metrics) Stored(users, sessions int64) {
