@@ -9,8 +9,10 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
+	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/secret"
 	"github.com/sesame-auth/sesame/internal/token"
+	"github.com/sesame-auth/sesame/internal/totp"
 )
 
 // Whatever starts a session, it is not stored if the user has a confirmed second factor that it has not
@@ -82,6 +84,30 @@ func TestEnrollmentDuringConfirmation(t *testing.T) {
 			t.Errorf("enroll: %v", err)
 		}
 	})
+}
+
+// Of two confirmations at the same time, one succeeds. The other does not replace the recovery codes.
+func TestConfirmationDuringAnother(t *testing.T) {
+	s := newService(t, databasetest.Postgres) // SQLite has one writer, so the two cannot overlap
+	s.config.TOTPSealer = secret.NewSealer([]secret.Secret{bytes.Repeat([]byte{7}, 32)}, "totp seal v1")
+	s.config.Outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.db, Now: s.config.Now})
+	user, _ := s.storeUser(t, "ada@example.com")
+	var app totp.Secret
+	err := s.db.Transaction(t.Context(), func(tx *gorm.DB) (err error) {
+		app, err = s.enrollTOTP(tx, user)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	confirm := func(tx *gorm.DB) error {
+		_, err := s.confirmTOTP(tx, user, app.Code(totp.Step(noon)))
+		return err
+	}
+	err = databasetest.Meanwhile(t, s.db, confirm, func() error { return s.db.Transaction(t.Context(), confirm) })
+	if !errors.Is(err, ErrFactorExists) {
+		t.Errorf("the second confirmation: %v", err)
+	}
 }
 
 // A session is continued only if it is valid, and if the user and the second factor are still those of

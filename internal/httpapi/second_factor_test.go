@@ -371,6 +371,9 @@ func TestRemoveApp(t *testing.T) {
 			t.Fatalf("remove: %d %s", response.Status, response.Raw)
 		}
 		s.RequireEmail(t, "Two-step login is off for your Sesame account")
+		if list := s.As(t, other.Access, http.MethodGet, "/auth/factors"); list.Raw != `{"factors":[],"recoveryCodesLeft":0}`+"\n" {
+			t.Errorf("factors: %s", list.Raw)
+		}
 		for name, tokens := range map[string]servertest.Tokens{"first": first, "other": other, "recovered": recovered} {
 			if claims, _ := factorClaims(t, s.Refresh(t, tokens.Refresh).Access); claims != "[pwd] aal1" {
 				t.Errorf("the %s session: %s", name, claims)

@@ -56,7 +56,7 @@ var recentLogins = []guard{
 		file: "internal/auth/enroll_totp.go",
 		code: `Where("user_id = ? AND sealed = ? AND confirmed_at IS NULL", user.ID, factor.Sealed)`,
 		gone: `Where("user_id = ? AND sealed = ?", user.ID, factor.Sealed)`,
-		pkg:  "internal/httpapi", run: "TestConfirmationsInParallel",
+		pkg:  "internal/auth", run: "TestConfirmationDuringAnother",
 	},
 	{
 		what: "removing the app removes the recovery codes",
