@@ -57,7 +57,8 @@ func TestUnsafeConfigurations(t *testing.T) {
 		{[]string{"SESAME_PASSKEY_RP_ID=-a.example.com"}, "SESAME_PASSKEY_RP_ID: must be a domain"},
 		{[]string{"SESAME_PASSKEY_RP_ID=example.com"}, "SESAME_PASSKEY_ORIGINS: must be set, because no other setting"},
 		{[]string{"SESAME_PASSKEY_ORIGINS=*"}, `SESAME_PASSKEY_ORIGINS: "*": must be an origin`},
-		{[]string{"SESAME_PASSKEY_ORIGINS=https://example.com"}, `SESAME_PASSKEY_ORIGINS: "https://example.com" must be https`},
+		{[]string{"SESAME_PASSKEY_ORIGINS=https://example.com"},
+			`SESAME_PASSKEY_ORIGINS: "https://example.com" must be https`},
 		{[]string{
 			"SESAME_PASSKEY_RP_ID=example.com", "SESAME_PASSKEY_ORIGINS=https://example.com,https://notexample.com",
 		}, `SESAME_PASSKEY_ORIGINS: "https://notexample.com" must be https`},
@@ -114,12 +115,14 @@ func TestPasskeySettings(t *testing.T) {
 		}, https...), "auth.example.com", []string{"https://auth.example.com", "https://x.auth.example.com"}},
 		{append([]string{
 			"SESAME_PASSKEY_RP_ID=example.com", "SESAME_APP_URL=https://app.example.com/login",
-			"SESAME_LINK_URL=https://app.example.com:8443/x", "SESAME_CORS_ORIGINS=https://notexample.com,https://app.example.com",
+			"SESAME_LINK_URL=https://app.example.com:8443/x",
+			"SESAME_CORS_ORIGINS=https://notexample.com,https://app.example.com",
 		}, https...), "example.com", []string{
 			"https://auth.example.com", "https://app.example.com:8443", "https://app.example.com",
 		}},
 		{append([]string{
-			"SESAME_PASSKEY_ORIGINS=https://auth.example.com:8443, android:apk-key-hash:abc", "SESAME_APP_URL=https://auth.example.com",
+			"SESAME_PASSKEY_ORIGINS=https://auth.example.com:8443, android:apk-key-hash:abc",
+			"SESAME_APP_URL=https://auth.example.com",
 		}, https...), "auth.example.com", []string{"android:apk-key-hash:abc", "https://auth.example.com:8443"}},
 		// Browsers have no passkeys there. Everything else works.
 		{[]string{"SESAME_PUBLIC_URL=https://10.0.0.1", "SESAME_TRUSTED_PROXIES=none"},

@@ -127,8 +127,10 @@ func removeFactors(command *cobra.Command, service *auth.Service, user *auth.Use
 
 func addTOTPCommand(environment []string) *cobra.Command {
 	command := userCommand(environment, "add-totp", "Add an authenticator app to a user, with a QR code", addTOTP)
-	command.Long = `Add an authenticator app to a user, with a QR code. Scan the code with the app, then type the code that the app
-shows. Nothing changes before that. The command prints the recovery codes, and notifies the user by email.`
+	command.Long = `Add an authenticator app to a user, with a QR code.
+
+Scan the QR code with the app, then type the code that the app shows. Nothing changes before that. The command prints
+the recovery codes, and notifies the user by email.`
 	return command
 }
 

@@ -25,7 +25,7 @@ func TestFactorsCommands(t *testing.T) {
 		server := processtest.New(t, engine)
 		server.Start(t)
 		server.Login(t)
-		if output := run(t, server, "", "users", "factors", processtest.Email); output !=
+		if output := run(t, server, "users", "factors", processtest.Email); output !=
 			"authenticator app    -\nrecovery codes left  0\npasskeys             0\n" {
 			t.Errorf("factors before: %s", output)
 		}
@@ -48,20 +48,20 @@ func TestFactorsCommands(t *testing.T) {
 		if status, _ := server.Post(t, "/auth/login/second-factor", body); status != 200 {
 			t.Errorf("a recovery code: %d", status)
 		}
-		shown := run(t, server, "", "users", "factors", processtest.Email)
+		shown := run(t, server, "users", "factors", processtest.Email)
 		if !strings.Contains(shown, "authenticator app    added 2") || !strings.Contains(shown, "recovery codes left  9\n") {
 			t.Errorf("factors: %s", shown)
 		}
-		if json := run(t, server, "", "users", "factors", "--json", processtest.Email); !strings.Contains(json,
+		if json := run(t, server, "users", "factors", "--json", processtest.Email); !strings.Contains(json,
 			`"recoveryCodesLeft":9,"passkeys":[]}`) {
 			t.Errorf("factors in JSON: %s", json)
 		}
 		const removed = "Removed from ada@example.com: authenticator app: yes, passkeys: 0. The user is notified by email.\n"
-		if output := run(t, server, "", "users", "remove-factors", processtest.Email); output != removed {
+		if output := run(t, server, "users", "remove-factors", processtest.Email); output != removed {
 			t.Errorf("remove: %s", output)
 		}
 		server.CheckLogin(t, processtest.Password, 200)
-		if output := run(t, server, "", "users", "remove-factors", processtest.Email); output !=
+		if output := run(t, server, "users", "remove-factors", processtest.Email); output !=
 			"ada@example.com has no second factor and no passkey.\n" {
 			t.Errorf("remove again: %s", output)
 		}
@@ -69,10 +69,9 @@ func TestFactorsCommands(t *testing.T) {
 }
 
 // run runs a command that must succeed, and returns its standard output.
-func run(t *testing.T, server *processtest.Server, stdin string, args ...string) string {
+func run(t *testing.T, server *processtest.Server, args ...string) string {
 	t.Helper()
 	command := server.Command(t, args...)
-	command.Stdin = strings.NewReader(stdin)
 	output, err := command.Output()
 	if err != nil {
 		t.Fatalf("%v: %v", args, err)
@@ -112,7 +111,8 @@ func addTOTPWith(t *testing.T, server *processtest.Server, code func(totp.Secret
 		t.Fatal(err)
 	}
 	secret, err := totp.ParseSecret(uri.Query().Get("secret"))
-	if err != nil || uri.Path != "/Sesame:"+processtest.Email || !strings.Contains(string(shown), "Secret: "+secret.String()) {
+	if err != nil || uri.Path != "/Sesame:"+processtest.Email ||
+		!strings.Contains(string(shown), "Secret: "+secret.String()) {
 		t.Fatalf("the QR code is of %s, %v:\n%s", uri, err, shown)
 	}
 	if _, err := io.WriteString(stdin, code(secret)+"\n"); err != nil {

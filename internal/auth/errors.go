@@ -7,8 +7,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// Errors that a client gets, besides passkey.ErrInvalid. None reveals more than the client may know. Any other error is an
-// internal error, except database.ErrUnavailable, which is temporary.
+// Errors that a client gets, besides passkey.ErrInvalid. None reveals more than the client may
+// know. Any other error is an internal error, except database.ErrUnavailable, which is temporary.
 var (
 	ErrEmailTaken          = errors.New("the email has an account")
 	ErrInvalidCredentials  = errors.New("the email or password is incorrect")

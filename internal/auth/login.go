@@ -21,9 +21,10 @@ const loginAttempts = 2
 //
 // It returns ErrInvalidCredentials if the email is unknown, the password is wrong or the user is
 // disabled, ErrEmailNotVerified if the password is right but the email has to be verified first,
-// *SecondFactorError if CompleteLogin has to continue, *ThrottledError if a rate limit is exceeded, and password.ErrBusy if the password could not be
-// hashed in time. If registration is private, an email that is not verified is like a wrong
-// password, because the login would otherwise reveal what registering it has hidden.
+// *SecondFactorError if CompleteLogin has to continue, *ThrottledError if a rate limit is exceeded,
+// and password.ErrBusy if the password could not be hashed in time. If registration is private, an
+// email that is not verified is like a wrong password, because the login would otherwise reveal
+// what registering it has hidden.
 //
 // An attacker must not be able to distinguish the first three cases. Each runs one lookup and one
 // password hash; an unknown email is checked against a dummy hash of the current cost. Imported

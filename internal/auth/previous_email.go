@@ -35,7 +35,8 @@ func keepPreviousEmail(tx *gorm.DB, user *User, now time.Time) error {
 	}
 	_, digest := token.NewOneTime()
 	row := PreviousEmail{
-		UserID: user.ID, Email: user.Email, Position: last + 1, Digest: digest, ChangedAt: now, ExpiresAt: now.Add(undoLifetime),
+		UserID: user.ID, Email: user.Email, Position: last + 1, Digest: digest, ChangedAt: now,
+		ExpiresAt: now.Add(undoLifetime),
 	}
 	// The position and the time of an email that the user had before stay: a later change must not be
 	// able to move it behind the emails and factors of somebody who took over the account.

@@ -84,9 +84,10 @@ func (refreshable) TableName() string { return "sessions" }
 func (s *Service) rotate(db *gorm.DB, presented token.Refresh, now time.Time, client Client) (*refreshable, error) {
 	var session refreshable
 	update := db.Model(&session).
-		Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "user_id"}, {Name: "auth_time"}, {Name: "amr"}, {
-			Name: "(SELECT email_verified_at IS NOT NULL FROM users WHERE users.id = user_id) AS email_verified", Raw: true,
-		}}}).
+		Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "user_id"}, {Name: "auth_time"}, {Name: "amr"},
+			{
+				Name: "(SELECT email_verified_at IS NOT NULL FROM users WHERE users.id = user_id) AS email_verified", Raw: true,
+			}}}).
 		Where("id = ? AND counter = ? AND revoked_at IS NULL", presented.Session, presented.Counter).
 		Where("expires_at > ? AND idle_expires_at > ?", now, now).
 		Where(`EXISTS (

@@ -58,7 +58,7 @@ func (s *Service) startSession(ctx context.Context, login newLogin) (*Tokens, er
 		return s.recordLogin(tx, login, session, notify)
 	})
 	if userChanged(err) {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nil means that the user has changed
 	}
 	if err != nil {
 		return nil, err

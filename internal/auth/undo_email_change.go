@@ -15,9 +15,9 @@ import (
 // over. It returns ErrInvalidLink, or *ThrottledError if the network sent too many invalid tokens.
 //
 // It undoes this change and all later ones, ends every session, makes every other token of the user
-// invalid, and removes the password, and the factors and passkeys that were added since the change. The
-// restored email gets a link to set a new password. Previous emails from before this change stay: if this one belongs to an attacker, the
-// owner can still restore an older one.
+// invalid, and removes the password, and the factors and passkeys that were added since the change.
+// The restored email gets a link to set a new password. Previous emails from before this change
+// stay: if this one belongs to an attacker, the owner can still restore an older one.
 func (s *Service) UndoEmailChange(ctx context.Context, token string, client Client) (err error) {
 	defer func() { s.observe("undo-email-change", err) }()
 	now := s.now()

@@ -77,7 +77,8 @@ var exportedAs = map[string]string{
 
 // aboutNobody are the tables without personal data.
 var aboutNobody = []string{
-	"signing_keys", "throttle", "throttle_key", "used_challenges", "health", "additive_migrations", "schema_migrations", "sqlite_sequence",
+	"signing_keys", "throttle", "throttle_key", "used_challenges", "health", "additive_migrations", "schema_migrations",
+	"sqlite_sequence",
 }
 
 // member returns a member of an export by its path. In a list it is that of the first entry.

@@ -52,7 +52,8 @@ func TestNoWayAroundTheFactor(t *testing.T) {
 		}
 		s.SendVerificationEmail(t, email)
 		link := s.NextLinkToken(t, email, "verify-email")
-		if response := s.VerifyEmail(t, link, password); response.Status != http.StatusOK || response.Text("accessToken") != "" {
+		if response := s.VerifyEmail(t, link, password); response.Status != http.StatusOK ||
+			response.Text("accessToken") != "" {
 			t.Errorf("verify: %d %s", response.Status, response.Raw)
 		}
 		half("after a verification")
@@ -87,7 +88,8 @@ func TestNoWayAroundTheFactor(t *testing.T) {
 		s.LoginWithPassword(t, email, newPassword, app.RecoveryCodes[1])
 
 		link2 := changeEmailOf(t, s, email, tokens.Access, newPassword)
-		if response := s.ConfirmEmailChange(t, link2, newPassword); response.Status != 200 || response.Text("accessToken") != "" {
+		if response := s.ConfirmEmailChange(t, link2, newPassword); response.Status != 200 ||
+			response.Text("accessToken") != "" {
 			t.Errorf("confirm: %d %s", response.Status, response.Raw)
 		}
 		email = "next-" + email

@@ -34,7 +34,8 @@ func TestTOTPSecretIsSealed(t *testing.T) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		email, app, _ := newUserWithApp(t, s)
 		sealed := sealedSecret(t, s, email)
-		if bytes.Contains(sealed, app.Secret) || strings.Contains(hex.EncodeToString(sealed), hex.EncodeToString(app.Secret)) {
+		if bytes.Contains(sealed, app.Secret) ||
+			strings.Contains(hex.EncodeToString(sealed), hex.EncodeToString(app.Secret)) {
 			t.Errorf("the secret is stored in plain: %x", sealed)
 		}
 		victim, victims, _ := newUserWithApp(t, s)

@@ -16,7 +16,8 @@ import (
 )
 
 // withoutDatabase are the operations that do not need the database.
-var withoutDatabase = []string{"getJWKS", "getAuthorizationServerMetadata", "getOpenIDConfiguration", "startPasskeyLogin"}
+var withoutDatabase = []string{"getJWKS", "getAuthorizationServerMetadata", "getOpenIDConfiguration",
+	"startPasskeyLogin"}
 
 // outage sends requests to a server without a working database.
 type outage struct {

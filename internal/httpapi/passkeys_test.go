@@ -105,7 +105,8 @@ func TestPasskeyOptions(t *testing.T) {
 		wantUser := map[string]string{
 			"id": base64url.EncodeToString(user.ID[:]), "name": user.Email, "displayName": user.Name,
 		}
-		if fmt.Sprint(created.User) != fmt.Sprint(wantUser) || created.RP["id"] != servertest.RPID || created.Timeout != 300_000 {
+		if fmt.Sprint(created.User) != fmt.Sprint(wantUser) || created.RP["id"] != servertest.RPID ||
+			created.Timeout != 300_000 {
 			t.Errorf("%+v", created)
 		}
 		if created.Selected["userVerification"] != "required" || created.Selected["residentKey"] != "required" {
@@ -431,7 +432,8 @@ func TestAccountWithoutPassword(t *testing.T) {
 		}
 		s.RequireEnded(t, tokens)
 		tokens = s.LoginWithPasskey(t, left) // an email that was verified before: the passkeys stay
-		if response := s.As(t, tokens.Access, http.MethodDelete, "/auth/passkeys/"+left.ID); response.Status != http.StatusOK {
+		if response := s.As(t, tokens.Access, http.MethodDelete,
+			"/auth/passkeys/"+left.ID); response.Status != http.StatusOK {
 			t.Errorf("removing the last passkey of an account with a password: %d %s", response.Status, response.Raw)
 		}
 	})
@@ -487,7 +489,8 @@ func removePassword(t *testing.T, s *servertest.Server, email string) {
 		t.Fatal(err)
 	}
 	change := map[string]any{"password_hash": ""}
-	if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("email = ?", email).Updates(change).Error; err != nil {
+	if err := s.DB.WithContext(t.Context()).Model(&auth.User{}).Where("email = ?",
+		email).Updates(change).Error; err != nil {
 		t.Fatal(err)
 	}
 }

@@ -161,24 +161,28 @@ func TestReauthenticate(t *testing.T) {
 			status  int
 			code    string
 		}{
-			"nothing":                      {[]any{"x", 1}, 400, "validation_failed"},
-			"the password only":            {[]any{"password", servertest.Password}, 400, "validation_failed"},
-			"the code only":                {[]any{"code", app.WrongCode()}, 400, "validation_failed"},
-			"a wrong code":                 {[]any{"password", servertest.Password, "code", app.WrongCode()}, 403, "invalid_code"},
+			"nothing":           {[]any{"x", 1}, 400, "validation_failed"},
+			"the password only": {[]any{"password", servertest.Password}, 400, "validation_failed"},
+			"the code only":     {[]any{"code", app.WrongCode()}, 400, "validation_failed"},
+			"a wrong code": {[]any{"password", servertest.Password, "code", app.WrongCode()}, 403,
+				"invalid_code"},
 			"a wrong password, a code":     {[]any{"password", newPassword, "code", app.Code(t)}, 403, "incorrect_password"},
 			"a wrong password, wrong code": {[]any{"password", newPassword, "code", app.WrongCode()}, 403, "incorrect_password"},
 		} {
-			if response := reauthenticate(next.Access, test.members...); response.Status != test.status || response.Code() != test.code {
+			if response := reauthenticate(next.Access, test.members...); response.Status != test.status ||
+				response.Code() != test.code {
 				t.Errorf("%s: %d %s", name, response.Status, response.Raw)
 			}
 		}
 		s.Clock.Advance(11 * time.Minute)
-		if claims, at := factorClaims(t, s.Refresh(t, next.Refresh).Access); claims != "[pwd otp mfa] aal2" || at != before+660 {
+		if claims, at := factorClaims(t, s.Refresh(t, next.Refresh).Access); claims != "[pwd otp mfa] aal2" ||
+			at != before+660 {
 			t.Errorf("after refused attempts: %s, auth_time %d later", claims, at-before)
 		}
 		code := app.Code(t)
 		next = tokensOf(t, reauthenticate(next.Access, "password", servertest.Password, "code", code))
-		if response := reauthenticate(next.Access, "password", servertest.Password, "code", code); response.Code() != "invalid_code" {
+		if response := reauthenticate(next.Access, "password", servertest.Password, "code",
+			code); response.Code() != "invalid_code" {
 			t.Errorf("the code again: %d %s", response.Status, response.Raw)
 		}
 		if claims, at := factorClaims(t, next.Access); claims != "[pwd otp mfa] aal2" || at != before+2*660 {
@@ -230,7 +234,8 @@ func TestFactorsNeedAVerifiedEmail(t *testing.T) {
 		email := s.NewUser(t)
 		link := s.NextLinkToken(t, email, "verify-email")
 		tokens := s.Login(t, email)
-		for _, id := range []string{"enrollTOTP", "confirmTOTP", "removeTOTP", "renewRecoveryCodes", "startPasskeyRegistration",
+		for _, id := range []string{"enrollTOTP", "confirmTOTP", "removeTOTP", "renewRecoveryCodes",
+			"startPasskeyRegistration",
 			"finishPasskeyRegistration", "deletePasskey"} {
 			call := sensitive[id]
 			response := s.As(t, tokens.Access, call.method, call.path, call.members...)

@@ -153,7 +153,8 @@ func TestConfirmUsesUpTheCode(t *testing.T) {
 		tokens := s.Login(t, email)
 		app := s.EnrollApp(t, tokens.Access)
 		older, code := app.Code(t), app.Code(t)
-		if response := s.As(t, tokens.Access, http.MethodPost, "/auth/factors/totp/confirm", "code", code); response.Status != 200 {
+		if response := s.As(t, tokens.Access, http.MethodPost, "/auth/factors/totp/confirm", "code",
+			code); response.Status != 200 {
 			t.Fatalf("confirm: %d %s", response.Status, response.Raw)
 		}
 		for name, code := range map[string]string{"the same code": code, "an older code": older} {
@@ -179,7 +180,8 @@ func TestRecoveryCodes(t *testing.T) {
 		if claims, _ := factorClaims(t, used.Access); claims != "[pwd mfa] aal2" {
 			t.Errorf("claims: %s", claims)
 		}
-		if notice := s.RequireEmail(t, "A recovery code was used for your Sesame account"); !notice.Says("9 recovery codes left") {
+		if notice := s.RequireEmail(t,
+			"A recovery code was used for your Sesame account"); !notice.Says("9 recovery codes left") {
 			t.Errorf("the email: %s", notice.Raw)
 		}
 		if left := s.As(t, used.Access, http.MethodGet, "/auth/factors").Body["recoveryCodesLeft"]; left != 9.0 {
@@ -304,13 +306,16 @@ func TestEnrollment(t *testing.T) {
 		replaced := s.EnrollApp(t, tokens.Access)
 		tokens = s.Login(t, email) // not confirmed: the password is enough
 		app := s.EnrollApp(t, tokens.Access)
-		if response := confirm(replaced.Code(t)); response.Status != http.StatusForbidden || response.Code() != "invalid_code" {
+		if response := confirm(replaced.Code(t)); response.Status != http.StatusForbidden ||
+			response.Code() != "invalid_code" {
 			t.Errorf("a code of the replaced secret: %d %s", response.Status, response.Raw)
 		}
-		if response := confirm(app.WrongCode()); response.Status != http.StatusForbidden || response.Code() != "invalid_code" {
+		if response := confirm(app.WrongCode()); response.Status != http.StatusForbidden ||
+			response.Code() != "invalid_code" {
 			t.Errorf("a wrong code: %d %s", response.Status, response.Raw)
 		}
-		if list := s.As(t, tokens.Access, http.MethodGet, "/auth/factors"); list.Raw != `{"factors":[],"recoveryCodesLeft":0}`+"\n" {
+		if list := s.As(t, tokens.Access, http.MethodGet,
+			"/auth/factors"); list.Raw != `{"factors":[],"recoveryCodesLeft":0}`+"\n" {
 			t.Errorf("factors before: %s", list.Raw)
 		}
 		if response := confirm(app.Code(t)); response.Status != http.StatusOK {
@@ -354,7 +359,8 @@ func TestConfirmationsInParallel(t *testing.T) {
 		all.Wait()
 		// A later one finds the factor, and that its access token has not proved it, or it loses the race.
 		slices.Sort(statuses)
-		if statuses[0] != http.StatusOK || statuses[1] != 401 && statuses[1] != 409 || statuses[2] != 401 && statuses[2] != 409 {
+		if statuses[0] != http.StatusOK || statuses[1] != 401 && statuses[1] != 409 || statuses[2] != 401 &&
+			statuses[2] != 409 {
 			t.Errorf("%v", statuses)
 		}
 	})
@@ -371,7 +377,8 @@ func TestRemoveApp(t *testing.T) {
 			t.Fatalf("remove: %d %s", response.Status, response.Raw)
 		}
 		s.RequireEmail(t, "Two-step login is off for your Sesame account")
-		if list := s.As(t, other.Access, http.MethodGet, "/auth/factors"); list.Raw != `{"factors":[],"recoveryCodesLeft":0}`+"\n" {
+		if list := s.As(t, other.Access, http.MethodGet,
+			"/auth/factors"); list.Raw != `{"factors":[],"recoveryCodesLeft":0}`+"\n" {
 			t.Errorf("factors: %s", list.Raw)
 		}
 		for name, tokens := range map[string]servertest.Tokens{"first": first, "other": other, "recovered": recovered} {
@@ -379,10 +386,12 @@ func TestRemoveApp(t *testing.T) {
 				t.Errorf("the %s session: %s", name, claims)
 			}
 		}
-		if response := s.As(t, other.Access, http.MethodDelete, "/auth/factors/totp"); response.Status != http.StatusNotFound {
+		if response := s.As(t, other.Access, http.MethodDelete,
+			"/auth/factors/totp"); response.Status != http.StatusNotFound {
 			t.Errorf("remove again: %d %s", response.Status, response.Raw)
 		}
-		if response := s.As(t, other.Access, http.MethodPost, "/auth/recovery-codes"); response.Status != http.StatusNotFound {
+		if response := s.As(t, other.Access, http.MethodPost,
+			"/auth/recovery-codes"); response.Status != http.StatusNotFound {
 			t.Errorf("recovery codes without a factor: %d %s", response.Status, response.Raw)
 		}
 		again := s.AddApp(t, s.Login(t, email).Access)

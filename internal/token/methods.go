@@ -14,7 +14,7 @@ const (
 	ByPassword     Methods = "pwd"
 	ByTOTP         Methods = "pwd otp mfa"
 	ByRecoveryCode Methods = "pwd mfa"
-	ByPasskey      Methods = "pop user mfa" // a key, which the user unlocked with a PIN or a fingerprint
+	ByPasskey      Methods = "pop user mfa" //nolint:gosec // a key, which the user unlocked with a PIN or a fingerprint
 	// ByRemovedPasskey is ByPasskey after the passkey was removed from the account.
 	ByRemovedPasskey Methods = "pop user"
 )

@@ -93,7 +93,8 @@ func TestParseSecret(t *testing.T) {
 	if len(text) != 32 || secret.String() == totp.NewSecret().String() {
 		t.Errorf("%s", text)
 	}
-	for _, spelling := range []string{text, strings.ToLower(text), text[:4] + " " + text[4:8] + "-" + text[8:], text + "=="} {
+	for _, spelling := range []string{text, strings.ToLower(text), text[:4] + " " + text[4:8] + "-" + text[8:],
+		text + "=="} {
 		if parsed, err := totp.ParseSecret(spelling); err != nil || parsed.String() != text {
 			t.Errorf("%q: %v", spelling, err)
 		}
@@ -121,7 +122,8 @@ func TestURI(t *testing.T) {
 	if parsed.Scheme != "otpauth" || parsed.Host != "totp" || parsed.Path != "/Ada & Co Labs:ada+x@example.com" {
 		t.Errorf("%s", uri)
 	}
-	if query.Get("secret") != rfcSecret.String() || query.Get("issuer") != "Ada & Co Labs" || strings.Contains(uri, "+Co") {
+	if query.Get("secret") != rfcSecret.String() || query.Get("issuer") != "Ada & Co Labs" ||
+		strings.Contains(uri, "+Co") {
 		t.Errorf("%s", uri)
 	}
 }
