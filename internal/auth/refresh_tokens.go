@@ -79,15 +79,18 @@ type refreshable struct {
 // TableName returns the table's name.
 func (refreshable) TableName() string { return "sessions" }
 
+// inTokens returns the columns of a session that its tokens contain.
+var inTokens = clause.Returning{Columns: []clause.Column{
+	{Name: "id"}, {Name: "user_id"}, {Name: "auth_time"}, {Name: "amr"},
+	{Name: "(SELECT email_verified_at IS NOT NULL FROM users WHERE users.id = user_id) AS email_verified", Raw: true},
+}}
+
 // rotate increments the counter of the token's session and returns what the new tokens contain, or nil
 // if the token is not the current one of a valid session.
 func (s *Service) rotate(db *gorm.DB, presented token.Refresh, now time.Time, client Client) (*refreshable, error) {
 	var session refreshable
 	update := db.Model(&session).
-		Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "user_id"}, {Name: "auth_time"}, {Name: "amr"},
-			{
-				Name: "(SELECT email_verified_at IS NOT NULL FROM users WHERE users.id = user_id) AS email_verified", Raw: true,
-			}}}).
+		Clauses(inTokens).
 		Where("id = ? AND counter = ? AND revoked_at IS NULL", presented.Session, presented.Counter).
 		Where("expires_at > ? AND idle_expires_at > ?", now, now).
 		Where(`EXISTS (

@@ -529,6 +529,13 @@ func TestPasskeyOfUnverifiedUser(t *testing.T) {
 		if response.Status != http.StatusForbidden || response.Code() != "email_not_verified" {
 			t.Errorf("%d %s", response.Status, response.Raw)
 		}
+		if _, err := s.Auth.DisableUser(t.Context(), userID(t, s, email)); err != nil {
+			t.Fatal(err)
+		}
+		response = s.PasskeyLogin(t, device.Sign(t, s.PasskeyLoginOptions(t)))
+		if response.Status != http.StatusUnauthorized || response.Code() != "invalid_passkey" {
+			t.Errorf("disabled: %d %s", response.Status, response.Raw)
+		}
 	})
 }
 

@@ -62,7 +62,7 @@ var passkeys = []guard{
 		file: "internal/auth/passkey_login.go",
 		code: `Where("users.id = ? AND users.disabled_at IS NULL", stored.UserID))`,
 		gone: `Where("users.id = ?", stored.UserID))`,
-		pkg:  "internal/httpapi", run: "TestPasskeyLoginRefuses",
+		pkg:  "internal/httpapi", run: "TestPasskeyOfUnverifiedUser",
 	},
 	{
 		what: "an unverified user does not log in with a passkey",
