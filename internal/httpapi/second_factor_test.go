@@ -414,3 +414,31 @@ func TestEnrollmentURI(t *testing.T) {
 		}
 	})
 }
+
+// The metrics count uses of factors by outcome.
+func TestFactorMetrics(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{})
+		email, app, first := newUserWithApp(t, s)
+		s.CompleteLogin(t, s.LoginToken(t, email), app.WrongCode())
+		s.LoginWith(t, email, app.Code(t))
+		s.LoginWith(t, email, app.RecoveryCodes[0])
+		device := s.AddPasskey(t, s.Refresh(t, first.Refresh).Access)
+		s.LoginWithPasskey(t, device)
+		s.PasskeyLogin(t, servertest.UnknownAssertion(t))
+		for series, want := range map[string]float64{
+			`sesame_factors_total{factor="totp",outcome="success"}`:                            1,
+			`sesame_factors_total{factor="totp",outcome="refused"}`:                            1,
+			`sesame_factors_total{factor="recovery_code",outcome="success"}`:                   1,
+			`sesame_factors_total{factor="passkey",outcome="success"}`:                         1,
+			`sesame_factors_total{factor="passkey",outcome="refused"}`:                         1,
+			`sesame_outcomes_total{operation="login",outcome="second-factor-required"}`:        3,
+			`sesame_outcomes_total{operation="complete-login",outcome="success"}`:              2,
+			`sesame_outcomes_total{operation="finish-passkey-registration",outcome="success"}`: 1,
+		} {
+			if got, _ := s.Metric(t, series); got != want {
+				t.Errorf("%s is %v, want %v", series, got, want)
+			}
+		}
+	})
+}
