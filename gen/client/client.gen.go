@@ -880,7 +880,7 @@ type RecoveryCodes struct {
 
 // RefreshTokenInput Example: {"refreshToken":"AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki"}
 type RefreshTokenInput struct {
-	// RefreshToken A refresh token from `login` or `refreshTokens`
+	// RefreshToken The refresh token of the last response that returned tokens
 	//
 	// Example: AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki
 	RefreshToken string `json:"refreshToken"`

@@ -1431,7 +1431,7 @@ export interface components {
          */
         RefreshTokenInput: {
             /**
-             * @description A refresh token from `login` or `refreshTokens`
+             * @description The refresh token of the last response that returned tokens
              * @example AQGYCl5sG38AjRo_PFqdHncAAAAAAAASNADtxMdPIv64PKylQ0Go9IpWAEImHKvqKNxYTM1exeki
              */
             refreshToken: string;
