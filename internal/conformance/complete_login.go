@@ -38,5 +38,5 @@ func checkCompleteAfterReset(s *suite) {
 	half := s.halfLogin()
 	s.resetPassword(token)
 	s.refuse(http.StatusUnauthorized, "invalid_login_token", completeLogin(half, a.recoveryCode()))
-	a.tokens = s.logInWith(a.recoveryCode())
+	a.keep(s.logInWith(a.recoveryCode()))
 }

@@ -152,6 +152,8 @@ func TestBreaches(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		all := documentBreaches()
 		maps.Copy(all, behaviorBreaches())
+		maps.Copy(all, factorBreaches())
+		maps.Copy(all, passkeyBreaches())
 		unlimited := servertest.Start(t, engine, servertest.Options{})
 		for name, breach := range all {
 			s := unlimited
@@ -160,9 +162,10 @@ func TestBreaches(t *testing.T) {
 			}
 			var secrets []string
 			change := func(e *exchange) {
-				for _, name := range []string{"accessToken", "refreshToken"} {
+				for _, name := range []string{"accessToken", "refreshToken", "loginToken", "secret", "uri"} {
 					secrets = append(secrets, member(e.body, name))
 				}
+				secrets = append(secrets, recoveryCodes(e)...)
 				secrets = append(secrets, member(e.requestBody, "password"), e.bearer)
 				breach.change(e)
 			}
@@ -192,9 +195,18 @@ func TestBreaches(t *testing.T) {
 func TestEveryResponseIsChecked(t *testing.T) {
 	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	contract := servertest.Document()
+	isFactor := func(path string) bool {
+		return strings.Contains(path, "factor") || strings.Contains(path, "passkey") ||
+			path == "/auth/recovery-codes" || path == "/auth/reauthenticate"
+	}
 	// others returns the operations that a run does not need to check the responses to a path.
 	others := func(path string) (skip []string) {
 		needed := []string{"register", "login", "authenticate", "refreshTokens", "getAccount", "resetPassword"}
+		if isFactor(path) {
+			needed = append(needed, "listFactors", "enrollTOTP", "confirmTOTP", "completeLogin", "removeTOTP",
+				"getAuthorizationServerMetadata", "startPasskeyRegistration", "finishPasskeyRegistration", "listPasskeys",
+				"startPasskeyLogin", "deletePasskey")
+		}
 		for _, operation := range contract.Operations() {
 			isAt := contract.OperationAt(operation.Method, path) == operation.ID
 			if !isAt && !slices.Contains(needed, operation.ID) {

@@ -40,12 +40,12 @@ func checkReauthenticateRefuses(s *suite) {
 func checkReauthenticateWithCode(s *suite) {
 	a, password := s.addApp(), s.registered().password
 	code := a.recoveryCode()
-	a.tokens = s.logInWith(code)
+	a.keep(s.logInWith(code))
 	r := s.refuse(http.StatusBadRequest, "validation_failed", reauthenticate(a.tokens.access, "password", password))
 	s.require(slices.Equal(r.places(), []string{"/code"}), "the validation error must name the code")
 	s.refuse(http.StatusForbidden, "invalid_code", reauthenticate(a.tokens.access, "password", password, "code", code))
 	code = a.code()
-	a.tokens = tokensOf(s.expect(http.StatusOK, reauthenticate(a.tokens.access, "password", password, "code", code)))
+	a.keep(tokensOf(s.expect(http.StatusOK, reauthenticate(a.tokens.access, "password", password, "code", code))))
 	s.requireMethods(a.tokens, twoFactors, "pwd", "otp", "mfa")
 	s.used(a.tokens)
 }

@@ -69,7 +69,7 @@ func (s *suite) addApp() *app {
 	a := s.enrollApp()
 	r := s.expect(http.StatusOK, confirmTOTP(a.tokens.access, a.code()))
 	a.recovery = s.recoveryCodes(r)
-	a.tokens = s.refreshed(a.tokens)
+	a.keep(s.refreshed(a.tokens))
 	s.requireMethods(a.tokens, twoFactors, "pwd", "otp", "mfa")
 	return a
 }

@@ -27,8 +27,15 @@ type app struct {
 	key      []byte // the secret
 	clock    func() time.Time
 	last     int64    // the time step of the last code
-	tokens   tokens   // of the session that added the app
+	tokens   tokens   // of a session that may remove the app
 	recovery []string // unused recovery codes
+}
+
+// keep replaces the tokens, unless the request for new ones has failed.
+func (a *app) keep(t tokens) {
+	if t.access != "" {
+		a.tokens = t
+	}
 }
 
 // code returns the next code. Each works once, and the server accepts one step of drift, so a check can
