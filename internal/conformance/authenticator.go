@@ -19,6 +19,11 @@ const (
 	attestedData   = 0x40
 )
 
+const (
+	credentialBytes = 16
+	attestedBytes   = 37 + 16 + 2 + credentialBytes + 77 // the authenticator data with a credential
+)
+
 var base64url = base64.RawURLEncoding
 
 // authenticator is a virtual authenticator with one passkey, and the browser that uses it. It does not
@@ -39,7 +44,7 @@ func newAuthenticator(origin string) *authenticator {
 	if err != nil {
 		panic(err) // never: crypto/rand does not fail
 	}
-	credential := make([]byte, 16)
+	credential := make([]byte, credentialBytes)
 	_, _ = rand.Read(credential) // never fails
 	return &authenticator{key: key, credential: credential, origin: origin}
 }
@@ -47,9 +52,14 @@ func newAuthenticator(origin string) *authenticator {
 // create returns the answer to the options of startPasskeyRegistration, a RegistrationResponseJSON.
 func (a *authenticator) create(options response) map[string]any {
 	a.user = options.text("user", "id")
-	data := slices.Concat(a.data(options.text("rp", "id"), attestedData),
-		make([]byte, 16), []byte{0, byte(len(a.credential))}, a.credential, a.publicKey())
-	attestation := slices.Concat([]byte("\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58"), []byte{byte(len(data))}, data)
+	data := a.data(options.text("rp", "id"), attestedData)
+	data = append(data, make([]byte, 16)...) // the model is not known
+	data = append(data, 0, credentialBytes)
+	data = append(data, a.credential...)
+	data = append(data, a.publicKey()...)
+	attestation := []byte("\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58") // CBOR, without the data
+	attestation = append(attestation, attestedBytes)
+	attestation = append(attestation, data...)
 	return a.answer(map[string]any{
 		"clientDataJSON":    base64url.EncodeToString(a.clientData("webauthn.create", options)),
 		"attestationObject": base64url.EncodeToString(attestation),

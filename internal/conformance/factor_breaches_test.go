@@ -42,11 +42,20 @@ func factorBreaches() map[string]breach {
 			acceptLoginToken(),
 			"completeLogin: success", "status must be 401",
 		},
-		"login token works twice":     {succeed(completeLogin, "invalid_login_token"), "completeLogin", "status must be 401"},
-		"wrong code accepted":         {succeed(completeLogin, "invalid_code"), "completeLogin: success", "status must be 401"},
-		"code works twice":            {lastCode(completeLogin), "completeLogin: success", "status must be 401"},
-		"recovery code works twice":   {succeed(reauthenticate, "invalid_code"), "reauthenticate: with", "status must be 403"},
-		"old recovery code accepted":  {afterCall(renewCodes, succeed(completeLogin, "invalid_code")), "renewRecoveryCodes", "status must be 401"},
+		"login token works twice": {succeed(completeLogin, "invalid_login_token"), "completeLogin", "status must be 401"},
+		"wrong code accepted": {
+			succeed(completeLogin, "invalid_code"),
+			"completeLogin: success", "status must be 401",
+		},
+		"code works twice": {lastCode(completeLogin), "completeLogin: success", "status must be 401"},
+		"recovery code works twice": {
+			succeed(reauthenticate, "invalid_code"),
+			"reauthenticate: with", "status must be 403",
+		},
+		"old recovery code accepted": {
+			afterCall(renewCodes, succeed(completeLogin, "invalid_code")),
+			"renewRecoveryCodes", "status must be 401",
+		},
 		"recovery codes not replaced": {keepCodes(), "renewRecoveryCodes", "the recovery codes must be new"},
 		"same recovery code twice": {
 			on(confirm, func(e *exchange) {
@@ -211,7 +220,7 @@ func passkeyBreaches() map[string]breach {
 			"renamePasskey: success", "its new name",
 		},
 		"login options name an account": {
-			swap(passkeyOptions, `"allowCredentials":[]`, `"allowCredentials":[{"type":"public-key","id":"AAAA","transports":[]}]`),
+			swap(passkeyOptions, `"allowCredentials":[`, `"allowCredentials":[{"type":"public-key","id":"A","transports":[]}`),
 			"startPasskeyLogin: success", "allowCredentials must be empty",
 		},
 		"login without user verification": {

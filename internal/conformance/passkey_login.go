@@ -44,9 +44,9 @@ func (s *suite) passkeyOrigin(rpID string) string {
 	host := issuer.Hostname()
 	if net.ParseIP(host) != nil {
 		host = "localhost"
-		issuer.Host = host
-		if port := issuer.Port(); port != "" {
-			issuer.Host = net.JoinHostPort(host, port)
+		port := issuer.Port()
+		if issuer.Host = host; port != "" {
+			issuer.Host += ":" + port
 		}
 	}
 	origin := issuer.Scheme + "://" + issuer.Host

@@ -108,8 +108,8 @@ func Run(ctx context.Context, target Target, done func(Result)) (*Report, error)
 			ended = !breach || !target.KeepGoing
 		}
 	}
-	if target.Account != "" && s.account != (account{}) && s.hasAddedPasskeys() {
-		s.cleanUp(s.removePasskeys) //nolint:contextcheck // it uses the context of the suite
+	if target.Account != "" && s.account != (account{}) && s.mayHavePasskeys() {
+		s.cleanUp(s.removePasskeys)
 	}
 	return s.report, nil
 }
