@@ -42,7 +42,7 @@ The command uses passkeys as on a page of the public URL. If only pages of other
 If a gateway hides operations, leave them out with --skip. What needs a skipped operation is skipped too. With
 --keep-going, the command goes on after a difference, and skips what needs an operation that has no valid success.
 
-The last line of the text contains the result, such as 'passed: 130 checks, 3 skipped' or 'failed: 1 of 133 checks'. The
+The last line of the text contains the result, such as 'passed: 196 checks, 3 skipped' or 'failed: 1 of 199 checks'. The
 formats json and junit print one document and nothing else to standard output.
 
 The exit status is 0 if no check failed, 1 if one did, and 2 if the arguments are invalid. Skipped checks do not change

@@ -26,8 +26,8 @@ const (
 
 var base64url = base64.RawURLEncoding
 
-// authenticator is a virtual authenticator with one passkey, and the browser that uses it. It does not
-// use the code of the server, so that a run finds errors in it.
+// authenticator is a virtual authenticator with one passkey, and the browser that uses it. It does
+// not use the code of the server, so that a run finds errors in it.
 type authenticator struct {
 	key        *ecdsa.PrivateKey // for ES256
 	credential []byte            // its id
@@ -100,8 +100,8 @@ func (a *authenticator) clientData(ceremony string, options response) []byte {
 	return encoded
 }
 
-// data returns authenticator data without a credential. The passkey is synchronized and does not count
-// its signatures.
+// data returns authenticator data without a credential. The passkey is synchronized and does not
+// count its signatures.
 func (a *authenticator) data(rpID string, flags byte) []byte {
 	flags |= userPresent | backupEligible | backedUp
 	if !a.unverified {

@@ -8,8 +8,8 @@ var completeLoginChecks = []check{
 	{operation: "completeLogin", name: "after a reset", run: checkCompleteAfterReset},
 }
 
-// checkCompleteLogin requires that the password alone gives access to nothing, and that the login token
-// and the code work once.
+// checkCompleteLogin requires that the password alone gives access to nothing, and that the login
+// token and the code work once.
 func checkCompleteLogin(s *suite) {
 	a := s.addApp()
 	half := s.halfLogin()
@@ -30,8 +30,8 @@ func checkCompleteRefuses(s *suite) {
 	s.refuse(http.StatusUnauthorized, "invalid_login_token", completeLogin(s.logIn().access, "000000"))
 }
 
-// checkCompleteAfterReset requires that a reset does not replace the second factor, and ends a login that
-// waits for a code.
+// checkCompleteAfterReset requires that a reset does not replace the second factor, and ends a
+// login that waits for a code.
 func checkCompleteAfterReset(s *suite) {
 	token := s.resetLinkToken()
 	a := s.addApp()

@@ -71,15 +71,16 @@ func checkConfirm(s *suite) {
 	s.refuse(http.StatusConflict, "factor_exists", confirmTOTP(a.tokens.access, a.code()))
 }
 
-// checkConfirmCode requires that a wrong code adds no app, and is not 401, on which clients refresh.
+// checkConfirmCode requires that a wrong code adds no app, and is not 401, on which clients
+// refresh.
 func checkConfirmCode(s *suite) {
 	a := s.enrollApp()
 	s.refuse(http.StatusForbidden, "invalid_code", confirmTOTP(a.tokens.access, a.wrongCode()))
 	s.requireFactors(s.logIn(), 0)
 }
 
-// checkRecoveryCodes requires that new recovery codes replace the old ones, and that they work however
-// they are typed.
+// checkRecoveryCodes requires that new recovery codes replace the old ones, and that they work
+// however they are typed.
 func checkRecoveryCodes(s *suite) {
 	a := s.addApp()
 	old := app{recovery: a.recovery}

@@ -72,8 +72,8 @@ func leavesNothing(t *testing.T, s *servertest.Server, name string, change func(
 	}
 }
 
-// The origin for passkeys can be chosen. One that the server refuses is a breach that names the option, and
-// a default that cannot be right is not used.
+// The origin for passkeys can be chosen. One that the server refuses is a breach that names the
+// option, and a default that cannot be right is not used.
 func TestPasskeyOrigin(t *testing.T) {
 	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	to := target(s, s.URL)

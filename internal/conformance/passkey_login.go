@@ -30,8 +30,9 @@ func (s *suite) refusePasskey(credential map[string]any) response {
 	return s.refuse(http.StatusUnauthorized, "invalid_passkey", passkeyLogin(credential))
 }
 
-// passkeyOrigin returns the origin of the pages on which the run uses passkeys. By default it is that of
-// the public URL. Browsers allow no IP addresses, so a server whose public URL has one uses localhost.
+// passkeyOrigin returns the origin of the pages on which the run uses passkeys. By default it is
+// that of the public URL. Browsers allow no IP addresses, so a server whose public URL has one uses
+// localhost.
 func (s *suite) passkeyOrigin(rpID string) string {
 	if s.target.PasskeyOrigin != "" {
 		return s.target.PasskeyOrigin
@@ -77,7 +78,8 @@ func checkPasskeyLogin(s *suite) {
 	s.refusePasskey(answer)
 }
 
-// checkPasskeyLoginRefuses requires that every answer that is not accepted returns the same response.
+// checkPasskeyLoginRefuses requires that every answer that is not accepted returns the same
+// response.
 func checkPasskeyLoginRefuses(s *suite) {
 	right := s.passkey()
 	otherPage, unverified, otherKey := *right, *right, *right

@@ -98,8 +98,8 @@ func (s *suite) listed(access string) (names map[string]string, ids []string) {
 	return names, ids
 }
 
-// mayHavePasskeys reports whether the run may have added a passkey, also one that the server refused, or
-// had to refuse.
+// mayHavePasskeys reports whether the run may have added a passkey, also one that the server
+// refused, or had to refuse.
 func (s *suite) mayHavePasskeys() bool {
 	return len(s.report.Took("startPasskeyRegistration", http.StatusOK)) > 0
 }
@@ -115,8 +115,8 @@ func (s *suite) removePasskeys() {
 	}
 }
 
-// checkPasskeyOptions requires that the authenticator has to check the user, and to store the passkey so
-// that a login need not name the account.
+// checkPasskeyOptions requires that the authenticator has to check the user, and to store the
+// passkey so that a login need not name the account.
 func checkPasskeyOptions(s *suite) {
 	access := s.logIn().access
 	r := s.passkeyOptions(access)
@@ -139,8 +139,8 @@ func checkPasskeyOptions(s *suite) {
 	s.requireChallenges(r, s.passkeyOptions(access))
 }
 
-// requireChallenges requires that the options of two ceremonies have different challenges that cannot be
-// guessed.
+// requireChallenges requires that the options of two ceremonies have different challenges that
+// cannot be guessed.
 func (s *suite) requireChallenges(a, b response) {
 	challenge, err := base64url.DecodeString(a.text("challenge"))
 	s.require(err == nil && len(challenge) >= 16, "the challenge must be base64url of at least 16 bytes")

@@ -35,8 +35,8 @@ func checkReauthenticateRefuses(s *suite) {
 	s.refreshed(s.used(t))
 }
 
-// checkReauthenticateWithCode requires a code if the account has a second factor, and that a recovery code
-// of a login does not work again.
+// checkReauthenticateWithCode requires a code if the account has a second factor, and that a
+// recovery code of a login does not work again.
 func checkReauthenticateWithCode(s *suite) {
 	a, password := s.addApp(), s.registered().password
 	code := a.recoveryCode()
@@ -50,8 +50,8 @@ func checkReauthenticateWithCode(s *suite) {
 	s.used(a.tokens)
 }
 
-// sensitive returns the requests that need a proof of the second factor if the account has one. If the
-// server has no such rule, they change nothing but the authenticator app of the check.
+// sensitive returns the requests that need a proof of the second factor if the account has one. If
+// the server has no such rule, they change nothing but the authenticator app of the check.
 func (s *suite) sensitive(access string) []call {
 	calls := []call{
 		enrollTOTP(access), confirmTOTP(access, "000000"), removeTOTP(access), renewRecoveryCodes(access),
@@ -66,8 +66,8 @@ func (s *suite) sensitive(access string) []call {
 	})
 }
 
-// checkStepUp requires that an access token from before the app was added cannot change the account,
-// and that the challenge says what is missing (RFC 9470, section 3).
+// checkStepUp requires that an access token from before the app was added cannot change the
+// account, and that the challenge says what is missing (RFC 9470, section 3).
 func checkStepUp(s *suite) {
 	before := s.logIn()
 	s.addApp()

@@ -21,8 +21,8 @@ type Target struct {
 	// ResetLink returns a reset link for the user with this email. If it is nil, a successful reset is
 	// not tested.
 	ResetLink func(ctx context.Context, email string) (string, error)
-	// PasskeyOrigin is the origin of a page that may use passkeys. If it is empty, the run uses that of the
-	// public URL.
+	// PasskeyOrigin is the origin of a page that may use passkeys. If it is empty, the run uses that
+	// of the public URL.
 	PasskeyOrigin string
 
 	Skip      []string          // operationIds that the deployment does not have

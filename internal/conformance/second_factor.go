@@ -131,7 +131,8 @@ func (s *suite) requireMethods(t tokens, acr string, amr ...string) {
 // cleanUpTimeout limits how long a run takes to undo a change, also if it is canceled.
 const cleanUpTimeout = 10 * time.Second
 
-// cleanUp undoes a change of the account with its own context and error. An error of the check stays.
+// cleanUp undoes a change of the account with its own context and error. An error of the check
+// stays.
 func (s *suite) cleanUp(undo func()) {
 	before, of := s.ctx, s.err
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(before), cleanUpTimeout)

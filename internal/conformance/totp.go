@@ -11,8 +11,8 @@ import (
 // totpPeriod is the length of a time step.
 const totpPeriod = 30
 
-// totpCode returns the code of a time step (RFC 6238: SHA-1, 6 digits). It does not use the code of the
-// server, so that a run finds errors in it.
+// totpCode returns the code of a time step (RFC 6238: SHA-1, 6 digits). It does not use the code of
+// the server, so that a run finds errors in it.
 func totpCode(key []byte, step int64) string {
 	mac := hmac.New(sha1.New, key)
 	_ = binary.Write(mac, binary.BigEndian, step) // a hash returns no errors
@@ -38,8 +38,8 @@ func (a *app) keep(t tokens) {
 	}
 }
 
-// code returns the next code. Each works once, and the server accepts one step of drift, so a check can
-// use two codes of an app without waiting.
+// code returns the next code. Each works once, and the server accepts one step of drift, so a check
+// can use two codes of an app without waiting.
 func (a *app) code() string {
 	a.last = max(a.last+1, a.clock().Unix()/totpPeriod)
 	return totpCode(a.key, a.last)
