@@ -13,6 +13,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/conformance"
+	"github.com/sesame-auth/sesame/internal/httpapi"
 )
 
 // contractTestCommand checks a deployment as a client. It reads no settings.
@@ -29,15 +30,19 @@ The command registers a user with an email at the given domain, and deletes it a
 receives the emails. The last check exceeds the rate limit of an email without an account.
 
 If nobody can register, or if a login requires a verified email, create a user with 'sesame users create', and name it
-with --account. The command changes the password of this user and deletes it.
+with --account. The command changes the password of this user and deletes it. Unless the server verifies no emails, the
+checks of authenticator apps and passkeys need such a user, too; otherwise they are skipped.
 
 To test a successful password reset, the command needs reset links. --reset-link is a program that prints one; its last
 argument is the user's email. An example is 'sesame users reset-link'. Other links in emails are never used.
 
+The command uses passkeys as on a page of the public URL. If only pages of other origins may use them
+(SESAME_PASSKEY_ORIGINS), name one with --passkey-origin.
+
 If a gateway hides operations, leave them out with --skip. What needs a skipped operation is skipped too. With
 --keep-going, the command goes on after a difference, and skips what needs an operation that has no valid success.
 
-The last line of the text contains the result, such as 'passed: 130 checks, 3 skipped' or 'failed: 1 of 133 checks'. The
+The last line of the text contains the result, such as 'passed: 196 checks, 3 skipped' or 'failed: 1 of 199 checks'. The
 formats json and junit print one document and nothing else to standard output.
 
 The exit status is 0 if no check failed, 1 if one did, and 2 if the arguments are invalid. Skipped checks do not change
@@ -66,16 +71,23 @@ it.`,
 			return contractTest(command, target, format)
 		},
 	}
+	addTargetFlags(command, &target)
+	flags := command.Flags()
+	flags.BoolVar(&fromStdin, "password-stdin", false, "with --account: "+passwordHelp)
+	flags.StringVar(&linker, "reset-link", "", "a program that prints a reset link; its last argument is the email")
+	flags.StringVar(&format, "format", "text", "what to print: text, json or junit (JUnit XML)")
+	return command
+}
+
+// addTargetFlags adds the flags that describe the deployment.
+func addTargetFlags(command *cobra.Command, target *conformance.Target) {
 	flags := command.Flags()
 	flags.StringVar(&target.URL, "url", "", "the public URL of the deployment")
 	flags.StringVar(&target.Domain, "email-domain", "", "the domain of the emails that the command uses")
 	flags.StringVar(&target.Account, "account", "", "the email of a user to use and delete, instead of registering one")
-	flags.BoolVar(&fromStdin, "password-stdin", false, "with --account: "+passwordHelp)
-	flags.StringVar(&linker, "reset-link", "", "a program that prints a reset link; its last argument is the email")
+	flags.StringVar(&target.PasskeyOrigin, "passkey-origin", "", "the origin of a page that may use passkeys")
 	flags.StringSliceVar(&target.Skip, "skip", nil, "leave out these operations: operationIds, separated by commas")
 	flags.BoolVar(&target.KeepGoing, "keep-going", false, "go on after a difference")
-	flags.StringVar(&format, "format", "text", "what to print: text, json or junit (JUnit XML)")
-	return command
 }
 
 // checkContractTest returns an error for each invalid flag.
@@ -86,6 +98,9 @@ func checkContractTest(target conformance.Target, format string, fromStdin bool)
 	}
 	if _, err := auth.NormalizeEmail("conformance-00000000000000000000000000@" + target.Domain); err != nil {
 		problems = append(problems, errors.New("--email-domain must be the domain of an email, such as example.com"))
+	}
+	if origins, err := httpapi.ParseOrigins(target.PasskeyOrigin); err != nil || len(origins) > 1 {
+		problems = append(problems, errors.New("--passkey-origin must be an origin, such as https://app.example.com"))
 	}
 	if !slices.Contains([]string{"text", "json", "junit"}, format) {
 		problems = append(problems, errors.New("--format must be text, json or junit"))

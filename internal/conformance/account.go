@@ -38,6 +38,20 @@ func (s *suite) needAccount(reason string) {
 	}
 }
 
+// explain ends the run or skips the check if the settings of the deployment are the reason for an error.
+func (s *suite) explain(r response) {
+	switch r.text("code") {
+	case "registration_closed":
+		s.needAccount("nobody can register (SESAME_REGISTRATION=closed)")
+	case "email_not_verified":
+		if s.contract.OperationAt(s.last.method, s.last.pathOnly()) == "login" {
+			s.needAccount("a login requires a verified email (SESAME_EMAIL_VERIFICATION=required)")
+			return
+		}
+		s.skip("it requires a verified email: name an existing user who has one (--account)")
+	}
+}
+
 // newPassword returns a random password. It is longer than any deployment may require
 // (SESAME_MIN_PASSWORD_LENGTH).
 func newPassword() string { return rand.Text() + rand.Text() + rand.Text() }

@@ -87,7 +87,14 @@ func TestServerConforms(t *testing.T) {
 					case http.StatusTooManyRequests:
 						want = options.Throttle && operation.ID == "login"
 					case http.StatusForbidden:
-						want = slices.Contains([]string{"changePassword", "changeEmail", "deleteAccount"}, operation.ID)
+						want = slices.Contains([]string{
+							"changePassword", "changeEmail", "deleteAccount", "reauthenticate", "confirmTOTP", "finishPasskeyRegistration",
+						}, operation.ID)
+					case http.StatusNotFound:
+						want = operation.ID != "confirmTOTP" // it would count as a wrong code
+					case http.StatusConflict:
+						// These would need 20 passkeys, and an account without a password.
+						want = !slices.Contains([]string{"startPasskeyRegistration", "deletePasskey"}, operation.ID)
 					case http.StatusOK:
 						want = !slices.Contains(emailed, operation.ID)
 					}
@@ -145,6 +152,8 @@ func TestBreaches(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		all := documentBreaches()
 		maps.Copy(all, behaviorBreaches())
+		maps.Copy(all, factorBreaches())
+		maps.Copy(all, passkeyBreaches())
 		unlimited := servertest.Start(t, engine, servertest.Options{})
 		for name, breach := range all {
 			s := unlimited
@@ -153,9 +162,10 @@ func TestBreaches(t *testing.T) {
 			}
 			var secrets []string
 			change := func(e *exchange) {
-				for _, name := range []string{"accessToken", "refreshToken"} {
+				for _, name := range []string{"accessToken", "refreshToken", "loginToken", "secret", "uri"} {
 					secrets = append(secrets, member(e.body, name))
 				}
+				secrets = append(secrets, recoveryCodes(e)...)
 				secrets = append(secrets, member(e.requestBody, "password"), e.bearer)
 				breach.change(e)
 			}
@@ -185,9 +195,18 @@ func TestBreaches(t *testing.T) {
 func TestEveryResponseIsChecked(t *testing.T) {
 	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	contract := servertest.Document()
+	isFactor := func(path string) bool {
+		return strings.Contains(path, "factor") || strings.Contains(path, "passkey") ||
+			path == "/auth/recovery-codes" || path == "/auth/reauthenticate"
+	}
 	// others returns the operations that a run does not need to check the responses to a path.
 	others := func(path string) (skip []string) {
 		needed := []string{"register", "login", "authenticate", "refreshTokens", "getAccount", "resetPassword"}
+		if isFactor(path) {
+			needed = append(needed, "listFactors", "enrollTOTP", "confirmTOTP", "completeLogin", "removeTOTP",
+				"getAuthorizationServerMetadata", "startPasskeyRegistration", "finishPasskeyRegistration", "listPasskeys",
+				"startPasskeyLogin", "deletePasskey")
+		}
 		for _, operation := range contract.Operations() {
 			isAt := contract.OperationAt(operation.Method, path) == operation.ID
 			if !isAt && !slices.Contains(needed, operation.ID) {

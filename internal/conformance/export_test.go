@@ -9,3 +9,6 @@ func Covered(id string) bool {
 	}
 	return false
 }
+
+// TOTPCode returns the code of a time step.
+var TOTPCode = totpCode

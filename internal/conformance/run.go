@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,6 +21,10 @@ type Target struct {
 	// ResetLink returns a reset link for the user with this email. If it is nil, a successful reset is
 	// not tested.
 	ResetLink func(ctx context.Context, email string) (string, error)
+	// PasskeyOrigin is the origin of a page that may use passkeys. If it is empty, the run uses that
+	// of the public URL.
+	PasskeyOrigin string
+
 	Skip      []string          // operationIds that the deployment does not have
 	KeepGoing bool              // after a breach
 	Transport http.RoundTripper // nil: http.DefaultTransport
@@ -72,7 +77,7 @@ func Run(ctx context.Context, target Target, done func(Result)) (*Report, error)
 	}
 	s := &suite{
 		ctx: ctx, target: target, contract: contract, report: newReport(contract.Operations()), now: target.Now,
-		unusable: make(map[string]string),
+		unusable: make(map[string]string), passkeyName: "Conformance " + rand.Text(),
 		client: &http.Client{
 			Transport: target.Transport, Timeout: responseTimeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -103,6 +108,9 @@ func Run(ctx context.Context, target Target, done func(Result)) (*Report, error)
 			ended = !breach || !target.KeepGoing
 		}
 	}
+	if target.Account != "" && s.account != (account{}) && s.mayHavePasskeys() {
+		s.cleanUp(s.removePasskeys)
+	}
 	return s.report, nil
 }
 
@@ -114,6 +122,7 @@ func (s *suite) run(one check) Result {
 		s.skip("%s", reason)
 	} else {
 		one.run(s)
+		s.cleanUp(s.removeApp)
 	}
 	result := one.result(s.err)
 	result.Took = s.now().Sub(started)

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +36,10 @@ type suite struct {
 	lastResponse *response // to last; nil: there was none
 	err          error
 	account      account // given, or registered by checkRegister; empty: none
+
+	app         *app           // what the running check has added to the account; nil: nothing
+	device      *authenticator // with the passkey that the run has added; nil: none
+	passkeyName string         // how the names of the passkeys of the run begin
 }
 
 // call is a request.
@@ -78,41 +80,6 @@ func (c call) pathOnly() string {
 
 const mediaJSON = "application/json"
 
-// response is a response with its body.
-type response struct {
-	status int
-	header http.Header
-	raw    []byte
-	body   map[string]any
-}
-
-// text returns a string in the body, or an empty one. The names are its path.
-func (r response) text(names ...string) string {
-	var value any = r.body
-	for _, name := range names {
-		members, _ := value.(map[string]any)
-		value = members[name]
-	}
-	text, _ := value.(string)
-	return text
-}
-
-// places returns the sorted pointers and parameters of a problem's validation errors.
-func (r response) places() []string {
-	var places []string
-	list, _ := r.body["errors"].([]any)
-	for _, entry := range list {
-		validationError, _ := entry.(map[string]any)
-		place, ok := validationError["pointer"].(string)
-		if !ok {
-			place, _ = validationError["parameter"].(string)
-		}
-		places = append(places, place)
-	}
-	slices.Sort(places)
-	return slices.Compact(places)
-}
-
 // expect sends a request and requires a response with this status that matches the OpenAPI
 // document. If a rate limit is exceeded, it waits and tries again.
 func (s *suite) expect(status int, c call) response {
@@ -121,12 +88,7 @@ func (s *suite) expect(status int, c call) response {
 		r = s.afterLimit(r, c)
 	}
 	if r.status != status {
-		switch r.text("code") {
-		case "registration_closed":
-			s.needAccount("nobody can register (SESAME_REGISTRATION=closed)")
-		case "email_not_verified":
-			s.needAccount("a login requires a verified email (SESAME_EMAIL_VERIFICATION=required)")
-		}
+		s.explain(r)
 	}
 	s.require(r.status == status, "the status must be %d", status)
 	return r
@@ -261,28 +223,4 @@ func (s *suite) requireHeaders(r response) {
 		hsts := r.header.Get("Strict-Transport-Security")
 		s.require(strings.HasPrefix(hsts, "max-age="), "Strict-Transport-Security must be set")
 	}
-}
-
-// redacted returns the response as text without tokens, so that it can be logged.
-func (r response) redacted() string {
-	var text bytes.Buffer
-	fmt.Fprintf(&text, "%d %s\n", r.status, http.StatusText(r.status))
-	_ = r.header.Write(&text) // a Buffer returns no errors
-	text.WriteString("\n")
-	if r.body == nil {
-		fmt.Fprintf(&text, "%.1000q", r.raw)
-	} else {
-		shown := make(map[string]any)
-		for name, value := range r.body {
-			shown[name] = value
-			if secret, ok := value.(string); ok && slices.Contains([]string{"accessToken", "refreshToken"}, name) {
-				shown[name] = fmt.Sprintf("(%d characters)", len(secret))
-			}
-		}
-		encoder := json.NewEncoder(&text)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(shown) // cannot fail: it was decoded from JSON
-	}
-	return strings.ReplaceAll(text.String(), "\r\n", "\n")
 }
