@@ -74,9 +74,17 @@ func (s *Service) ConfirmTOTP(
 	defer func() { s.observe("confirm-totp", err) }()
 	user := access.User
 	event := s.failure(audit.AddTOTP, user, client)
-	confirmed, err := s.startFactorChange(ctx, access, event)
-	if err == nil && confirmed != nil {
-		err = ErrFactorExists
+	confirmed, end, err := s.startFactorChange(ctx, access, event)
+	if err != nil {
+		return nil, fmt.Errorf("confirm TOTP: %w", err)
+	}
+	defer func() { end(err) }()
+	if confirmed != nil {
+		return nil, fmt.Errorf("confirm TOTP: %w", ErrFactorExists)
+	}
+	enrolled, err := found[TOTPFactor](s.db.WithContext(ctx).Where("user_id = ?", user.ID))
+	if err == nil && enrolled == nil {
+		err = ErrUnknownFactor // before it counts as a wrong code
 	}
 	if err != nil {
 		return nil, fmt.Errorf("confirm TOTP: %w", err)

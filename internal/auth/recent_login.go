@@ -59,20 +59,26 @@ func (s *Service) requireFactorChange(ctx context.Context, access *Access) (*TOT
 	return factor, s.requireRecentLogin(access, factor)
 }
 
-// startFactorChange is like requireFactorChange, for a change that sends an email. It also returns
-// *ThrottledError.
-func (s *Service) startFactorChange(ctx context.Context, access *Access, event audit.Event) (*TOTPFactor, error) {
-	factor, err := s.requireFactorChange(ctx, access)
-	if err != nil {
-		return nil, err
+// startFactorChange is like requireFactorChange, for a change that sends an email and is limited. It
+// also returns *ThrottledError. The caller calls end with the error of the change: one that failed
+// does not count.
+func (s *Service) startFactorChange(
+	ctx context.Context, access *Access, event audit.Event,
+) (factor *TOTPFactor, end func(error), err error) {
+	if factor, err = s.requireFactorChange(ctx, access); err != nil {
+		return nil, nil, err
 	}
 	reservation, err := s.reserve(ctx, event,
 		throttle.Charge{Limit: factorChangesPerAccount, Subject: access.User.ID.String()})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	reservation.End()
-	return factor, nil
+	return factor, func(err error) {
+		if err != nil {
+			_ = s.db.Transaction(ctx, reservation.Refund) // best effort
+		}
+		reservation.End()
+	}, nil
 }
 
 // confirmIdentity checks the password of the user of an access token, like confirmPassword, before an

@@ -18,12 +18,13 @@ func (s *Service) RenewRecoveryCodes(
 ) (codes []string, err error) {
 	defer func() { s.observe("renew-recovery-codes", err) }()
 	user := access.User
-	factor, err := s.startFactorChange(ctx, access, s.failure(audit.RenewRecoveryCodes, user, client))
-	if err == nil && factor == nil {
-		err = ErrUnknownFactor
-	}
+	factor, end, err := s.startFactorChange(ctx, access, s.failure(audit.RenewRecoveryCodes, user, client))
 	if err != nil {
 		return nil, fmt.Errorf("renew recovery codes: %w", err)
+	}
+	defer func() { end(err) }()
+	if factor == nil {
+		return nil, fmt.Errorf("renew recovery codes: %w", ErrUnknownFactor)
 	}
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) (err error) {
 		// Locked, so that the factor is not removed meanwhile.

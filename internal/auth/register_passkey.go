@@ -50,9 +50,11 @@ func (s *Service) FinishPasskeyRegistration(
 	user := access.User
 	event := s.failure(audit.AddPasskey, user, client)
 	event.SessionID = access.Session
-	if _, err := s.startFactorChange(ctx, access, event); err != nil {
+	_, end, err := s.startFactorChange(ctx, access, event)
+	if err != nil {
 		return nil, fmt.Errorf("finish passkey registration: %w", err)
 	}
+	defer func() { end(err) }()
 	var challenge passkeyChallenge
 	credential, err := s.config.Passkeys.Register(response, user.ID[:],
 		challenge.open(s.config.Challenges, registrationPurpose(access)))
@@ -155,9 +157,11 @@ func (s *Service) DeletePasskey(ctx context.Context, access *Access, id string, 
 	user := access.User
 	event := s.success(audit.RemovePasskey, user, client)
 	event.SessionID = access.Session
-	if _, err := s.startFactorChange(ctx, access, s.failure(audit.RemovePasskey, user, client)); err != nil {
+	_, end, err := s.startFactorChange(ctx, access, s.failure(audit.RemovePasskey, user, client))
+	if err != nil {
 		return fmt.Errorf("delete passkey: %w", err)
 	}
+	defer func() { end(err) }()
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		if err := lockGeneration(tx, user); err != nil { // so that two of them do not delete the last ones
 			return err

@@ -17,9 +17,11 @@ import (
 func (s *Service) RemoveTOTP(ctx context.Context, access *Access, client Client) (err error) {
 	defer func() { s.observe("remove-totp", err) }()
 	user := access.User
-	if _, err := s.startFactorChange(ctx, access, s.failure(audit.RemoveTOTP, user, client)); err != nil {
+	_, end, err := s.startFactorChange(ctx, access, s.failure(audit.RemoveTOTP, user, client))
+	if err != nil {
 		return fmt.Errorf("remove TOTP: %w", err)
 	}
+	defer func() { end(err) }()
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		removed, confirmed, err := removeTOTP(tx, tx.Where("user_id = ?", user.ID), user.ID)
 		if err == nil && !removed {

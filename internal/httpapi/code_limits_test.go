@@ -254,3 +254,27 @@ func TestCodesAreNotRecorded(t *testing.T) {
 		}
 	})
 }
+
+// A user changes factors 30 times a day. What failed does not count, neither as a change nor, without a
+// secret, as a wrong code.
+func TestLimitOfFactorChanges(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{Throttle: true})
+		s.Clock.Stop()
+		email := s.NewUser(t)
+		tokens := s.Login(t, email)
+		for range 35 {
+			failed := s.As(t, tokens.Access, http.MethodDelete, "/auth/factors/totp")
+			expectCode(t, failed, http.StatusNotFound, "not_found")
+			failed = s.As(t, tokens.Access, http.MethodPost, "/auth/factors/totp/confirm", "code", "000000")
+			expectCode(t, failed, http.StatusNotFound, "not_found")
+		}
+		s.AddApp(t, tokens.Access)
+		tokens = s.Refresh(t, tokens.Refresh)
+		for range 29 {
+			expectStatus(t, s.As(t, tokens.Access, http.MethodPost, "/auth/recovery-codes"), http.StatusOK)
+		}
+		refused := s.As(t, tokens.Access, http.MethodPost, "/auth/recovery-codes")
+		expectCode(t, refused, http.StatusTooManyRequests, "too_many_requests")
+	})
+}
