@@ -41,6 +41,11 @@ type AccountExport struct {
 	LastLoginAt *time.Time `json:"lastLoginAt"`
 	// PreviousEmails are emails to which the change of the email can still be undone.
 	PreviousEmails []PreviousEmail `json:"previousEmails"`
+	// Factors are the second factors, without their secrets.
+	Factors []Factor `json:"factors"`
+	// RecoveryCodesLeft is the number of unused recovery codes.
+	RecoveryCodesLeft int               `json:"recoveryCodesLeft"`
+	Passkeys          []ExportedPasskey `json:"passkeys"`
 	// Sessions are all stored sessions, also those that have ended.
 	Sessions []ExportedSession `json:"sessions"`
 	// Networks are the networks that are known for the user.
@@ -57,12 +62,26 @@ type PreviousEmail struct {
 	UndoUntil time.Time `json:"undoUntil"`
 }
 
+// ExportedPasskey is a stored passkey.
+type ExportedPasskey struct {
+	Passkey
+	// CredentialID is the id that the authenticator gave it, in base64url.
+	CredentialID string `json:"credentialId"`
+	// Model is the model of the authenticator (AAGUID). It is zeros if it is not known.
+	Model string `json:"model"`
+	// BackedUp reports whether the passkey is synchronized between devices.
+	BackedUp bool `json:"backedUp"`
+}
+
 // ExportedSession is a stored session.
 type ExportedSession struct {
 	ID         string    `json:"id"`
 	CreatedAt  time.Time `json:"createdAt"`
 	LastUsedAt time.Time `json:"lastUsedAt"`
-	ExpiresAt  time.Time `json:"expiresAt"`
+	// AuthTime is when the user last proved the identity, and AMR is how (RFC 8176).
+	AuthTime  time.Time `json:"authTime"`
+	AMR       []string  `json:"amr"`
+	ExpiresAt time.Time `json:"expiresAt"`
 	// RevokedAt is nil if the session was not revoked.
 	RevokedAt *time.Time `json:"revokedAt"`
 	IP        string     `json:"ip"`
@@ -112,21 +131,26 @@ func (c *Client) UpdateAccount(ctx context.Context, change AccountChange) (Accou
 // with new tokens, and all others end. It returns a *Problem with the code incorrect_password,
 // weak_password, validation_failed or too_many_requests.
 //
+// If the account has a second factor or no password, it needs a recent login, like ChangeEmail and
+// DeleteAccount: see [Config.OnStepUp]. The code is then insufficient_user_authentication. current is
+// empty if the account has no password.
+//
 // It continues after ctx is done, for up to 30 seconds, because the new tokens must be stored.
 func (c *Client) ChangePassword(ctx context.Context, current, password string) error {
 	return c.replaceSession(ctx, func(ctx context.Context, authorize gen.RequestEditorFn) (Tokens, error) {
 		return c.requestTokens(func() (*http.Response, error) {
-			input := gen.ChangePasswordInput{CurrentPassword: &current, Password: password}
+			input := gen.ChangePasswordInput{CurrentPassword: optional(current), Password: password}
 			return c.anonymous.ChangePassword(ctx, input, authorize)
 		})
 	})
 }
 
 // DeleteAccount deletes the account and everything that belongs to it, for good. It deletes the
-// tokens, too. It returns a *Problem with the code incorrect_password or too_many_requests.
+// tokens, too. The password is empty if the account has none. It returns a *Problem with the code
+// incorrect_password or too_many_requests.
 func (c *Client) DeleteAccount(ctx context.Context, password string) error {
 	return c.replaceSession(ctx, func(ctx context.Context, authorize gen.RequestEditorFn) (Tokens, error) {
-		input := gen.DeleteAccountInput{Password: &password}
+		input := gen.DeleteAccountInput{Password: optional(password)}
 		_, err := decode[gen.Confirmation](c.anonymous.DeleteAccount(ctx, input, authorize))
 		return Tokens{}, err
 	})

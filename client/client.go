@@ -19,6 +19,9 @@
 // Links in emails contain a token, which [Client.VerifyEmail], [Client.ConfirmEmailChange],
 // [Client.UndoEmailChange] and [Client.ResetPassword] use. They need no session.
 //
+// If the account has a second factor, [Client.Login] returns a problem with a token with which
+// [Client.CompleteLogin] continues. [Client.FinishPasskeyLogin] logs in without a password.
+//
 // [Client.ChangePassword] keeps the session. [Client.DeleteAccount], [Client.LogoutEverywhere] and
 // [Client.RevokeSession] delete the tokens if they end the session.
 //
@@ -49,6 +52,20 @@
 // If a refresh fails because of a network error or a 503, it is retried once, unless Retry-After is
 // longer than five seconds. If it fails for good, the tokens are kept. Requests use the old access
 // token while the server accepts it, and return the error of the refresh afterwards.
+//
+// # Sensitive operations
+//
+// Some operations need a login within the last ten minutes and, if the account has a second factor,
+// two factors. Services can require the same. The response is a 401 with
+// error="insufficient_user_authentication" (RFC 9470). A refresh does not help. The Client calls
+// [Config.OnStepUp], which asks the user for the password, and sends the request again:
+//
+//	OnStepUp: func(ctx context.Context, required client.StepUp) error {
+//		password, code := ask()
+//		return session.Reauthenticate(ctx, password, code)
+//	},
+//
+// The request is not sent again if another user has logged in, or if its body cannot be repeated.
 //
 // # Errors
 //
@@ -94,6 +111,17 @@ type Config struct {
 	Store Store
 	// Transport sends the requests. The default is http.DefaultTransport.
 	Transport http.RoundTripper
+	// OnStepUp is called if the server or a service requires a more recent login, or two factors. It
+	// usually asks the user for the password and, if the account has one, a code, and calls
+	// [Client.Reauthenticate]. If it returns nil, the request is sent again once. Otherwise the
+	// request fails with its error.
+	//
+	// Concurrent requests share one call. It gets the context of the request and must pass it on to
+	// the methods of the Client, for which it is not called again.
+	//
+	// If OnStepUp is nil, methods return a *Problem with the code insufficient_user_authentication,
+	// and requests to services return the 401.
+	OnStepUp func(ctx context.Context, required StepUp) error
 }
 
 // Client is the session of one user, who may be logged in or not. It is safe for concurrent use.
@@ -103,17 +131,22 @@ type Client struct {
 	store                 Store
 	base                  http.RoundTripper
 	now                   func() time.Time
+	onStepUp              func(context.Context, StepUp) error
 
 	mu         sync.Mutex
-	refreshing *refreshing // nil: no refresh is running
-	notBefore  time.Time   // after a failed refresh: no early refresh before this time
+	refreshing *refreshing            // nil: no refresh is running
+	notBefore  time.Time              // after a failed refresh: no early refresh before this time
+	steppingUp map[StepUp]*steppingUp // the running calls of onStepUp
 }
 
 // New returns a Client that resumes the session in Config.Store, or starts logged out. It returns
 // an error if a URL is not https. For development, http is allowed with localhost or a loopback
 // address.
 func New(config Config) (*Client, error) {
-	c := &Client{origins: make(map[string]bool), store: config.Store, base: config.Transport, now: time.Now}
+	c := &Client{
+		origins: make(map[string]bool), store: config.Store, base: config.Transport, now: time.Now,
+		onStepUp: config.OnStepUp, steppingUp: make(map[StepUp]*steppingUp),
+	}
 	if c.store == nil {
 		c.store = &MemoryStore{}
 	}
@@ -152,13 +185,17 @@ func (c *Client) Register(ctx context.Context, input RegisterInput) (User, error
 // Login starts a session and stores its tokens. If there is a session already, Login replaces it
 // but does not revoke it; call Logout first to do that. It returns a *Problem with the code
 // invalid_credentials, too_many_requests or, if the server requires verified emails,
-// email_not_verified.
+// email_not_verified. If the account has a second factor, the code is second_factor_required, and
+// the login continues with CompleteLogin and the LoginToken of the problem.
 func (c *Client) Login(ctx context.Context, email, password string) error {
-	return c.store.Update(ctx, func(Tokens) (Tokens, error) {
-		return c.requestTokens(func() (*http.Response, error) {
-			return c.anonymous.Login(ctx, gen.LoginInput{Email: email, Password: password})
-		})
+	return c.startSession(ctx, func() (*http.Response, error) {
+		return c.anonymous.Login(ctx, gen.LoginInput{Email: email, Password: password})
 	})
+}
+
+// startSession stores the tokens that a login returns.
+func (c *Client) startSession(ctx context.Context, login func() (*http.Response, error)) error {
+	return c.store.Update(ctx, func(Tokens) (Tokens, error) { return c.requestTokens(login) })
 }
 
 // Logout revokes the session and deletes the tokens. Without a session it does nothing. If it

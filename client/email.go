@@ -33,10 +33,10 @@ func (c *Client) VerifyEmail(ctx context.Context, token, password string) error 
 }
 
 // ChangeEmail sends a link to the new email. Nothing changes until ConfirmEmailChange. It also
-// succeeds if the new email has an account already. It returns a *Problem with the code
-// incorrect_password, validation_failed or too_many_requests.
+// succeeds if the new email has an account already. The password is empty if the account has none.
+// It returns a *Problem with the code incorrect_password, validation_failed or too_many_requests.
 func (c *Client) ChangeEmail(ctx context.Context, email, password string) error {
-	input := gen.ChangeEmailInput{Email: email, Password: &password}
+	input := gen.ChangeEmailInput{Email: email, Password: optional(password)}
 	_, err := decode[gen.Confirmation](c.authorized.ChangeEmail(ctx, input))
 	return err
 }

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/sesame-auth/sesame/client"
@@ -48,6 +50,60 @@ func ExampleClient_UpdateAccount() {
 		log.Fatal(err)
 	}
 	fmt.Println(account.Name)
+}
+
+// If the account has a second factor, the login continues with a code of the authenticator app.
+func ExampleClient_CompleteLogin() {
+	ctx := context.Background()
+	session, err := client.New(client.Config{Server: "https://auth.example.com"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = session.Login(ctx, "ada@example.com", "correct horse battery staple")
+	if problem, ok := errors.AsType[*client.Problem](err); ok &&
+		problem.Code == client.ProblemCodeSecondFactorRequired {
+		err = session.CompleteLogin(ctx, problem.LoginToken, ask("Code: "))
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// Some operations need a recent login. OnStepUp asks for the password and, if the account has a second
+// factor, a code. The operation then continues.
+func ExampleConfig_stepUp() {
+	var session *client.Client
+	session, err := client.New(client.Config{
+		Server:  "https://auth.example.com",
+		Origins: []string{"https://api.example.com"},
+		OnStepUp: func(ctx context.Context, _ client.StepUp) error {
+			factors, err := session.Factors(ctx)
+			if err != nil {
+				return err
+			}
+			code := ""
+			if len(factors.Factors) > 0 {
+				code = ask("Code: ")
+			}
+			return session.Reauthenticate(ctx, ask("Password: "), code)
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := session.RemoveTOTP(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// ask asks the user.
+func ask(prompt string) string {
+	fmt.Fprint(os.Stderr, prompt)
+	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil {
+		log.Fatal(err)
+	}
+	return strings.TrimSuffix(answer, "\n")
 }
 
 // The session continues after a change of the password. A wrong password is the problem

@@ -49,6 +49,8 @@ type Problem struct {
 	LoginToken string
 	// Factors say where a code can come from if Code is ProblemCodeSecondFactorRequired.
 	Factors []FactorType
+	// StepUp is what the server requires if Code is ProblemCodeInsufficientUserAuthentication.
+	StepUp StepUp
 	// Instance is the id of the request, as in the server's log.
 	Instance string
 	// RetryAfter is how long to wait before the next attempt, or 0 if the server did not say.
@@ -87,6 +89,9 @@ func newProblem(response *http.Response, body []byte) *Problem {
 	}
 	if document.Factors != nil {
 		p.Factors = *document.Factors
+	}
+	if p.Code == ProblemCodeInsufficientUserAuthentication {
+		p.StepUp, _ = parseStepUp(response)
 	}
 	return p
 }

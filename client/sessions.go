@@ -58,19 +58,47 @@ func (c *Client) LogoutEverywhere(ctx context.Context, keepCurrent bool) error {
 	})
 }
 
-// replaceSession calls an operation with the access token, and stores the tokens that it returns.
-// If the access token is not accepted, it refreshes the tokens and calls the operation again.
-//
-// It does all this inside Update, as a refresh does, so that no refresh uses a token that the
-// operation is replacing.
+// replaceSession calls an operation with the access token, and stores the tokens that it returns. It
+// calls OnStepUp if the operation requires a more recent login, and the operation again.
 func (c *Client) replaceSession(
 	ctx context.Context, operation func(context.Context, gen.RequestEditorFn) (Tokens, error),
 ) error {
+	sent, err := c.replaceTokens(ctx, Tokens{}, operation)
+	if !isCode(err, ProblemCodeInsufficientUserAuthentication) || !c.canStepUp(ctx) {
+		return err
+	}
+	problem, _ := errors.AsType[*Problem](err)
+	if err := c.stepUp(ctx, sent, problem.StepUp); err != nil {
+		return err
+	}
+	if _, again := c.replaceTokens(ctx, sent, operation); !errors.Is(again, errAnotherUser) {
+		return again
+	}
+	return err
+}
+
+// errAnotherUser means that an operation was not repeated because another user has logged in.
+var errAnotherUser = errors.New("sesame: another user has logged in")
+
+// replaceTokens calls an operation with the access token, and stores the tokens that it returns. If
+// the access token is not accepted, it refreshes the tokens and calls the operation again. It
+// returns the tokens that the operation was last called with. If user is not zero, it calls the
+// operation only if the session is still of the same user, and returns errAnotherUser otherwise.
+//
+// It does all this inside Update, as a refresh does, so that no refresh uses a token that the
+// operation is replacing.
+func (c *Client) replaceTokens(
+	ctx context.Context, user Tokens, operation func(context.Context, gen.RequestEditorFn) (Tokens, error),
+) (sent Tokens, err error) {
 	var failure error // of the operation, also if refreshed tokens must be stored
-	err := c.store.Update(ctx, func(tokens Tokens) (Tokens, error) {
+	err = c.store.Update(ctx, func(tokens Tokens) (Tokens, error) {
 		if err := ctx.Err(); err != nil {
 			return tokens, err
 		}
+		if user != (Tokens{}) && !isSameUser(user, tokens) {
+			return tokens, errAnotherUser
+		}
+		sent = tokens
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
 		defer cancel()
 		replaced, err := operation(ctx, authorize(tokens))
@@ -83,7 +111,7 @@ func (c *Client) replaceSession(
 			case refreshErr != nil:
 				return tokens, refreshErr
 			}
-			tokens = fresh
+			tokens, sent = fresh, fresh
 			replaced, err = operation(ctx, authorize(tokens))
 		}
 		if err == nil {
@@ -101,7 +129,7 @@ func (c *Client) replaceSession(
 		}
 		return tokens, nil
 	})
-	return errors.Join(failure, err)
+	return sent, errors.Join(failure, err)
 }
 
 // isDefinite reports whether an error means that the operation did not succeed.

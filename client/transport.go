@@ -40,31 +40,41 @@ func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response, err := c.send(r, tokens)
-	if err != nil || response.StatusCode != http.StatusUnauthorized || !challenges(response) {
+	if err == nil && challenges(response) {
+		response, tokens, err = c.sendRefreshed(r, response, tokens, refreshErr)
+	}
+	if err != nil || tokens.AccessToken == "" {
 		return response, err
 	}
+	if required, ok := parseStepUp(response); ok {
+		return c.sendSteppedUp(r, response, tokens, required)
+	}
+	return response, nil
+}
+
+// sendRefreshed sends a request again after a refresh, and returns the tokens that it used. It
+// returns the response if the session has ended or the request cannot be sent again.
+func (c *Client) sendRefreshed(
+	r *http.Request, response *http.Response, tokens Tokens, refreshErr error,
+) (*http.Response, Tokens, error) {
 	fresh, err := Tokens{}, refreshErr
 	if refreshErr == nil {
-		fresh, err = c.refresh(r.Context(), tokens) //nolint:contextcheck // a refresh outlives its caller
+		fresh, err = c.refresh(r.Context(), tokens)
 	}
 	switch {
 	case err != nil:
-		return nil, errors.Join(err, response.Body.Close())
-	case fresh.AccessToken == "": // the session has ended
-		return response, nil
-	case r.GetBody == nil && r.Body != nil && r.Body != http.NoBody: // cannot be sent again
-		return response, nil
+		return nil, Tokens{}, errors.Join(err, response.Body.Close())
+	case fresh.AccessToken == "" || !isRepeatable(r):
+		return response, fresh, nil
 	}
 	if err := response.Body.Close(); err != nil {
-		return nil, err
+		return nil, Tokens{}, err
 	}
-	if r.GetBody != nil {
-		r = r.Clone(r.Context()) //nolint:contextcheck // it is the context of the request
-		if r.Body, err = r.GetBody(); err != nil {
-			return nil, err
-		}
+	if r, err = repeat(r); err != nil {
+		return nil, Tokens{}, err
 	}
-	return c.send(r, fresh)
+	response, err = c.send(r, fresh)
+	return response, fresh, err
 }
 
 // mayHaveToken reports whether a request goes to an origin that gets the token. A request that
@@ -90,8 +100,10 @@ func (c *Client) send(r *http.Request, tokens Tokens) (*http.Response, error) {
 	return c.base.RoundTrip(r)
 }
 
+// challenges reports whether a response says that the access token has expired or was revoked.
 func challenges(response *http.Response) bool {
-	return slices.ContainsFunc(response.Header.Values("WWW-Authenticate"), invalidToken.MatchString)
+	return response.StatusCode == http.StatusUnauthorized &&
+		slices.ContainsFunc(response.Header.Values("WWW-Authenticate"), invalidToken.MatchString)
 }
 
 // replayable returns the request with a GetBody, unless its body is larger than maxReplayed.
@@ -115,6 +127,25 @@ func replayable(r *http.Request) (*http.Request, error) {
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(head)), nil }
 	r.Body = io.NopCloser(bytes.NewReader(head))
 	return r, whole.Close()
+}
+
+// isRepeatable reports whether a request, which replayable returned, can be sent again.
+func isRepeatable(r *http.Request) bool {
+	return r.GetBody != nil || r.Body == nil || r.Body == http.NoBody
+}
+
+// repeat returns a request that can be sent after r was.
+func repeat(r *http.Request) (*http.Request, error) {
+	if r.GetBody == nil {
+		return r, nil
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body = body
+	return r, nil
 }
 
 // giveUp closes the body of a request that will not be sent, as http.RoundTripper requires.

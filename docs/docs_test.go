@@ -3,6 +3,7 @@ package docs_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,6 +73,65 @@ func TestTour(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The examples of docs/clients.md compile, and log in.
+func TestClients(t *testing.T) {
+	server := processtest.New(t, databasetest.SQLite)
+	server.Start(t)
+	server.Login(t)
+	account := fmt.Sprintf("%q, %q", processtest.Email, processtest.Password)
+	code := func(marks ...string) (code string) {
+		for _, mark := range marks {
+			code += example(t, server, "clients.md", mark)
+		}
+		return code
+	}
+
+	program := `package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sesame-auth/sesame/client"
+)
+
+func ask(prompt string) string { return prompt }
+
+func main() {
+	session, err := newSession()
+	fmt.Println(err, logIn(context.Background(), session, ` + account + `))
+}
+` + code("second factor in Go", "sensitive operations in Go")
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output := processtest.Program(t, "..", nil, "go", "run", file); output != "<nil> <nil>\n" {
+		t.Errorf("Go prints %q", output)
+	}
+
+	program = `import { Problem, Session } from "@sesame-auth/client";
+
+const ask = async (prompt: string) => prompt;
+` + code("second factor in TypeScript", "sensitive operations in TypeScript", "passkeys in TypeScript") + `
+await logIn(session, ` + account + `);
+for (const call of [() => addPasskey(session), async () => offerPasskeys(session)()]) {
+  await call().catch((reason: unknown) => console.log((reason as Error).name));
+}
+console.log(session.isLoggedIn);
+`
+	folder := processtest.TypeScriptPackage(t, "..")
+	if err := os.WriteFile(filepath.Join(folder, "examples", "clients.ts"), []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	processtest.Program(t, folder, nil, "node", "node_modules/typescript/bin/tsc", "--project", "test")
+	output := processtest.Program(t, folder, nil, "node", "build/examples/clients.js")
+	if output != "NotSupportedError\ntrue\n" {
+		t.Errorf("TypeScript prints %q", output)
+	}
 }
 
 // messages returns the message or the code of each JSON object in the output of a script.

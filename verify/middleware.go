@@ -78,9 +78,14 @@ func (v *Verifier) refuse(w http.ResponseWriter, status int, header, value strin
 			Detail: "The access token cannot be verified at the moment. Try again shortly.", Code: "unavailable",
 		}
 	}
+	write(w, header, value, document)
+}
+
+// write sends a problem document and one more header.
+func write(w http.ResponseWriter, header, value string, document problem) {
 	w.Header().Set(header, value)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
+	w.WriteHeader(document.Status)
 	_ = json.NewEncoder(w).Encode(document) // the client may have disconnected
 }

@@ -14,6 +14,9 @@
 // [FromContext]. Echo accepts the middleware through echo.WrapMiddleware. To check a token without
 // HTTP, call [Verifier.Verify].
 //
+// [Verifier.RequireRecent] and [Verifier.RequireACR] protect sensitive operations: they require a
+// recent login, or two factors (RFC 9470).
+//
 // A token has only one accepted spelling: no part of it can be changed, cut or extended, not even
 // its ES256 signature, of which other libraries accept two forms.
 //

@@ -21,12 +21,18 @@ func TestClient(t *testing.T) {
 	folder := processtest.TypeScriptPackage(t, "../..")
 	processtest.Program(t, folder, nil, "node", "node_modules/typescript/bin/tsc", "--project", "test")
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		for _, file := range []struct{ name, test, setting string }{
-			{"session", "all operations", "SESAME_ACCESS_TOKEN_TTL=10s"},
-			{"account", "the life of an account", "SESAME_ACCESS_TOKEN_TTL=1h"}, // no refresh is due
+		for _, file := range []struct {
+			name, test string
+			settings   []string
+		}{
+			{"session", "all operations", []string{"SESAME_ACCESS_TOKEN_TTL=10s"}},
+			{"account", "the life of an account", []string{"SESAME_ACCESS_TOKEN_TTL=1h"}}, // no refresh is due
+			{"factors", "the life of a second factor", []string{
+				"SESAME_ACCESS_TOKEN_TTL=1h", "SESAME_EMAIL_VERIFICATION=off", "SESAME_THROTTLE=off",
+			}},
 		} {
 			t.Run(file.name, func(t *testing.T) {
-				server := processtest.New(t, engine, file.setting)
+				server := processtest.New(t, engine, file.settings...)
 				server.Start(t)
 				environment := []string{
 					"SESAME_TEST_SERVER=http://" + server.API,

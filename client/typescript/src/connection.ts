@@ -3,6 +3,7 @@ import { requestTokens, unlessRejected, unwrap, type NewTokens, type Result } fr
 import type { components, paths } from "./openapi.js";
 import { ObservedStorage } from "./observed.js";
 import { Problem } from "./problem.js";
+import { isSameUser, parseStepUp, StepUps, type StepUp } from "./step-up.js";
 import type { Tokens, TokenStorage } from "./tokens.js";
 
 /** The timeout of a refresh, including a retry, in milliseconds. */
@@ -25,13 +26,20 @@ export class Connection {
   readonly storage: ObservedStorage;
   readonly #origins: Set<string>;
   readonly #lock: string;
+  readonly #stepUps: StepUps | undefined;
   #last: Promise<unknown> = Promise.resolve(); // the last change of the tokens
   #refreshing: Promise<Tokens | undefined> | undefined;
   #notBefore = 0; // after a failed refresh: no early refresh before this time
 
-  constructor(server: string, origins: string[], storage: TokenStorage) {
+  constructor(
+    server: string,
+    origins: string[],
+    storage: TokenStorage,
+    onStepUp?: (required: StepUp) => void | Promise<void>,
+  ) {
     this.#origins = new Set([server, ...origins].map(originOf));
     this.storage = new ObservedStorage(storage);
+    this.#stepUps = onStepUp && new StepUps(onStepUp, () => this.storage.load());
     this.#lock = `sesame ${server}`;
     // Sesame sends no redirects. Following one could send a password or a refresh token to another server.
     const options = { baseUrl: server, redirect: "error" } as const;
@@ -48,14 +56,29 @@ export class Connection {
     const { tokens, failure } = await this.#current();
     const again = request.clone();
     const response = await fetch(authorized(request, tokens));
-    const challenged = response.status === 401 && invalidToken.test(response.headers.get("WWW-Authenticate") ?? "");
-    if (!tokens || !challenged || !this.#isFromOrigin(response)) return response;
+    if (!tokens || response.status !== 401 || !this.#isFromOrigin(response)) return response;
+    if (!invalidToken.test(response.headers.get("WWW-Authenticate") ?? "")) {
+      return this.#afterStepUp(again, response, tokens);
+    }
     if (failure) throw failure.reason;
     const fresh = await this.#refresh(tokens);
     if (!fresh || fresh.loggedInAt !== tokens.loggedInAt) return response; // do not repeat it as another user
     await response.body?.cancel();
-    return fetch(authorized(again, fresh));
+    const third = this.#stepUps && again.clone();
+    const second = await fetch(authorized(again, fresh));
+    return third && this.#isFromOrigin(second) ? this.#afterStepUp(third, second, fresh) : second;
   };
+
+  /** Calls onStepUp and sends a request again, if the response requires a more recent login. */
+  async #afterStepUp(again: Request, response: Response, sent: Tokens): Promise<Response> {
+    const required = parseStepUp(response);
+    if (!required || !this.#stepUps) return response;
+    await this.#stepUps.run(required, sent, again.signal);
+    const { tokens } = await this.#current();
+    if (!tokens || !isSameUser(sent, tokens)) return response;
+    await response.body?.cancel();
+    return fetch(authorized(again, tokens));
+  }
 
   /** Reports whether a response is from the server or a listed origin, and not from where one redirected to. */
   #isFromOrigin({ url }: Response): boolean {
@@ -93,6 +116,12 @@ export class Connection {
     return this.#refreshing;
   }
 
+  /** Refreshes the tokens although they are not due, because the session has changed on the server. */
+  async refreshNow(): Promise<void> {
+    const tokens = await this.storage.load();
+    if (tokens) await this.#refresh(tokens);
+  }
+
   /** Exchanges and stores the tokens, or deletes them if the session has ended. The caller has the lock. */
   async #renew(stored: Tokens): Promise<Tokens | undefined> {
     const fresh = await unlessRejected(() => this.#exchange(stored.refreshToken));
@@ -103,9 +132,28 @@ export class Connection {
 
   /**
    * Calls operations that change or end the session, with the header of its access token. It takes the lock, so that
-   * no refresh uses the old tokens at the same time, and refreshes by itself if the access token is rejected.
+   * no refresh uses the old tokens at the same time, and refreshes by itself if the access token is rejected. If the
+   * operation requires a more recent login, it calls onStepUp, without the lock, and the operation again.
    */
-  withLock<T>(call: (headers: HeadersInit, tokens: Tokens | undefined) => Promise<T>): Promise<T> {
+  async withLock<T>(call: (headers: HeadersInit, tokens: Tokens | undefined) => Promise<T>): Promise<T> {
+    let sent: Tokens | undefined;
+    try {
+      return await this.#callWithLock((headers, tokens) => {
+        sent = tokens;
+        return call(headers, tokens);
+      });
+    } catch (reason) {
+      if (!this.#stepUps || !sent || !(reason instanceof Problem) || !reason.stepUp) throw reason;
+      const user = sent;
+      await this.#stepUps.run(reason.stepUp, user);
+      return this.#callWithLock((headers, tokens) => {
+        if (!tokens || !isSameUser(user, tokens)) throw reason;
+        return call(headers, tokens);
+      });
+    }
+  }
+
+  #callWithLock<T>(call: (headers: HeadersInit, tokens: Tokens | undefined) => Promise<T>): Promise<T> {
     return this.exclusively(async () => {
       const tokens = await this.storage.load();
       try {
@@ -133,6 +181,14 @@ export class Connection {
         if (tokens && !isKnown) await this.#renew(tokens).catch(() => undefined);
         throw reason;
       }
+    });
+  }
+
+  /** Calls an operation that starts a session, and stores its tokens. */
+  startSession(operation: () => Promise<Result<components["schemas"]["Tokens"]>>): Promise<void> {
+    return this.exclusively(async () => {
+      const tokens = await requestTokens(operation);
+      await this.storage.save({ ...tokens, loggedInAt: Date.now() });
     });
   }
 

@@ -1,10 +1,12 @@
-export { problemCodes, validationCodes, weakPasswordReasons } from "./codes.js";
-export type { ProblemCode, ValidationCode, WeakPasswordReason } from "./codes.js";
+export { factorTypes, problemCodes, validationCodes, weakPasswordReasons } from "./codes.js";
+export type { FactorType, ProblemCode, ValidationCode, WeakPasswordReason } from "./codes.js";
 export type { components, operations, paths } from "./openapi.js";
 export type { SessionEvent } from "./observed.js";
+export type { PasskeyLoginOptions } from "./passkeys.js";
 export { Problem } from "./problem.js";
 export type { ValidationError } from "./problem.js";
 export { Session } from "./session.js";
 export type { SessionOptions } from "./session.js";
+export type { StepUp } from "./step-up.js";
 export { memoryStorage } from "./tokens.js";
 export type { Tokens, TokenStorage } from "./tokens.js";

@@ -1,5 +1,6 @@
-import type { ProblemCode, WeakPasswordReason } from "./codes.js";
+import type { FactorType, ProblemCode, WeakPasswordReason } from "./codes.js";
 import type { components } from "./openapi.js";
+import { parseStepUp, type StepUp } from "./step-up.js";
 
 /** One error in a request. Its detail can be shown to the user. */
 export type ValidationError = components["schemas"]["ValidationError"];
@@ -20,6 +21,12 @@ export class Problem extends Error {
   readonly errors: ValidationError[];
   /** Why the password was rejected if the code is `weak_password`. */
   readonly reason: WeakPasswordReason | undefined;
+  /** Continues the login if the code is `second_factor_required`: see `Session.completeLogin`. */
+  readonly loginToken: string | undefined;
+  /** Where a code can come from if the code is `second_factor_required`. */
+  readonly factors: FactorType[];
+  /** What the server requires if the code is `insufficient_user_authentication`. */
+  readonly stepUp: StepUp | undefined;
   /** The id of the request, as in the server's log. */
   readonly instance: string | undefined;
   /** How many seconds to wait before the next attempt. Undefined if the server did not say. */
@@ -33,6 +40,10 @@ export class Problem extends Error {
     this.detail = problem?.detail ?? "";
     this.errors = problem?.errors ?? [];
     this.reason = problem?.reason;
+    this.loginToken = problem?.loginToken;
+    this.factors = problem?.factors ?? [];
+    const isOld = problem?.code === "insufficient_user_authentication";
+    this.stepUp = isOld ? (parseStepUp(response) ?? { maxAge: undefined, acr: undefined }) : undefined;
     this.instance = problem?.instance;
     const seconds = response.headers.get("Retry-After") ?? "";
     this.retryAfter = /^\d+$/.test(seconds) ? Number(seconds) : undefined;
