@@ -366,13 +366,19 @@ func TestTryConfirmsTheIdentity(t *testing.T) {
 		d.press(kb.Enter)
 		d.waitForText("Scan this code")
 		d.click("#cancel-enroll", "Cancel")
-		codes := d.addApp()
+		d.addApp()
 
 		d.click("#add-passkey button", "Add a passkey")
 		d.waitForText("is added.")
 		d.makeLoginOld()
 		d.click("#renew button", "Renew recovery codes")
 		d.waitForText("This needs a login within the last 10 minutes, with the acr aal2.")
+		d.click("#step-up-passkey", "Use a passkey")
+		codes := d.readCodes()
+		d.waitForText("amr pop, user, mfa acr aal2")
+
+		d.makeLoginOld()
+		d.click("#remove-app button", "Remove the app")
 		d.fill("#step-up-password", processtest.Password)
 		d.fill("#step-up-code", "000000")
 		d.press(kb.Enter)
@@ -380,15 +386,9 @@ func TestTryConfirmsTheIdentity(t *testing.T) {
 		d.checkThemes("step-up")
 		d.fill("#step-up-code", codes[0])
 		d.press(kb.Enter)
-		d.readCodes()
-		d.check(`document.getElementById("step-up-password").value === ""`)
-
-		d.makeLoginOld()
-		d.click("#remove-app button", "Remove the app")
-		d.click("#step-up-passkey", "Use a passkey")
 		d.waitForText("The app is removed.")
-		d.waitForText("amr pop, user, mfa acr aal2")
 		d.checkFocus("app-title")
+		d.check(`document.getElementById("step-up-password").value === ""`)
 	}
 }
 

@@ -2,8 +2,9 @@ import type { Tokens, TokenStorage } from "@sesame-auth/client";
 
 const key = "sesame";
 
-/** What the page shows of an access token. */
+/** The claims of an access token that the page uses. */
 export interface Claims {
+  sub: string;
   amr: string[];
   acr: string;
   auth_time: number;

@@ -822,10 +822,10 @@
       } catch (reason) {
         if (!this.#stepUps || !sent || !(reason instanceof Problem) || !reason.stepUp)
           throw reason;
-        const user = sent;
-        await this.#stepUps.run(reason.stepUp, user);
+        const user2 = sent;
+        await this.#stepUps.run(reason.stepUp, user2);
         return this.#callWithLock((headers, tokens) => {
-          if (!tokens || !isSameUser(user, tokens))
+          if (!tokens || !isSameUser(user2, tokens))
             throw reason;
           return call2(headers, tokens);
         });
@@ -1035,8 +1035,8 @@
      * `registration_closed`.
      */
     async register(input) {
-      const { user } = await unwrap(this.#anonymous.POST("/auth/register", { body: input }));
-      return user;
+      const { user: user2 } = await unwrap(this.#anonymous.POST("/auth/register", { body: input }));
+      return user2;
     }
     /**
      * Starts a session and stores its tokens. A session that exists already is replaced but not revoked; call logout
@@ -1077,10 +1077,10 @@
     }
     /** Asks the server for the user of the session, which it needs. */
     async authenticate() {
-      const { user } = await unwrap(this.#authorized.POST("/auth"));
-      if (!user)
+      const { user: user2 } = await unwrap(this.#authorized.POST("/auth"));
+      if (!user2)
         throw new Error("the response contains no user");
-      return user;
+      return user2;
     }
     /** Returns the account with everything that the user can see and change. It needs a session. */
     async account() {
@@ -2374,7 +2374,9 @@
     storage: sessionTokens,
     onStepUp: (required) => confirmIdentity(session, required)
   });
+  var user;
   async function showAccount() {
+    user = readClaims()?.sub;
     setText("page-error", "");
     for (const id of ["app-status", "passkeys-status", "sessions-status", "verify-status"]) setText(id, "");
     try {
@@ -2386,9 +2388,14 @@
       if (session.isLoggedIn) setText("page-error", messageOf(reason));
     }
   }
+  async function onLogIn() {
+    if (byID("logged-in").hidden || readClaims()?.sub !== user) return showAccount();
+    showClaims();
+    await loadSessions(session).catch((reason) => setText("sessions-error", messageOf(reason)));
+  }
   for (const prepare of [prepareLogIn, prepareAccount, prepareApp, preparePasskeys, prepareStepUp]) prepare(session);
   session.onChange(({ type }) => {
-    if (type === "logged-in") void showAccount();
+    if (type === "logged-in") void onLogIn();
     else if (type === "refreshed") showClaims();
     else showLogIn(session, "You are logged out.");
   });
