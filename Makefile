@@ -14,7 +14,7 @@ oasdiff := .tools/oasdiff-$(oasdiff_version)
 # Starts one PostgreSQL for all test processes, unless SESAME_TEST_POSTGRES_URL names a server.
 with_postgres := go run ./internal/tools/with-postgres
 openapi := internal/tools/openapi
-generated := gen client/codes.gen.go
+generated := gen client/codes.gen.go internal/web/assets/try.js
 comma := ,
 # npm writes this file last, so after an interrupted installation it is missing or outdated.
 client_modules := client/typescript/node_modules/.package-lock.json
@@ -103,13 +103,14 @@ fuzz: ## Fuzz every parser with FUZZTIME inputs (200000x)
 	done
 
 .PHONY: generate
-generate: $(client_modules) ## Generate gen/ and client/codes.gen.go from openapi.yaml (needs node and npm)
+generate: $(client_modules) ## Generate gen/, client/codes.gen.go and the script of the page /try (needs node and npm)
 	$(oapi_codegen) --config $(openapi)/api.yaml openapi.yaml
 	$(oapi_codegen) --config $(openapi)/client.yaml openapi.yaml
 	client/typescript/node_modules/.bin/js-yaml openapi.yaml >gen/openapi.json
 	go run ./internal/tools/requests <gen/openapi.json >gen/requests.json
 	go run ./internal/tools/codes . <openapi.yaml
 	client/typescript/node_modules/.bin/openapi-typescript openapi.yaml --output gen/typescript/openapi.d.ts
+	cd client/typescript && npm run --silent build && node node_modules/typescript/bin/tsc --project try && node try/build.mjs
 
 .PHONY: blocklist
 blocklist: ## Make the lists of common and breached passwords from pinned npm packages
@@ -122,7 +123,7 @@ blocklist: ## Make the lists of common and breached passwords from pinned npm pa
 check: check-generated lint vet check-contract check-modules vulnerabilities ## Run every check except the tests
 
 .PHONY: check-generated
-check-generated: generate ## Check that the generated code is committed and matches openapi.yaml
+check-generated: generate ## Check that the generated code is committed and matches its sources
 	git diff --exit-code HEAD -- $(generated)
 	! git ls-files --others $(generated) | grep .
 

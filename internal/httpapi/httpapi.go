@@ -55,8 +55,8 @@ func New(config Config) (http.Handler, error) {
 		return nil, err
 	}
 	site, err := web.New(web.Config{
-		Brand: config.Brand, LinkURL: config.LinkURL, AppURL: config.AppURL, Problems: problemPages(),
-		Passwords: config.Passwords,
+		Brand: config.Brand, PublicURL: config.PublicURL, LinkURL: config.LinkURL, AppURL: config.AppURL,
+		Problems: problemPages(), Passwords: config.Passwords,
 	})
 	if err != nil {
 		return nil, err

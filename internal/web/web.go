@@ -1,6 +1,7 @@
 // Package web contains the pages for people: the start page, the pages that emailed links open, the
-// API documentation, a page for each type of problem and, during development, the emails. The pages
-// load nothing from other servers, run no inline scripts, and use the API like any client.
+// API documentation, a page for each type of problem and, during development, the emails and a page
+// to try everything. The pages load nothing from other servers, run no inline scripts, and use the
+// API like any client.
 //
 // A page consists of its HTML and of assets whose names contain a digest of their content, so that
 // browsers can cache them forever. Links between pages are relative: they work under every host
@@ -13,6 +14,8 @@ import (
 	"html/template"
 	"io"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,6 +49,7 @@ const (
 // Config configures the pages.
 type Config struct {
 	Brand     brand.Brand
+	PublicURL string    // where clients reach the API; on this machine: the pages include /try
 	LinkURL   string    // where the pages for emailed links are
 	AppURL    string    // where users continue afterwards; empty: the pages have no such link
 	Problems  []Problem // every type
@@ -74,6 +78,20 @@ func New(config Config) (*Site, error) {
 	return &Site{config: config, assets: assets}, err
 }
 
+// tryScript is the script of /try.
+const tryScript = "try.js"
+
+// HasTry reports whether the page /try exists. It is for developers, so it exists only while the
+// public URL is localhost or a loopback address.
+func (s *Site) HasTry() bool {
+	public, err := url.Parse(s.config.PublicURL)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(public.Hostname())
+	return public.Hostname() == "localhost" || err == nil && ip.IsLoopback()
+}
+
 // Pages returns the pages by path. A segment that starts with a colon is a parameter for
 // http.Request.PathValue.
 func (s *Site) Pages() map[string]Page {
@@ -92,8 +110,13 @@ func (s *Site) Pages() map[string]Page {
 		"/problems":       s.page("problems.html"),
 		"/problems/:code": s.problem,
 	}
-	for _, asset := range s.assets {
-		pages["/"+asset.path] = asset.serve
+	if s.HasTry() {
+		pages["/try"] = s.page("try.html")
+	}
+	for name, asset := range s.assets {
+		if name != tryScript || s.HasTry() {
+			pages["/"+asset.path] = asset.serve
+		}
 	}
 	return pages
 }

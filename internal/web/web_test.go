@@ -43,8 +43,8 @@ func get(t *testing.T, config Config, pattern, url string, headers ...string) (*
 func TestAssets(t *testing.T) {
 	names := make(map[string]bool)
 	for _, color := range []string{brand.DefaultColor, "#7a1f5c"} {
-		config := Config{Brand: brand.Brand{Name: "Sesame", Color: color}}
-		for _, pattern := range slices.Concat([]string{"/", "/docs", "/problems"}, linkPages) {
+		config := Config{Brand: brand.Brand{Name: "Sesame", Color: color}, PublicURL: "http://localhost:8080"}
+		for _, pattern := range slices.Concat([]string{"/", "/docs", "/problems", "/try"}, linkPages) {
 			page, err := get(t, config, pattern, "http://h"+pattern)
 			if err != nil {
 				t.Fatal(err)
@@ -80,7 +80,7 @@ func TestAssets(t *testing.T) {
 			}
 		}
 	}
-	if len(names) != 11+2 { // the style sheet and the icon contain the color
+	if len(names) != 12+2 { // the style sheet and the icon contain the color
 		t.Errorf("assets: %v", names)
 	}
 }
@@ -89,11 +89,11 @@ func TestAssets(t *testing.T) {
 // server does not know under which host name and path a browser reached it.
 func TestLinksAreRelative(t *testing.T) {
 	config := Config{
-		Brand: brand.Brand{Name: "Acme & Sons", Color: "#7a1f5c"}, LinkURL: "https://auth.example.com",
-		AppURL:   "https://app.example.com/",
+		Brand: brand.Brand{Name: "Acme & Sons", Color: "#7a1f5c"}, PublicURL: "http://127.0.0.1:8080",
+		LinkURL: "https://auth.example.com", AppURL: "https://app.example.com/",
 		Problems: []Problem{{Code: "not_found", Title: "Not found", Statuses: []int{404}}},
 	}
-	for _, pattern := range slices.Concat([]string{"/", "/docs", "/problems", "/problems/:code"}, linkPages) {
+	for _, pattern := range slices.Concat([]string{"/", "/docs", "/problems", "/problems/:code", "/try"}, linkPages) {
 		page, err := get(t, config, pattern, "http://localhost:8080"+strings.Replace(pattern, ":code", "not_found", 1))
 		if err != nil {
 			t.Fatal(err)
@@ -125,6 +125,34 @@ func TestHome(t *testing.T) {
 		}
 		if strings.Contains(body, "Continue to Sesame") != (appURL != "") || strings.Contains(body, `<a href="">`) {
 			t.Errorf("with the application %q:\n%s", appURL, body)
+		}
+	}
+}
+
+// The page for developers exists only while the public URL is on this machine. Otherwise neither the
+// page nor its script has a path, and the start page does not link to it.
+func TestTryExistsOnThisMachine(t *testing.T) {
+	for publicURL, want := range map[string]bool{
+		"http://127.0.0.1:8080": true, "http://127.9.9.9": true, "http://[::1]:8080": true, "http://localhost:8080": true,
+		"http://localhost/auth": true, "https://localhost": true,
+		"https://auth.example.com": false, "https://localhost.example.com": false, "https://example.com/localhost": false,
+		"https://127.0.0.1.example.com": false, "https://127.0.0.1@example.com": false, "http://192.168.0.1": false,
+		"http://0.0.0.0:8080": false, "http://[::]:8080": false, "": false, "http://%": false,
+	} {
+		config := Config{Brand: sesame, PublicURL: publicURL}
+		site, err := New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages := site.Pages()
+		_, page := pages["/try"]
+		_, script := pages["/"+site.Asset("try.js")]
+		home, err := get(t, config, "/", "http://h/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if link := strings.Contains(home.Body.String(), `<a href="try">`); page != want || script != want || link != want {
+			t.Errorf("%q: page %v, script %v, link %v, want %v", publicURL, page, script, link, want)
 		}
 	}
 }
