@@ -127,6 +127,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		for range 11 {
 			loginFrom(t, s, "192.0.2.1", email, wrong)
 		}
+		s.PasskeyLogin(t, servertest.UnknownAssertion(t))
 		served := make(map[string]bool)
 		for _, match := range regexp.MustCompile(`(?m)^# TYPE (sesame_\w+) `).FindAllStringSubmatch(s.Metrics(t), -1) {
 			served[match[1]] = true

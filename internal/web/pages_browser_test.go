@@ -1,12 +1,16 @@
 package web_test
 
 import (
+	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/processtest"
+	"github.com/sesame-auth/sesame/internal/totp"
 )
 
 // The API documentation sends requests with a token that the user pastes.
@@ -67,6 +71,46 @@ func TestDocsWithALogin(t *testing.T) {
 		v.click("button", "Execute")
 		v.waitForText(`"code": "invalid_access_token"`)
 	}
+}
+
+// A user with a second factor logs in on the page with a recovery code. Closing the dialog starts again.
+func TestDocsWithASecondFactor(t *testing.T) {
+	server := start(t, databasetest.SQLite, "SESAME_EMAIL_VERIFICATION=off")
+	bearer := "Bearer " + server.Login(t)["accessToken"]
+	_, enrolled := server.Post(t, "/auth/factors/totp", "", "Authorization", bearer)
+	secret, err := totp.ParseSecret(enrolled["secret"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"code":"` + secret.Code(totp.Step(time.Now())) + `"}`
+	status, confirmed := server.Post(t, "/auth/factors/totp/confirm", body, "Authorization", bearer)
+	if status != http.StatusOK {
+		t.Fatalf("confirm: %d", status)
+	}
+	codes := strings.Fields(strings.Trim(confirmed["recoveryCodes"], "[]"))
+	v := newBrowser(t).open(t, server, desktop)
+	v.goTo("/docs")
+	v.waitForText("Welcome authenticated user")
+	v.click("#log-in", "Log in")
+	logIn := func() {
+		t.Helper()
+		v.fill("#email", processtest.Email)
+		v.fill("#password", processtest.Password)
+		v.press(kb.Enter)
+		v.waitForText("Enter a code from your authenticator app, or a recovery code.")
+		v.check(`document.activeElement.id === "code"`)
+	}
+	logIn()
+	v.checkLayout("docs-code")
+	v.click("#dialog button", "Cancel")
+	v.click("#log-in", "Log in")
+	logIn()
+	v.fill("#code", "123456789")
+	v.press(kb.Enter)
+	v.waitForText("The code is incorrect, has expired, or was already used.")
+	v.fill("#code", codes[0])
+	v.press(kb.Enter)
+	v.waitForText("Logged in as " + processtest.Email)
 }
 
 // The error page leads to the start page, and the start page to the others.

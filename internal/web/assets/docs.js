@@ -4,12 +4,14 @@ const docs = document.getElementById("docs");
 const dialog = document.getElementById("dialog");
 const email = document.getElementById("email");
 const password = document.getElementById("password");
+const code = document.getElementById("code");
 const error = document.getElementById("log-in-error");
 const logInButton = document.getElementById("log-in");
 const logOutButton = document.getElementById("log-out");
 
 let ui; // Swagger UI
 let scheme; // the name of the security scheme for access tokens
+let loginToken = ""; // of a login that needs a code
 let refreshToken = ""; // of the session; stored nowhere else
 let expiry; // a timer
 
@@ -54,12 +56,27 @@ function showSession(user) {
   (user ? logOutButton : logInButton).focus();
 }
 
-// logIn calls the login operation. It returns what to say if that fails, or "".
+// askForCode shows the field for the code of a second factor, or the others if there is no login token.
+function askForCode(token) {
+  loginToken = token;
+  document.getElementById("password-step").hidden = token !== "";
+  document.getElementById("code-step").hidden = token === "";
+  code.value = "";
+}
+
+// logIn calls the login operation, or completes the login with a code. It returns what to say if that
+// fails or if a code is needed, or "".
 async function logIn() {
-  if (!email.value.trim() || !password.value) return "Enter your email and password.";
+  if (loginToken ? !code.value : !email.value.trim() || !password.value) {
+    return loginToken ? "Enter the code." : "Enter your email and password.";
+  }
   try {
-    const response = await post("auth/login", { email: email.value.trim(), password: password.value });
+    const response = loginToken
+      ? await post("auth/login/second-factor", { loginToken, code: code.value })
+      : await post("auth/login", { email: email.value.trim(), password: password.value });
     const body = await response.json();
+    if (body.code === "second_factor_required") askForCode(body.loginToken);
+    if (body.code === "invalid_login_token") askForCode("");
     if (!response.ok) return body.code === "validation_failed" ? "Enter a valid email and password." : body.detail;
     ui.preauthorizeApiKey(scheme, body.accessToken);
     refreshToken = body.refreshToken;
@@ -88,7 +105,7 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
   error.textContent = await logIn();
   sending = false;
   if (error.textContent) {
-    password.select();
+    (loginToken ? code : password).select();
     return;
   }
   password.value = "";
@@ -100,4 +117,5 @@ logOutButton.addEventListener("click", logOut);
 document.getElementById("cancel").addEventListener("click", () => dialog.close());
 dialog.addEventListener("close", () => {
   password.value = error.textContent = "";
+  askForCode("");
 });
