@@ -132,8 +132,8 @@ func (c *Client) UpdateAccount(ctx context.Context, change AccountChange) (Accou
 // weak_password, validation_failed or too_many_requests.
 //
 // If the account has a second factor or no password, it needs a recent login, like ChangeEmail and
-// DeleteAccount: see [Config.OnStepUp]. The code is then insufficient_user_authentication. current is
-// empty if the account has no password.
+// DeleteAccount: see [Config.OnStepUp]. The code is then insufficient_user_authentication. current
+// is empty if the account has no password.
 //
 // It continues after ctx is done, for up to 30 seconds, because the new tokens must be stored.
 func (c *Client) ChangePassword(ctx context.Context, current, password string) error {

@@ -58,8 +58,8 @@ func (c *Client) ConfirmEmailChange(ctx context.Context, token, password string)
 }
 
 // UndoEmailChange restores the previous email of an account with the token from the link that it
-// was sent. All sessions of the account end and its password stops working; the restored email gets a
-// link to set a new one. It needs no session. It returns a *Problem with the code invalid_link.
+// was sent. All sessions of the account end and its password stops working; the restored email gets
+// a link to set a new one. It needs no session. It returns a *Problem with the code invalid_link.
 func (c *Client) UndoEmailChange(ctx context.Context, token string) error {
 	_, err := decode[gen.Confirmation](c.anonymous.UndoEmailChange(ctx, gen.EmailLinkInput{Token: token}))
 	return err

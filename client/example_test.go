@@ -69,8 +69,8 @@ func ExampleClient_CompleteLogin() {
 	}
 }
 
-// Some operations need a recent login. OnStepUp asks for the password and, if the account has a second
-// factor, a code. The operation then continues.
+// Some operations need a recent login. OnStepUp asks for the password and, if the account has a
+// second factor, a code. The operation then continues.
 func ExampleConfig_stepUp() {
 	var session *client.Client
 	session, err := client.New(client.Config{

@@ -30,10 +30,11 @@ type TOTPSecret struct {
 	URI    string `json:"uri"`
 }
 
-// CompleteLogin continues a Login that returned ProblemCodeSecondFactorRequired, with the LoginToken
-// of that problem and a code of the authenticator app or a recovery code. It starts a session and
-// stores its tokens. It returns a *Problem with the code invalid_code, after which it can be called
-// again, invalid_login_token, after which the login starts again, or too_many_requests.
+// CompleteLogin continues a Login that returned ProblemCodeSecondFactorRequired, with the
+// LoginToken of that problem and a code of the authenticator app or a recovery code. It starts a
+// session and stores its tokens. It returns a *Problem with the code invalid_code, after which it
+// can be called again, invalid_login_token, after which the login starts again, or
+// too_many_requests.
 func (c *Client) CompleteLogin(ctx context.Context, loginToken, code string) error {
 	return c.startSession(ctx, func() (*http.Response, error) {
 		return c.anonymous.CompleteLogin(ctx, gen.CompleteLoginInput{LoginToken: loginToken, Code: code})
@@ -71,9 +72,9 @@ func (c *Client) EnrollTOTP(ctx context.Context) (TOTPSecret, error) {
 	return decode[TOTPSecret](c.authorized.EnrollTOTP(ctx))
 }
 
-// ConfirmTOTP makes the secret of EnrollTOTP the second factor of the account, with the current code
-// of the app. It returns the recovery codes: show them to the user, because they cannot be read
-// again. It returns a *Problem with the code invalid_code, not_found if there is no secret,
+// ConfirmTOTP makes the secret of EnrollTOTP the second factor of the account, with the current
+// code of the app. It returns the recovery codes: show them to the user, because they cannot be
+// read again. It returns a *Problem with the code invalid_code, not_found if there is no secret,
 // factor_exists or too_many_requests.
 //
 // It also refreshes the tokens, because the session now has two factors.

@@ -12,8 +12,8 @@ import (
 // PublicKeyCredential.parseCreationOptionsFromJSON of a browser takes.
 type PasskeyCreationOptions = gen.PasskeyCreationOptions
 
-// PasskeyRegistration is a new passkey, in the JSON form that PublicKeyCredential.toJSON of a browser
-// returns.
+// PasskeyRegistration is a new passkey, in the JSON form that PublicKeyCredential.toJSON of a
+// browser returns.
 type PasskeyRegistration = gen.PasskeyRegistration
 
 // PasskeyRequestOptions are the options for a login with a passkey, in the JSON form that
@@ -51,8 +51,8 @@ func (c *Client) StartPasskeyRegistration(ctx context.Context) (PasskeyCreationO
 }
 
 // FinishPasskeyRegistration adds the passkey that a browser created with the options of
-// StartPasskeyRegistration. If name is empty, the server chooses one. It returns a *Problem with the
-// code invalid_passkey, passkey_exists, passkey_limit or too_many_requests.
+// StartPasskeyRegistration. If name is empty, the server chooses one. It returns a *Problem with
+// the code invalid_passkey, passkey_exists, passkey_limit or too_many_requests.
 func (c *Client) FinishPasskeyRegistration(
 	ctx context.Context, name string, credential PasskeyRegistration,
 ) (Passkey, error) {
@@ -66,21 +66,22 @@ func (c *Client) RenamePasskey(ctx context.Context, id, name string) (Passkey, e
 	return decode[Passkey](c.authorized.RenamePasskey(ctx, id, gen.RenamePasskeyInput{Name: name}))
 }
 
-// DeletePasskey removes a passkey. It returns a *Problem with the code not_found, too_many_requests,
-// or last_passkey if the account has no password and no other passkey.
+// DeletePasskey removes a passkey. It returns a *Problem with the code not_found,
+// too_many_requests, or last_passkey if the account has no password and no other passkey.
 func (c *Client) DeletePasskey(ctx context.Context, id string) error {
 	_, err := decode[gen.Confirmation](c.authorized.DeletePasskey(ctx, id))
 	return err
 }
 
-// StartPasskeyLogin returns the options for a login with a passkey. They are valid for five minutes.
+// StartPasskeyLogin returns the options for a login with a passkey. They are valid for five
+// minutes.
 func (c *Client) StartPasskeyLogin(ctx context.Context) (PasskeyRequestOptions, error) {
 	return decode[PasskeyRequestOptions](c.anonymous.StartPasskeyLogin(ctx))
 }
 
 // FinishPasskeyLogin starts a session with the answer of a passkey to the options of
-// StartPasskeyLogin, and stores its tokens. A second factor is not needed. Like Login, it replaces a
-// session but does not revoke it. It returns a *Problem with the code invalid_passkey or
+// StartPasskeyLogin, and stores its tokens. A second factor is not needed. Like Login, it replaces
+// a session but does not revoke it. It returns a *Problem with the code invalid_passkey or
 // too_many_requests.
 func (c *Client) FinishPasskeyLogin(ctx context.Context, credential PasskeyAssertion) error {
 	return c.startSession(ctx, func() (*http.Response, error) {

@@ -28,8 +28,8 @@ type ValidationCode = gen.ValidationCode
 // that was added to the server later.
 type WeakPasswordReason = gen.WeakPasswordReason
 
-// FactorType is what the code of a second factor comes from: one of the constants, or a type that was
-// added to the server later.
+// FactorType is what the code of a second factor comes from: one of the constants, or a type that
+// was added to the server later.
 type FactorType = gen.FactorType
 
 // Problem is an error response of the server (RFC 9457).

@@ -58,8 +58,8 @@ func (c *Client) LogoutEverywhere(ctx context.Context, keepCurrent bool) error {
 	})
 }
 
-// replaceSession calls an operation with the access token, and stores the tokens that it returns. It
-// calls OnStepUp if the operation requires a more recent login, and the operation again.
+// replaceSession calls an operation with the access token, and stores the tokens that it returns.
+// It calls OnStepUp if the operation requires a more recent login, and the operation again.
 func (c *Client) replaceSession(
 	ctx context.Context, operation func(context.Context, gen.RequestEditorFn) (Tokens, error),
 ) error {

@@ -51,8 +51,8 @@ func parseStepUp(response *http.Response) (StepUp, bool) {
 	return required, true
 }
 
-// sendSteppedUp sends a request again after OnStepUp. It returns the response if there is no OnStepUp
-// or the request cannot be sent again.
+// sendSteppedUp sends a request again after OnStepUp. It returns the response if there is no
+// OnStepUp or the request cannot be sent again.
 func (c *Client) sendSteppedUp(
 	r *http.Request, response *http.Response, sent Tokens, required StepUp,
 ) (*http.Response, error) {

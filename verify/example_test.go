@@ -24,8 +24,8 @@ func Example() {
 	log.Fatal(http.ListenAndServe("127.0.0.1:9000", mux))
 }
 
-// Orders need a login, transfers one within the last ten minutes with two factors. The claims are in
-// the context only behind Verifier.Middleware.
+// Orders need a login, transfers one within the last ten minutes with two factors. The claims are
+// in the context only behind Verifier.Middleware.
 func ExampleVerifier_RequireRecent() {
 	verifier, err := verify.New("https://auth.example.com", "https://api.example.com")
 	if err != nil {

@@ -13,17 +13,17 @@ var levels = map[string]int{"aal1": 1, "aal2": 2}
 // less than maxAge ago, by a login or by reauthenticate. Use it for operations that a stolen access
 // token must not be enough for. A refreshed token does not become more recent.
 //
-// Other requests get a 401 with the challenge of RFC 9470, whose max_age is maxAge in whole seconds.
-// The client should ask the user for the password, call reauthenticate of the server, and send the
-// request again with the new access token. The clients of Sesame do this.
+// Other requests get a 401 with the challenge of RFC 9470, whose max_age is maxAge in whole
+// seconds. The client should ask the user for the password, call reauthenticate of the server, and
+// send the request again with the new access token. The clients of Sesame do this.
 //
 // The middleware must be inside of [Verifier.Middleware], which adds the claims to the context:
 //
 //	mux.Handle("POST /transfers", verifier.Middleware(verifier.RequireRecent(10*time.Minute)(transfers)))
 //
 // Without Verifier.Middleware, which is a programming error, every request gets a 401 like one
-// without a token. An auth_time more than a minute in the future is not recent. RequireRecent panics
-// if maxAge is less than a second.
+// without a token. An auth_time more than a minute in the future is not recent. RequireRecent
+// panics if maxAge is less than a second.
 func (v *Verifier) RequireRecent(maxAge time.Duration) func(http.Handler) http.Handler {
 	if maxAge < time.Second {
 		panic("verify: maxAge must be at least a second")
@@ -39,8 +39,8 @@ func (v *Verifier) RequireRecent(maxAge time.Duration) func(http.Handler) http.H
 // which is "aal1" (one factor) or "aal2" (two factors). RequireACR("aal2") thus refuses users who
 // logged in with only a password. It panics if acr has another value.
 //
-// Other requests get a 401 with the challenge of RFC 9470, whose acr_values is acr. A user without a
-// second factor must add one first.
+// Other requests get a 401 with the challenge of RFC 9470, whose acr_values is acr. A user without
+// a second factor must add one first.
 //
 // The middleware must be inside of [Verifier.Middleware]. Without it, which is a programming error,
 // every request gets a 401 like one without a token.
@@ -53,8 +53,8 @@ func (v *Verifier) RequireACR(acr string) func(http.Handler) http.Handler {
 	return v.require(isEnough, fmt.Sprintf(`acr_values="%s"`, acr))
 }
 
-// require returns middleware that passes a request on if its claims satisfy isEnough. Other requests
-// get a challenge with the parameter.
+// require returns middleware that passes a request on if its claims satisfy isEnough. Other
+// requests get a challenge with the parameter.
 func (v *Verifier) require(isEnough func(Claims) bool, parameter string) func(http.Handler) http.Handler {
 	challenge := realm + `, error="insufficient_user_authentication", ` + parameter
 	return func(next http.Handler) http.Handler {

@@ -120,7 +120,8 @@ func TestSecondFactor(t *testing.T) {
 	})
 }
 
-// A user adds, renames and removes a passkey, and logs in with it. The forms are those of a browser.
+// A user adds, renames and removes a passkey, and logs in with it. The forms are those of a
+// browser.
 func TestPasskeys(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s, ctx, device := login(t, engine), t.Context(), servertest.NewDevice()

@@ -285,8 +285,8 @@ func TestConcurrentStepUp(t *testing.T) {
 // firstRequest is the key of the context of a request.
 type firstRequest struct{}
 
-// A request that is given up does not wait for OnStepUp. If it caused the call, another request takes
-// over.
+// A request that is given up does not wait for OnStepUp. If it caused the call, another request
+// takes over.
 func TestCancelledStepUp(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := login(t, engine)

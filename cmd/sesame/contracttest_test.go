@@ -17,7 +17,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/processtest"
 )
 
-// A server passes, also behind a proxy. Its public URL has an IP address, so passkeys are for localhost.
+// A server passes, also behind a proxy. Its public URL has an IP address, so passkeys are for
+// localhost.
 func TestContractTest(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine, "SESAME_EMAIL_VERIFICATION=off")

@@ -14,10 +14,11 @@ import (
 // fallbackRPID is the RP ID if the public URL has an IP address: browsers accept only domains.
 const fallbackRPID = "localhost"
 
-// checkPasskeys fills in the defaults of the settings of passkeys, and returns what is wrong with them.
+// checkPasskeys fills in the defaults of the settings of passkeys, and returns what is wrong with
+// them.
 //
-// By default the RP ID is the host of the public URL, and the origins are those in the other settings
-// whose pages a browser lets use it.
+// By default the RP ID is the host of the public URL, and the origins are those in the other
+// settings whose pages a browser lets use it.
 func (c *config) checkPasskeys() (errs []error) {
 	public, err := url.Parse(c.PublicURL)
 	if err != nil {
@@ -79,8 +80,8 @@ func parsePasskeyOrigins(text string) (origins []string, err error) {
 	return append(origins, parsed...), err
 }
 
-// mayUsePasskeys reports whether browsers let pages of an origin use passkeys for an RP ID (WebAuthn Level
-// 3, section 5.1.3): a secure context whose host is the RP ID or a subdomain of it.
+// mayUsePasskeys reports whether browsers let pages of an origin use passkeys for an RP ID
+// (WebAuthn Level 3, section 5.1.3): a secure context whose host is the RP ID or a subdomain of it.
 func mayUsePasskeys(origin, rpID string) bool {
 	if strings.HasPrefix(origin, androidApp) {
 		return true // Android checks it with a file on the domain

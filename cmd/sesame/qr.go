@@ -11,8 +11,8 @@ import (
 // 6.3.8).
 const quietZone = 4
 
-// qrCode returns a QR code for a terminal. Each character shows two modules, one above the other, with
-// explicit colors, because the colors of terminals differ.
+// qrCode returns a QR code for a terminal. Each character shows two modules, one above the other,
+// with explicit colors, because the colors of terminals differ.
 func qrCode(text string) (string, error) {
 	code, err := qr.EncodeText(text, qr.Medium)
 	if err != nil {

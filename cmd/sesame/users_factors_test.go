@@ -18,8 +18,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/totp"
 )
 
-// An operator adds an authenticator app with the QR code in the terminal, sees it, and removes it. A
-// wrong code adds nothing.
+// An operator adds an authenticator app with the QR code in the terminal, sees it, and removes it.
+// A wrong code adds nothing.
 func TestFactorsCommands(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine)

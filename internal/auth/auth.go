@@ -9,8 +9,8 @@
 // # Sessions
 //
 // Login, CompleteLogin and FinishPasskeyLogin create sessions, all with startSession; nothing else
-// does. If the user has a second factor, only a session that has proved two factors can be stored. A
-// session ends in one of these ways:
+// does. If the user has a second factor, only a session that has proved two factors can be stored.
+// A session ends in one of these ways:
 //
 //   - Logout, RevokeSession and the reuse of an old refresh token revoke one session.
 //   - Each user has a generation. It is raised when the password is reset, changed or set, when the

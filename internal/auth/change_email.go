@@ -15,9 +15,9 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// ChangeEmail emails a link to the new email, and a notice to the current one. Nothing changes until
-// ConfirmEmailChange. It returns ErrInvalidEmail, ErrSameEmail, ErrIncorrectPassword, *ThrottledError
-// or password.ErrBusy.
+// ChangeEmail emails a link to the new email, and a notice to the current one. Nothing changes
+// until ConfirmEmailChange. It returns ErrInvalidEmail, ErrSameEmail, ErrIncorrectPassword,
+// *ThrottledError or password.ErrBusy.
 //
 // It does the same for an email that has an account; only when the link would be sent, the owner of
 // that account gets a notice instead.
@@ -107,8 +107,8 @@ func (s *Service) composeConfirmEmailChange(ctx context.Context, entry *mail.Ent
 		})
 }
 
-// holdGeneration keeps the password and the email of a user from changing until the transaction ends.
-// It returns ErrInvalidAccessToken if they have changed already.
+// holdGeneration keeps the password and the email of a user from changing until the transaction
+// ends. It returns ErrInvalidAccessToken if they have changed already.
 func holdGeneration(tx *gorm.DB, user *User) error { return lockUnchanged(tx, user, "SHARE") }
 
 // lockGeneration is like holdGeneration, and waits for other transactions that called it.

@@ -12,13 +12,13 @@ import (
 	"github.com/sesame-auth/sesame/internal/throttle"
 )
 
-// ChangePassword sets a new password for a user who knows the current one. It returns new tokens for
-// this session, and ends all others. It returns *WeakPasswordError, ErrIncorrectPassword,
+// ChangePassword sets a new password for a user who knows the current one. It returns new tokens
+// for this session, and ends all others. It returns *WeakPasswordError, ErrIncorrectPassword,
 // *ThrottledError, password.ErrBusy, or ErrInvalidAccessToken if the session has ended meanwhile.
 //
-// One transaction replaces the password, raises the user's generation, which ends every session, and
-// moves this session to the new generation. Its previous refresh token becomes the parent of the
-// new one, as in RefreshTokens, so a refresh that is in flight in another tab succeeds.
+// One transaction replaces the password, raises the user's generation, which ends every session,
+// and moves this session to the new generation. Its previous refresh token becomes the parent of
+// the new one, as in RefreshTokens, so a refresh that is in flight in another tab succeeds.
 func (s *Service) ChangePassword(
 	ctx context.Context, access *Access, current, plain string, client Client,
 ) (tokens *Tokens, err error) {
@@ -73,8 +73,8 @@ func (s *Service) ChangePassword(
 	return s.issueTokens(session, session.Counter, user.EmailVerified())
 }
 
-// moveSession moves a session to the generation of its user, which the transaction has just raised by
-// one, with further changes. It returns ErrInvalidAccessToken if the session has ended.
+// moveSession moves a session to the generation of its user, which the transaction has just raised
+// by one, with further changes. It returns ErrInvalidAccessToken if the session has ended.
 func moveSession(tx *gorm.DB, id uuid.UUID, changes map[string]any) (*Session, error) {
 	var session Session
 	changes["generation"] = gorm.Expr("generation + 1")

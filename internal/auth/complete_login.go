@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/throttle"
@@ -35,8 +33,8 @@ type loginToken struct {
 // loginPurpose is the purpose of a login token.
 const loginPurpose = "login"
 
-// requireSecondFactor returns the *SecondFactorError of a login whose password is right. If rehash is
-// not empty, it becomes the user's hash: the next step of the login does not have the password.
+// requireSecondFactor returns the *SecondFactorError of a login whose password is right. If rehash
+// is not empty, it becomes the user's hash: the next step of the login does not have the password.
 //
 // It starts no session, does not refund the attempt and does not remember the network: half a login
 // must be worth nothing to an attacker who knows the password.
@@ -85,8 +83,8 @@ func (s *Service) factorsOf(ctx context.Context, user uuid.UUID) ([]FactorType, 
 	return factors, err
 }
 
-// CompleteLogin starts the session of a login that returned *SecondFactorError. The code is one of the
-// authenticator app, or a recovery code. It returns ErrInvalidLoginToken, ErrInvalidCode or
+// CompleteLogin starts the session of a login that returned *SecondFactorError. The code is one of
+// the authenticator app, or a recovery code. It returns ErrInvalidLoginToken, ErrInvalidCode or
 // *ThrottledError.
 //
 // A wrong code does not use up the login token. One transaction uses up the token and the code, and
@@ -142,8 +140,8 @@ func (s *Service) CompleteLogin(ctx context.Context, text, code string, client C
 	return tokens, nil
 }
 
-// userOfLogin returns the user of a login token, or ErrInvalidLoginToken if the token was used or the
-// user changed.
+// userOfLogin returns the user of a login token, or ErrInvalidLoginToken if the token was used or
+// the user changed.
 func (s *Service) userOfLogin(ctx context.Context, login loginToken, challenge []byte) (*loginUser, error) {
 	user, err := found[loginUser](loginUsers(s.db.WithContext(ctx)).
 		Where("users.id = ? AND users.generation = ? AND users.disabled_at IS NULL", login.User, login.Generation).
@@ -155,18 +153,4 @@ func (s *Service) userOfLogin(ctx context.Context, login loginToken, challenge [
 		return nil, ErrInvalidLoginToken
 	}
 	return user, nil
-}
-
-// UsedChallenge is a challenge that was used, until it expires.
-type UsedChallenge struct {
-	Digest    []byte `gorm:"primaryKey"` // token.ChallengeDigest
-	ExpiresAt time.Time
-}
-
-// useChallenge stores that a challenge was used, and reports whether this is the first use. Of several
-// concurrent calls, one returns true.
-func useChallenge(tx *gorm.DB, challenge []byte, expires time.Time) (bool, error) {
-	row := UsedChallenge{Digest: token.ChallengeDigest(challenge), ExpiresAt: expires.UTC()}
-	insert := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
-	return insert.RowsAffected == 1, insert.Error
 }

@@ -102,8 +102,8 @@ func (s *Service) newUser(user User) (*User, error) {
 	return &user, err
 }
 
-// insertUser stores a new account, unless its email is taken. The unique index decides, so exactly one
-// of several concurrent registrations succeeds.
+// insertUser stores a new account, unless its email is taken. The unique index decides, so exactly
+// one of several concurrent registrations succeeds.
 //
 // It looks for previous emails after the insert: if a change of the email makes it free meanwhile,
 // that change has committed then.
@@ -116,7 +116,8 @@ func insertUser(tx *gorm.DB, user *User) error {
 	return tx.Where("id = ? AND EXISTS (?)", user.ID, previous.Select("1")).Delete(&User{}).Error
 }
 
-// requireUser makes a batch fail with database.ErrRequired unless insertUser has stored the account.
+// requireUser makes a batch fail with database.ErrRequired unless insertUser has stored the
+// account.
 func requireUser(tx *gorm.DB, user *User) error {
 	return database.Require(tx, "EXISTS (SELECT 1 FROM users WHERE id = ?)", user.ID)
 }

@@ -44,7 +44,8 @@ func (s *Service) DeleteAccount(ctx context.Context, access *Access, plain strin
 	return nil
 }
 
-// deletedMeanwhile turns ErrUnknownUser into ErrInvalidAccessToken, for the user of an access token.
+// deletedMeanwhile turns ErrUnknownUser into ErrInvalidAccessToken, for the user of an access
+// token.
 func deletedMeanwhile(err error) error {
 	if errors.Is(err, ErrUnknownUser) {
 		return ErrInvalidAccessToken

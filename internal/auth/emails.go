@@ -81,8 +81,8 @@ func (s *Service) notice(render render) mail.Compose {
 	}
 }
 
-// composeRecoveryCodeUsed composes the email about a recovery code. It says how many are left when the
-// email is sent.
+// composeRecoveryCodeUsed composes the email about a recovery code. It says how many are left when
+// the email is sent.
 func (s *Service) composeRecoveryCodeUsed(ctx context.Context, entry *mail.Entry) (*mail.Message, error) {
 	left, err := countRecoveryCodes(s.db.WithContext(ctx), entry.UserID)
 	if err != nil {

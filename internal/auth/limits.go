@@ -62,8 +62,8 @@ var (
 	// noticesPerMailbox limits each kind of notice that an attacker could cause again and again.
 	noticesPerMailbox = throttle.Limit{Name: "notices per mailbox", Burst: 5, Per: 24 * time.Hour}
 
-	// The limits on what a logged-in user may do. Each change of the password, the email or a factor sends
-	// an email, which may go to a mailbox of somebody else.
+	// The limits on what a logged-in user may do. Each change of the password, the email or a factor
+	// sends an email, which may go to a mailbox of somebody else.
 	passwordChangesPerAccount = throttle.Limit{Name: "password changes per account", Burst: 10, Per: 24 * time.Hour}
 	emailChangesPerAccount    = throttle.Limit{Name: "email changes per account", Burst: 5, Per: 24 * time.Hour}
 	factorChangesPerAccount   = throttle.Limit{Name: "factor changes per account", Burst: 30, Per: 24 * time.Hour}
@@ -110,8 +110,8 @@ func (s *Service) settle(ctx context.Context, reservation *throttle.Reservation,
 }
 
 // reserveLogin charges a login to its limits. They apply to the email as typed, whether or not it
-// has an account, so that being throttled reveals nothing. It also returns the user, if the network is
-// known.
+// has an account, so that being throttled reveals nothing. It also returns the user, if the network
+// is known.
 //
 // The user is not read otherwise: a refusal would take longer if there is one.
 func (s *Service) reserveLogin(
@@ -158,8 +158,9 @@ func (s *Service) clearLimits(tx *gorm.DB, user *User, pairs ...[]byte) error {
 	return s.throttle.Clear(tx, codesPerAccount, user.ID.String())
 }
 
-// reserveLinkEmail charges an email with a link to the budgets of the mailbox, and reports whether it
-// may be sent. known says whether the request came from a known network of the user with this email.
+// reserveLinkEmail charges an email with a link to the budgets of the mailbox, and reports whether
+// it may be sent. known says whether the request came from a known network of the user with this
+// email.
 func (s *Service) reserveLinkEmail(
 	ctx context.Context, event audit.Event, kind mail.Kind, email string, known bool,
 ) (allowed bool, err error) {

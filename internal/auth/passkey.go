@@ -117,13 +117,6 @@ func (c *passkeyChallenge) use(tx *gorm.DB) error {
 	return err
 }
 
-// lowerPasskeySessions stores that the sessions that were started with a passkey have proved one
-// factor only, because the passkey is gone.
-func lowerPasskeySessions(tx *gorm.DB, user uuid.UUID, passkeys ...uuid.UUID) error {
-	return tx.Model(&Session{}).Where("user_id = ? AND passkey_id IN ?", user, passkeys).
-		UpdateColumn("amr", token.ByRemovedPasskey).Error
-}
-
 // passkeyCause returns the reason in an error of package passkey, for the audit log.
 func passkeyCause(err error) string {
 	text := err.Error()
@@ -135,3 +128,9 @@ func passkeyCause(err error) string {
 
 // isInvalidPasskey reports whether err means that a passkey was not accepted.
 func isInvalidPasskey(err error) bool { return errors.Is(err, passkey.ErrInvalid) }
+
+// passkeyID parses the id of a passkey. No passkey has the id of a malformed text.
+func passkeyID(text string) uuid.UUID {
+	id, _ := uuid.Parse(text)
+	return id
+}

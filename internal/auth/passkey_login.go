@@ -13,12 +13,12 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// passkeyLoginPurpose is the purpose of a challenge for a login with a passkey. It names nobody: the
-// browser chooses the passkey.
+// passkeyLoginPurpose is the purpose of a challenge for a login with a passkey. It names nobody:
+// the browser chooses the passkey.
 const passkeyLoginPurpose = "passkey login"
 
-// StartPasskeyLogin returns the options for a browser that logs in with a passkey. They are the same
-// for everybody, except the challenge, and nothing is stored.
+// StartPasskeyLogin returns the options for a browser that logs in with a passkey. They are the
+// same for everybody, except the challenge, and nothing is stored.
 func (s *Service) StartPasskeyLogin() *PasskeyOptions { return s.passkeyOptions(passkeyLoginPurpose) }
 
 // FinishPasskeyLogin starts a session for the user whose passkey a browser has proved to have.
@@ -92,8 +92,9 @@ type passkeyLogin struct {
 
 // loginWithPasskey starts the session of a login with a passkey.
 //
-// A signature count that goes back may mean that there are two copies of the key. For a passkey that
-// is synchronized between devices, this is the normal case, and only recorded. Any other is refused.
+// A signature count that goes back may mean that there are two copies of the key. For a passkey
+// that is synchronized between devices, this is the normal case, and only recorded. Any other is
+// refused.
 func (s *Service) loginWithPasskey(ctx context.Context, login passkeyLogin) (*Tokens, error) {
 	user := &login.user.User
 	if s.config.EmailVerification == VerificationRequired && !user.EmailVerified() {

@@ -14,8 +14,8 @@ import (
 // PreviousEmail is a verified email that a user had before a change. Until it expires, the change
 // can be undone with a token that is sent to this email, and nobody else can use this email.
 //
-// The rows of a user survive later changes of the email and of the password, because an attacker who
-// took over the account can make those.
+// The rows of a user survive later changes of the email and of the password, because an attacker
+// who took over the account can make those.
 type PreviousEmail struct {
 	UserID    uuid.UUID `gorm:"primaryKey"`
 	Email     string    `gorm:"primaryKey"`

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
@@ -15,13 +14,14 @@ import (
 	"github.com/sesame-auth/sesame/internal/token"
 )
 
-// Reauthenticate checks the password of a logged-in user again and, if the user has a second factor, a
-// code. It returns new tokens of the session, whose proof of the identity is recent. It returns
-// ErrCodeRequired if there is no code, ErrIncorrectPassword, ErrInvalidCode, *ThrottledError,
-// password.ErrBusy, or ErrInvalidAccessToken if the session has ended meanwhile.
+// Reauthenticate checks the password of a logged-in user again and, if the user has a second
+// factor, a code. It returns new tokens of the session, whose proof of the identity is recent. It
+// returns ErrCodeRequired if there is no code, ErrIncorrectPassword, ErrInvalidCode,
+// *ThrottledError, password.ErrBusy, or ErrInvalidAccessToken if the session has ended meanwhile.
 //
-// The attempt counts against the same limits as a login. The previous refresh token becomes the parent
-// of the new one, as in RefreshTokens. A user without a password has to log in with a passkey.
+// The attempt counts against the same limits as a login. The previous refresh token becomes the
+// parent of the new one, as in RefreshTokens. A user without a password has to log in with a
+// passkey.
 func (s *Service) Reauthenticate(
 	ctx context.Context, access *Access, plain, code string, client Client,
 ) (tokens *Tokens, err error) {
@@ -63,8 +63,8 @@ func (s *Service) Reauthenticate(
 	return s.issueTokens(session, session.Counter, user.EmailVerified())
 }
 
-// renewSession stores that the user of a session has just proved the identity, and uses up the code if
-// there is one.
+// renewSession stores that the user of a session has just proved the identity, and uses up the code
+// if there is one.
 func (s *Service) renewSession(
 	ctx context.Context, access *Access, attempt *codeAttempt, methods token.Methods,
 	reservation *throttle.Reservation, client Client,
@@ -91,8 +91,8 @@ func (s *Service) renewSession(
 }
 
 // continueSession makes the next refresh token of a session whose user has proved the identity. It
-// returns ErrInvalidAccessToken if the session has ended, or if the user's password, email or second
-// factor has changed since the proof.
+// returns ErrInvalidAccessToken if the session has ended, or if the user's password, email or
+// second factor has changed since the proof.
 func (s *Service) continueSession(
 	tx *gorm.DB, access *Access, now time.Time, methods token.Methods, client Client,
 ) (*Session, error) {
@@ -113,19 +113,4 @@ func (s *Service) continueSession(
 		return nil, ErrInvalidAccessToken
 	}
 	return &session, update.Error
-}
-
-// raiseSession stores that the user of a session has proved a second factor in addition to the
-// password. The time of the proof stays.
-func raiseSession(tx *gorm.DB, session uuid.UUID) error {
-	return tx.Model(&Session{}).Where("id = ? AND amr = ?", session, token.ByPassword).
-		UpdateColumn("amr", token.ByTOTP).Error
-}
-
-// lowerSessions stores that the sessions of a user have proved the password only, because the second
-// factor is gone.
-func lowerSessions(tx *gorm.DB, user uuid.UUID) error {
-	return tx.Model(&Session{}).
-		Where("user_id = ? AND amr IN ?", user, []token.Methods{token.ByTOTP, token.ByRecoveryCode}).
-		UpdateColumn("amr", token.ByPassword).Error
 }

@@ -27,9 +27,9 @@ func (e *RecentLoginError) Error() string {
 // requireRecentLogin returns *RecentLoginError unless the access token was issued after a recent
 // login, with two factors if the user has a second one.
 //
-// The access token counts, not its session: when the owner proves the identity again, a stolen older
-// token must not benefit from it. A time that is further ahead than clocks may differ is that of a
-// clock that was ahead, and is not believed.
+// The access token counts, not its session: when the owner proves the identity again, a stolen
+// older token must not benefit from it. A time that is further ahead than clocks may differ is that
+// of a clock that was ahead, and is not believed.
 func (s *Service) requireRecentLogin(access *Access, factor *TOTPFactor) error {
 	required := &RecentLoginError{MaxAge: recentLogin}
 	if factor != nil {
@@ -46,8 +46,8 @@ func (s *Service) requireRecentLogin(access *Access, factor *TOTPFactor) error {
 // authenticator app of the user, or nil, and ErrEmailNotVerified or *RecentLoginError.
 //
 // Without a verified email, somebody who registers the email of another person could prepare the
-// account for when the owner starts to use it. Without a recent login, a stolen access token would be
-// enough to lock the owner out.
+// account for when the owner starts to use it. Without a recent login, a stolen access token would
+// be enough to lock the owner out.
 func (s *Service) requireFactorChange(ctx context.Context, access *Access) (*TOTPFactor, error) {
 	if s.config.EmailVerification != VerificationOff && !access.User.EmailVerified() {
 		return nil, ErrEmailNotVerified
@@ -59,9 +59,9 @@ func (s *Service) requireFactorChange(ctx context.Context, access *Access) (*TOT
 	return factor, s.requireRecentLogin(access, factor)
 }
 
-// startFactorChange is like requireFactorChange, for a change that sends an email and is limited. It
-// also returns *ThrottledError. The caller calls end with the error of the change: one that failed
-// does not count.
+// startFactorChange is like requireFactorChange, for a change that sends an email and is limited.
+// It also returns *ThrottledError. The caller calls end with the error of the change: one that
+// failed does not count.
 func (s *Service) startFactorChange(
 	ctx context.Context, access *Access, event audit.Event,
 ) (factor *TOTPFactor, end func(error), err error) {
@@ -81,10 +81,10 @@ func (s *Service) startFactorChange(
 	}, nil
 }
 
-// confirmIdentity checks the password of the user of an access token, like confirmPassword, before an
-// operation that could lock the owner out. If the user has a second factor or no password, it also
-// requires a recent login, and returns *RecentLoginError. The password of a user without one is not
-// checked.
+// confirmIdentity checks the password of the user of an access token, like confirmPassword, before
+// an operation that could lock the owner out. If the user has a second factor or no password, it
+// also requires a recent login, and returns *RecentLoginError. The password of a user without one
+// is not checked.
 func (s *Service) confirmIdentity(
 	ctx context.Context, access *Access, plain string, event audit.Event,
 ) (*throttle.Reservation, error) {

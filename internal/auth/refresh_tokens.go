@@ -85,8 +85,8 @@ var inTokens = clause.Returning{Columns: []clause.Column{
 	{Name: "(SELECT email_verified_at IS NOT NULL FROM users WHERE users.id = user_id) AS email_verified", Raw: true},
 }}
 
-// rotate increments the counter of the token's session and returns what the new tokens contain, or nil
-// if the token is not the current one of a valid session.
+// rotate increments the counter of the token's session and returns what the new tokens contain, or
+// nil if the token is not the current one of a valid session.
 func (s *Service) rotate(db *gorm.DB, presented token.Refresh, now time.Time, client Client) (*refreshable, error) {
 	var session refreshable
 	update := db.Model(&session).
@@ -161,8 +161,8 @@ func (s *Service) replay(
 	return session, outcome, nil
 }
 
-// loadSession reads the session of a token, or nil if it does not exist. One statement reads session
-// and user, because changing the password changes the generation of both.
+// loadSession reads the session of a token, or nil if it does not exist. One statement reads
+// session and user, because changing the password changes the generation of both.
 func loadSession(tx *gorm.DB, presented token.Refresh) (*refreshable, error) {
 	var session refreshable
 	err := tx.Select(`sessions.*, users.email, users.email_verified_at IS NOT NULL AS email_verified,

@@ -18,8 +18,8 @@ type RemovedFactors struct {
 	Passkeys int
 }
 
-// RemoveFactors removes the authenticator app, the recovery codes and all passkeys of a user, for an
-// operator, and notifies the user by email. Sessions continue, with one factor. A user without a
+// RemoveFactors removes the authenticator app, the recovery codes and all passkeys of a user, for
+// an operator, and notifies the user by email. Sessions continue, with one factor. A user without a
 // password can log in after a reset. It returns ErrUnknownUser.
 func (s *Service) RemoveFactors(ctx context.Context, id uuid.UUID) (removed RemovedFactors, err error) {
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {

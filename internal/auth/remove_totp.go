@@ -11,9 +11,9 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
-// RemoveTOTP removes the authenticator app of a user, or one that is not confirmed, and the recovery
-// codes. It returns ErrEmailNotVerified, *RecentLoginError, *ThrottledError, ErrUnknownFactor, or
-// ErrInvalidAccessToken if the session has ended meanwhile.
+// RemoveTOTP removes the authenticator app of a user, or one that is not confirmed, and the
+// recovery codes. It returns ErrEmailNotVerified, *RecentLoginError, *ThrottledError,
+// ErrUnknownFactor, or ErrInvalidAccessToken if the session has ended meanwhile.
 func (s *Service) RemoveTOTP(ctx context.Context, access *Access, client Client) (err error) {
 	defer func() { s.observe("remove-totp", err) }()
 	user := access.User
@@ -47,8 +47,8 @@ func (s *Service) RemoveTOTP(ctx context.Context, access *Access, client Client)
 	return nil
 }
 
-// removeTOTP removes the authenticator app that selected selects, with the recovery codes of its user.
-// Sessions that were started with a code continue as if the password had been enough.
+// removeTOTP removes the authenticator app that selected selects, with the recovery codes of its
+// user. Sessions that were started with a code continue as if the password had been enough.
 func removeTOTP(tx, selected *gorm.DB, user uuid.UUID) (removed, confirmed bool, err error) {
 	var factor TOTPFactor
 	deleted := selected.Clauses(clause.Returning{}).Delete(&factor)

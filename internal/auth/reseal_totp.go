@@ -13,8 +13,9 @@ import (
 // resealPage is how many authenticator apps one query reads.
 const resealPage = 500
 
-// resealTOTP encrypts the secrets of authenticator apps again that are sealed under the previous secret
-// of the installation, so that it can be removed. It does nothing if there is no previous secret.
+// resealTOTP encrypts the secrets of authenticator apps again that are sealed under the previous
+// secret of the installation, so that it can be removed. It does nothing if there is no previous
+// secret.
 func (s *Service) resealTOTP(ctx context.Context) error {
 	if !s.config.TOTPSealer.Rotating() {
 		return nil

@@ -26,10 +26,10 @@ import (
 // on guessing, and the network of the reset becomes the user's only known network. A valid token is
 // not subject to the limits on networks, which somebody else in the network may have used up.
 //
-// A token that was emailed proves that the user owns the email, and verifies it. An attacker
-// who registered the email before has then lost everything: the password, the sessions, the known
-// networks, the tokens, the authenticator app and the passkeys. If the email was verified before, the
-// factors stay: a reset does not skip the second factor.
+// A token that was emailed proves that the user owns the email, and verifies it. An attacker who
+// registered the email before has then lost everything: the password, the sessions, the known
+// networks, the tokens, the authenticator app and the passkeys. If the email was verified before,
+// the factors stay: a reset does not skip the second factor.
 func (s *Service) ResetPassword(ctx context.Context, token, plain string, client Client) (err error) {
 	defer func() { s.observe("reset-password", err) }()
 	row, user, event, err := s.emailLink(ctx, token, PurposeResetPassword, audit.ResetPassword, client)
@@ -86,8 +86,9 @@ func (s *Service) ResetPassword(ctx context.Context, token, plain string, client
 	return nil
 }
 
-// verifyFirst marks an email as verified. If it was not before, nobody knows who has added the factors
-// of the account, and they are removed. The caller has changed, and thus locked, the user's row.
+// verifyFirst marks an email as verified. If it was not before, nobody knows who has added the
+// factors of the account, and they are removed. The caller has changed, and thus locked, the user's
+// row.
 func verifyFirst(tx *gorm.DB, user uuid.UUID, now time.Time) error {
 	verify := tx.Model(&User{}).Where("id = ? AND email_verified_at IS NULL", user).
 		UpdateColumn("email_verified_at", now)

@@ -2,12 +2,8 @@ package auth
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base32"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -38,13 +34,6 @@ func (TOTPFactor) TableName() string { return "totp_factors" }
 const hasSecondFactor = `EXISTS (
 	SELECT 1 FROM totp_factors WHERE totp_factors.user_id = users.id AND totp_factors.confirmed_at IS NOT NULL)`
 
-// RecoveryCode is a code that replaces one of the authenticator app. Using it deletes the row.
-type RecoveryCode struct {
-	UserID    uuid.UUID `gorm:"primaryKey"`
-	Digest    []byte    `gorm:"primaryKey"`
-	CreatedAt time.Time `gorm:"autoCreateTime:false"`
-}
-
 // FactorType is what a code comes from.
 type FactorType string
 
@@ -61,9 +50,6 @@ const (
 	maxFailures = 100
 	// noticeAfter is how many wrong codes in a row cause an email.
 	noticeAfter = 5
-
-	recoveryCodes     = 10
-	recoveryCodeBytes = 10
 )
 
 // codeAttempt is an attempt to prove the identity with a code.
@@ -75,9 +61,10 @@ type codeAttempt struct {
 	reservation *throttle.Reservation
 }
 
-// startCode counts an attempt with a code of a user: against the rate limits, and as a wrong code until
-// use proves the opposite. So parallel guesses cannot exceed the limits. It returns *ThrottledError,
-// or ErrInvalidCode if the user has no second factor. The caller must settle the reservation.
+// startCode counts an attempt with a code of a user: against the rate limits, and as a wrong code
+// until use proves the opposite. So parallel guesses cannot exceed the limits. It returns
+// *ThrottledError, or ErrInvalidCode if the user has no second factor. The caller must settle the
+// reservation.
 func (s *Service) startCode(ctx context.Context, user *User, code string, event audit.Event) (*codeAttempt, error) {
 	reservation, err := s.reserveCode(ctx, user, event)
 	if err != nil {
@@ -101,8 +88,8 @@ func (s *Service) startCode(ctx context.Context, user *User, code string, event 
 	return &codeAttempt{user: user, factor: &factor, code: code, event: event, reservation: reservation}, nil
 }
 
-// reserveCode charges an attempt with a code to its limits. A known network of the user has a budget of
-// its own, so a stranger who knows the password cannot lock the owner out there.
+// reserveCode charges an attempt with a code to its limits. A known network of the user has a
+// budget of its own, so a stranger who knows the password cannot lock the owner out there.
 func (s *Service) reserveCode(ctx context.Context, user *User, event audit.Event) (*throttle.Reservation, error) {
 	known, err := s.knownUser(ctx, user.Email, event.IP)
 	if err != nil {
@@ -182,21 +169,6 @@ func (s *Service) useTOTP(tx *gorm.DB, a *codeAttempt) error {
 	return update.Error
 }
 
-func (s *Service) useRecoveryCode(tx *gorm.DB, a *codeAttempt) error {
-	used := tx.Where("user_id = ? AND digest = ?", a.user.ID, recoveryCodeDigest(a.user.ID, a.code)).
-		Delete(&RecoveryCode{})
-	if used.Error == nil && used.RowsAffected == 0 {
-		return ErrInvalidCode
-	}
-	if used.Error != nil {
-		return used.Error
-	}
-	if err := clearFailures(tx, a.user.ID); err != nil {
-		return err
-	}
-	return s.enqueueNotice(tx, recoveryCodeUsedEmail, a.user)
-}
-
 // refuseCode records a wrong code, and emails the owner if there were several: somebody knows the
 // password. It returns ErrInvalidCode.
 func (s *Service) refuseCode(ctx context.Context, a *codeAttempt) error {
@@ -236,41 +208,12 @@ func (s *Service) sealTOTP(secret totp.Secret, user uuid.UUID) []byte {
 	return s.config.TOTPSealer.Seal(secret, user.String())
 }
 
-// openTOTP decrypts the secret of a factor, and reports whether it is sealed under a previous secret of
-// the installation.
+// openTOTP decrypts the secret of a factor, and reports whether it is sealed under a previous
+// secret of the installation.
 func (s *Service) openTOTP(factor *TOTPFactor) (secret totp.Secret, outdated bool, err error) {
 	plain, outdated, err := s.config.TOTPSealer.Open(factor.Sealed, factor.UserID.String())
 	if err != nil {
 		return nil, false, fmt.Errorf("the TOTP secret of user %s: %w", factor.UserID, err)
 	}
 	return plain, outdated, nil
-}
-
-// codeEncoding is base32 in lower case, without characters that are easily confused: 0 and 1.
-var codeEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
-
-// replaceRecoveryCodes replaces the recovery codes of a user, and returns the new ones.
-func replaceRecoveryCodes(tx *gorm.DB, user uuid.UUID, now time.Time) ([]string, error) {
-	if err := tx.Where("user_id = ?", user).Delete(&RecoveryCode{}).Error; err != nil {
-		return nil, err
-	}
-	var codes []string
-	var rows []RecoveryCode
-	for range recoveryCodes {
-		raw := make([]byte, recoveryCodeBytes)
-		_, _ = rand.Read(raw) // never fails (crypto/rand)
-		groups := slices.Collect(slices.Chunk([]byte(codeEncoding.EncodeToString(raw)), 4))
-		code := fmt.Sprintf("%s-%s-%s-%s", groups[0], groups[1], groups[2], groups[3])
-		codes = append(codes, code)
-		rows = append(rows, RecoveryCode{UserID: user, Digest: recoveryCodeDigest(user, code), CreatedAt: now})
-	}
-	return codes, tx.Create(&rows).Error
-}
-
-// recoveryCodeDigest returns the digest of a code, however it is typed. A code has 80 random bits and
-// the user's id is a salt, so a stolen digest is useless even without a slow hash.
-func recoveryCodeDigest(user uuid.UUID, code string) []byte {
-	plain := strings.ToLower(strings.NewReplacer(" ", "", "-", "").Replace(code))
-	digest := sha256.Sum256(append(user[:], plain...))
-	return digest[:]
 }

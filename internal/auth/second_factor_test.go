@@ -15,8 +15,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/totp"
 )
 
-// Whatever starts a session, it is not stored if the user has a confirmed second factor that it has not
-// proved.
+// Whatever starts a session, it is not stored if the user has a confirmed second factor that it has
+// not proved.
 func TestNoSessionWithoutTheFactor(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)
@@ -86,7 +86,8 @@ func TestEnrollmentDuringConfirmation(t *testing.T) {
 	})
 }
 
-// Of two confirmations at the same time, one succeeds. The other does not replace the recovery codes.
+// Of two confirmations at the same time, one succeeds. The other does not replace the recovery
+// codes.
 func TestConfirmationDuringAnother(t *testing.T) {
 	s := newService(t, databasetest.Postgres) // SQLite has one writer, so the two cannot overlap
 	s.config.TOTPSealer = secret.NewSealer([]secret.Secret{bytes.Repeat([]byte{7}, 32)}, "totp seal v1")
@@ -110,8 +111,8 @@ func TestConfirmationDuringAnother(t *testing.T) {
 	}
 }
 
-// A session is continued only if it is valid, and if the user and the second factor are still those of
-// the proof.
+// A session is continued only if it is valid, and if the user and the second factor are still those
+// of the proof.
 func TestContinuedSessions(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := newService(t, engine)

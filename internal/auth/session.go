@@ -96,8 +96,8 @@ func (s *Service) issueTokens(session *Session, counter int64, emailVerified boo
 const maxSessions = 100
 
 // evictSessions revokes the sessions that exceed maxSessions after a login. It keeps the most
-// recently refreshed ones, as devices in use refresh theirs. It also deletes expired sessions, which
-// would be counted again at the next login.
+// recently refreshed ones, as devices in use refresh theirs. It also deletes expired sessions,
+// which would be counted again at the next login.
 func (s *Service) evictSessions(ctx context.Context, user *User, created *Session, client Client) error {
 	now := created.CreatedAt
 	return s.db.Transaction(ctx, func(tx *gorm.DB) error {
@@ -128,4 +128,26 @@ func (s *Service) evictSessions(ctx context.Context, user *User, created *Sessio
 		}
 		return audit.Record(tx, events...)
 	})
+}
+
+// raiseSession stores that the user of a session has proved a second factor in addition to the
+// password. The time of the proof stays.
+func raiseSession(tx *gorm.DB, session uuid.UUID) error {
+	return tx.Model(&Session{}).Where("id = ? AND amr = ?", session, token.ByPassword).
+		UpdateColumn("amr", token.ByTOTP).Error
+}
+
+// lowerSessions stores that the sessions of a user have proved the password only, because the
+// second factor is gone.
+func lowerSessions(tx *gorm.DB, user uuid.UUID) error {
+	return tx.Model(&Session{}).
+		Where("user_id = ? AND amr IN ?", user, []token.Methods{token.ByTOTP, token.ByRecoveryCode}).
+		UpdateColumn("amr", token.ByPassword).Error
+}
+
+// lowerPasskeySessions stores that the sessions that were started with a passkey have proved one
+// factor only, because the passkey is gone.
+func lowerPasskeySessions(tx *gorm.DB, user uuid.UUID, passkeys ...uuid.UUID) error {
+	return tx.Model(&Session{}).Where("user_id = ? AND passkey_id IN ?", user, passkeys).
+		UpdateColumn("amr", token.ByRemovedPasskey).Error
 }

@@ -65,8 +65,8 @@ const (
 
 // replacePassword replaces a user's password, and reports whether it did. It raises the generation,
 // which ends every session and every login that is still hashing the old password. It also deletes
-// the user's one-time tokens, forgets the known networks, lifts the limits on guessing passwords and
-// codes, also those for the given pairs of email and network, and notifies the user by email.
+// the user's one-time tokens, forgets the known networks, lifts the limits on guessing passwords
+// and codes, also those for the given pairs of email and network, and notifies the user by email.
 func (s *Service) replacePassword(
 	tx *gorm.DB, user *User, hash string, now time.Time, of passwordOf, pairs ...[]byte,
 ) (bool, error) {

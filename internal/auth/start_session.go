@@ -29,8 +29,9 @@ type newLogin struct {
 // login read it. Every way to log in ends here.
 //
 // A login by password stores everything in one batch, so it takes three or four round trips to the
-// database: whether the network is known, the rate limits, the user if the network is not known, and
-// the batch. What works once needs a transaction, which knows how many rows a statement has changed.
+// database: whether the network is known, the rate limits, the user if the network is not known,
+// and the batch. What works once needs a transaction, which knows how many rows a statement has
+// changed.
 func (s *Service) startSession(ctx context.Context, login newLogin) (*Tokens, error) {
 	user := &login.user.User
 	notify, err := s.notifiesLogin(ctx, login)
@@ -95,14 +96,15 @@ func (s *Service) newSession(user *User, methods token.Methods, client Client) (
 	}, nil
 }
 
-// insertSession stores a session. If rehash is not empty, it becomes the user's hash. If the user has
-// changed, it makes the transaction fail with database.ErrRequired.
+// insertSession stores a session. If rehash is not empty, it becomes the user's hash. If the user
+// has changed, it makes the transaction fail with database.ErrRequired.
 //
 // Hashing takes a while. If a reset or an operator changed the user meanwhile, or if the user has
-// another email now, nothing is stored: the network would be remembered for an email that is free for
-// somebody else. Nor is anything stored if the user has a second factor that the session did not
-// use: no way to log in can forget to ask for it. A rehash changes nothing that the user would notice:
-// neither the generation, which would end the other sessions, nor the time of the last change.
+// another email now, nothing is stored: the network would be remembered for an email that is free
+// for somebody else. Nor is anything stored if the user has a second factor that the session did
+// not use: no way to log in can forget to ask for it. A rehash changes nothing that the user would
+// notice: neither the generation, which would end the other sessions, nor the time of the last
+// change.
 //
 // The insert does not see a reset that commits between its read of the user and its own commit. The
 // session is then of an older generation than the user, and invalid. Such a reset cannot come

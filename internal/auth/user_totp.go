@@ -27,8 +27,8 @@ func (s *Service) EnrollUserTOTP(ctx context.Context, id uuid.UUID) (secret totp
 	return secret, s.totpURI(secret, user), nil
 }
 
-// ConfirmUserTOTP is like ConfirmTOTP, for an operator. It returns ErrUnknownUser, ErrUnknownFactor,
-// ErrFactorExists or ErrInvalidCode.
+// ConfirmUserTOTP is like ConfirmTOTP, for an operator. It returns ErrUnknownUser,
+// ErrUnknownFactor, ErrFactorExists or ErrInvalidCode.
 func (s *Service) ConfirmUserTOTP(ctx context.Context, id uuid.UUID, code string) (codes []string, err error) {
 	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
 		user, err := userByID(tx, id)

@@ -19,8 +19,8 @@ import (
 // age is how old the oldest rows are.
 const age = 30 * 24 * time.Hour
 
-// rows makes rows by SQL: much faster than a server could. The rows are as large as real ones, their
-// ids are UUIDv7, and their order in the tables is that of their creation.
+// rows makes rows by SQL: much faster than a server could. The rows are as large as real ones,
+// their ids are UUIDv7, and their order in the tables is that of their creation.
 type rows struct {
 	engine databasetest.Engine
 	db     *sql.DB

@@ -15,7 +15,8 @@ func (s *suite) newAccount() account {
 	return account{email: strings.ToLower("conformance-" + rand.Text() + "@" + s.target.Domain), password: newPassword()}
 }
 
-// registered returns the account that the run was given or has registered. Without one, the check is skipped.
+// registered returns the account that the run was given or has registered. Without one, the check
+// is skipped.
 func (s *suite) registered() account {
 	if s.account == (account{}) {
 		s.skip("it needs an account, and register created none")
@@ -23,8 +24,8 @@ func (s *suite) registered() account {
 	return s.account
 }
 
-// AccountError is returned if a run cannot register an account and log in, because of the settings of
-// the deployment. It needs the Account of the target.
+// AccountError is returned if a run cannot register an account and log in, because of the settings
+// of the deployment. It needs the Account of the target.
 type AccountError struct{ Reason string }
 
 func (e *AccountError) Error() string {
@@ -38,7 +39,8 @@ func (s *suite) needAccount(reason string) {
 	}
 }
 
-// explain ends the run or skips the check if the settings of the deployment are the reason for an error.
+// explain ends the run or skips the check if the settings of the deployment are the reason for an
+// error.
 func (s *suite) explain(r response) {
 	switch r.text("code") {
 	case "registration_closed":

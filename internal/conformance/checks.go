@@ -8,9 +8,9 @@ type check struct {
 	basic     bool // the first one; if it fails, checks that call the operation are skipped
 }
 
-// operations has the checks of each operation, in the order in which they run. The checks are in the
-// file of the operation. The first one is basic: it requires the
-// response that a run can expect in any case.
+// operations has the checks of each operation, in the order in which they run. The checks are in
+// the file of the operation. The first one is basic: it requires the response that a run can expect
+// in any case.
 var operations = []struct {
 	id     string
 	checks []check

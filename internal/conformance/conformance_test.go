@@ -110,8 +110,8 @@ func TestServerConforms(t *testing.T) {
 	})
 }
 
-// A run with an account works with every setting, and deletes it. Without one, it says which setting
-// does not let it register and log in, and reports no breach.
+// A run with an account works with every setting, and deletes it. Without one, it says which
+// setting does not let it register and log in, and reports no breach.
 func TestAccount(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		for setting, options := range map[string]servertest.Options{

@@ -15,8 +15,8 @@ import (
 type Target struct {
 	URL    string // the public URL, without a trailing slash
 	Domain string // the domain of the emails of the run
-	// Account and Password are those of an existing account, which the run uses and deletes. If they are
-	// empty, the run registers an account.
+	// Account and Password are those of an existing account, which the run uses and deletes. If they
+	// are empty, the run registers an account.
 	Account, Password string
 	// ResetLink returns a reset link for the user with this email. If it is nil, a successful reset is
 	// not tested.
@@ -64,9 +64,9 @@ func printable(text string) string {
 // Run checks a deployment. It calls done with the result of each check that ran or was skipped.
 //
 // The first difference ends the run, unless KeepGoing is set. Any other error always ends it: a
-// *ThrottledError if the run would have to wait too long for a rate limit, an *AccountError if it cannot
-// register an account and log in, the error of ResetLink, or the error of a request that got no
-// response.
+// *ThrottledError if the run would have to wait too long for a rate limit, an *AccountError if it
+// cannot register an account and log in, the error of ResetLink, or the error of a request that got
+// no response.
 //
 // Run returns an error only if it cannot start. The error of a check is in its result: the
 // report contains the result of every check.

@@ -20,9 +20,9 @@ import (
 var ErrRequired = errors.New("a required condition is false")
 
 // Batch is like Transaction, but sends all statements of work to PostgreSQL together, in one round
-// trip, after work has returned. So a statement of work must not return rows, the number of rows that
-// it changes is not known, and its error is that of Batch. With [Require], what is stored can depend
-// on a condition.
+// trip, after work has returned. So a statement of work must not return rows, the number of rows
+// that it changes is not known, and its error is that of Batch. With [Require], what is stored can
+// depend on a condition.
 func (db *DB) Batch(ctx context.Context, work func(tx *gorm.DB) error) error {
 	var err error
 	if db.writer != nil {
@@ -44,8 +44,9 @@ func (db *DB) Batch(ctx context.Context, work func(tx *gorm.DB) error) error {
 	return err
 }
 
-// Require makes a batch or a transaction fail with ErrRequired, and store nothing, if a condition is
-// false when the statements before it have run. The condition is a constant of the program, in SQL.
+// Require makes a batch or a transaction fail with ErrRequired, and store nothing, if a condition
+// is false when the statements before it have run. The condition is a constant of the program, in
+// SQL.
 func Require(tx *gorm.DB, condition string, args ...any) error {
 	// A constraint of the column refuses the value, if there is a row to set it in.
 	return tx.Exec("UPDATE health SET checked_at = NULL WHERE NOT ("+condition+")", args...).Error

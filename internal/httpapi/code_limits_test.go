@@ -56,8 +56,9 @@ func (l codeLimits) complete(t *testing.T, ip, loginToken, code string) serverte
 		Send(t, l.Server, "loginToken", loginToken, "code", code)
 }
 
-// A stranger who knows the password gets five guesses in 15 minutes, with however many login tokens, from
-// however many networks. The owner gets an email, and is not locked out of the known network.
+// A stranger who knows the password gets five guesses in 15 minutes, with however many login
+// tokens, from however many networks. The owner gets an email, and is not locked out of the known
+// network.
 func TestLimitOfCodes(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		l := newCodeLimits(t, engine)
@@ -174,8 +175,8 @@ func TestOnlyRecoveryCodesAfterManyFailures(t *testing.T) {
 	})
 }
 
-// The right password alone refunds nothing: an attacker who knows it still pays for each attempt. The
-// whole login refunds both steps, on any instance.
+// The right password alone refunds nothing: an attacker who knows it still pays for each attempt.
+// The whole login refunds both steps, on any instance.
 func TestHalfALoginIsNotRefunded(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		l := newCodeLimits(t, engine)
@@ -255,8 +256,8 @@ func TestCodesAreNotRecorded(t *testing.T) {
 	})
 }
 
-// A user changes factors 30 times a day. What failed does not count, neither as a change nor, without a
-// secret, as a wrong code.
+// A user changes factors 30 times a day. What failed does not count, neither as a change nor,
+// without a secret, as a wrong code.
 func TestLimitOfFactorChanges(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{Throttle: true})

@@ -13,8 +13,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// With a second factor, no other way leads to a session that has not proved it: not a reset, not a link,
-// not a new password, not a refresh, and nothing that an operator does.
+// With a second factor, no other way leads to a session that has not proved it: not a reset, not a
+// link, not a new password, not a refresh, and nothing that an operator does.
 func TestNoWayAroundTheFactor(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{EmailVerification: auth.VerificationRequired})
@@ -97,7 +97,8 @@ func TestNoWayAroundTheFactor(t *testing.T) {
 	})
 }
 
-// changeEmailOf requests a change of the email to "next-" + email and returns the token of the link.
+// changeEmailOf requests a change of the email to "next-" + email and returns the token of the
+// link.
 func changeEmailOf(t *testing.T, s *servertest.Server, email, access, password string) string {
 	t.Helper()
 	response := s.As(t, access, http.MethodPost, "/auth/change-email", "email", "next-"+email, "password", password)
@@ -107,8 +108,8 @@ func changeEmailOf(t *testing.T, s *servertest.Server, email, access, password s
 	return s.NextLinkToken(t, "next-"+email, "confirm-email-change")
 }
 
-// A session of before the factor was added is not upgraded by a refresh or a new password, and one that a
-// login stores must have proved the factor, even if the factor was added during the login.
+// A session of before the factor was added is not upgraded by a refresh or a new password, and one
+// that a login stores must have proved the factor, even if the factor was added during the login.
 func TestSessionsFromBeforeTheFactor(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -125,8 +126,8 @@ func TestSessionsFromBeforeTheFactor(t *testing.T) {
 	})
 }
 
-// An attacker who registers the email of somebody else and plants a factor and a passkey loses both when
-// the owner's reset verifies the email for the first time. A later reset removes nothing.
+// An attacker who registers the email of somebody else and plants a factor and a passkey loses both
+// when the owner's reset verifies the email for the first time. A later reset removes nothing.
 func TestPlantedFactors(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{}) // verifies no emails, so factors can be planted
@@ -161,7 +162,8 @@ func TestPlantedFactors(t *testing.T) {
 	})
 }
 
-// Undoing a change of the email removes the factors that were added since, and keeps those from before.
+// Undoing a change of the email removes the factors that were added since, and keeps those from
+// before.
 func TestUndoRemovesLaterFactors(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

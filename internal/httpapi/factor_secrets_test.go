@@ -27,8 +27,8 @@ func sealedSecret(t *testing.T, s *servertest.Server, email string) []byte {
 	return row.Sealed
 }
 
-// The database contains the secret of an authenticator app only sealed, and bound to its user: in the row
-// of another user it is refused.
+// The database contains the secret of an authenticator app only sealed, and bound to its user: in
+// the row of another user it is refused.
 func TestTOTPSecretIsSealed(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -55,8 +55,8 @@ func TestTOTPSecretIsSealed(t *testing.T) {
 	})
 }
 
-// While the secret of the installation is rotated, codes work, and the secrets of apps are sealed again:
-// with a login, and with the next purge.
+// While the secret of the installation is rotated, codes work, and the secrets of apps are sealed
+// again: with a login, and with the next purge.
 func TestTOTPSecretsSurviveRotation(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		before := servertest.Start(t, engine, servertest.Options{})

@@ -145,8 +145,8 @@ var changedDevices = map[string]func(d *servertest.Device){
 	"a challenge of a login": nil,
 }
 
-// A new passkey is accepted only from the right page, for the right RP ID, after a check of the user, and
-// for a challenge of this user and session that was not used.
+// A new passkey is accepted only from the right page, for the right RP ID, after a check of the
+// user, and for a challenge of this user and session that was not used.
 func TestPasskeyRegistrationRefuses(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -212,8 +212,8 @@ func withChallenge(t *testing.T, options, challenge string) string {
 	return strings.Replace(options, challengeOf(t, options), challenge, 1)
 }
 
-// A login with a passkey is accepted only under the same conditions. Everything else returns the same
-// problem.
+// A login with a passkey is accepted only under the same conditions. Everything else returns the
+// same problem.
 func TestPasskeyLoginRefuses(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -388,8 +388,8 @@ func TestPasskeysOfOthers(t *testing.T) {
 	})
 }
 
-// An account without a password is proved by a passkey, and keeps its last one. It sets a password with
-// a reset.
+// An account without a password is proved by a passkey, and keeps its last one. It sets a password
+// with a reset.
 func TestAccountWithoutPassword(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -482,7 +482,8 @@ func TestLoginTokenIsNoChallenge(t *testing.T) {
 	})
 }
 
-// removePassword removes the password of a user, as an import without one does, and verifies the email.
+// removePassword removes the password of a user, as an import without one does, and verifies the
+// email.
 func removePassword(t *testing.T, s *servertest.Server, email string) {
 	t.Helper()
 	if _, err := s.Auth.VerifyUser(t.Context(), userID(t, s, email)); err != nil {
@@ -495,8 +496,8 @@ func removePassword(t *testing.T, s *servertest.Server, email string) {
 	}
 }
 
-// A passkey logs in an account with a second factor without a code, and a login by password still asks
-// for it.
+// A passkey logs in an account with a second factor without a code, and a login by password still
+// asks for it.
 func TestPasskeyAndApp(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -513,8 +514,8 @@ func TestPasskeyAndApp(t *testing.T) {
 	})
 }
 
-// With a server that requires verified emails, a passkey does not log in an account whose email is not
-// verified any more.
+// With a server that requires verified emails, a passkey does not log in an account whose email is
+// not verified any more.
 func TestPasskeyOfUnverifiedUser(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{EmailVerification: auth.VerificationRequired})

@@ -131,9 +131,9 @@ func (p problems) of(err error, id string) (errorRow, api.Problem) {
 	return row, document
 }
 
-// validationError turns the errors of package auth that are about one value into a validation error.
-// The OpenAPI document limits the length of the password as submitted; its normalized form may be
-// shorter or longer.
+// validationError turns the errors of package auth that are about one value into a validation
+// error. The OpenAPI document limits the length of the password as submitted; its normalized form
+// may be shorter or longer.
 func validationError(err error) error {
 	invalid := &invalidRequestError{}
 	short, isShort := errors.AsType[*password.TooShortError](err)

@@ -12,7 +12,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// sensitive are the requests that need a recent login: always, or if the account has a second factor.
+// sensitive are the requests that need a recent login: always, or if the account has a second
+// factor.
 var sensitive = map[string]struct {
 	method, path string
 	members      []any
@@ -49,8 +50,8 @@ const (
 	factorChallenge = recentChallenge + `, acr_values="aal2"`
 )
 
-// Adding or removing a factor needs a recent login, also the first one. So do other sensitive operations
-// of an account with a second factor. A refreshed token is not a recent login.
+// Adding or removing a factor needs a recent login, also the first one. So do other sensitive
+// operations of an account with a second factor. A refreshed token is not a recent login.
 func TestRecentLogin(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -125,8 +126,8 @@ func TestRecentLoginAfterClockWasAhead(t *testing.T) {
 	})
 }
 
-// Reauthenticating continues the session with a recent login. The older access token does not become
-// recent, because it may be stolen.
+// Reauthenticating continues the session with a recent login. The older access token does not
+// become recent, because it may be stolen.
 func TestReauthenticate(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})

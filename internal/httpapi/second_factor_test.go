@@ -16,8 +16,8 @@ import (
 	"github.com/sesame-auth/sesame/internal/totp"
 )
 
-// newUserWithApp returns the email, which is verified, and the authenticator app of a new user, and the
-// tokens of the session that added the app.
+// newUserWithApp returns the email, which is verified, and the authenticator app of a new user, and
+// the tokens of the session that added the app.
 func newUserWithApp(t *testing.T, s *servertest.Server) (string, *servertest.App, servertest.Tokens) {
 	t.Helper()
 	email := s.NewUser(t)
@@ -47,8 +47,8 @@ func factorClaims(t *testing.T, accessToken string) (claims string, authTime int
 	return fmt.Sprint(content["amr"], " ", content["acr"]), int64(at)
 }
 
-// With a second factor, the right password alone starts no session. The response is a problem that any
-// client can show. A code completes the login.
+// With a second factor, the right password alone starts no session. The response is a problem that
+// any client can show. A code completes the login.
 func TestLoginWithSecondFactor(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -166,8 +166,8 @@ func TestConfirmUsesUpTheCode(t *testing.T) {
 	})
 }
 
-// A recovery code works once, however it is typed. The email says how many are left. New codes make the
-// old ones invalid.
+// A recovery code works once, however it is typed. The email says how many are left. New codes make
+// the old ones invalid.
 func TestRecoveryCodes(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
@@ -357,7 +357,8 @@ func TestConfirmationsInParallel(t *testing.T) {
 			})
 		}
 		all.Wait()
-		// A later one finds the factor, and that its access token has not proved it, or it loses the race.
+		// A later one finds the factor, and that its access token has not proved it, or it loses the
+		// race.
 		slices.Sort(statuses)
 		if statuses[0] != http.StatusOK || statuses[1] != 401 && statuses[1] != 409 || statuses[2] != 401 &&
 			statuses[2] != 409 {

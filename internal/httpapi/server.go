@@ -144,8 +144,8 @@ func (s *Server) GetOpenIDConfiguration(
 
 // metadata returns the metadata of this server (RFC 8414, section 2). Section 3.2 says to omit
 // empty lists, but one of these two is required, and omitting the other would mean that two grant
-// types are supported. The algorithms are all that the server can sign with, not only the configured
-// one: some libraries read the list once, and the operator may change the algorithm.
+// types are supported. The algorithms are all that the server can sign with, not only the
+// configured one: some libraries read the list once, and the operator may change the algorithm.
 func (s *Server) metadata() api.MetadataJSONResponse {
 	algorithms := make([]string, len(signing.Algorithms))
 	for i, algorithm := range signing.Algorithms {

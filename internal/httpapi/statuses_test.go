@@ -16,16 +16,16 @@ import (
 	"github.com/sesame-auth/sesame/internal/server/servertest"
 )
 
-// validRequest is a request of an operation with a body. REFRESH stands for a refresh token, LOGIN for a
-// login token, and ASSERTION for a browser's answer with an unknown passkey.
+// validRequest is a request of an operation with a body. REFRESH stands for a refresh token, LOGIN
+// for a login token, and ASSERTION for a browser's answer with an unknown passkey.
 type validRequest struct {
 	path, body string
 	method     string // empty: POST
 	optional   bool   // an empty object is valid, too
 }
 
-// operations are the operations that have a request body, by id, each with a valid request. With the
-// access token of a user with Password, none of them ends the session.
+// operations are the operations that have a request body, by id, each with a valid request. With
+// the access token of a user with Password, none of them ends the session.
 var operations = map[string]validRequest{
 	"register": {path: "/auth/register", body: `{"name":"Ada","email":"new@example.com",` +
 		`"password":"correct horse","confirm":"correct horse"}`},

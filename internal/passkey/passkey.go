@@ -67,11 +67,11 @@ type Credential struct {
 }
 
 // Register returns the credential that a browser has created for a user, from the result of
-// navigator.credentials.create in JSON. It returns ErrInvalid, or the error of isOwn, which gets the
-// challenge in base64url.
+// navigator.credentials.create in JSON. It returns ErrInvalid, or the error of isOwn, which gets
+// the challenge in base64url.
 //
-// It requires that the browser asked the user for a PIN, a fingerprint or the like, for a page of one
-// of the origins. It does not require that the authenticator proves its model.
+// It requires that the browser asked the user for a PIN, a fingerprint or the like, for a page of
+// one of the origins. It does not require that the authenticator proves its model.
 func (r *RelyingParty) Register(response, userHandle []byte, isOwn func(challenge string) error) (*Credential, error) {
 	parsed, err := protocol.ParseCredentialCreationResponseBytes(response)
 	if err != nil {
@@ -102,13 +102,13 @@ func (r *RelyingParty) Register(response, userHandle []byte, isOwn func(challeng
 	return credential, nil
 }
 
-// Lookup returns the credential with this id and the handle of its user. A nil credential means that
-// there is none.
+// Lookup returns the credential with this id and the handle of its user. A nil credential means
+// that there is none.
 type Lookup func(id []byte) (credential *Credential, userHandle []byte, err error)
 
-// Login returns the credential that a browser has proved to have, with its new count and state, from
-// the result of navigator.credentials.get in JSON. cloned reports whether the count went back: perhaps
-// there are two copies of the key. It returns ErrInvalid, or the error of isOwn or lookup.
+// Login returns the credential that a browser has proved to have, with its new count and state,
+// from the result of navigator.credentials.get in JSON. cloned reports whether the count went back:
+// perhaps there are two copies of the key. It returns ErrInvalid, or the error of isOwn or lookup.
 func (r *RelyingParty) Login(
 	response []byte, isOwn func(challenge string) error, lookup Lookup,
 ) (credential *Credential, cloned bool, err error) {

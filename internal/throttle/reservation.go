@@ -210,8 +210,8 @@ type taken struct {
 	base int64 // the row's TAT without this reservation
 }
 
-// Receipt says what a reservation took. It can be stored as JSON, for a refund after the reservation
-// has ended, perhaps on another instance. Clients must not be able to change it.
+// Receipt says what a reservation took. It can be stored as JSON, for a refund after the
+// reservation has ended, perhaps on another instance. Clients must not be able to change it.
 type Receipt []receiptRow
 
 type receiptRow struct {

@@ -73,7 +73,8 @@ func TestDocsWithALogin(t *testing.T) {
 	}
 }
 
-// A user with a second factor logs in on the page with a recovery code. Closing the dialog starts again.
+// A user with a second factor logs in on the page with a recovery code. Closing the dialog starts
+// again.
 func TestDocsWithASecondFactor(t *testing.T) {
 	server := start(t, databasetest.SQLite, "SESAME_EMAIL_VERIFICATION=off")
 	bearer := "Bearer " + server.Login(t)["accessToken"]

@@ -1,7 +1,9 @@
 package web_test
 
 import (
+	"bytes"
 	"fmt"
+	"image/png"
 	"net"
 	"net/http"
 	"strings"
@@ -12,6 +14,8 @@ import (
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/makiuchi-d/gozxing"
+	"github.com/makiuchi-d/gozxing/qrcode"
 
 	"github.com/sesame-auth/sesame/internal/database"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
@@ -55,8 +59,8 @@ func (d *developer) reload() {
 	d.run(chromedp.Navigate(d.url))
 }
 
-// setAutofill says whether the browser offers passkeys in the autofill. If so, the user of the virtual
-// authenticator chooses one as soon as it is offered.
+// setAutofill says whether the browser offers passkeys in the autofill. If so, the user of the
+// virtual authenticator chooses one as soon as it is offered.
 func (d *developer) setAutofill(isOn bool) {
 	d.t.Helper()
 	const set = "PublicKeyCredential.isConditionalMediationAvailable = () => Promise.resolve(%t); 0"
@@ -94,6 +98,28 @@ func (d *developer) waitForError(form, text, field string) {
 func (d *developer) code() string {
 	d.step = max(d.step+1, totp.Step(time.Now()))
 	return d.secret.Code(d.step)
+}
+
+// scan returns the text of the QR code on the page.
+func (d *developer) scan() string {
+	d.t.Helper()
+	picture, err := chromedp.Run(d.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	decoded, err := png.Decode(bytes.NewReader(picture))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	bitmap, err := gozxing.NewBinaryBitmapFromImage(decoded)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	result, err := qrcode.NewQRCodeReader().Decode(bitmap, nil)
+	if err != nil {
+		d.t.Fatalf("the QR code cannot be read: %v", err)
+	}
+	return result.GetText()
 }
 
 func (d *developer) register() {
@@ -154,6 +180,9 @@ func (d *developer) addApp() []string {
 		d.t.Fatal(err)
 	}
 	d.check(`document.getElementById("secret-link").href.includes("secret=" + secret.innerText)`)
+	if uri, link := d.scan(), value[string](d.tab, `document.getElementById("secret-link").href`); uri != link {
+		d.t.Errorf("the QR code is of %s, want %s", uri, link)
+	}
 	d.fill("#confirm-code", d.code())
 	d.press(kb.Enter)
 	return d.readCodes()
@@ -175,7 +204,8 @@ func (d *developer) readCodes() []string {
 	return codes
 }
 
-// startTry starts a server where Ada has an account with a verified email, and logs her in at the page.
+// startTry starts a server where Ada has an account with a verified email, and logs her in at the
+// page.
 func startTry(t *testing.T, b *browser, screen viewport) *developer {
 	t.Helper()
 	server := start(t, databasetest.SQLite)

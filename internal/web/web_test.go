@@ -129,8 +129,8 @@ func TestHome(t *testing.T) {
 	}
 }
 
-// The page for developers exists only while the public URL is on this machine. Otherwise neither the
-// page nor its script has a path, and the start page does not link to it.
+// The page for developers exists only while the public URL is on this machine. Otherwise neither
+// the page nor its script has a path, and the start page does not link to it.
 func TestTryExistsOnThisMachine(t *testing.T) {
 	for publicURL, want := range map[string]bool{
 		"http://127.0.0.1:8080": true, "http://127.9.9.9": true, "http://[::1]:8080": true, "http://localhost:8080": true,

@@ -19,8 +19,8 @@ type App struct {
 	last  int64        // the step of the last code
 }
 
-// AddApp adds an authenticator app to the account of an access token, which must be of a recent login.
-// The session continues; its next access token says that it has proved two factors.
+// AddApp adds an authenticator app to the account of an access token, which must be of a recent
+// login. The session continues; its next access token says that it has proved two factors.
 func (s *Server) AddApp(t testing.TB, accessToken string) *App {
 	t.Helper()
 	app := s.EnrollApp(t, accessToken)
@@ -43,8 +43,8 @@ func (s *Server) EnrollApp(t testing.TB, accessToken string) *App {
 	return &App{Secret: secret, clock: func() int64 { return totp.Step(s.Clock.Now()) }}
 }
 
-// Code returns a code that was not returned before. The server accepts the codes of three time steps,
-// so a test gets three codes without moving the clock.
+// Code returns a code that was not returned before. The server accepts the codes of three time
+// steps, so a test gets three codes without moving the clock.
 func (a *App) Code(t testing.TB) string {
 	t.Helper()
 	now := a.clock()

@@ -24,7 +24,8 @@ type Device struct {
 	ID            string // of the passkey, once it is registered
 }
 
-// NewDevice returns a device with a new credential that is synchronized, on a page of the public URL.
+// NewDevice returns a device with a new credential that is synchronized, on a page of the public
+// URL.
 func NewDevice() *Device {
 	d := &Device{
 		Page:          virtualwebauthn.RelyingParty{ID: RPID, Name: "Sesame", Origin: PublicURL},
@@ -35,8 +36,8 @@ func NewDevice() *Device {
 	return d
 }
 
-// newCredential returns a credential for ES256. The library writes coordinates without leading zeros,
-// and thus one in 128 of its own keys in an invalid form.
+// newCredential returns a credential for ES256. The library writes coordinates without leading
+// zeros, and thus one in 128 of its own keys in an invalid form.
 func newCredential() virtualwebauthn.Credential {
 	for {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -55,8 +56,8 @@ func newCredential() virtualwebauthn.Credential {
 	}
 }
 
-// AddPasskey adds a passkey of a new device to the account of an access token, which must be of a recent
-// login.
+// AddPasskey adds a passkey of a new device to the account of an access token, which must be of a
+// recent login.
 func (s *Server) AddPasskey(t testing.TB, accessToken string) *Device {
 	t.Helper()
 	device := NewDevice()
@@ -115,7 +116,8 @@ func (d *Device) Sign(t testing.TB, options string) json.RawMessage {
 	return json.RawMessage(virtualwebauthn.CreateAssertionResponse(d.Page, d.Authenticator, d.Credential, *parsed))
 }
 
-// UnknownAssertion returns the answer of a passkey that is not registered, to options of the server.
+// UnknownAssertion returns the answer of a passkey that is not registered, to options of the
+// server.
 func UnknownAssertion(t testing.TB) json.RawMessage {
 	t.Helper()
 	challenges := token.NewChallenges([]secret.Secret{Secret}, time.Now)

@@ -34,8 +34,8 @@ import (
 // listens elsewhere.
 const PublicURL = "https://auth.example.test"
 
-// The settings of passkeys: the domain that they are for, and the origin of another page that may use
-// them.
+// The settings of passkeys: the domain that they are for, and the origin of another page that may
+// use them.
 const (
 	RPID      = "example.test"
 	AppOrigin = "https://app.example.test"

@@ -39,7 +39,7 @@ var codes = []guard{
 	},
 	{
 		what: "the code that confirmed an app is used up",
-		file: "internal/auth/enroll_totp.go",
+		file: "internal/auth/confirm_totp.go",
 		code: `"last_step": step, "failures": 0})`,
 		gone: `"last_step": 0 * step, "failures": 0})`,
 		pkg:  "internal/httpapi", run: "TestConfirmUsesUpTheCode",
@@ -67,7 +67,7 @@ var codes = []guard{
 	},
 	{
 		what: "a recovery code works once",
-		file: "internal/auth/second_factor.go",
+		file: "internal/auth/recovery_code.go",
 		code: `	if used.Error == nil && used.RowsAffected == 0 {
 		return ErrInvalidCode
 	}
@@ -77,14 +77,14 @@ var codes = []guard{
 	},
 	{
 		what: "a recovery code belongs to one user",
-		file: "internal/auth/second_factor.go",
+		file: "internal/auth/recovery_code.go",
 		code: `digest := sha256.Sum256(append(user[:], plain...))`,
 		gone: `digest := sha256.Sum256([]byte(plain))`,
 		pkg:  "internal/auth", run: "TestRecoveryCodeDigest",
 	},
 	{
 		what: "new recovery codes replace the old ones",
-		file: "internal/auth/second_factor.go",
+		file: "internal/auth/recovery_code.go",
 		code: `	if err := tx.Where("user_id = ?", user).Delete(&RecoveryCode{}).Error; err != nil {
 		return nil, err
 	}

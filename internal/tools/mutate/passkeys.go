@@ -31,14 +31,14 @@ var passkeys = []guard{
 	},
 	{
 		what: "a challenge for a passkey belongs to one session",
-		file: "internal/auth/register_passkey.go",
+		file: "internal/auth/passkey_registration.go",
 		code: `access.User.ID, access.Session, access.User.Generation)`,
 		gone: `access.User.ID, access.User.ID, access.User.Generation)`,
 		pkg:  "internal/httpapi", run: "TestPasskeyRegistrationRefuses",
 	},
 	{
 		what: "a challenge for a passkey belongs to one user",
-		file: "internal/auth/register_passkey.go",
+		file: "internal/auth/passkey_registration.go",
 		code: `access.User.ID, access.Session, access.User.Generation)`,
 		gone: `"", "", access.User.Generation)`,
 		pkg:  "internal/httpapi", run: "TestPasskeyRegistrationRefuses",
@@ -96,28 +96,28 @@ var passkeys = []guard{
 	},
 	{
 		what: "a passkey of another user is out of reach",
-		file: "internal/auth/register_passkey.go",
+		file: "internal/auth/delete_passkey.go",
 		code: `tx.Where("id = ? AND user_id = ?", passkeyID(id), user.ID).Delete(&Passkey{})`,
 		gone: `tx.Where("id = ?", passkeyID(id)).Delete(&Passkey{})`,
 		pkg:  "internal/httpapi", run: "TestPasskeysOfOthers",
 	},
 	{
 		what: "a passkey of another user is not renamed",
-		file: "internal/auth/register_passkey.go",
+		file: "internal/auth/rename_passkey.go",
 		code: `Where("id = ? AND user_id = ?", passkeyID(id), access.User.ID)`,
 		gone: `Where("id = ?", passkeyID(id))`,
 		pkg:  "internal/httpapi", run: "TestPasskeysOfOthers",
 	},
 	{
 		what: "the number of passkeys is limited",
-		file: "internal/auth/register_passkey.go",
+		file: "internal/auth/passkey_registration.go",
 		code: `if err == nil && len(existing) > maxPasskeys {`,
 		gone: `if err == nil && len(existing) > 100*maxPasskeys {`,
 		pkg:  "internal/httpapi", run: "TestPasskeysOfOthers",
 	},
 	{
 		what: "the last passkey of an account without a password stays",
-		file: "internal/auth/register_passkey.go",
+		file: "internal/auth/delete_passkey.go",
 		code: `			if err == nil && len(left) == 0 {
 				err = ErrLastPasskey
 			}`,
@@ -126,14 +126,14 @@ var passkeys = []guard{
 	},
 	{
 		what: "two removals at the same time keep the last passkey",
-		file: "internal/auth/register_passkey.go",
+		file: "internal/auth/delete_passkey.go",
 		code: `		if err := lockGeneration(tx, user); err != nil { // so that two of them`,
 		gone: `		if err := holdGeneration(tx, user); err != nil { // so that two of them`,
 		pkg:  "internal/httpapi", run: "TestRemovingTheLastPasskeys",
 	},
 	{
 		what: "removing a passkey lowers its sessions",
-		file: "internal/auth/register_passkey.go",
+		file: "internal/auth/delete_passkey.go",
 		code: `if err := lowerPasskeySessions(tx, user.ID, passkeyID(id)); err != nil {`,
 		gone: `if err := tx.Error; err != nil {`,
 		pkg:  "internal/httpapi", run: "TestPasskeys",

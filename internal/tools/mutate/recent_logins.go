@@ -53,7 +53,7 @@ var recentLogins = []guard{
 	},
 	{
 		what: "two confirmations of an app are one",
-		file: "internal/auth/enroll_totp.go",
+		file: "internal/auth/confirm_totp.go",
 		code: `Where("user_id = ? AND sealed = ? AND confirmed_at IS NULL", user.ID, factor.Sealed)`,
 		gone: `Where("user_id = ? AND sealed = ?", user.ID, factor.Sealed)`,
 		pkg:  "internal/auth", run: "TestConfirmationDuringAnother",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/audit"
@@ -60,10 +59,4 @@ func holdSecondFactor(tx *gorm.DB, factor *TOTPFactor) error {
 		return ErrUnknownFactor
 	}
 	return update.Error
-}
-
-// countRecoveryCodes returns the number of unused recovery codes of a user.
-func countRecoveryCodes(db *gorm.DB, user uuid.UUID) (left int64, err error) {
-	err = db.Model(&RecoveryCode{}).Where("user_id = ?", user).Count(&left).Error
-	return left, err
 }

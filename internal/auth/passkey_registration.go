@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -119,80 +118,4 @@ func (s *Service) addPasskey(
 		return nil, err
 	}
 	return &row, s.enqueueNotice(tx, passkeyAddedEmail, user)
-}
-
-// RenamePasskey changes the name of a passkey of the user of the access token. It returns
-// ErrUnknownPasskey or ErrInvalidName.
-func (s *Service) RenamePasskey(ctx context.Context, access *Access, id, name string) (*Passkey, error) {
-	if length := utf8.RuneCountInString(name); length < 1 || length > MaxPasskeyName || !isStorable(name) {
-		return nil, ErrInvalidName
-	}
-	var renamed Passkey
-	err := s.db.Statement(ctx, func(db *gorm.DB) error {
-		renamed = Passkey{}
-		update := db.Model(&renamed).Clauses(clause.Returning{}).
-			Where("id = ? AND user_id = ?", passkeyID(id), access.User.ID).Updates(map[string]any{"name": name})
-		if update.Error == nil && update.RowsAffected == 0 {
-			return ErrUnknownPasskey
-		}
-		return update.Error
-	})
-	if err != nil {
-		return nil, fmt.Errorf("rename passkey: %w", err)
-	}
-	return &renamed, nil
-}
-
-// passkeyID parses the id of a passkey. No passkey has the id of a malformed text.
-func passkeyID(text string) uuid.UUID {
-	id, _ := uuid.Parse(text)
-	return id
-}
-
-// DeletePasskey removes a passkey of the user of the access token. Sessions that were started with it
-// continue, with one factor. It returns ErrEmailNotVerified, *RecentLoginError, *ThrottledError,
-// ErrUnknownPasskey, ErrLastPasskey, or ErrInvalidAccessToken if the session has ended meanwhile.
-func (s *Service) DeletePasskey(ctx context.Context, access *Access, id string, client Client) (err error) {
-	defer func() { s.observe("delete-passkey", err) }()
-	user := access.User
-	event := s.success(audit.RemovePasskey, user, client)
-	event.SessionID = access.Session
-	_, end, err := s.startFactorChange(ctx, access, s.failure(audit.RemovePasskey, user, client))
-	if err != nil {
-		return fmt.Errorf("delete passkey: %w", err)
-	}
-	defer func() { end(err) }()
-	err = s.db.Transaction(ctx, func(tx *gorm.DB) error {
-		if err := lockGeneration(tx, user); err != nil { // so that two of them do not delete the last ones
-			return err
-		}
-		deleted := tx.Where("id = ? AND user_id = ?", passkeyID(id), user.ID).Delete(&Passkey{})
-		if deleted.Error == nil && deleted.RowsAffected == 0 {
-			return ErrUnknownPasskey
-		}
-		if deleted.Error != nil {
-			return deleted.Error
-		}
-		if !user.HasPassword() {
-			left, err := passkeysOf(tx, user.ID)
-			if err == nil && len(left) == 0 {
-				err = ErrLastPasskey
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if err := lowerPasskeySessions(tx, user.ID, passkeyID(id)); err != nil {
-			return err
-		}
-		if err := s.enqueueNotice(tx, passkeyRemovedEmail, user); err != nil {
-			return err
-		}
-		return audit.Record(tx, event)
-	})
-	if err != nil {
-		return fmt.Errorf("delete passkey: %w", err)
-	}
-	s.config.Outbox.Wake()
-	return nil
 }
