@@ -185,7 +185,7 @@ func (r *rows) sessionsOf(count int) string {
 	return series(count) + fmt.Sprintf(`
 		INSERT INTO sessions (id, user_id, generation, counter, created_at, rotated_at, expires_at, idle_expires_at,
 			ip, last_ip, user_agent, auth_time)
-		SELECT %s, numbered.id, generation, 1, %s, %[2]s, %s, %s, %s, %[5]s, %s, %[2]s FROM series %s`,
+		SELECT %s, numbered.id, generation, 1, %s, %[2]s, %s, %s, %s, %[5]s, %s, %[2]s FROM series %[7]s`,
 		r.id("us"), r.time("us"), at(now.Add(age)), at(now.Add(age/2)), clientIP, userAgent, ofUser)
 }
 
