@@ -4272,39 +4272,6 @@ func (response StartPasskeyLogin200JSONResponse) VisitStartPasskeyLoginResponse(
 	return err
 }
 
-type StartPasskeyLogin500ApplicationProblemPlusJSONResponse struct {
-	InternalErrorApplicationProblemPlusJSONResponse
-}
-
-func (response StartPasskeyLogin500ApplicationProblemPlusJSONResponse) VisitStartPasskeyLoginResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(500)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type StartPasskeyLogin503ApplicationProblemPlusJSONResponse struct {
-	UnavailableApplicationProblemPlusJSONResponse
-}
-
-func (response StartPasskeyLogin503ApplicationProblemPlusJSONResponse) VisitStartPasskeyLoginResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type CompleteLoginRequestObject struct {
 	Body *CompleteLoginJSONRequestBody
 }

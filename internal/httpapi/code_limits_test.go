@@ -275,7 +275,12 @@ func TestLimitOfFactorChanges(t *testing.T) {
 		for range 29 {
 			expectStatus(t, s.As(t, tokens.Access, http.MethodPost, "/auth/recovery-codes"), http.StatusOK)
 		}
-		refused := s.As(t, tokens.Access, http.MethodPost, "/auth/recovery-codes")
-		expectCode(t, refused, http.StatusTooManyRequests, "too_many_requests")
+		for _, id := range []string{
+			"renewRecoveryCodes", "confirmTOTP", "removeTOTP", "finishPasskeyRegistration", "deletePasskey",
+		} {
+			call := sensitive[id]
+			refused := s.As(t, tokens.Access, call.method, call.path, call.members...)
+			expectCode(t, refused, http.StatusTooManyRequests, "too_many_requests")
+		}
 	})
 }

@@ -373,6 +373,8 @@ func TestPasskeysOfOthers(t *testing.T) {
 				}
 			}
 		}
+		long := s.As(t, owner.Access, http.MethodDelete, "/auth/passkeys/"+strings.Repeat("a", 65))
+		expectCode(t, long, http.StatusBadRequest, "validation_failed")
 		waiting := s.PasskeyOptions(t, owner.Access)
 		for range 19 {
 			s.AddPasskey(t, owner.Access)
