@@ -147,48 +147,53 @@ func TestAccount(t *testing.T) {
 	})
 }
 
-// Every breach is found by the right check, with the right reason, and reported without secrets.
+// Every breach is found by the right check, with the right reason, and reported without secrets. A
+// run sees only HTTP, so one engine is enough here: TestServerConforms has both.
 func TestBreaches(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		all := documentBreaches()
-		maps.Copy(all, behaviorBreaches())
-		maps.Copy(all, factorBreaches())
-		maps.Copy(all, passkeyBreaches())
-		unlimited := servertest.Start(t, engine, servertest.Options{})
-		for name, breach := range all {
+	all := documentBreaches()
+	maps.Copy(all, behaviorBreaches())
+	maps.Copy(all, factorBreaches())
+	maps.Copy(all, passkeyBreaches())
+	unlimited := servertest.Start(t, databasetest.SQLite, servertest.Options{})
+	for name, breach := range all {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := unlimited
 			if breach.check == "rate limits" { // each run exceeds them
-				s = servertest.Start(t, engine, servertest.Options{Throttle: true})
+				s = servertest.Start(t, databasetest.SQLite, servertest.Options{Throttle: true})
 			}
-			var secrets []string
-			change := func(e *exchange) {
-				for _, name := range []string{"accessToken", "refreshToken", "loginToken", "secret", "uri"} {
-					secrets = append(secrets, member(e.body, name))
-				}
-				secrets = append(secrets, recoveryCodes(e)...)
-				secrets = append(secrets, member(e.requestBody, "password"), e.bearer)
-				breach.change(e)
-			}
-			_, err := run(t.Context(), t, target(s, proxy(t, s.URL, change)))
-			found, ok := errors.AsType[*conformance.Breach](err)
-			if !ok {
-				t.Errorf("%s: %v, want a breach", name, err)
-				continue
-			}
-			if !strings.Contains(found.Check, breach.check) || !strings.Contains(found.Reason, breach.reason) {
-				t.Errorf("%s: check %q: %s, want check %q: %s",
-					name, found.Check, found.Reason, breach.check, breach.reason)
-			}
-			if strings.Contains(breach.reason, "must not contain the password") {
-				continue // the response is shown, with the password
-			}
-			for _, secret := range secrets {
-				if len(secret) > len("tiny7x") && strings.Contains(err.Error(), secret) {
-					t.Errorf("%s: the error contains a secret: %v", name, err)
-				}
-			}
+			testBreach(t, s, breach)
+		})
+	}
+}
+
+func testBreach(t *testing.T, s *servertest.Server, breach breach) {
+	t.Helper()
+	var secrets []string
+	change := func(e *exchange) {
+		for _, name := range []string{"accessToken", "refreshToken", "loginToken", "secret", "uri"} {
+			secrets = append(secrets, member(e.body, name))
 		}
-	})
+		secrets = append(secrets, recoveryCodes(e)...)
+		secrets = append(secrets, member(e.requestBody, "password"), e.bearer)
+		breach.change(e)
+	}
+	_, err := run(t.Context(), t, target(s, proxy(t, s.URL, change)))
+	found, ok := errors.AsType[*conformance.Breach](err)
+	if !ok {
+		t.Fatalf("%v, want a breach", err)
+	}
+	if !strings.Contains(found.Check, breach.check) || !strings.Contains(found.Reason, breach.reason) {
+		t.Errorf("check %q: %s, want check %q: %s", found.Check, found.Reason, breach.check, breach.reason)
+	}
+	if strings.Contains(breach.reason, "must not contain the password") {
+		return // the response is shown, with the password
+	}
+	for _, secret := range secrets {
+		if len(secret) > len("tiny7x") && strings.Contains(err.Error(), secret) {
+			t.Errorf("the error contains a secret: %v", err)
+		}
+	}
 }
 
 // Every response of a run is checked: if any one is inverted, the run finds a breach.
