@@ -103,7 +103,8 @@ func (d *developer) code() string {
 // scan returns the text of the QR code on the page.
 func (d *developer) scan() string {
 	d.t.Helper()
-	picture, err := chromedp.Run(d.ctx, chromedp.FullScreenshot(100))
+	// On a picture of the whole page, the reader skips so many rows that it may miss the code.
+	picture, err := chromedp.Run(d.ctx, chromedp.ScreenshotScale("#qr svg", 4))
 	if err != nil {
 		d.t.Fatal(err)
 	}
