@@ -3,6 +3,8 @@ package web_test
 import (
 	"bytes"
 	"fmt"
+	"image"
+	"image/draw"
 	"image/png"
 	"net"
 	"net/http"
@@ -103,8 +105,8 @@ func (d *developer) code() string {
 // scan returns the text of the QR code on the page.
 func (d *developer) scan() string {
 	d.t.Helper()
-	// On a picture of the whole page, the reader skips so many rows that it may miss the code.
-	picture, err := chromedp.Run(d.ctx, chromedp.ScreenshotScale("#qr svg", 4))
+	const scale = 4
+	picture, err := chromedp.Run(d.ctx, chromedp.ScreenshotScale("#qr svg", scale))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -112,11 +114,15 @@ func (d *developer) scan() string {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	bitmap, err := gozxing.NewBinaryBitmapFromImage(decoded)
+	code := image.NewGray(decoded.Bounds().Inset(2 * scale)) // without the border line
+	draw.Draw(code, code.Rect, decoded, code.Rect.Min, draw.Src)
+	bitmap, err := gozxing.NewBinaryBitmapFromImage(code)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	result, err := qrcode.NewQRCodeReader().Decode(bitmap, nil)
+	// A picture of a code alone can be read without a search, which fails now and then.
+	hints := map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_PURE_BARCODE: true}
+	result, err := qrcode.NewQRCodeReader().Decode(bitmap, hints)
 	if err != nil {
 		d.t.Fatalf("the QR code cannot be read: %v", err)
 	}
