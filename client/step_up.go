@@ -180,8 +180,8 @@ func satisfies(stored, sent Tokens, required StepUp) bool {
 	return now.AuthTime > before.AuthTime || required.ACR != "" && required.MaxAge == 0
 }
 
-// isSameUser reports whether tokens are of the user of others. A request must not be sent again as
-// another user, who may have logged in instead.
+// isSameUser reports whether both tokens belong to the same user. A request must not be sent again
+// as another user, who may have logged in instead.
 func isSameUser(a, b Tokens) bool {
 	subject := readClaims(a).Subject
 	return subject != "" && subject == readClaims(b).Subject

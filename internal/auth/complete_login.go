@@ -68,19 +68,18 @@ func (s *Service) requireSecondFactor(
 
 // factorsOf returns what a code of a user with a second factor can come from.
 func (s *Service) factorsOf(ctx context.Context, user uuid.UUID) ([]FactorType, error) {
-	factor, err := secondFactor(s.db.WithContext(ctx), user)
+	factors, err := s.Factors(ctx, user)
 	if err != nil {
 		return nil, err
 	}
-	factors := []FactorType{}
-	if factor != nil && factor.Failures < maxFailures {
-		factors = append(factors, FactorTOTP)
+	types := []FactorType{}
+	if factors.TOTP != nil && factors.TOTP.Failures < maxFailures {
+		types = append(types, FactorTOTP)
 	}
-	left, err := countRecoveryCodes(s.db.WithContext(ctx), user)
-	if left > 0 {
-		factors = append(factors, FactorRecoveryCode)
+	if factors.RecoveryCodesLeft > 0 {
+		types = append(types, FactorRecoveryCode)
 	}
-	return factors, err
+	return types, nil
 }
 
 // CompleteLogin starts the session of a login that returned *SecondFactorError. The code is one of
