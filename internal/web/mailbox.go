@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/mail"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -115,8 +114,7 @@ func isLocal(r *http.Request) bool {
 		}
 	}
 	host, port, err := net.SplitHostPort(r.Host)
-	ip, ipErr := netip.ParseAddr(host)
-	return err == nil && port == strconv.Itoa(address.Port) && (host == "localhost" || ipErr == nil && ip.IsLoopback())
+	return err == nil && port == strconv.Itoa(address.Port) && isLoopback(host)
 }
 
 // list is the page of the newest emails.

@@ -88,8 +88,12 @@ func (s *Site) HasTry() bool {
 	if err != nil {
 		return false
 	}
-	ip, err := netip.ParseAddr(public.Hostname())
-	return public.Hostname() == "localhost" || err == nil && ip.IsLoopback()
+	return isLoopback(public.Hostname())
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // Pages returns the pages by path. A segment that starts with a colon is a parameter for
