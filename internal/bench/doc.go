@@ -153,6 +153,14 @@
 // BenchmarkAudit runs sesame audit on a database with 600,000 events. events/s is the rate at which
 // it prints all of them, and last-minute-ms the time to print those of the last minute.
 //
+// # Storage
+//
+// BenchmarkStorage makes a database of PostgreSQL with 200,000 users, and the sessions, events, spent
+// budgets and known networks that BenchmarkScale describes. B/user, B/session, B/event, B/limit and
+// B/network are the bytes of a row with its indexes, just after they were made. read-rows/s is how
+// fast the server, when it starts, reads all sessions to find expired ones, and then counts users and
+// sessions. That includes the rests between its steps.
+//
 // # Start
 //
 // BenchmarkStart measures start-ms, the median time from the start of the process until /readyz

@@ -206,6 +206,12 @@ func (r *rows) budgetsOf(count int) string {
 		key, time.Now().Add(24*time.Hour).UnixMicro())
 }
 
+// networksOf makes known networks, on PostgreSQL.
+func (r *rows) networksOf(count int) string {
+	return series(count) + fmt.Sprintf(`INSERT INTO known_networks (pseudonym, user_id, last_seen)
+		SELECT sha256(CAST(k || random()::text AS bytea)), numbered.id, %s FROM series %s`, r.time("us"), ofUser)
+}
+
 // time returns the SQL for a time, given in microseconds.
 func (r *rows) time(us string) string {
 	if r.engine == databasetest.SQLite {
