@@ -20,6 +20,10 @@ comma := ,
 client_modules := client/typescript/node_modules/.package-lock.json
 openapi_modules := $(openapi)/node_modules/.package-lock.json
 
+# Without this tag, pgx registers a dozen Go types for each type of PostgreSQL, which are 1.4 MB of the binary. Package
+# database registers those that Sesame needs. Tests use it too, so that they test what is released.
+export GOFLAGS += -tags=nopgxregisterdefaulttypes
+
 .PHONY: help
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1=\2/p' $(MAKEFILE_LIST) | \

@@ -128,8 +128,9 @@ func newConnector(config *postgresConfig) connector {
 	return c
 }
 
-// opened records when a connection was opened.
+// opened prepares a new connection, and records when it was opened.
 func (c connector) opened(_ context.Context, conn *pgx.Conn) error {
+	registerParameters(conn.TypeMap())
 	conn.PgConn().CustomData()[evictionsBefore] = c.evictions.Load()
 	return nil
 }
