@@ -6,24 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
+	"slices"
+	"strconv"
 	"testing"
 )
 
 // The embedded filter is complete, as `make blocklist` generates it. After an update of the npm
 // package, change these figures and NOTICE.
 func TestFilterIsComplete(t *testing.T) {
-	const entries, digest = 470297, "f5e684d05bf9afd8188c3d6642e73cae78960da85e8bfca3f6de694da181cae9"
+	const entries, digest = 470297, "886b29e7bc81a11e69f0b9a76aab7947982bf56aa8e1d8c3c968bcf51c102a29"
 	if got := fmt.Sprintf("%x", sha256.Sum256([]byte(breached))); got != digest {
 		t.Errorf("digest %s", got)
 	}
-	if len(breached) != entries*fingerprintBytes {
+	if len(breached) != suffixes+entries*suffixBytes {
 		t.Errorf("%d bytes", len(breached))
-	}
-	for i := fingerprintBytes; i < len(breached); i += fingerprintBytes {
-		if before, entry := breached[i-fingerprintBytes:i], breached[i:i+fingerprintBytes]; before >= entry {
-			t.Fatalf("%x follows %x", entry, before)
-		}
 	}
 }
 
@@ -44,28 +40,48 @@ func TestBreachedIsRefused(t *testing.T) {
 	}
 }
 
-// The search finds the first and the last entry of a filter.
-func TestSearchOfFilter(t *testing.T) {
+// A filter contains the fingerprints that it was made of, and none of their neighbors.
+func TestFilter(t *testing.T) {
 	original := breached
 	defer func() { breached = original }()
-	first, second, third := Fingerprint("one"), Fingerprint("two"), Fingerprint("three")
-	if second < first {
-		first, second = second, first
+	fingerprints := []string{"\x00\x00\x00\x00\x00", "\xff\xff\xff\xff\xff"}
+	for i := range 2000 {
+		fingerprints = append(fingerprints, Fingerprint(strconv.Itoa(i)))
 	}
-	for _, filter := range []string{first, first + second} {
-		breached = filter
-		for _, text := range []string{"one", "two"} {
-			if isBreached(text) != strings.Contains(filter, Fingerprint(text)) {
-				t.Errorf("%s in %x: %v", text, filter, isBreached(text))
+	for _, some := range [][]string{fingerprints, fingerprints[:2], fingerprints[2:], nil} {
+		filter, err := EncodeFilter(slices.Concat(some, some)) // twice the same is once
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := suffixes + suffixBytes*len(some); len(filter) != want {
+			t.Errorf("%d bytes, want %d", len(filter), want)
+		}
+		breached = string(filter)
+		for _, fingerprint := range fingerprints {
+			for at := range fingerprint {
+				for _, change := range []byte{0, 1, 0x80} {
+					neighbor := []byte(fingerprint)
+					neighbor[at] ^= change
+					if got, want := contains(string(neighbor)), slices.Contains(some, string(neighbor)); got != want {
+						t.Errorf("%x in a filter of %d: %v, want %v", neighbor, len(some), got, want)
+					}
+				}
 			}
 		}
-		if isBreached("three") {
-			t.Errorf("%x in %x", third, filter)
-		}
 	}
-	breached = ""
-	if isBreached("one") {
-		t.Error("found in an empty filter")
+}
+
+// A filter cannot count more than 255 fingerprints with the same first two bytes.
+func TestFilterIsFull(t *testing.T) {
+	var fingerprints []string
+	for i := range 256 {
+		fingerprints = append(fingerprints, string([]byte{1, 2, 3, 4, byte(i)}))
+	}
+	if _, err := EncodeFilter(fingerprints[1:]); err != nil {
+		t.Error(err)
+	}
+	if _, err := EncodeFilter(fingerprints); err == nil {
+		t.Error("256 fingerprints were accepted")
 	}
 }
 

@@ -5,7 +5,7 @@
 //   - passwords.txt is the list of common passwords, one per line, sorted by canonical form. It
 //     includes passwords that are too short to be chosen, because package password looks for them
 //     inside longer ones.
-//   - breached.bin contains the fingerprints of leaked passwords that are long enough to be chosen.
+//   - breached.bin is a filter of leaked passwords that are long enough to be chosen.
 package main
 
 import (
@@ -108,8 +108,7 @@ func filter(archive []byte, from source) ([]byte, error) {
 			fingerprints = append(fingerprints, password.Fingerprint(entry))
 		}
 	}
-	slices.Sort(fingerprints)
-	return []byte(strings.Join(slices.Compact(fingerprints), "")), nil
+	return password.EncodeFilter(fingerprints)
 }
 
 // extract returns the file in a package, after checking the package's integrity.
