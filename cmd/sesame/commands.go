@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	sesame "github.com/sesame-auth/sesame"
+	"github.com/sesame-auth/sesame/internal/version"
 )
 
 func configCommand(environment []string) *cobra.Command {
@@ -100,16 +100,7 @@ func versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return printLine(command, "%s", version())
+			return printLine(command, "%s", version.Current())
 		},
 	}
-}
-
-// version returns the version of the program and of the Go toolchain that built it.
-func version() string {
-	build, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "sesame, unknown version"
-	}
-	return fmt.Sprintf("sesame %s, built with %s", build.Main.Version, build.GoVersion)
 }

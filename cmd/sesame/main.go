@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sesame-auth/sesame/internal/version"
 )
 
 func main() {
@@ -25,6 +27,25 @@ func main() {
 // realMain runs one command and returns the exit status: 0 on success, 1 if the command failed, and
 // 2 if its arguments or the configuration are invalid.
 func realMain(ctx context.Context, args, environment []string, stdout, stderr io.Writer) int {
+	root := rootCommand(environment)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if !errors.Is(err, errPrinted) {
+		_, _ = fmt.Fprintln(stderr, "sesame:", err) // best effort
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return 2
+	}
+	return 1
+}
+
+// rootCommand returns the command that contains all others.
+func rootCommand(environment []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sesame",
 		Short: "An authentication server with an OpenAPI contract",
@@ -34,16 +55,13 @@ It is configured with environment variables. Run "sesame config" to list them.`,
 		Example: `  sesame serve                                    # start the server
   sesame users create --email ada@example.com --name "Ada Lovelace"
   sesame audit --follow                           # watch what happens`,
-		Version:       version(),
+		Version:       version.Current().String(),
 		Args:          noArguments,
 		RunE:          func(command *cobra.Command, _ []string) error { return command.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		serveCommand(environment),
@@ -59,17 +77,7 @@ It is configured with environment variables. Run "sesame config" to list them.`,
 		versionCommand(),
 		hashWorkerCommand(),
 	)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return 0
-	}
-	if !errors.Is(err, errPrinted) {
-		_, _ = fmt.Fprintln(stderr, "sesame:", err) // best effort
-	}
-	if _, ok := errors.AsType[usageError](err); ok {
-		return 2
-	}
-	return 1
+	return root
 }
 
 // errPrinted is the error of a command that has printed its errors itself.

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"database/sql"
-	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +11,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
 	"github.com/sesame-auth/sesame/internal/signing"
+	"github.com/sesame-auth/sesame/internal/version"
 )
 
 // backlogTimeout bounds the one query of a scrape.
@@ -64,15 +64,15 @@ func (m *Metrics) Watch(w Watched) {
 	}
 }
 
-// buildInfo is a gauge that is always 1. Its labels are the versions of the program and of Go.
+// buildInfo is a gauge that is always 1. Its labels say how the program was built.
 func buildInfo() prometheus.Collector {
-	version, toolchain := "unknown", "unknown"
-	if build, ok := debug.ReadBuildInfo(); ok {
-		version, toolchain = build.Main.Version, build.GoVersion
-	}
+	build := version.Current()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "sesame_build_info", Help: "Always 1. The labels are the versions of the program and of Go.",
-		ConstLabels: prometheus.Labels{"version": version, "go_version": toolchain},
+		Name: "sesame_build_info",
+		Help: "Always 1. The labels are the versions of the program and of Go, and the commit and its date.",
+		ConstLabels: prometheus.Labels{
+			"version": build.Version, "revision": build.Commit, "date": build.Date, "go_version": build.Go,
+		},
 	})
 	info.Set(1)
 	return info
