@@ -142,6 +142,10 @@ manuals: build ## Make the manual pages and the shell completions in artifacts/m
 	./sesame completion powershell >artifacts/manuals/completions/sesame.ps1
 
 .PHONY: snapshot
+# GoReleaser knows the commit only if there is a remote, which a copy of the repository may lack.
+snapshot: export GIT_CONFIG_COUNT := 1
+snapshot: export GIT_CONFIG_KEY_0 := remote.origin.url
+snapshot: export GIT_CONFIG_VALUE_0 := https://github.com/sesame-auth/sesame
 snapshot: $(goreleaser) ## Build what a release consists of in artifacts/release, without images, signatures and SBOMs
 	$(goreleaser) check
 	$(goreleaser) release --snapshot --clean --skip=docker,sbom,sign,publish
