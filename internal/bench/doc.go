@@ -153,6 +153,12 @@
 // BenchmarkAudit runs sesame audit on a database with 600,000 events. events/s is the rate at which
 // it prints all of them, and last-minute-ms the time to print those of the last minute.
 //
+// # Tracing
+//
+// BenchmarkTracing measures POST /auth of a server that exports the traces of all requests, or of one
+// in a hundred, to a collector that this process runs, and of a server without traces (off-req/s).
+// ratio is the rate with traces divided by the rate without.
+//
 // # Start
 //
 // BenchmarkStart measures start-ms, the median time from the start of the process until /readyz

@@ -21,8 +21,7 @@ import (
 //
 // A request of a trusted proxy continues the trace of its traceparent header. Anybody else could
 // decide with this header which traces are recorded, and add spans to the traces of others. So their
-// requests begin a new trace, which only links to theirs. The link leaves out tracestate, a text of
-// the client's choice.
+// requests begin a new trace, which only links to theirs.
 //
 // The middleware of OpenTelemetry for net/http would record the IP address and the User-Agent of
 // the client, and the path with the ids in it.
@@ -43,7 +42,7 @@ func (m *middleware) trace(next echo.HandlerFunc) echo.HandlerFunc {
 		if m.proxies.trustPeer(r.RemoteAddr) {
 			ctx = sent
 		} else if remote := trace.SpanContextFromContext(sent); remote.IsValid() {
-			options = append(options, trace.WithLinks(trace.Link{SpanContext: remote.WithTraceState(trace.TraceState{})}))
+			options = append(options, trace.WithLinks(trace.Link{SpanContext: remote}))
 		}
 		ctx, state.span = m.tracer.Start(ctx, r.Method+" "+operation.Path, options...)
 		c.SetRequest(r.WithContext(ctx))
@@ -53,6 +52,9 @@ func (m *middleware) trace(next echo.HandlerFunc) echo.HandlerFunc {
 
 // endSpan ends the span of a request.
 func (s *requestState) endSpan(status int) {
+	if !s.span.IsRecording() {
+		return // without an allocation
+	}
 	s.span.SetAttributes(semconv.HTTPResponseStatusCode(status))
 	if status >= http.StatusInternalServerError {
 		tracing.Fail(s.span, strconv.Itoa(status))
@@ -62,7 +64,9 @@ func (s *requestState) endSpan(status int) {
 
 // setProblem records the code of the problem that a request returns.
 func (s *requestState) setProblem(code api.ProblemCode) {
-	s.span.SetAttributes(attribute.String("sesame.problem.code", code))
+	if s.span.IsRecording() {
+		s.span.SetAttributes(attribute.String("sesame.problem.code", code))
+	}
 }
 
 // logged returns what identifies a request in the log: its id and, if it has a span, the ids of the

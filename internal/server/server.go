@@ -230,7 +230,8 @@ func (s *Server) newHandlers() error {
 	}
 	s.connections = httpapi.NewConnections(maxConnections())
 	s.metrics.Watch(httpapi.Watched{
-		Connections: s.connections, Hasher: s.hasher, Outbox: s.Outbox, Keys: s.Keys, Pools: pools, WALBytes: s.DB.WALBytes,
+		Ready: s.ready, Connections: s.connections, Hasher: s.hasher, Outbox: s.Outbox, Keys: s.Keys,
+		Pools: pools, WALBytes: s.DB.WALBytes,
 	})
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log, Tracer: s.tracer(),

@@ -165,7 +165,8 @@ func checkDocumentedTrace(t *testing.T, trace string) {
 	}
 }
 
-// The trace of a trusted proxy continues. Anybody else's is only linked to, without the tracestate.
+// The trace of a trusted proxy continues. Anybody else's is only linked to, and a tracestate of theirs is
+// not exported.
 func TestTracesContinue(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		proxied := servertest.Start(t, engine, servertest.Options{Traces: traced, BehindProxy: true})
@@ -193,7 +194,7 @@ func TestTracesContinue(t *testing.T) {
 			t.Errorf("from anybody: %+v", root)
 		}
 		if strings.Contains(public.Collector.String(), "canary") {
-			t.Error("the span has the tracestate of a client")
+			t.Error("the traces contain the tracestate of a client")
 		}
 	})
 }
