@@ -10,6 +10,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/server"
+	"github.com/sesame-auth/sesame/internal/tracing/otlp"
 )
 
 // This file is the only one that reads the environment.
@@ -29,6 +30,9 @@ func load(environment []string) (*config, error) {
 		}
 	}
 	errs = append(errs, c.checkTogether(given)...)
+	var invalid []error
+	c.Traces, invalid = otlp.ParseConfig(func(name string) string { return variable(environment, name) })
+	errs = append(errs, invalid...)
 	if len(errs) > 0 {
 		return nil, usageError{fmt.Errorf("the configuration is invalid (errors: %d):\n%w", len(errs), errors.Join(errs...))}
 	}
@@ -67,6 +71,16 @@ func values(environment []string) (map[string]string, []error) {
 		given[named] = strings.TrimSpace(string(content))
 	}
 	return given, errs
+}
+
+// variable returns a variable of the environment, or "". The last one counts.
+func variable(environment []string, name string) (value string) {
+	for _, variable := range environment {
+		if other, text, _ := strings.Cut(variable, "="); other == name {
+			value = text
+		}
+	}
+	return value
 }
 
 // checkTogether fills in the defaults that depend on other settings, and returns what is wrong with

@@ -43,7 +43,7 @@ A second signal ends it at once.`,
 
 // serve runs the server until ctx is done.
 func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (err error) {
-	c.Log, c.Now = log, time.Now
+	c.Log, c.Now, c.Traces.Console = log, time.Now, stdout
 	c.Hashing = password.Config{AtOnce: runtime.GOMAXPROCS(0), Wait: hashingWait, Worker: hashWorker(), Log: log}
 	s, err := server.New(ctx, c.Config)
 	if err != nil {

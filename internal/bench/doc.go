@@ -161,6 +161,12 @@
 // fast the server, when it starts, reads all sessions to find expired ones, and then counts users and
 // sessions. That includes the rests between its steps.
 //
+// # Tracing
+//
+// BenchmarkTracing measures POST /auth of a server that exports the traces of all requests, or of one
+// in a hundred, to a collector that this process runs, and of a server without traces (off-req/s).
+// ratio is the rate with traces divided by the rate without.
+//
 // # Start
 //
 // BenchmarkStart measures start-ms, the median time from the start of the process until /readyz

@@ -110,7 +110,7 @@ func (db *DB) send(ctx context.Context, queue *batch) error {
 		if !ok {
 			return fmt.Errorf("a connection is a %T", connected)
 		}
-		return db.timed("BATCH", func() error {
+		return db.timed(ctx, queue, func() error {
 			return direct.Conn().SendBatch(ctx, &queue.Batch).Close() // of the first statement that failed, or the commit
 		})
 	})

@@ -33,6 +33,8 @@ import (
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"github.com/sesame-auth/sesame/internal/tracing"
 )
 
 // DB is a database. It is safe for concurrent use.
@@ -119,6 +121,8 @@ func (db *DB) Transaction(ctx context.Context, work func(tx *gorm.DB) error) err
 	if db.writer != nil {
 		return required(db.write(ctx, work))
 	}
+	ctx, span := tracing.Start(ctx, transactionSpan)
+	defer span.End()
 	return required(db.retry(ctx, func(session *gorm.DB) error { return session.Transaction(work) }))
 }
 
@@ -134,6 +138,8 @@ func (db *DB) Statement(ctx context.Context, work func(db *gorm.DB) error) error
 
 // write calls work in a transaction of SQLite.
 func (db *DB) write(ctx context.Context, work func(tx *gorm.DB) error) error {
+	ctx, span := tracing.Start(ctx, transactionSpan)
+	defer span.End()
 	ctx, cancel := cancelLate(ctx)
 	defer cancel()
 	err := db.writer.write(ctx, func(tx *sql.Tx) error {

@@ -1,12 +1,15 @@
 package database
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/sesame-auth/sesame/internal/tracing"
 )
 
 // startedKey is the key of the time at which a statement started.
@@ -14,7 +17,8 @@ type startedKey struct{}
 
 // Observe calls observe with the first word of each statement, such as "SELECT", and how long it
 // took. It leaves out BEGIN and COMMIT. The statements that PostgreSQL gets together are one, with the
-// word "BATCH". Call Observe before the database is used.
+// word "BATCH". It also makes the same statements spans of traces. Call Observe before the database is
+// used.
 func (db *DB) Observe(observe func(statement string, took time.Duration)) error {
 	db.observe = observe
 	start := func(tx *gorm.DB) {
@@ -26,6 +30,9 @@ func (db *DB) Observe(observe func(statement string, took time.Duration)) error 
 		if started, ok := tx.Statement.Settings.LoadAndDelete(startedKey{}); ok {
 			started, _ := started.(time.Time)
 			observe(firstWord(tx.Statement.SQL.String()), time.Since(started))
+			if tracing.IsRecorded(tx.Statement.Context) {
+				db.trace(tx.Statement.Context, started, tx.Error, tx.Statement.SQL.String())
+			}
 		}
 	}
 	const before, after = "sesame:start", "sesame:end"
@@ -40,11 +47,18 @@ func (db *DB) Observe(observe func(statement string, took time.Duration)) error 
 	)
 }
 
-// timed calls run and observes how long it took.
-func (db *DB) timed(statement string, run func() error) error {
+// timed calls run, which sends the queued statements together, and observes how long it took.
+func (db *DB) timed(ctx context.Context, queue *batch, run func() error) error {
 	started := time.Now()
 	err := run()
-	db.observe(statement, time.Since(started))
+	db.observe("BATCH", time.Since(started))
+	if tracing.IsRecorded(ctx) {
+		var statements []string
+		for _, queued := range queue.QueuedQueries {
+			statements = append(statements, queued.SQL)
+		}
+		db.trace(ctx, started, err, statements...)
+	}
 	return err
 }
 

@@ -50,6 +50,12 @@ func (p Proxies) trust(address netip.Addr) bool {
 	return slices.ContainsFunc(p, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
 }
 
+// trustPeer is trust for the address of a connection's peer, with a port.
+func (p Proxies) trustPeer(peer string) bool {
+	address, ok := parseNode(peer)
+	return ok && p.trust(address)
+}
+
 // The reasons why the IP address of a client is unknown. Its requests then count as those of the
 // proxy, so all clients behind the proxy share their rate limits.
 var (

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sesame-auth/sesame/gen/api"
 	"github.com/sesame-auth/sesame/internal/auth"
@@ -34,6 +35,7 @@ type Config struct {
 	Keys    *signing.Keyring
 	Metrics *Metrics
 	Log     *slog.Logger
+	Tracer  trace.Tracer // of the spans of requests; nil: there are none
 
 	PublicURL      string // where clients reach the API, without a trailing slash
 	LinkURL        string // where the pages for emailed links are
@@ -70,6 +72,7 @@ func New(config Config) (http.Handler, error) {
 		log:       config.Log,
 		headers:   commonHeaders(config.PublicURL),
 		proxies:   config.TrustedProxies,
+		tracer:    config.Tracer,
 		busy: rarelog.New(func(count int) {
 			config.Log.Warn("requests returned 503, because their passwords could not be hashed in time", "count", count)
 		}),
@@ -78,6 +81,9 @@ func New(config Config) (http.Handler, error) {
 	router.HTTPErrorHandler = m.writeError
 	router.IPExtractor = echo.ExtractIPDirect() // Echo's default trusts X-Forwarded-For
 	router.Pre(m.handle)
+	if config.Tracer != nil {
+		router.Use(m.trace)
+	}
 	if len(config.CORSOrigins) > 0 {
 		router.Use(config.CORSOrigins.allow(validator.isOperation))
 	}
@@ -95,6 +101,7 @@ type requestKey struct{}
 type requestState struct {
 	client auth.Client
 	access *auth.Access // of the access token, if the operation requires one
+	span   trace.Span   // does nothing if there is none
 }
 
 func stateOf(ctx context.Context) *requestState {

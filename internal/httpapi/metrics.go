@@ -44,6 +44,9 @@ func NewMetrics() *Metrics {
 	m.panics = m.counter("sesame_http_panics_total", "Requests that panicked and returned 500.")
 	m.outcomes = m.counters("sesame_outcomes_total",
 		"Calls of login, register, refresh, reset-password and others, by outcome.", "operation", "outcome")
+	for _, outcome := range []string{"reused", "replayed-elsewhere"} {
+		m.outcomes.WithLabelValues("refresh", outcome) // 0, so that an alert notices the first one
+	}
 	m.factors = m.counters("sesame_factors_total",
 		"Uses of authenticator apps, recovery codes and passkeys, by outcome.", "factor", "outcome")
 	m.throttled = m.counters("sesame_throttled_total", "Attempts that a rate limit refused, by limit.", "limit")

@@ -19,6 +19,7 @@ const backlogTimeout = time.Second
 
 // Watched are the parts of a server that its metrics read at each scrape.
 type Watched struct {
+	Ready       func() error // returns nil if the server can handle requests
 	Connections *Connections
 	Hasher      *password.Hasher
 	Outbox      *mail.Outbox
@@ -36,6 +37,12 @@ func (m *Metrics) Watch(w Watched) {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value)
 	}
 	m.registry.MustRegister(
+		read("sesame_ready", "1 if /readyz returns 200, and 0 otherwise.", func() float64 {
+			if w.Ready() != nil {
+				return 0
+			}
+			return 1
+		}),
 		read("sesame_http_connections", "Open connections.",
 			func() float64 { open, _ := w.Connections.Load(); return float64(open) }),
 		read("sesame_http_max_connections", "How many connections may be open.",

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/rarelog"
@@ -51,6 +52,7 @@ type middleware struct {
 	log       *slog.Logger
 	headers   http.Header // of every response; all share the values
 	proxies   Proxies
+	tracer    trace.Tracer   // nil: there are no traces
 	warned    sync.Map       // by reason why the IP address of a client is unknown
 	busy      *rarelog.Event // a password could not be hashed in time
 }
@@ -64,7 +66,8 @@ func (m *middleware) handle(next echo.HandlerFunc) echo.HandlerFunc {
 		m.metrics.inFlight.Inc()
 		defer m.metrics.inFlight.Dec()
 		r, header := c.Request(), c.Response().Header()
-		state := &requestState{client: m.client(r, uuid.Must(uuid.NewV7()).String())}
+		client := m.client(r, uuid.Must(uuid.NewV7()).String())
+		state := &requestState{client: client, span: trace.SpanFromContext(r.Context())}
 		header.Set("X-Request-Id", state.client.RequestID)
 		maps.Copy(header, m.headers)
 		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), requestKey{}, state), operationTimeout)
@@ -77,10 +80,11 @@ func (m *middleware) handle(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := m.recover(next, c); err != nil {
 			c.Error(err)
 		}
+		state.endSpan(c.Response().Status)
 		took := time.Since(started)
 		m.metrics.observe(m.validator.operationID(r.Method, c.Path()), c.Response().Status, took)
 		m.log.LogAttrs(ctx, slog.LevelInfo, "request",
-			slog.String("id", state.client.RequestID),
+			state.logged(),
 			slog.String("method", r.Method),
 			slog.String("route", c.Path()),
 			slog.Int("status", c.Response().Status),

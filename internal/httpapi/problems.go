@@ -193,13 +193,14 @@ func (m *middleware) writeError(err error, c echo.Context) {
 	}
 	state := stateOf(c.Request().Context())
 	row, document := m.problems.of(err, state.client.RequestID)
+	state.setProblem(row.code)
 	switch {
 	case errors.Is(err, password.ErrBusy): // a flood of logins must not flood the log
 		m.metrics.refused.Inc()
 		m.busy.Happened()
 	case row.status >= http.StatusInternalServerError:
 		m.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed",
-			slog.String("id", state.client.RequestID), slog.String("route", c.Path()), slog.Any("err", err))
+			state.logged(), slog.String("route", c.Path()), slog.Any("err", err))
 	}
 	header := c.Response().Header()
 	if row.challenge != "" {
@@ -221,6 +222,6 @@ func (m *middleware) writeError(err error, c echo.Context) {
 	header.Set("Content-Type", "application/problem+json")
 	c.Response().WriteHeader(row.status)
 	if err := c.Echo().JSONSerializer.Serialize(c, document, ""); err != nil {
-		m.log.Error("could not write a response", "id", state.client.RequestID, "err", err)
+		m.log.Error("could not write a response", state.logged(), slog.Any("err", err))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 
 	"github.com/sesame-auth/sesame/internal/database"
@@ -40,12 +41,13 @@ type Entry struct {
 // TableName returns the table's name.
 func (Entry) TableName() string { return "outbox" }
 
-// OutboxConfig configures an Outbox. All fields are required.
+// OutboxConfig configures an Outbox. Fields without a comment are required.
 type OutboxConfig struct {
 	DB     *database.DB
 	Sender Sender
 	Log    *slog.Logger
 	Now    func() time.Time
+	Tracer trace.Tracer // of the spans of emails; nil: there are none
 }
 
 // Outbox keeps emails in the database until they are sent. It is safe for concurrent use.
@@ -54,6 +56,7 @@ type Outbox struct {
 	sender  Sender
 	log     *slog.Logger
 	clock   func() time.Time
+	tracer  trace.Tracer
 	grace   time.Duration // for the emails that are being sent when Run has to end
 	sending sync.WaitGroup
 	pace    *pace
@@ -67,7 +70,7 @@ type Outbox struct {
 // NewOutbox returns an Outbox.
 func NewOutbox(config OutboxConfig) *Outbox {
 	return &Outbox{
-		db: config.DB, sender: config.Sender, log: config.Log, clock: config.Now,
+		db: config.DB, sender: config.Sender, log: config.Log, clock: config.Now, tracer: config.Tracer,
 		grace: shutdownGrace, pace: newPace(), wake: newSignal(), recovered: newSignal(),
 	}
 }

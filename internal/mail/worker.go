@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"github.com/sesame-auth/sesame/internal/tracing"
 )
 
 const (
@@ -121,9 +123,12 @@ func (o *Outbox) logDatabase(ctx context.Context, err error) {
 func (o *Outbox) work(ctx context.Context, entry *Entry, compose map[Kind]Compose) {
 	ctx, cancel := outlive(ctx, o.grace)
 	defer cancel()
+	ctx, span := o.startSpan(ctx, entry)
+	defer span.End()
 	held, stop := o.hold(ctx, entry)
 	err := o.deliver(held, entry, compose[entry.Kind])
 	stop()
+	tracing.Fail(span, errorType(err))
 	change := o.pace.finish(entry.ID, err, o.clock())
 	failed := o.record(ctx, entry, err)
 	switch change {
@@ -188,7 +193,11 @@ func (o *Outbox) deliver(ctx context.Context, entry *Entry, compose Compose) (er
 	if message == nil {
 		return errNothingToSend
 	}
-	return o.sender.Send(ctx, *message)
+	ctx, span := tracing.Start(ctx, "send message")
+	defer span.End()
+	err = o.sender.Send(ctx, *message)
+	tracing.Fail(span, errorType(err))
+	return err
 }
 
 // panicked logs a panic and returns it as an error. It leaves out the value, which may

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sesame-auth/sesame/internal/tracing"
 )
 
 // ErrBusy is returned if a password was not hashed in time. The same call may succeed later.
@@ -108,9 +110,12 @@ func (h *Hasher) do(ctx context.Context, r request) (response, error) {
 	defer h.calls.Add(-1)
 	waiting, cancel := context.WithTimeout(ctx, h.config.Wait)
 	defer cancel()
+	called := time.Now()
 	if err := h.gate.enter(waiting); err != nil {
+		tracing.Record(ctx, "wait for hashing", called, "busy")
 		return response{}, fmt.Errorf("%w: %w", ErrBusy, err)
 	}
+	tracing.Record(ctx, "wait for hashing", called, "")
 	defer h.gate.leave()
 	h.running.Add(1)
 	defer h.running.Add(-1)
@@ -119,6 +124,11 @@ func (h *Hasher) do(ctx context.Context, r request) (response, error) {
 	if h.config.Observe != nil {
 		h.config.Observe(time.Since(started))
 	}
+	failure := ""
+	if err != nil {
+		failure = "failed"
+	}
+	tracing.Record(ctx, "hash password", started, failure)
 	return result, err
 }
 

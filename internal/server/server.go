@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/sesame-auth/sesame/internal/audit"
 	"github.com/sesame-auth/sesame/internal/auth"
 	"github.com/sesame-auth/sesame/internal/brand"
@@ -25,6 +27,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/signing"
 	"github.com/sesame-auth/sesame/internal/throttle"
 	"github.com/sesame-auth/sesame/internal/token"
+	"github.com/sesame-auth/sesame/internal/tracing/otlp"
 	"github.com/sesame-auth/sesame/internal/web"
 )
 
@@ -68,8 +71,9 @@ type Config struct {
 	SMTPRoots *x509.CertPool // nil: the certificate authorities of the system
 	MailFrom  string
 
-	Log *slog.Logger
-	Now func() time.Time
+	Traces otlp.Config // the zero value: there are none
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // MailDir returns the folder where emails become files if there is no SMTP server.
@@ -90,6 +94,7 @@ type Server struct {
 	Keys   *signing.Keyring
 	Outbox *mail.Outbox
 	API    httpapi.Config // of the handler that Serve serves
+	Traces *otlp.Traces   // nil: there are none
 
 	config      Config
 	folder      *dataFolder // nil: not the folder of a running server
@@ -129,6 +134,11 @@ func New(ctx context.Context, config Config) (_ *Server, err error) {
 	}
 	if s.lastUsed, err = audit.Newest(ctx, s.DB); err != nil { // before assemble creates a key
 		return nil, err
+	}
+	if !config.Traces.IsOff() {
+		if s.Traces, err = otlp.New(ctx, config.Traces, config.Log); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.assemble(ctx); err != nil {
 		return nil, err
@@ -175,7 +185,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	c := s.config
 	c.Hashing.Observe = s.metrics.Hashed
 	s.hasher = password.NewHasher(c.Hashing)
-	s.Outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: sender, Log: c.Log, Now: c.Now})
+	s.Outbox = mail.NewOutbox(mail.OutboxConfig{DB: s.DB, Sender: sender, Log: c.Log, Now: c.Now, Tracer: s.tracer()})
 	s.Auth = auth.New(auth.Config{
 		DB: s.DB, Outbox: s.Outbox, Hasher: s.hasher, Passwords: c.Passwords, Now: c.Now, Observer: s.metrics, Log: c.Log,
 		AccessTokens: token.NewAccessTokens(token.AccessConfig{
@@ -220,10 +230,11 @@ func (s *Server) newHandlers() error {
 	}
 	s.connections = httpapi.NewConnections(maxConnections())
 	s.metrics.Watch(httpapi.Watched{
-		Connections: s.connections, Hasher: s.hasher, Outbox: s.Outbox, Keys: s.Keys, Pools: pools, WALBytes: s.DB.WALBytes,
+		Ready: s.ready, Connections: s.connections, Hasher: s.hasher, Outbox: s.Outbox, Keys: s.Keys,
+		Pools: pools, WALBytes: s.DB.WALBytes,
 	})
 	s.API = httpapi.Config{
-		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log,
+		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log, Tracer: s.tracer(),
 		PublicURL: c.PublicURL, LinkURL: c.LinkURL, AppURL: c.AppURL, Brand: c.Brand,
 		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins, Passwords: c.Passwords,
 	}
@@ -243,6 +254,14 @@ func (s *Server) newHandlers() error {
 	return nil
 }
 
+// tracer returns the tracer of requests and emails, or nil if there are no traces.
+func (s *Server) tracer() trace.Tracer {
+	if s.Traces == nil {
+		return nil
+	}
+	return s.Traces.Tracer()
+}
+
 func newSender(c Config) (mail.Sender, error) {
 	if c.SMTPURL == "" {
 		return mail.NewFolder(c.MailDir(), c.MailFrom)
@@ -250,13 +269,17 @@ func newSender(c Config) (mail.Sender, error) {
 	return mail.NewSMTP(c.SMTPURL, c.MailFrom, c.SMTPRoots)
 }
 
-// Close stops the child processes, and closes the connections to the mail server and the database.
+// Close stops the child processes, exports the last traces, and closes the connections to the mail
+// server and the database.
 func (s *Server) Close() (err error) {
 	if s.hasher != nil {
 		s.hasher.Close()
 	}
 	if s.sender != nil {
 		s.sender.Close()
+	}
+	if s.Traces != nil {
+		s.Traces.Close()
 	}
 	if s.DB != nil {
 		err = s.DB.Close()

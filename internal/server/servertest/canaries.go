@@ -18,7 +18,7 @@ import (
 )
 
 // canaries are the secrets that were sent over the network. None of them may appear in the
-// database, the log, the metrics or the body of an error.
+// database, the log, the metrics, the traces or the body of an error.
 type canaries struct {
 	mu      sync.Mutex
 	secrets map[string]bool
@@ -161,7 +161,10 @@ func (c *canaries) dump(t testing.TB, s *Server) {
 func (c *canaries) check(t testing.TB, s *Server) {
 	t.Helper()
 	c.dump(t, s)
-	metrics, log := s.Metrics(t), s.Log.String()
+	metrics, log, traces := s.Metrics(t), s.Log.String(), ""
+	if s.Collector != nil {
+		traces = s.Collector.String()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for secret := range c.secrets {
@@ -173,6 +176,9 @@ func (c *canaries) check(t testing.TB, s *Server) {
 		}
 		if strings.Contains(log, secret) {
 			t.Errorf("the log contains the secret %q", secret)
+		}
+		if strings.Contains(traces, secret) {
+			t.Errorf("the traces contain the secret %q", secret)
 		}
 	}
 }

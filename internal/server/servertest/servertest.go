@@ -2,7 +2,8 @@
 // real database, real listeners and a real SMTP server.
 //
 // Its HTTP client checks every response against the OpenAPI document. At the end of the test, no
-// secret that was sent over the network may appear in the database, the log or the metrics.
+// secret that was sent over the network may appear in the database, the log, the metrics or the
+// traces.
 package servertest
 
 import (
@@ -28,6 +29,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/secret"
 	"github.com/sesame-auth/sesame/internal/server"
 	"github.com/sesame-auth/sesame/internal/signing"
+	"github.com/sesame-auth/sesame/internal/tracing/otlptest"
 )
 
 // PublicURL is the configured public URL. Links in emails begin with it, although the server
@@ -58,11 +60,12 @@ var Document = sync.OnceValue(func() *Contract {
 type Server struct {
 	*server.Server
 
-	URL      string
-	AdminURL string       // the URL of the admin listener
-	Client   *http.Client // checks every response
-	Clock    *clocktest.Clock
-	Log      *Log
+	URL       string
+	AdminURL  string       // the URL of the admin listener
+	Client    *http.Client // checks every response
+	Clock     *clocktest.Clock
+	Log       *Log
+	Collector *otlptest.Receiver // receives the traces; nil without Options.Traces
 
 	databaseURL string
 	mailbox     *mailbox
@@ -89,6 +92,8 @@ type Options struct {
 	Registration      auth.RegistrationMode  // empty: open
 	EmailVerification auth.EmailVerification // empty: off; most tests wait for other emails
 	NewLoginEmails    bool
+
+	Traces map[string]string // the OTEL_ variables of a server that exports its traces; nil: it does not
 }
 
 // Start runs a server with an empty database until the test ends.
@@ -177,6 +182,10 @@ func (s *Server) config(t testing.TB, options Options) server.Config {
 	}
 	if options.Mailbox {
 		config.SMTPURL, config.DataDir = "", t.TempDir()
+	}
+	if options.Traces != nil {
+		s.Collector = otlptest.Start(t)
+		config.Traces = s.Collector.Config(t, options.Traces)
 	}
 	var err error
 	if options.BehindProxy {
