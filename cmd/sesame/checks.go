@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,10 +19,19 @@ import (
 
 // The checks of settings and flags. An operator reads their errors after the name of the setting.
 
+// maxSocketPath is how many bytes the path of a Unix socket may have on every system.
+const maxSocketPath = 103
+
 func checkAddr(v string) error {
+	if path, isUnix := server.SocketPath(v); isUnix {
+		if !filepath.IsAbs(path) || len(path) > maxSocketPath {
+			return fmt.Errorf("the path of a socket must begin with a slash, and have at most %d bytes", maxSocketPath)
+		}
+		return nil
+	}
 	host, port, err := net.SplitHostPort(v)
 	if _, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil || strings.ContainsAny(host, " /") {
-		return errors.New("must be host:port, such as 127.0.0.1:8080")
+		return errors.New("must be host:port, such as 127.0.0.1:8080, or unix:/path/of/a/socket")
 	}
 	return nil
 }

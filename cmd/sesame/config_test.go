@@ -34,6 +34,7 @@ func TestUnsafeConfigurations(t *testing.T) {
 		// The URL in tokens and emails would be guessed.
 		{[]string{"SESAME_ADDR=0.0.0.0:8080"}, "SESAME_PUBLIC_URL: must be set"},
 		{[]string{"SESAME_ADDR=:8080"}, "SESAME_PUBLIC_URL: must be set"},
+		{[]string{"SESAME_ADDR=unix:/run/sesame/api.sock"}, "SESAME_PUBLIC_URL: must be set"},
 		{[]string{"SESAME_PUBLIC_URL=https://u:p@auth.example.com"}, "SESAME_PUBLIC_URL: must have no user"},
 		{[]string{"SESAME_LINK_URL=https://app.example.com/#token="}, "SESAME_LINK_URL: must have no user, query"},
 		// Keys could be guessed, or each instance would have its own.
@@ -153,6 +154,7 @@ func TestWarnings(t *testing.T) {
 		{"[::1]:8081", "on", false},
 		{"0.0.0.0:8081", "on", true},
 		{":8081", "on", true},
+		{"unix:/run/sesame/admin.sock", "on", false},
 		{"10.0.0.1:8081", "on", true},
 		{"0.0.0.0:8081", "off", false},
 	} {
@@ -187,6 +189,7 @@ func TestProxiesAreNamed(t *testing.T) {
 		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", setting + "=none,10.0.0.1"}, false},
 		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", setting + "=none"}, true},
 		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", setting + "=127.0.0.1, 10.0.0.0/8"}, true},
+		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", "SESAME_ADDR=unix:/run/sesame/api.sock"}, true},
 	} {
 		_, err := load(test.environment)
 		if (err == nil) != test.valid || err != nil && strings.Count(err.Error(), setting+": ") != 1 {
@@ -213,6 +216,7 @@ func TestMailboxIsLocal(t *testing.T) {
 		{[]string{"SESAME_ADMIN_ADDR=0.0.0.0:8081"}, false},
 		{[]string{"SESAME_ADMIN_ADDR=:8081"}, false},
 		{[]string{"SESAME_ADMIN_ADDR=192.0.2.1:8081"}, false},
+		{[]string{"SESAME_ADMIN_ADDR=unix:/run/sesame/admin.sock"}, false},
 		{[]string{"SESAME_SMTP_URL=smtp://127.0.0.1:25?tls=off", "SESAME_MAIL_FROM=a@example.com"}, false},
 	} {
 		c, err := load(append(local, test.environment...))

@@ -72,13 +72,17 @@ func announce(out io.Writer, c *config) {
 	if c.Mailbox() {
 		emails = fmt.Sprintf("http://%s/dev/mail (files in %s)", c.AdminAddr, emails)
 	}
+	health := "http://" + c.AdminAddr + "/readyz"
+	if path, isUnix := server.SocketPath(c.AdminAddr); isUnix {
+		health = "curl --unix-socket " + path + " http://localhost/readyz"
+	}
 	_, _ = fmt.Fprintf(out, `Sesame is ready.
 
   API       %[1]s
   docs      %[1]s/docs
   OpenAPI   %[1]s/openapi.yaml
   keys      %[1]s/.well-known/jwks.json
-  health    http://%[2]s/readyz
+  health    %[2]s
   data      %[3]s
   emails    %[4]s
 
@@ -89,7 +93,7 @@ Register a user, and log in:
   curl -s %[1]s/auth/login -H 'Content-Type: application/json' \
     -d '{"email":"ada@example.com","password":"correct horse battery staple"}'
 
-`, c.PublicURL, c.AdminAddr, data, emails)
+`, c.PublicURL, health, data, emails)
 }
 
 func newLogger(c *config, out io.Writer) *slog.Logger {

@@ -92,7 +92,7 @@ func (m *middleware) handle(next echo.HandlerFunc) echo.HandlerFunc {
 
 // client returns where the request came from.
 func (m *middleware) client(r *http.Request, id string) auth.Client {
-	ip, unknown := m.proxies.clientIP(r.RemoteAddr, r.Header)
+	ip, unknown := m.proxies.clientIP(peerOf(r), r.Header)
 	m.warnUnknownIP(r, unknown)
 	return auth.Client{RequestID: id, IP: ip, UserAgent: storable(r.UserAgent())}
 }

@@ -3,10 +3,7 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,10 +30,10 @@ func (s *Server) Listen(ctx context.Context) (err error) {
 }
 
 // Addr returns the address that the API listens on, after Listen.
-func (s *Server) Addr() string { return s.apiListener.Addr().String() }
+func (s *Server) Addr() string { return Address(s.apiListener) }
 
 // AdminAddr returns the address that the admin endpoints listen on, after Listen.
-func (s *Server) AdminAddr() string { return s.adminListener.Addr().String() }
+func (s *Server) AdminAddr() string { return Address(s.adminListener) }
 
 // Serve runs the API, the admin endpoints and the background work until ctx is done. Then the
 // server is not ready, but accepts requests for the drain delay, so that a load balancer notices.
@@ -110,18 +107,3 @@ func untilClosed(err error) error {
 // process may open, because the database and the hashing processes need some, and at most 4096, so
 // that idle connections take about 80 MiB of memory at most.
 func maxConnections() int { return min(4096, max(16, maxFiles()/2)) }
-
-func listen(ctx context.Context, setting, address string) (net.Listener, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", setting, err)
-	}
-	return listener, nil
-}
-
-// IsLoopback reports whether host is this machine: localhost or a loopback IP address.
-func IsLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
-}

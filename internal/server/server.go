@@ -31,7 +31,7 @@ import (
 // Config configures a Server. Fields without a comment are required. docs/configuration.md
 // describes the settings of the same names.
 type Config struct {
-	Addr, AdminAddr string // host:port
+	Addr, AdminAddr string // host:port, or unix: and the path of a socket
 	PublicURL       string // without a trailing slash
 	LinkURL         string // where the pages for emailed links are, without a trailing slash
 	AppURL          string // empty: none
@@ -77,7 +77,7 @@ func (c Config) MailDir() string { return filepath.Join(c.DataDir, "mail") }
 
 // Mailbox reports whether the admin listener serves the development mailbox. Its emails give access
 // to every account, so there must be no SMTP server, and only this machine may be able to reach the
-// admin listener. A proxy in front of the API does not reach it.
+// admin listener. A proxy in front of the API does not reach it. Browsers cannot open a Unix socket.
 func (c Config) Mailbox() bool {
 	host, _, err := net.SplitHostPort(c.AdminAddr)
 	return c.SMTPURL == "" && err == nil && IsLoopback(host)

@@ -83,6 +83,9 @@ type Options struct {
 	Ahead        time.Duration // of the real time, the clock is at the start
 	Algorithm    string        // SESAME_SIGNING_ALGORITHM; "": ES256
 
+	Addr string            // SESAME_ADDR; "": a free port
+	Base http.RoundTripper // what the client sends requests with; nil: over TCP
+
 	Secret         secret.Secret // SESAME_SECRET; nil: Secret
 	PreviousSecret secret.Secret // SESAME_SECRET_PREVIOUS; nil: none
 
@@ -127,6 +130,9 @@ func StartOn(t testing.TB, engine databasetest.Engine, databaseURL string, optio
 		t.Fatal(err)
 	}
 	s.URL, s.AdminURL = "http://"+s.Addr(), "http://"+s.AdminAddr()
+	if _, isUnix := server.SocketPath(s.Addr()); isUnix {
+		s.URL = "http://localhost"
+	}
 	s.serve(t)
 	if options.WithoutKeys {
 		broken := s.API
@@ -137,7 +143,11 @@ func StartOn(t testing.TB, engine databasetest.Engine, databaseURL string, optio
 		}
 		s.URL = serveHandler(t, httpapi.NewServer(handler, broken.Log))
 	}
-	s.Client = &http.Client{Transport: s.canaries.watch(Document().Transport(t, string(engine)))}
+	base := options.Base
+	if base == nil {
+		base = &http.Transport{MaxIdleConnsPerHost: 128}
+	}
+	s.Client = &http.Client{Transport: s.canaries.watch(Document().transportOver(t, string(engine), base))}
 	t.Cleanup(func() { s.canaries.check(t, s) })
 	return s
 }
@@ -145,7 +155,7 @@ func StartOn(t testing.TB, engine databasetest.Engine, databaseURL string, optio
 func (s *Server) config(t testing.TB, options Options) server.Config {
 	t.Helper()
 	config := server.Config{
-		Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", DatabaseURL: s.databaseURL, Secret: Secret,
+		Addr: cmp.Or(options.Addr, "127.0.0.1:0"), AdminAddr: "127.0.0.1:0", DatabaseURL: s.databaseURL, Secret: Secret,
 		PublicURL: PublicURL, LinkURL: PublicURL, Audience: PublicURL,
 		Brand:             brand.Brand{Name: brand.DefaultName, Color: brand.DefaultColor},
 		SigningAlgorithm:  cmp.Or(signing.Algorithm(options.Algorithm), signing.ES256),
