@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -34,6 +35,30 @@ func checkAddr(v string) error {
 		return errors.New("must be host:port, such as 127.0.0.1:8080, or unix:/path/of/a/socket")
 	}
 	return nil
+}
+
+// checkCertificate checks the files of a certificate and its key.
+func checkCertificate(cert, key string) (errs []error) {
+	switch {
+	case cert == "" && key == "":
+		return nil
+	case cert == "":
+		return []error{errors.New("SESAME_TLS_CERT: must be set with SESAME_TLS_KEY")}
+	case key == "":
+		return []error{errors.New("SESAME_TLS_KEY: must be set with SESAME_TLS_CERT")}
+	}
+	for _, file := range [][2]string{{"SESAME_TLS_CERT", cert}, {"SESAME_TLS_KEY", key}} {
+		if _, err := os.ReadFile(file[1]); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", file[0], err))
+		}
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+		errs = append(errs, fmt.Errorf("SESAME_TLS_CERT: cannot be used with SESAME_TLS_KEY: %w", err))
+	}
+	return errs
 }
 
 // checkDataDir accepts a folder that does not exist yet.

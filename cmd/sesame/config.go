@@ -117,19 +117,26 @@ func (c *config) checkTogether(given map[string]string) []error {
 func (c *config) checkNetwork(given map[string]string) (errs []error) {
 	invalid := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	_, isUnix := server.SocketPath(c.Addr)
+	scheme, hasTLS := "http://", c.TLSCert != ""
+	if hasTLS {
+		scheme = "https://"
+	}
+	errs = append(errs, checkCertificate(c.TLSCert, c.TLSKey)...)
 	if c.PublicURL == "" {
 		if host, _, err := net.SplitHostPort(c.Addr); isUnix || err == nil && !server.IsLoopback(host) {
 			invalid("SESAME_PUBLIC_URL: must be set when SESAME_ADDR is not a loopback address")
 		}
-		c.PublicURL = "http://" + c.Addr
+		c.PublicURL = scheme + c.Addr
 	} else if err := checkPublicURL(c.PublicURL); err != nil {
 		invalid("SESAME_PUBLIC_URL: %w", err)
+	} else if hasTLS && !isHTTPS(c.PublicURL) {
+		invalid("SESAME_PUBLIC_URL: must be https with SESAME_TLS_CERT")
 	}
 	isNamed := strings.Trim(given["SESAME_TRUSTED_PROXIES"], ", ") != ""
-	if !isNamed && !isUnix && isHTTPS(c.PublicURL) {
-		invalid("SESAME_TRUSTED_PROXIES: must be set when SESAME_PUBLIC_URL is https, because a proxy then handles TLS. " +
-			"Set it to the IP addresses of your proxies; otherwise all clients share the rate limits of the proxy. " +
-			"If there is no proxy between clients and the server, set it to none")
+	if !isNamed && !isUnix && !hasTLS && isHTTPS(c.PublicURL) {
+		invalid("SESAME_TRUSTED_PROXIES: must be set when SESAME_PUBLIC_URL is https and SESAME_TLS_CERT is not set, " +
+			"because a proxy then handles TLS. Set it to the IP addresses of your proxies; otherwise all clients share " +
+			"the rate limits of the proxy. If there is no proxy between clients and the server, set it to none")
 	}
 	if c.Addr == c.AdminAddr {
 		invalid("SESAME_ADMIN_ADDR: must differ from SESAME_ADDR")

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -33,7 +34,8 @@ func commonHeaders(publicURL string) http.Header {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", contentSecurityPolicy)
 	header.Set("Referrer-Policy", "no-referrer")
-	if strings.HasPrefix(publicURL, "https://") {
+	// Browsers would use it for every server on localhost, whatever its port.
+	if public, err := url.Parse(publicURL); err == nil && public.Scheme == "https" && public.Hostname() != "localhost" {
 		header.Set("Strict-Transport-Security", strictTransportSecurity)
 	}
 	return header

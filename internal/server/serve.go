@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -18,8 +19,13 @@ const (
 	drainTimeout = 25 * time.Second
 )
 
-// Listen opens the listeners of the API and of the admin endpoints.
+// Listen opens the listeners of the API and of the admin endpoints, and loads the certificate.
 func (s *Server) Listen(ctx context.Context) (err error) {
+	if s.config.TLSCert != "" {
+		if s.certificate, err = openCertificate(s.config); err != nil {
+			return fmt.Errorf("SESAME_TLS_CERT: %w", err)
+		}
+	}
 	if s.apiListener, err = listen(ctx, "SESAME_ADDR", s.config.Addr); err != nil {
 		return err
 	}
@@ -47,6 +53,10 @@ func (s *Server) Serve(ctx context.Context) error {
 	group, running := errgroup.WithContext(context.WithoutCancel(ctx))
 	work, stopWork := context.WithCancel(running)
 	defer stopWork()
+	if s.certificate != nil {
+		api.TLSConfig = s.certificate.config()
+		group.Go(func() error { s.certificate.run(work); return nil })
+	}
 	group.Go(func() error { return untilClosed(s.connections.Serve(api, s.apiListener)) })
 	group.Go(func() error { return untilClosed(admin.Serve(s.adminListener)) })
 	group.Go(func() error { s.Outbox.Run(work, s.Auth.Emails()); return nil })

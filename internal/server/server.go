@@ -32,6 +32,7 @@ import (
 // describes the settings of the same names.
 type Config struct {
 	Addr, AdminAddr string // host:port, or unix: and the path of a socket
+	TLSCert, TLSKey string // PEM files; empty: plain HTTP
 	PublicURL       string // without a trailing slash
 	LinkURL         string // where the pages for emailed links are, without a trailing slash
 	AppURL          string // empty: none
@@ -104,6 +105,7 @@ type Server struct {
 	lastUsed    time.Time // the newest event before the server was assembled
 
 	apiListener, adminListener net.Listener
+	certificate                *certificate // nil: plain HTTP
 }
 
 // New opens the database, creates and migrates it if necessary, and assembles a Server. It does not
@@ -219,9 +221,13 @@ func (s *Server) newHandlers() error {
 		return err
 	}
 	s.connections = httpapi.NewConnections(maxConnections())
-	s.metrics.Watch(httpapi.Watched{
+	watched := httpapi.Watched{
 		Connections: s.connections, Hasher: s.hasher, Outbox: s.Outbox, Keys: s.Keys, Pools: pools, WALBytes: s.DB.WALBytes,
-	})
+	}
+	if c.TLSCert != "" {
+		watched.CertificateExpiry = func() time.Time { return s.certificate.expiry() }
+	}
+	s.metrics.Watch(watched)
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log,
 		PublicURL: c.PublicURL, LinkURL: c.LinkURL, AppURL: c.AppURL, Brand: c.Brand,
