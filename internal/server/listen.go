@@ -46,8 +46,11 @@ func IsLoopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// listen opens a listener for the address of a setting.
-func listen(ctx context.Context, setting, address string) (listener net.Listener, err error) {
+// listen opens a listener for the address of a setting, unless it is already opened.
+func listen(ctx context.Context, setting, address string, opened net.Listener) (listener net.Listener, err error) {
+	if opened != nil {
+		return opened, nil
+	}
 	if path, isUnix := SocketPath(address); isUnix {
 		listener, err = listenUnix(ctx, path)
 	} else {

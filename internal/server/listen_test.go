@@ -55,7 +55,7 @@ func TestSocketOfADeadServer(t *testing.T) {
 		if dead {
 			leaveDead(t, path)
 		}
-		listener, err := listen(t.Context(), "SESAME_ADDR", "unix:"+path)
+		listener, err := listen(t.Context(), "SESAME_ADDR", "unix:"+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestSocketOfARunningServer(t *testing.T) {
 			_ = connection.Close()
 		}
 	}()
-	_, err = listen(t.Context(), "SESAME_ADDR", "unix:"+path)
+	_, err = listen(t.Context(), "SESAME_ADDR", "unix:"+path, nil)
 	if err == nil || err.Error() != "SESAME_ADDR: another server listens on "+path {
 		t.Fatalf("a second server: %v", err)
 	}

@@ -26,10 +26,10 @@ func (s *Server) Listen(ctx context.Context) (err error) {
 			return fmt.Errorf("SESAME_TLS_CERT: %w", err)
 		}
 	}
-	if s.apiListener, err = listen(ctx, "SESAME_ADDR", s.config.Addr); err != nil {
+	if s.apiListener, err = listen(ctx, "SESAME_ADDR", s.config.Addr, s.config.APIListener); err != nil {
 		return err
 	}
-	if s.adminListener, err = listen(ctx, "SESAME_ADMIN_ADDR", s.config.AdminAddr); err != nil {
+	if s.adminListener, err = listen(ctx, "SESAME_ADMIN_ADDR", s.config.AdminAddr, s.config.AdminListener); err != nil {
 		return errors.Join(err, s.apiListener.Close())
 	}
 	return nil

@@ -69,6 +69,9 @@ type Config struct {
 	SMTPRoots *x509.CertPool // nil: the certificate authorities of the system
 	MailFrom  string
 
+	APIListener, AdminListener net.Listener // in place of Addr and AdminAddr; nil: Listen opens them
+	OnReady                    func()       // called once, when the server is ready; nil: nothing
+
 	Log *slog.Logger
 	Now func() time.Time
 }
@@ -111,7 +114,7 @@ type Server struct {
 // New opens the database, creates and migrates it if necessary, and assembles a Server. It does not
 // listen. The caller must call Close.
 func New(ctx context.Context, config Config) (_ *Server, err error) {
-	s := &Server{config: config, health: health{err: errUnchecked}}
+	s := &Server{config: config, health: health{err: errUnchecked, onReady: config.OnReady}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
