@@ -115,10 +115,6 @@ func TestSocketActivation(t *testing.T) {
 	if response.Status != http.StatusCreated {
 		t.Errorf("register: %d %s", response.Status, response.Raw)
 	}
-	if output := s.output.String(); !strings.Contains(output, `"ip":"203.0.113.9"`) ||
-		strings.Contains(output, `"level":"WARN"`) {
-		t.Errorf("the log:\n%s", output)
-	}
 	expectNotInherited(t, server.Process.Pid)
 
 	stop := func(server *exec.Cmd) {
@@ -132,6 +128,9 @@ func TestSocketActivation(t *testing.T) {
 		}
 	}
 	stop(server)
+	if log := s.output.String(); !strings.Contains(log, `"ip":"203.0.113.9"`) || strings.Contains(log, `"level":"WARN"`) {
+		t.Errorf("the log:\n%s", log)
+	}
 	waiting, err := net.Dial("unix", s.apiPath) // the socket is systemd's
 	if err != nil {
 		t.Fatal(err)
