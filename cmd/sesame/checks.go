@@ -1,11 +1,13 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,12 +20,45 @@ import (
 
 // The checks of settings and flags. An operator reads their errors after the name of the setting.
 
+// maxSocketPath is how many bytes the path of a Unix socket may have on every system.
+const maxSocketPath = 103
+
 func checkAddr(v string) error {
+	if path, isUnix := server.SocketPath(v); isUnix {
+		if !filepath.IsAbs(path) || len(path) > maxSocketPath {
+			return fmt.Errorf("the path of a socket must begin with a slash, and have at most %d bytes", maxSocketPath)
+		}
+		return nil
+	}
 	host, port, err := net.SplitHostPort(v)
 	if _, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil || strings.ContainsAny(host, " /") {
-		return errors.New("must be host:port, such as 127.0.0.1:8080")
+		return errors.New("must be host:port, such as 127.0.0.1:8080, or unix:/path/of/a/socket")
 	}
 	return nil
+}
+
+// checkCertificate checks the files of a certificate and its key.
+func checkCertificate(cert, key string) (errs []error) {
+	switch {
+	case cert == "" && key == "":
+		return nil
+	case cert == "":
+		return []error{errors.New("SESAME_TLS_CERT: must be set with SESAME_TLS_KEY")}
+	case key == "":
+		return []error{errors.New("SESAME_TLS_KEY: must be set with SESAME_TLS_CERT")}
+	}
+	for _, file := range [][2]string{{"SESAME_TLS_CERT", cert}, {"SESAME_TLS_KEY", key}} {
+		if _, err := os.ReadFile(file[1]); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", file[0], err))
+		}
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+		errs = append(errs, fmt.Errorf("SESAME_TLS_CERT: cannot be used with SESAME_TLS_KEY: %w", err))
+	}
+	return errs
 }
 
 // checkDataDir accepts a folder that does not exist yet.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"text/tabwriter"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	sesame "github.com/sesame-auth/sesame"
+	"github.com/sesame-auth/sesame/internal/server"
 	"github.com/sesame-auth/sesame/internal/version"
 )
 
@@ -75,23 +77,38 @@ func healthcheckCommand(environment []string) *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(command.Context(), 5*time.Second)
 			defer cancel()
-			request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.AdminAddr+"/readyz", nil)
-			if err != nil {
-				return err
-			}
-			response, err := http.DefaultClient.Do(request)
-			if err != nil {
-				return err
-			}
-			if err := response.Body.Close(); err != nil {
-				return err
-			}
-			if response.StatusCode != http.StatusOK {
-				return fmt.Errorf("not ready: %s", response.Status)
-			}
-			return nil
+			return checkReady(ctx, c.AdminAddr)
 		},
 	}
+}
+
+// checkReady returns nil if the server with this admin address is ready.
+func checkReady(ctx context.Context, address string) error {
+	client := http.DefaultClient
+	if path, isUnix := server.SocketPath(address); isUnix {
+		address = "localhost"
+		client = &http.Client{Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				var dialer net.Dialer
+				return dialer.DialContext(ctx, "unix", path)
+			},
+		}}
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	if err := response.Body.Close(); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s", response.Status)
+	}
+	return nil
 }
 
 func versionCommand() *cobra.Command {

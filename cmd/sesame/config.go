@@ -86,22 +86,9 @@ func variable(environment []string, name string) (value string) {
 // checkTogether fills in the defaults that depend on other settings, and returns what is wrong with
 // the combination of settings.
 func (c *config) checkTogether(given map[string]string) []error {
-	var errs []error
+	errs := c.checkNetwork(given)
 	c.drainSet = given["SESAME_DRAIN_DELAY"] != ""
 	invalid := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.PublicURL == "" {
-		if host, _, err := net.SplitHostPort(c.Addr); err == nil && !server.IsLoopback(host) {
-			invalid("SESAME_PUBLIC_URL: must be set when SESAME_ADDR is not a loopback address")
-		}
-		c.PublicURL = "http://" + c.Addr
-	} else if err := checkPublicURL(c.PublicURL); err != nil {
-		invalid("SESAME_PUBLIC_URL: %w", err)
-	}
-	if isNamed := strings.Trim(given["SESAME_TRUSTED_PROXIES"], ", ") != ""; !isNamed && isHTTPS(c.PublicURL) {
-		invalid("SESAME_TRUSTED_PROXIES: must be set when SESAME_PUBLIC_URL is https, because a proxy then handles TLS. " +
-			"Set it to the IP addresses of your proxies; otherwise all clients share the rate limits of the proxy. " +
-			"If there is no proxy between clients and the server, set it to none")
-	}
 	if c.LinkURL == "" {
 		c.LinkURL = c.PublicURL
 	} else if err := checkPublicURL(c.LinkURL); err != nil {
@@ -130,9 +117,6 @@ func (c *config) checkTogether(given map[string]string) []error {
 	if c.SMTPRoots != nil && c.SMTPURL == "" {
 		invalid("SESAME_SMTP_CA_FILE: has no effect without SESAME_SMTP_URL")
 	}
-	if c.Addr == c.AdminAddr {
-		invalid("SESAME_ADMIN_ADDR: must differ from SESAME_ADDR")
-	}
 	if c.RefreshTokenTTL != 0 && c.RefreshTokenTTL < c.AccessTokenTTL {
 		invalid("SESAME_REFRESH_TOKEN_TTL: must not be shorter than SESAME_ACCESS_TOKEN_TTL")
 	}
@@ -142,10 +126,41 @@ func (c *config) checkTogether(given map[string]string) []error {
 	return errs
 }
 
+// checkNetwork fills in the public URL, and returns what is wrong with where the server listens and
+// how clients reach it.
+func (c *config) checkNetwork(given map[string]string) (errs []error) {
+	invalid := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	_, isUnix := server.SocketPath(c.Addr)
+	scheme, hasTLS := "http://", c.TLSCert != ""
+	if hasTLS {
+		scheme = "https://"
+	}
+	errs = append(errs, checkCertificate(c.TLSCert, c.TLSKey)...)
+	if c.PublicURL == "" {
+		if host, _, err := net.SplitHostPort(c.Addr); isUnix || err == nil && !server.IsLoopback(host) {
+			invalid("SESAME_PUBLIC_URL: must be set when SESAME_ADDR is not a loopback address")
+		}
+		c.PublicURL = scheme + c.Addr
+	} else if err := checkPublicURL(c.PublicURL); err != nil {
+		invalid("SESAME_PUBLIC_URL: %w", err)
+	} else if hasTLS && !isHTTPS(c.PublicURL) {
+		invalid("SESAME_PUBLIC_URL: must be https with SESAME_TLS_CERT")
+	}
+	isNamed := strings.Trim(given["SESAME_TRUSTED_PROXIES"], ", ") != ""
+	if !isNamed && !isUnix && !hasTLS && isHTTPS(c.PublicURL) {
+		invalid("SESAME_TRUSTED_PROXIES: must be set when SESAME_PUBLIC_URL is https and SESAME_TLS_CERT is not set, " +
+			"because a proxy then handles TLS. Set it to the IP addresses of your proxies; otherwise all clients share " +
+			"the rate limits of the proxy. If there is no proxy between clients and the server, set it to none")
+	}
+	if c.Addr == c.AdminAddr {
+		invalid("SESAME_ADMIN_ADDR: must differ from SESAME_ADDR")
+	}
+	return errs
+}
+
 // warnings returns what is allowed but may not be intended.
 func (c *config) warnings() []string {
-	host, _, err := net.SplitHostPort(c.AdminAddr)
-	if c.Profiling && (err != nil || !server.IsLoopback(host)) {
+	if c.Profiling && !server.IsLocal(c.AdminAddr) {
 		return []string{"SESAME_PPROF is on and SESAME_ADMIN_ADDR is not a loopback address: " +
 			"anybody who reaches it can slow the server down"}
 	}

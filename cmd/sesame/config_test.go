@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/sesame-auth/sesame/internal/certtest"
 	"github.com/sesame-auth/sesame/internal/passkey"
 )
 
@@ -34,6 +36,7 @@ func TestUnsafeConfigurations(t *testing.T) {
 		// The URL in tokens and emails would be guessed.
 		{[]string{"SESAME_ADDR=0.0.0.0:8080"}, "SESAME_PUBLIC_URL: must be set"},
 		{[]string{"SESAME_ADDR=:8080"}, "SESAME_PUBLIC_URL: must be set"},
+		{[]string{"SESAME_ADDR=unix:/run/sesame/api.sock"}, "SESAME_PUBLIC_URL: must be set"},
 		{[]string{"SESAME_PUBLIC_URL=https://u:p@auth.example.com"}, "SESAME_PUBLIC_URL: must have no user"},
 		{[]string{"SESAME_LINK_URL=https://app.example.com/#token="}, "SESAME_LINK_URL: must have no user, query"},
 		// Keys could be guessed, or each instance would have its own.
@@ -142,6 +145,50 @@ func TestPasskeySettings(t *testing.T) {
 	}
 }
 
+// certificateFiles returns the paths of a certificate for localhost and its key.
+func certificateFiles(t *testing.T) (cert, key string) {
+	t.Helper()
+	folder := t.TempDir()
+	cert, key = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
+	certificate, secret := certtest.NewAuthority(t).IssuePEM(t, "localhost", time.Now().Add(time.Hour))
+	err := errors.Join(os.WriteFile(cert, []byte(certificate), 0o600), os.WriteFile(key, []byte(secret), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert, key
+}
+
+// The server does not start with a certificate that clients would refuse, or with links in emails
+// that lead to plain HTTP.
+func TestCertificateSettings(t *testing.T) {
+	cert, key := certificateFiles(t)
+	_, otherKey := certificateFiles(t)
+	for _, test := range []struct {
+		cert, key, publicURL string
+		want                 string // empty: valid
+	}{
+		{cert, key, "", ""},
+		{cert, key, "https://localhost:8080", ""},
+		{cert, key, "http://localhost:8080", "SESAME_PUBLIC_URL: must be https with SESAME_TLS_CERT"},
+		{cert, "", "", "SESAME_TLS_KEY: must be set with SESAME_TLS_CERT"},
+		{"", key, "", "SESAME_TLS_CERT: must be set with SESAME_TLS_KEY"},
+		{cert + "x", key, "", "SESAME_TLS_CERT: open " + cert + "x: no such file"},
+		{cert, key + "x", "", "SESAME_TLS_KEY: open " + key + "x: no such file"},
+		{cert, otherKey, "", "SESAME_TLS_CERT: cannot be used with SESAME_TLS_KEY: tls: private key does not match"},
+		{key, cert, "", "SESAME_TLS_CERT: cannot be used with SESAME_TLS_KEY: tls: failed to find certificate"},
+	} {
+		c, err := load([]string{
+			"SESAME_TLS_CERT=" + test.cert, "SESAME_TLS_KEY=" + test.key, "SESAME_PUBLIC_URL=" + test.publicURL,
+		})
+		if test.want == "" && (err != nil || !strings.HasPrefix(c.PublicURL, "https://")) {
+			t.Errorf("%+v: %v", test, err)
+		}
+		if test.want != "" && (err == nil || !strings.Contains(err.Error(), "(errors: 1):\n"+test.want)) {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+}
+
 // The server warns about profiles that other machines can reach.
 func TestWarnings(t *testing.T) {
 	for _, test := range []struct {
@@ -153,6 +200,7 @@ func TestWarnings(t *testing.T) {
 		{"[::1]:8081", "on", false},
 		{"0.0.0.0:8081", "on", true},
 		{":8081", "on", true},
+		{"unix:/run/sesame/admin.sock", "on", false},
 		{"10.0.0.1:8081", "on", true},
 		{"0.0.0.0:8081", "off", false},
 	} {
@@ -167,9 +215,10 @@ func TestWarnings(t *testing.T) {
 }
 
 // The server does not start behind a proxy that is not named: all clients would share the rate
-// limits of the proxy. An https URL means that there is a proxy, because the server itself only
-// listens on plain HTTP.
+// limits of the proxy. An https URL means that there is a proxy, unless the server itself handles
+// TLS, and every program that uses a Unix socket is one.
 func TestProxiesAreNamed(t *testing.T) {
+	cert, key := certificateFiles(t)
 	const setting = "SESAME_TRUSTED_PROXIES"
 	for _, test := range []struct {
 		environment []string
@@ -187,6 +236,8 @@ func TestProxiesAreNamed(t *testing.T) {
 		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", setting + "=none,10.0.0.1"}, false},
 		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", setting + "=none"}, true},
 		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", setting + "=127.0.0.1, 10.0.0.0/8"}, true},
+		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", "SESAME_ADDR=unix:/run/sesame/api.sock"}, true},
+		{[]string{"SESAME_PUBLIC_URL=https://auth.example.com", "SESAME_TLS_CERT=" + cert, "SESAME_TLS_KEY=" + key}, true},
 	} {
 		_, err := load(test.environment)
 		if (err == nil) != test.valid || err != nil && strings.Count(err.Error(), setting+": ") != 1 {
@@ -213,6 +264,7 @@ func TestMailboxIsLocal(t *testing.T) {
 		{[]string{"SESAME_ADMIN_ADDR=0.0.0.0:8081"}, false},
 		{[]string{"SESAME_ADMIN_ADDR=:8081"}, false},
 		{[]string{"SESAME_ADMIN_ADDR=192.0.2.1:8081"}, false},
+		{[]string{"SESAME_ADMIN_ADDR=unix:/run/sesame/admin.sock"}, false},
 		{[]string{"SESAME_SMTP_URL=smtp://127.0.0.1:25?tls=off", "SESAME_MAIL_FROM=a@example.com"}, false},
 	} {
 		c, err := load(append(local, test.environment...))
@@ -238,6 +290,8 @@ var invalidValues = map[string]string{
 	"SESAME_DRAIN_DELAY":         "-1s",
 	"SESAME_ADDR":                "127.0.0.1:http",
 	"SESAME_ADMIN_ADDR":          "8081",
+	"SESAME_TLS_CERT":            "/nowhere.pem",
+	"SESAME_TLS_KEY":             "/nowhere.pem",
 	"SESAME_PUBLIC_URL":          "http://auth.example.com",
 	"SESAME_TRUSTED_PROXIES":     "proxy",
 	"SESAME_CORS_ORIGINS":        "*",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/emersion/go-smtp"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/sesame-auth/sesame/internal/certtest"
 	"github.com/sesame-auth/sesame/internal/database/databasetest"
 	"github.com/sesame-auth/sesame/internal/mailtest"
 	"github.com/sesame-auth/sesame/internal/porttest"
@@ -20,7 +22,8 @@ import (
 
 // TestScripts runs testdata/*.txt, which use the built program as an operator does in a terminal.
 // Each script starts with an empty database, free ports and an empty folder. $SMTP_URL is a mail
-// server that rejects recipients under rejected.example. In addition to the commands of testscript
+// server that rejects recipients under rejected.example. $TLS_CERT and $TLS_KEY are a certificate
+// for 127.0.0.1, and $TLS_CA is its authority. In addition to the commands of testscript
 // there are:
 //
 //	fails STATUS PROGRAM ARGS…  run a program that must exit with this status and print nothing to standard output
@@ -58,6 +61,16 @@ func setUpScript(env *testscript.Env, engine databasetest.Engine) error {
 	env.Setenv("ANOTHER_ADMIN_ADDR", porttest.Address(t))
 	env.Setenv("SESAME_ADDR", porttest.Address(t))
 	env.Setenv("SESAME_ADMIN_ADDR", porttest.Address(t))
+	ca := certtest.NewAuthority(t)
+	cert, key := ca.IssuePEM(t, "127.0.0.1", time.Now().Add(time.Hour))
+	folder := t.TempDir()
+	for name, content := range map[string]string{"TLS_CERT": cert, "TLS_KEY": key, "TLS_CA": string(ca.PEM())} {
+		path := filepath.Join(folder, name+".pem")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			return err
+		}
+		env.Setenv(name, path)
+	}
 	mailServer := &mailtest.Server{OnRcpt: func(to string) error {
 		if strings.HasSuffix(to, "@rejected.example") {
 			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}}

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"github.com/sesame-auth/sesame/internal/password"
@@ -28,7 +29,7 @@ Then it is not ready, accepts requests for SESAME_DRAIN_DELAY, and waits for tho
 A second signal ends it at once.`,
 		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
-			c, err := load(environment)
+			c, err := loadWithSockets(environment)
 			if err != nil {
 				return err
 			}
@@ -44,6 +45,12 @@ A second signal ends it at once.`,
 // serve runs the server until ctx is done.
 func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (err error) {
 	c.Log, c.Now, c.Traces.Console = log, time.Now, stdout
+	c.OnReady = func() {
+		announce(stdout, c)
+		notifySystemd(daemon.SdNotifyReady, log)
+	}
+	ended := context.AfterFunc(ctx, func() { notifySystemd(daemon.SdNotifyStopping, log) })
+	defer ended()
 	c.Hashing = password.Config{AtOnce: runtime.GOMAXPROCS(0), Wait: hashingWait, Worker: hashWorker(), Log: log}
 	s, err := server.New(ctx, c.Config)
 	if err != nil {
@@ -56,7 +63,6 @@ func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (
 	if err := s.Listen(ctx); err != nil {
 		return err
 	}
-	announce(stdout, c)
 	return s.Serve(ctx)
 }
 
@@ -72,13 +78,17 @@ func announce(out io.Writer, c *config) {
 	if c.Mailbox() {
 		emails = fmt.Sprintf("http://%s/dev/mail (files in %s)", c.AdminAddr, emails)
 	}
+	health := "http://" + c.AdminAddr + "/readyz"
+	if path, isUnix := server.SocketPath(c.AdminAddr); isUnix {
+		health = "curl --unix-socket " + path + " http://localhost/readyz"
+	}
 	_, _ = fmt.Fprintf(out, `Sesame is ready.
 
   API       %[1]s
   docs      %[1]s/docs
   OpenAPI   %[1]s/openapi.yaml
   keys      %[1]s/.well-known/jwks.json
-  health    http://%[2]s/readyz
+  health    %[2]s
   data      %[3]s
   emails    %[4]s
 
@@ -89,7 +99,7 @@ Register a user, and log in:
   curl -s %[1]s/auth/login -H 'Content-Type: application/json' \
     -d '{"email":"ada@example.com","password":"correct horse battery staple"}'
 
-`, c.PublicURL, c.AdminAddr, data, emails)
+`, c.PublicURL, health, data, emails)
 }
 
 func newLogger(c *config, out io.Writer) *slog.Logger {

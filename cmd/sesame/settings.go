@@ -43,19 +43,28 @@ type settingGroup struct {
 
 var settingGroups = []settingGroup{
 	{"Network", []setting{
-		{name: "SESAME_ADDR", fallback: "127.0.0.1:8080", help: "Where the API listens, as `host:port`.",
+		{name: "SESAME_ADDR", fallback: "127.0.0.1:8080",
+			help: "Where the API listens: `host:port`, or `unix:` and the path of a socket, such as " +
+				"`unix:/run/sesame/api.sock` (see [operations.md](operations.md#unix-sockets)).",
 			set: func(c *config, v string) error { c.Addr = v; return checkAddr(v) }},
 		{name: "SESAME_ADMIN_ADDR", fallback: "127.0.0.1:8081",
-			help: "Where `/livez`, `/readyz` and `/metrics` listen. Clients must not reach it.",
+			help: "Where `/livez`, `/readyz` and `/metrics` listen, likewise. Clients must not reach it.",
 			set:  func(c *config, v string) error { c.AdminAddr = v; return checkAddr(v) }},
+		{name: "SESAME_TLS_CERT",
+			help: "A PEM file with the certificate of the API and those that lead to its root, such as `fullchain.pem`. " +
+				"Default: plain HTTP (see [operations.md](operations.md#tls)).",
+			set: func(c *config, v string) error { c.TLSCert = v; return nil }},
+		{name: "SESAME_TLS_KEY", help: "A PEM file with the key of the certificate.",
+			set: func(c *config, v string) error { c.TLSKey = v; return nil }},
 		{name: "SESAME_PUBLIC_URL",
 			help: "The URL at which clients reach the API: the issuer of tokens, and the start of emailed links. " +
-				"Default: `http://` and `SESAME_ADDR`, if that is a loopback address.",
+				"Default: `http://`, or `https://` with a certificate, and `SESAME_ADDR`, if that is a loopback address.",
 			set: func(c *config, v string) error { c.PublicURL = strings.TrimRight(v, "/"); return nil }},
 		{name: "SESAME_TRUSTED_PROXIES",
 			help: "IP addresses and CIDRs, separated by commas, of the proxies whose `X-Forwarded-For` and `Forwarded` are " +
 				"trusted (see [operations.md](operations.md#behind-a-proxy)), or `none`: the IP address of the client is " +
-				"that of the connection. Required if the public URL is https; otherwise the default is `none`.",
+				"that of the connection. Required if the public URL is https, unless the server itself handles TLS or is on " +
+				"a Unix socket; otherwise the default is `none`.",
 			set: func(c *config, v string) (err error) { c.TrustedProxies, err = httpapi.ParseProxies(v); return err }},
 		{name: "SESAME_CORS_ORIGINS",
 			help: "Origins, separated by commas, whose pages may call the API from a browser, " +

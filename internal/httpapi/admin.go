@@ -77,7 +77,7 @@ func NewAdmin(config AdminConfig) http.Handler {
 // On a loopback address only localhost, the configured host and IP addresses, which do not resolve,
 // are expected. HTTP/1.0 needs no Host header, but browsers always send it. On other addresses
 // Prometheus may use any name of this machine, so every host is expected, and only the network
-// decides who may connect.
+// decides who may connect. Browsers cannot connect to a Unix socket.
 func isRebound(r *http.Request, configured string) bool {
 	address, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok || !address.IP.IsLoopback() {

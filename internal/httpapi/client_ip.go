@@ -72,6 +72,18 @@ var (
 		"otherwise all clients behind it share their rate limits")
 )
 
+// unixPeer is the peer of a connection to a Unix socket. It is a program on this machine that the
+// operator gave access to the socket, so it counts as a trusted proxy with a loopback address.
+const unixPeer = "unix socket"
+
+// peerOf returns the other end of the connection that a request came on: ip:port, or unixPeer.
+func peerOf(r *http.Request) string {
+	if _, isUnix := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr); isUnix {
+		return unixPeer
+	}
+	return r.RemoteAddr
+}
+
 // clientIP returns the IP address that a request came from: the peer's or, if the peer is a trusted
 // proxy, one from X-Forwarded-For or Forwarded. It reads the header from the right, where the
 // nearest proxy appends, and returns the first address that is not a trusted proxy. Anything left
@@ -85,19 +97,23 @@ var (
 // The error is the reason why the address is not that of the client, or nil.
 func (p Proxies) clientIP(peer string, header http.Header) (string, error) {
 	client, ok := parseNode(peer)
+	trusted := p.trust(client)
+	if peer == unixPeer {
+		client, ok, trusted = netip.AddrFrom4([4]byte{127, 0, 0, 1}), true, true
+	}
 	if !ok {
 		return peer, nil
 	}
 	lists := hops(header)
 	switch hasRealIP := header.Values(realIP) != nil; {
-	case !p.trust(client) && (len(lists) > 0 || hasRealIP):
+	case !trusted && (len(lists) > 0 || hasRealIP):
 		return client.String(), errUntrustedPeer
-	case p.trust(client) && len(lists) == 0 && hasRealIP:
+	case trusted && len(lists) == 0 && hasRealIP:
 		return client.String(), errRealIP
-	case p.trust(client) && len(lists) == 0:
+	case trusted && len(lists) == 0:
 		return client.String(), errNoHeader
 	}
-	for hop := 1; p.trust(client); hop++ {
+	for hop := 1; trusted; hop++ {
 		if !slices.ContainsFunc(lists, func(list []netip.Addr) bool { return len(list) >= hop }) {
 			break // all are proxies
 		}
@@ -105,7 +121,7 @@ func (p Proxies) clientIP(peer string, header http.Header) (string, error) {
 		if !known {
 			return client.String(), errNoAddress
 		}
-		client = next
+		client, trusted = next, p.trust(next)
 	}
 	return client.String(), nil
 }
@@ -157,6 +173,6 @@ func (m *middleware) warnUnknownIP(r *http.Request, reason error) {
 	}
 	if _, logged := m.warned.LoadOrStore(reason, true); !logged {
 		m.log.LogAttrs(r.Context(), slog.LevelWarn, "the IP address of the client is unknown",
-			slog.String("err", reason.Error()), slog.String("peer", r.RemoteAddr))
+			slog.String("err", reason.Error()), slog.String("peer", peerOf(r)))
 	}
 }

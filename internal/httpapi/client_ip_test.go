@@ -46,6 +46,12 @@ func TestClientIP(t *testing.T) {
 		"a proxy written as IPv6":       {"::ffff:10.0.0.1", proxy, []string{client}, client},
 		"a zone":                        {"fe80::/10", "[fe80::1%eth0]:1", []string{client}, client},
 		"a peer without an IP address":  {"0.0.0.0/0,::/0", "@", []string{client}, "@"},
+
+		"a Unix socket":                   {"", unixPeer, []string{client}, client},
+		"a Unix socket without a list":    {"", unixPeer, nil, "127.0.0.1"},
+		"a forged entry on a Unix socket": {"", unixPeer, []string{"198.51.100.1, 203.0.113.9"}, client},
+		"a local client":                  {"", unixPeer, []string{"198.51.100.1, 127.0.0.1"}, "127.0.0.1"},
+		"a chain on a Unix socket":        {trusted, unixPeer, []string{"203.0.113.9, 10.1.1.1"}, client},
 	} {
 		header := http.Header{forwardedFor: test.lines}
 		if got, _ := parseProxies(t, test.trusted).clientIP(test.peer, header); got != test.want {

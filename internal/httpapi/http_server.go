@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"log"
 	"log/slog"
 	"net/http"
@@ -19,7 +20,14 @@ func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
 		WriteTimeout:      operationTimeout + 20*time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          log.New(&errorLog{log: logger, now: time.Now}, "", 0),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          100,      // clients expect this many: RFC 9113, section 6.5.2
+			MaxReadFrameSize:              16 << 10, // this and the next two bound the memory of a connection
+			MaxReceiveBufferPerConnection: 64 << 10,
+			MaxReceiveBufferPerStream:     2 * maxBody,
+			WriteByteTimeout:              15 * time.Second, // WriteTimeout does not close a connection
+		},
+		ErrorLog: log.New(&errorLog{log: logger, now: time.Now}, "", 0),
 		// net/http would respond to OPTIONS * without the headers that every response has.
 		DisableGeneralOptionsHandler: true,
 	}
@@ -29,7 +37,8 @@ func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
 const maxErrors = 10
 
 // errorLog logs the errors of an http.Server. Clients can cause some of them, so it leaves out
-// those after the first maxErrors of a minute, and says later how many they were.
+// those after the first maxErrors of a minute, and says later how many they were. A failed TLS
+// handshake is not a warning: the internet is full of programs that try every port.
 type errorLog struct {
 	log *slog.Logger
 	now func() time.Time
@@ -42,6 +51,10 @@ type errorLog struct {
 
 // Write logs one error.
 func (l *errorLog) Write(line []byte) (int, error) {
+	if bytes.HasPrefix(line, []byte("http: TLS handshake error")) {
+		l.log.Debug("http server", "err", strings.TrimSpace(string(line)))
+		return len(line), nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now := l.now(); now.Sub(l.since) >= time.Minute || now.Before(l.since) {

@@ -26,6 +26,8 @@ type Watched struct {
 	Keys        *signing.Keyring
 	Pools       map[string]*sql.DB // of the database, by name
 	WALBytes    func() int64       // the size of SQLite's write-ahead log
+
+	CertificateExpiry func() time.Time // nil: without TLS
 }
 
 // Watch adds metrics that are read at each scrape. Call it once.
@@ -66,6 +68,11 @@ func (m *Metrics) Watch(w Watched) {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	if w.CertificateExpiry != nil {
+		m.registry.MustRegister(read("sesame_tls_certificate_expiry_timestamp_seconds",
+			"When the TLS certificate expires, in seconds since 1970.",
+			func() float64 { return float64(w.CertificateExpiry().Unix()) }))
+	}
 	for name, pool := range w.Pools {
 		m.registry.MustRegister(collectors.NewDBStatsCollector(pool, name))
 	}

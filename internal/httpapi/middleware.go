@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -34,7 +35,8 @@ func commonHeaders(publicURL string) http.Header {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", contentSecurityPolicy)
 	header.Set("Referrer-Policy", "no-referrer")
-	if strings.HasPrefix(publicURL, "https://") {
+	// Browsers would use it for every server on localhost, whatever its port.
+	if public, err := url.Parse(publicURL); err == nil && public.Scheme == "https" && public.Hostname() != "localhost" {
 		header.Set("Strict-Transport-Security", strictTransportSecurity)
 	}
 	return header
@@ -96,7 +98,7 @@ func (m *middleware) handle(next echo.HandlerFunc) echo.HandlerFunc {
 
 // client returns where the request came from.
 func (m *middleware) client(r *http.Request, id string) auth.Client {
-	ip, unknown := m.proxies.clientIP(r.RemoteAddr, r.Header)
+	ip, unknown := m.proxies.clientIP(peerOf(r), r.Header)
 	m.warnUnknownIP(r, unknown)
 	return auth.Client{RequestID: id, IP: ip, UserAgent: storable(r.UserAgent())}
 }

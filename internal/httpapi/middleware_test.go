@@ -36,3 +36,16 @@ func TestOperationsHaveADeadline(t *testing.T) {
 		t.Errorf("status %d", response.Code)
 	}
 }
+
+// A browser that has seen the header refuses plain HTTP for every server on the host, whatever its
+// port. On localhost these are the other programs of a developer.
+func TestStrictTransportSecurity(t *testing.T) {
+	for publicURL, want := range map[string]bool{
+		"https://auth.example.com": true, "https://auth.example.com/id": true, "https://127.0.0.1:8080": true,
+		"http://127.0.0.1:8080": false, "http://localhost:8080": false, "https://localhost:8080": false,
+	} {
+		if got := commonHeaders(publicURL).Get("Strict-Transport-Security") != ""; got != want {
+			t.Errorf("%s: %v", publicURL, got)
+		}
+	}
+}

@@ -1,11 +1,12 @@
 // Package porttest finds free ports for servers that cannot choose a port themselves: other
-// programs, and servers that are restarted on the same port.
+// programs, and servers that are restarted on the same port. It also makes room for Unix sockets.
 package porttest
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"testing"
 )
 
@@ -36,4 +37,16 @@ func Address(t testing.TB) string {
 	}
 	t.Fatal("no port is free")
 	return ""
+}
+
+// SocketFolder returns an empty folder for Unix sockets, until the test ends. The path of a socket
+// must be short, and t.TempDir contains the name of the test.
+func SocketFolder(t testing.TB) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "sesame") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) }) // best effort
+	return folder
 }

@@ -27,8 +27,9 @@ var (
 // that a probe costs nothing, however often it comes and however slow the database is.
 type health struct {
 	mu       sync.Mutex
-	err      error // errUnchecked before the first check
-	failures int   // in a row
+	err      error  // errUnchecked before the first check
+	failures int    // in a row
+	onReady  func() // called after the first check that succeeds; nil: nothing
 }
 
 // run checks the database at the interval until ctx is done.
@@ -72,6 +73,10 @@ func (h *health) set(err error, log *slog.Logger) {
 	case h.failures > 0:
 		h.failures = 0
 		log.Info("ready again")
+	}
+	if err == nil && h.onReady != nil {
+		h.onReady()
+		h.onReady = nil
 	}
 }
 

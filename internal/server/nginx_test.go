@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -135,30 +136,49 @@ func exchange(t *testing.T, address, request string) string {
 	return response.String()
 }
 
-// The nginx of docs/operations.md reports the IP address of the client, whatever the client sends.
+// The nginx of docs/operations.md reports the IP address of the client, whatever the client sends, to
+// a TCP port and to a Unix socket.
 func TestDocumentedNginx(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, location, found := strings.Cut(string(page), "\n    location / {\n")
-	location, _, _ = strings.Cut(location, "\n    }\n")
-	const documented = "http://127.0.0.1:8080"
-	if !found || !strings.Contains(location, documented) {
-		t.Fatalf("docs/operations.md has no location: %s", location)
+	locations := strings.Split(string(page), "\n    location / {\n")[1:]
+	path := filepath.Join(porttest.SocketFolder(t), "api.sock")
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, "unix", path)
 	}
-	s := servertest.Start(t, databasetest.SQLite, servertest.Options{BehindProxy: true})
-	address := startNginx(t, "location / {\n"+strings.Replace(location, documented, s.URL, 1)+"\n}")
-	email := s.NewUser(t)
-	before := len(s.Log.String())
-	response := servertest.Do(t, s.Client, http.MethodPost, "http://"+address+"/auth/login",
-		fmt.Sprintf(`{"email":%q,"password":%q}`, email, servertest.Password), "Content-Type", "application/json",
-		"X-Forwarded-For", "198.51.100.1", "Forwarded", "for=198.51.100.1", "X-Real-IP", "198.51.100.1")
-	var session auth.Session
-	if err := s.DB.WithContext(t.Context()).Take(&session).Error; err != nil || session.IP != "127.0.0.1" {
-		t.Errorf("login: %d %s; the client is %q, %v", response.Status, response.Raw, session.IP, err)
+	tests := []struct {
+		documented string
+		options    servertest.Options
+	}{
+		{"http://127.0.0.1:8080", servertest.Options{BehindProxy: true}},
+		{"http://unix:/run/sesame/api.sock",
+			servertest.Options{Addr: "unix:" + path, Base: &http.Transport{DialContext: dial}}},
 	}
-	if log := s.Log.String()[before:]; strings.Contains(log, `"level":"WARN"`) {
-		t.Errorf("a warning without a reason:\n%s", log)
+	if len(locations) != len(tests) {
+		t.Fatalf("docs/operations.md has %d locations", len(locations))
+	}
+	for i, test := range tests {
+		location, _, _ := strings.Cut(locations[i], "\n    }\n")
+		if !strings.Contains(location, test.documented+";") {
+			t.Fatalf("docs/operations.md has no location for %s: %s", test.documented, location)
+		}
+		s := servertest.Start(t, databasetest.SQLite, test.options)
+		upstream := "http://" + s.Addr()
+		address := startNginx(t, "location / {\n"+strings.Replace(location, test.documented, upstream, 1)+"\n}")
+		email := s.NewUser(t)
+		before := len(s.Log.String())
+		response := servertest.Do(t, http.DefaultClient, http.MethodPost, "http://"+address+"/auth/login",
+			fmt.Sprintf(`{"email":%q,"password":%q}`, email, servertest.Password), "Content-Type", "application/json",
+			"X-Forwarded-For", "198.51.100.1", "Forwarded", "for=198.51.100.1", "X-Real-IP", "198.51.100.1")
+		var session auth.Session
+		if err := s.DB.WithContext(t.Context()).Take(&session).Error; err != nil || session.IP != "127.0.0.1" {
+			t.Errorf("login: %d %s; the client is %q, %v", response.Status, response.Raw, session.IP, err)
+		}
+		if log := s.Log.String()[before:]; strings.Contains(log, `"level":"WARN"`) {
+			t.Errorf("a warning without a reason:\n%s", log)
+		}
 	}
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,22 +19,27 @@ const (
 	drainTimeout = 25 * time.Second
 )
 
-// Listen opens the listeners of the API and of the admin endpoints.
+// Listen opens the listeners of the API and of the admin endpoints, and loads the certificate.
 func (s *Server) Listen(ctx context.Context) (err error) {
-	if s.apiListener, err = listen(ctx, "SESAME_ADDR", s.config.Addr); err != nil {
+	if s.config.TLSCert != "" {
+		if s.certificate, err = openCertificate(s.config); err != nil {
+			return fmt.Errorf("SESAME_TLS_CERT: %w", err)
+		}
+	}
+	if s.apiListener, err = listen(ctx, "SESAME_ADDR", s.config.Addr, s.config.APIListener); err != nil {
 		return err
 	}
-	if s.adminListener, err = listen(ctx, "SESAME_ADMIN_ADDR", s.config.AdminAddr); err != nil {
+	if s.adminListener, err = listen(ctx, "SESAME_ADMIN_ADDR", s.config.AdminAddr, s.config.AdminListener); err != nil {
 		return errors.Join(err, s.apiListener.Close())
 	}
 	return nil
 }
 
 // Addr returns the address that the API listens on, after Listen.
-func (s *Server) Addr() string { return s.apiListener.Addr().String() }
+func (s *Server) Addr() string { return Address(s.apiListener) }
 
 // AdminAddr returns the address that the admin endpoints listen on, after Listen.
-func (s *Server) AdminAddr() string { return s.adminListener.Addr().String() }
+func (s *Server) AdminAddr() string { return Address(s.adminListener) }
 
 // Serve runs the API, the admin endpoints and the background work until ctx is done. Then the
 // server is not ready, but accepts requests for the drain delay, so that a load balancer notices.
@@ -50,6 +53,10 @@ func (s *Server) Serve(ctx context.Context) error {
 	group, running := errgroup.WithContext(context.WithoutCancel(ctx))
 	work, stopWork := context.WithCancel(running)
 	defer stopWork()
+	if s.certificate != nil {
+		api.TLSConfig = s.certificate.config()
+		group.Go(func() error { s.certificate.run(work); return nil })
+	}
 	group.Go(func() error { return untilClosed(s.connections.Serve(api, s.apiListener)) })
 	group.Go(func() error { return untilClosed(admin.Serve(s.adminListener)) })
 	group.Go(func() error { s.Outbox.Run(work, s.Auth.Emails()); return nil })
@@ -110,18 +117,3 @@ func untilClosed(err error) error {
 // process may open, because the database and the hashing processes need some, and at most 4096, so
 // that idle connections take about 80 MiB of memory at most.
 func maxConnections() int { return min(4096, max(16, maxFiles()/2)) }
-
-func listen(ctx context.Context, setting, address string) (net.Listener, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", setting, err)
-	}
-	return listener, nil
-}
-
-// IsLoopback reports whether host is this machine: localhost or a loopback IP address.
-func IsLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
-}

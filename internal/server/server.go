@@ -34,7 +34,8 @@ import (
 // Config configures a Server. Fields without a comment are required. docs/configuration.md
 // describes the settings of the same names.
 type Config struct {
-	Addr, AdminAddr string // host:port
+	Addr, AdminAddr string // host:port, or unix: and the path of a socket
+	TLSCert, TLSKey string // PEM files; empty: plain HTTP
 	PublicURL       string // without a trailing slash
 	LinkURL         string // where the pages for emailed links are, without a trailing slash
 	AppURL          string // empty: none
@@ -71,6 +72,9 @@ type Config struct {
 	SMTPRoots *x509.CertPool // nil: the certificate authorities of the system
 	MailFrom  string
 
+	APIListener, AdminListener net.Listener // in place of Addr and AdminAddr; nil: Listen opens them
+	OnReady                    func()       // called once, when the server is ready; nil: nothing
+
 	Traces otlp.Config // the zero value: there are none
 	Log    *slog.Logger
 	Now    func() time.Time
@@ -81,7 +85,7 @@ func (c Config) MailDir() string { return filepath.Join(c.DataDir, "mail") }
 
 // Mailbox reports whether the admin listener serves the development mailbox. Its emails give access
 // to every account, so there must be no SMTP server, and only this machine may be able to reach the
-// admin listener. A proxy in front of the API does not reach it.
+// admin listener. A proxy in front of the API does not reach it. Browsers cannot open a Unix socket.
 func (c Config) Mailbox() bool {
 	host, _, err := net.SplitHostPort(c.AdminAddr)
 	return c.SMTPURL == "" && err == nil && IsLoopback(host)
@@ -109,12 +113,13 @@ type Server struct {
 	lastUsed    time.Time // the newest event before the server was assembled
 
 	apiListener, adminListener net.Listener
+	certificate                *certificate // nil: plain HTTP
 }
 
 // New opens the database, creates and migrates it if necessary, and assembles a Server. It does not
 // listen. The caller must call Close.
 func New(ctx context.Context, config Config) (_ *Server, err error) {
-	s := &Server{config: config, health: health{err: errUnchecked}}
+	s := &Server{config: config, health: health{err: errUnchecked, onReady: config.OnReady}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -229,10 +234,14 @@ func (s *Server) newHandlers() error {
 		return err
 	}
 	s.connections = httpapi.NewConnections(maxConnections())
-	s.metrics.Watch(httpapi.Watched{
+	watched := httpapi.Watched{
 		Ready: s.ready, Connections: s.connections, Hasher: s.hasher, Outbox: s.Outbox, Keys: s.Keys,
 		Pools: pools, WALBytes: s.DB.WALBytes,
-	})
+	}
+	if c.TLSCert != "" {
+		watched.CertificateExpiry = func() time.Time { return s.certificate.expiry() }
+	}
+	s.metrics.Watch(watched)
 	s.API = httpapi.Config{
 		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log, Tracer: s.tracer(),
 		PublicURL: c.PublicURL, LinkURL: c.LinkURL, AppURL: c.AppURL, Brand: c.Brand,

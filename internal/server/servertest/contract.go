@@ -29,7 +29,12 @@ func Load() (*Contract, error) {
 // reports errors to t, and records the responses for engine.
 func (c *Contract) Transport(t testing.TB, engine string) http.RoundTripper {
 	t.Helper()
-	return &transport{contract: c, t: t, engine: engine, base: &http.Transport{MaxIdleConnsPerHost: 128}}
+	return c.transportOver(t, engine, &http.Transport{MaxIdleConnsPerHost: 128})
+}
+
+func (c *Contract) transportOver(t testing.TB, engine string, base http.RoundTripper) http.RoundTripper {
+	t.Helper()
+	return &transport{contract: c, t: t, engine: engine, base: base}
 }
 
 // Unseen returns the documented responses that no Transport has recorded for engine, each as

@@ -86,6 +86,10 @@ type Options struct {
 	Ahead        time.Duration // of the real time, the clock is at the start
 	Algorithm    string        // SESAME_SIGNING_ALGORITHM; "": ES256
 
+	Addr            string            // SESAME_ADDR; "": a free port
+	TLSCert, TLSKey string            // SESAME_TLS_CERT and SESAME_TLS_KEY; "": plain HTTP
+	Base            http.RoundTripper // what the client sends requests with; nil: over TCP
+
 	Secret         secret.Secret // SESAME_SECRET; nil: Secret
 	PreviousSecret secret.Secret // SESAME_SECRET_PREVIOUS; nil: none
 
@@ -132,6 +136,12 @@ func StartOn(t testing.TB, engine databasetest.Engine, databaseURL string, optio
 		t.Fatal(err)
 	}
 	s.URL, s.AdminURL = "http://"+s.Addr(), "http://"+s.AdminAddr()
+	if _, isUnix := server.SocketPath(s.Addr()); isUnix {
+		s.URL = "http://localhost"
+	}
+	if options.TLSCert != "" {
+		s.URL = "https://" + s.Addr()
+	}
 	s.serve(t)
 	if options.WithoutKeys {
 		broken := s.API
@@ -142,7 +152,11 @@ func StartOn(t testing.TB, engine databasetest.Engine, databaseURL string, optio
 		}
 		s.URL = serveHandler(t, httpapi.NewServer(handler, broken.Log))
 	}
-	s.Client = &http.Client{Transport: s.canaries.watch(Document().Transport(t, string(engine)))}
+	base := options.Base
+	if base == nil {
+		base = &http.Transport{MaxIdleConnsPerHost: 128}
+	}
+	s.Client = &http.Client{Transport: s.canaries.watch(Document().transportOver(t, string(engine), base))}
 	t.Cleanup(func() { s.canaries.check(t, s) })
 	return s
 }
@@ -150,7 +164,8 @@ func StartOn(t testing.TB, engine databasetest.Engine, databaseURL string, optio
 func (s *Server) config(t testing.TB, options Options) server.Config {
 	t.Helper()
 	config := server.Config{
-		Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", DatabaseURL: s.databaseURL, Secret: Secret,
+		Addr: cmp.Or(options.Addr, "127.0.0.1:0"), AdminAddr: "127.0.0.1:0", DatabaseURL: s.databaseURL, Secret: Secret,
+		TLSCert: options.TLSCert, TLSKey: options.TLSKey,
 		PublicURL: PublicURL, LinkURL: PublicURL, Audience: PublicURL,
 		Brand:             brand.Brand{Name: brand.DefaultName, Color: brand.DefaultColor},
 		SigningAlgorithm:  cmp.Or(signing.Algorithm(options.Algorithm), signing.ES256),

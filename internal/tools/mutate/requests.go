@@ -45,11 +45,11 @@ var requests = []guard{
 	{
 		what: "connections are limited",
 		file: "internal/httpapi/connections.go",
-		code: `	case l.open <- struct{}{}:
+		code: `	case l.connections.open <- struct{}{}:
 		return connection, nil
 	default:
 	}`,
-		gone: `	case l.open <- struct{}{}:
+		gone: `	case l.connections.open <- struct{}{}:
 		return connection, nil
 	default:
 		return connection, nil
