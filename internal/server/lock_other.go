@@ -6,3 +6,6 @@ import "os"
 
 // lockShared locks nothing.
 func lockShared(*os.File) (another bool) { return false }
+
+// lockAlone locks nothing.
+func lockAlone(*os.File) (another bool) { return false }

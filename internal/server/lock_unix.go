@@ -15,3 +15,9 @@ func lockShared(folder *os.File) (another bool) {
 	_ = syscall.Flock(fd, syscall.LOCK_SH|syscall.LOCK_NB) // best effort: it only fails while another one starts
 	return another
 }
+
+// lockAlone locks a folder until it is closed or the process ends, unless another process has locked
+// it. It reports whether another one has.
+func lockAlone(folder *os.File) (another bool) {
+	return syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == syscall.EWOULDBLOCK
+}

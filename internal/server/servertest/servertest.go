@@ -63,6 +63,7 @@ type Server struct {
 	Client   *http.Client // checks every response
 	Clock    *clocktest.Clock
 	Log      *Log
+	Config   server.Config // what the server was made with
 
 	databaseURL string
 	mailbox     *mailbox
@@ -115,7 +116,8 @@ func StartOn(t testing.TB, engine databasetest.Engine, databaseURL string, optio
 	}
 	s.Clock.Advance(options.Ahead)
 	var err error
-	if s.Server, err = server.New(t.Context(), s.config(t, options)); err != nil {
+	s.Config = s.config(t, options)
+	if s.Server, err = server.New(t.Context(), s.Config); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
