@@ -94,6 +94,7 @@ func TestBackupOfPostgres(t *testing.T) {
 		}
 	}
 	server := processtest.New(t, databasetest.Postgres)
+	server.UseCheapHashes(t)
 	server.Start(t)
 	tokens := server.Login(t)
 	dump := filepath.Join(t.TempDir(), "sesame.dump")
@@ -105,6 +106,7 @@ func TestBackupOfPostgres(t *testing.T) {
 
 	restored := processtest.New(t, databasetest.Postgres,
 		"SESAME_DATABASE_URL="+databasetest.Empty(t, databasetest.Postgres))
+	restored.UseCheapHashes(t)
 	runPrinted(t, restored, 3, "restore", dump)
 	restored.Start(t)
 	if status := restored.Authenticate(t, tokens["accessToken"]); status != http.StatusUnauthorized {
@@ -129,7 +131,7 @@ func runPrinted(t *testing.T, server *processtest.Server, want int, args ...stri
 	for line := range strings.Lines(stderr) {
 		if command, ok := strings.CutPrefix(line, "  "); ok {
 			commands++
-			path := "PATH=" + filepath.Dir(server.Binary) + string(filepath.ListSeparator) + "$PATH"
+			path := "PATH=" + filepath.Dir(processtest.Binary(t)) + string(filepath.ListSeparator) + "$PATH"
 			run := exec.Command("bash", "-c", path+" "+command)
 			run.Dir, run.Env = server.Folder, append(slices.Clone(server.Environment), "PGPASSWORD="+password)
 			if output, err := run.CombinedOutput(); err != nil {
