@@ -183,3 +183,29 @@ func TestGettingStarted(t *testing.T) {
 		t.Errorf("TypeScript prints %q", output)
 	}
 }
+
+// The commands of docs/migrating.md run as they are, with the exports that the tests of the command
+// use.
+func TestMigrating(t *testing.T) {
+	for mark, files := range map[string][2]string{
+		"supabase": {"supabase.csv", "users.csv"}, "auth0": {"auth0.ndjson", "users.json"},
+	} {
+		server := processtest.New(t, databasetest.SQLite)
+		server.MustRun(t, "", "migrate")
+		export, err := os.ReadFile(filepath.Join("../cmd/sesame/testdata", files[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(server.Folder, files[1]), export, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		environment := append(slices.Clone(server.Environment),
+			"PATH="+filepath.Dir(server.Binary)+string(filepath.ListSeparator)+os.Getenv("PATH"))
+		code := example(t, server, "migrating.md", mark)
+		processtest.Program(t, server.Folder, environment, "bash", "-eu", "-c", code)
+		users := server.MustRun(t, "", "users", "list", "--json")
+		if !strings.Contains(users, `"email":"ada@example.com"`) || strings.Count(users, "\n") < 3 {
+			t.Errorf("%s: the users are\n%s", mark, users)
+		}
+	}
+}

@@ -30,14 +30,13 @@ type importLine struct {
 // because it cannot know which of the two lines is right. It needs the memory of one batch, and
 // about 40 bytes per line for the emails and ids it has seen.
 type importReader struct {
-	lines  *bufio.Reader
-	number int
-	bytes  int // read so far
-	seen   map[[16]byte]bool
+	lineReader
+
+	seen map[[16]byte]bool
 }
 
 func newImportReader(in io.Reader) *importReader {
-	return &importReader{lines: bufio.NewReaderSize(in, maxLineLength), seen: make(map[[16]byte]bool)}
+	return &importReader{lineReader{lines: bufio.NewReaderSize(in, maxLineLength)}, make(map[[16]byte]bool)}
 }
 
 // batch returns the next lines, without empty ones. It returns none at the end of the file.
@@ -66,14 +65,21 @@ func (r *importReader) batch() ([]importLine, error) {
 	return batch, nil
 }
 
+// lineReader reads lines that fit into the buffer of its reader.
+type lineReader struct {
+	lines  *bufio.Reader
+	number int // of the last line
+	bytes  int // read so far
+}
+
 // line returns the next line, or the reason why it is refused. It skips all of a line that is too
 // long.
-func (r *importReader) line() (text []byte, refusal, err error) {
+func (r *lineReader) line() (text []byte, refusal, err error) {
 	r.number++
 	text, err = r.lines.ReadSlice('\n')
 	r.bytes += len(text)
 	for errors.Is(err, bufio.ErrBufferFull) {
-		refusal = fmt.Errorf("the line is longer than %d bytes", maxLineLength)
+		refusal = fmt.Errorf("the line is longer than %d bytes", r.lines.Size())
 		text, err = r.lines.ReadSlice('\n')
 		r.bytes += len(text)
 	}

@@ -44,6 +44,7 @@ func usersCommand(environment []string) *cobra.Command {
 		userCommand(environment, "reset-link", "Print a link that resets the password, to hand over", resetLink),
 		deleteUserCommand(environment),
 		importUsersCommand(environment),
+		convertUsersCommand(),
 	)
 	return command
 }

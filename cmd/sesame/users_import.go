@@ -35,18 +35,11 @@ interrupted import again; the users that it has stored then exist.`,
   sesame users import - < users.ndjson`,
 		Args: oneArgument,
 		RunE: func(command *cobra.Command, args []string) error {
-			in, size := command.InOrStdin(), int64(-1)
-			if args[0] != "-" {
-				file, err := os.Open(args[0])
-				if err != nil {
-					return err
-				}
-				defer func() { _ = file.Close() }() // it is only read
-				if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-					size = info.Size()
-				}
-				in = file
+			in, size, err := openInput(command, args[0])
+			if err != nil {
+				return err
 			}
+			defer func() { _ = in.Close() }() // it is only read
 			return withService(command, environment, func(service *auth.Service) error {
 				return importUsers(command, service, newImportReader(in), newProgress(command.ErrOrStderr(), size), dryRun)
 			})
@@ -54,6 +47,21 @@ interrupted import again; the users that it has stored then exist.`,
 	}
 	command.Flags().BoolVar(&dryRun, "dry-run", false, "check the file, but store nothing")
 	return command
+}
+
+// openInput opens a file, or standard input for the name "-". A size of -1 is unknown.
+func openInput(command *cobra.Command, name string) (in io.ReadCloser, size int64, err error) {
+	if name == "-" {
+		return io.NopCloser(command.InOrStdin()), -1, nil
+	}
+	file, err := os.Open(name) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, 0, err
+	}
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+		return file, info.Size(), nil
+	}
+	return file, -1, nil
 }
 
 // newProgress returns a progress bar for a terminal, and otherwise one that shows nothing. A size

@@ -80,6 +80,8 @@ const (
 	GiveUpEmail Kind = "email-give-up"
 	RetryEmail  Kind = "email-retry" // by an operator, like email-drop
 	DropEmail   Kind = "email-drop"
+
+	Restore Kind = "restore" // the database is a backup, by an operator
 )
 
 // Kinds lists every kind.
@@ -93,6 +95,7 @@ var Kinds = []Kind{
 	VerifyUser, UnverifyUser, AddUserTOTP, RemoveFactors,
 	CreateKey, AdvanceKey, RevokeKey, DeleteKey,
 	GiveUpEmail, RetryEmail, DropEmail,
+	Restore,
 }
 
 // Outcome is the outcome of what was tried.

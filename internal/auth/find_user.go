@@ -141,3 +141,19 @@ func (r *Reader) LiveSessions(ctx context.Context, user uuid.UUID) ([]Session, e
 	}
 	return sessions, nil
 }
+
+// CountAccounts returns the number of users, and of valid sessions.
+func (r *Reader) CountAccounts(ctx context.Context) (users, sessions int64, err error) {
+	if users, sessions, err = countAccounts(r.db.WithContext(ctx), r.now()); err != nil {
+		return 0, 0, fmt.Errorf("count accounts: %w", err)
+	}
+	return users, sessions, nil
+}
+
+func countAccounts(tx *gorm.DB, now time.Time) (users, sessions int64, err error) {
+	if err := tx.Model(&User{}).Count(&users).Error; err != nil {
+		return 0, 0, err
+	}
+	err = liveSessions(tx, now).Count(&sessions).Error
+	return users, sessions, err
+}

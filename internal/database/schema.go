@@ -61,11 +61,11 @@ func (s Schema) Check() error {
 	switch {
 	case s.newer():
 		return s.errNewer()
-	case s.current() == 0:
+	case s.Version() == 0:
 		return fmt.Errorf("%w: the database is empty: start the server, or run sesame migrate", ErrSchema)
 	case len(s.Pending()) > 0:
 		return fmt.Errorf("%w: it is at version %d, and this program needs version %d: "+
-			"start a server of this version, or run sesame migrate", ErrSchema, s.current(), s.needed())
+			"start a server of this version, or run sesame migrate", ErrSchema, s.Version(), s.needed())
 	}
 	return nil
 }
@@ -79,11 +79,11 @@ func (s Schema) errNewer() error {
 	return fmt.Errorf("%w: it is at version %d and this program knows versions up to %d; "+
 		"it was migrated by a newer version of Sesame, or by one from before the first release: "+
 		"upgrade sesame, restore a backup from before the migration, or use another database",
-		ErrSchema, s.current(), s.needed())
+		ErrSchema, s.Version(), s.needed())
 }
 
-// current returns the newest version that was applied, or 0.
-func (s Schema) current() (newest int64) {
+// Version returns the newest version that was applied, or 0.
+func (s Schema) Version() (newest int64) {
 	for _, m := range s.Migrations {
 		if m.Applied {
 			newest = m.Version

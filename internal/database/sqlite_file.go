@@ -10,6 +10,9 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
+// ErrDamaged is returned if a file is not a valid SQLite database.
+var ErrDamaged = errors.New("damaged, or is not an SQLite database")
+
 // sqliteFile is the file of an open SQLite database. On Unix a file can be removed while it is
 // open: SQLite then goes on writing to a file that is deleted when the process ends.
 type sqliteFile struct {
@@ -59,8 +62,8 @@ func explainDamage(err error, path string) error {
 	if !damaged(err) {
 		return err
 	}
-	return fmt.Errorf("the database %s is damaged, or is not an SQLite database: stop all servers, keep a copy of the "+
-		"folder, and restore a backup: %w", path, err)
+	return fmt.Errorf("the database %s is %w: stop all servers, keep a copy of the folder, and restore a backup: %w",
+		path, ErrDamaged, err)
 }
 
 // damaged reports whether err means that a file is not a valid SQLite database.

@@ -105,6 +105,14 @@ func (o *Outbox) Forget(tx *gorm.DB, user uuid.UUID, email string) error {
 	return nil
 }
 
+// Clear deletes all emails, in the caller's transaction.
+func (o *Outbox) Clear(tx *gorm.DB) error {
+	if err := tx.Exec("DELETE FROM outbox").Error; err != nil {
+		return fmt.Errorf("outbox: clear: %w", err)
+	}
+	return nil
+}
+
 // Wake wakes a worker of this process after a row was committed. It does not block.
 func (o *Outbox) Wake() { o.wake.send() }
 

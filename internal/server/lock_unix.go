@@ -31,3 +31,9 @@ func lockExclusive(folder *os.File) error {
 	}
 	return fmt.Errorf("the folder %s is locked: a socket cannot be in the data folder of a server", folder.Name())
 }
+
+// lockAlone locks a folder until it is closed or the process ends, unless another process has locked
+// it. It reports whether another one has.
+func lockAlone(folder *os.File) (another bool) {
+	return syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == syscall.EWOULDBLOCK
+}

@@ -15,6 +15,9 @@ import (
 // databaseFile returns the path of the SQLite database.
 func (c Config) databaseFile() string { return filepath.Join(c.DataDir, "sesame.db") }
 
+// secretFile returns the path of the secret if it is not a setting.
+func (c Config) secretFile() string { return filepath.Join(c.DataDir, "secret") }
+
 func (c Config) databaseURL() string {
 	if c.DatabaseURL == "" {
 		return "sqlite:" + c.databaseFile()

@@ -20,7 +20,7 @@ func (s *Server) loadSecrets(ctx context.Context) ([]secret.Secret, error) {
 	current := c.Secret
 	if current == nil {
 		var err error
-		if current, err = s.loadSecretFile(ctx, filepath.Join(c.DataDir, "secret")); err != nil {
+		if current, err = s.loadSecretFile(ctx, c.secretFile()); err != nil {
 			return nil, err
 		}
 	}
@@ -34,7 +34,7 @@ func (s *Server) loadSecrets(ctx context.Context) ([]secret.Secret, error) {
 // in the database was made with another secret. Several instances may start at the same time: one
 // creates the file and all of them read it.
 func (s *Server) loadSecretFile(ctx context.Context, path string) (secret.Secret, error) {
-	content, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
+	loaded, err := readSecretFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		keys, failed := signing.List(ctx, s.DB, s.config.SigningAlgorithm, s.config.Now())
 		switch {
@@ -45,9 +45,15 @@ func (s *Server) loadSecretFile(ctx context.Context, path string) (secret.Secret
 				"restore the file from a backup, or set SESAME_SECRET to what it contained", path)
 		}
 		if err = createSecretFile(path); err == nil || errors.Is(err, fs.ErrExist) {
-			content, err = os.ReadFile(path) //nolint:gosec // as above
+			return readSecretFile(path)
 		}
+		err = fmt.Errorf("secret: %w", err)
 	}
+	return loaded, err
+}
+
+func readSecretFile(path string) (secret.Secret, error) {
+	content, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}

@@ -65,7 +65,7 @@ func TestTraceOfALogin(t *testing.T) {
 		email := s.NewUser(t)
 		response := s.Post(t, "/auth/login", "email", email, "password", servertest.Password)
 		root, trace := traceOf(t, s, response)
-		text := tree(trace, root)
+		text := traceText(trace, root)
 		for name, want := range map[string]string{
 			"http.request.method": "POST", "http.route": "/auth/login", "url.scheme": "https",
 			"http.response.status_code": "200", "sesame.operation": "login",
@@ -120,8 +120,8 @@ func TestTraceOfALogin(t *testing.T) {
 	})
 }
 
-// tree returns a trace as text, a line for each span, below its parent.
-func tree(trace []otlptest.Span, root otlptest.Span) string {
+// traceText returns a trace as text, a line for each span, below its parent.
+func traceText(trace []otlptest.Span, root otlptest.Span) string {
 	var text strings.Builder
 	var write func(span otlptest.Span, depth int)
 	write = func(span otlptest.Span, depth int) {

@@ -66,6 +66,7 @@ type Server struct {
 	Clock     *clocktest.Clock
 	Log       *Log
 	Collector *otlptest.Receiver // receives the traces; nil without Options.Traces
+	Config    server.Config      // what the server was made with
 
 	databaseURL string
 	mailbox     *mailbox
@@ -124,7 +125,8 @@ func StartOn(t testing.TB, engine databasetest.Engine, databaseURL string, optio
 	}
 	s.Clock.Advance(options.Ahead)
 	var err error
-	if s.Server, err = server.New(t.Context(), s.config(t, options)); err != nil {
+	s.Config = s.config(t, options)
+	if s.Server, err = server.New(t.Context(), s.Config); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
