@@ -15,3 +15,9 @@ func lockShared(folder *os.File) (another bool) {
 	_ = syscall.Flock(fd, syscall.LOCK_SH|syscall.LOCK_NB) // best effort: it only fails while another one starts
 	return another
 }
+
+// lockExclusive locks a folder until it is closed or the process ends. It returns false if another
+// process has locked it.
+func lockExclusive(folder *os.File) bool {
+	return syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != syscall.EWOULDBLOCK
+}
