@@ -33,6 +33,19 @@ func eachPair(t *testing.T, test func(t *testing.T, from, to databasetest.Engine
 	})
 }
 
+// eachDirection runs test for each direction between the engines.
+func eachDirection(t *testing.T, test func(t *testing.T, from, to databasetest.Engine)) {
+	t.Helper()
+	databasetest.Each(t, func(t *testing.T, from databasetest.Engine) { test(t, from, other(from)) })
+}
+
+func other(engine databasetest.Engine) databasetest.Engine {
+	if engine == databasetest.SQLite {
+		return databasetest.Postgres
+	}
+	return databasetest.SQLite
+}
+
 // pair returns two databases. The source has rows in every table.
 func pair(t *testing.T, from, to databasetest.Engine) (source, destination *database.DB) {
 	t.Helper()
@@ -246,14 +259,10 @@ func TestCopyAllTables(t *testing.T) {
 // The digest of rows does not depend on the engine they came through, so a copy of a copy has the
 // digests of the original.
 func TestCopyThereAndBack(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
-		other := databasetest.SQLite
-		if engine == databasetest.SQLite {
-			other = databasetest.Postgres
-		}
-		source, middle := pair(t, engine, other)
+	eachDirection(t, func(t *testing.T, from, to databasetest.Engine) {
+		source, middle := pair(t, from, to)
 		copied(t, source, middle)
-		back := databasetest.New(t, engine)
+		back := databasetest.New(t, from)
 		copied(t, middle, back)
 		c := &Copier{from: source, to: back, tables: copied(t, source, middle).tables}
 		if names := different(t, c); len(names) > 0 {
@@ -264,7 +273,7 @@ func TestCopyThereAndBack(t *testing.T) {
 
 // Pages end within the rows of a user, and the last page is full or has one row.
 func TestCopyManyRows(t *testing.T) {
-	eachPair(t, func(t *testing.T, from, to databasetest.Engine) {
+	eachDirection(t, func(t *testing.T, from, to databasetest.Engine) {
 		some := slices.DeleteFunc(slices.Clone(tables), func(t table) bool {
 			return !slices.Contains([]string{"users", "previous_emails", "throttle"}, t.name)
 		})
@@ -286,10 +295,11 @@ func TestCopyManyRows(t *testing.T) {
 
 // A change of any value in the destination is noticed, and repaired.
 func TestCompareNoticesEveryValue(t *testing.T) {
-	eachPair(t, func(t *testing.T, from, to databasetest.Engine) {
+	eachDirection(t, func(t *testing.T, from, to databasetest.Engine) {
 		source, destination := pair(t, from, to)
-		c := copied(t, source, destination)
-		for _, table := range c.tables {
+		all := copied(t, source, destination)
+		for i, table := range all.tables {
+			c := &Copier{from: source, to: destination, tables: all.tables[i : i+1]}
 			for _, column := range databasetest.Columns(t, destination, table.name) {
 				if slices.Contains([]string{"id", "user_id"}, column.Name) {
 					continue // another one would violate a constraint
@@ -298,8 +308,16 @@ func TestCompareNoticesEveryValue(t *testing.T) {
 				if got := different(t, c); !slices.Equal(got, []string{table.name}) {
 					t.Errorf("after a change of %s.%s, the tables %q differ", table.name, column.Name, got)
 				}
-				c = copied(t, source, destination)
+				if err := c.Copy(t.Context(), func(Progress) {}); err != nil {
+					t.Fatal(err)
+				}
+				if got := different(t, c); len(got) > 0 {
+					t.Fatalf("%s.%s is not repaired", table.name, column.Name)
+				}
 			}
+		}
+		if got := different(t, all); len(got) > 0 {
+			t.Errorf("after the repairs, the tables %q differ", got)
 		}
 	})
 }
@@ -386,7 +404,7 @@ func TestCopyRepairs(t *testing.T) {
 			exec(t, source, "DELETE FROM signing_keys WHERE generation < 12")
 		},
 	}
-	eachPair(t, func(t *testing.T, from, to databasetest.Engine) {
+	eachDirection(t, func(t *testing.T, from, to databasetest.Engine) {
 		for _, name := range slices.Sorted(maps.Keys(changes)) {
 			t.Run(name, func(t *testing.T) {
 				source, destination := pair(t, from, to)
@@ -404,7 +422,7 @@ func TestCopyRepairs(t *testing.T) {
 // A copy that changes a user does not lose rows that refer to the user, although deleting the user
 // deletes them.
 func TestChangedUserKeepsSessions(t *testing.T) {
-	eachPair(t, func(t *testing.T, from, to databasetest.Engine) {
+	eachDirection(t, func(t *testing.T, from, to databasetest.Engine) {
 		source, destination := pair(t, from, to)
 		copied(t, source, destination)
 		exec(t, source, "UPDATE users SET name = 'Grace'")
@@ -419,7 +437,7 @@ func TestChangedUserKeepsSessions(t *testing.T) {
 
 // A copy that is interrupted within any table is completed by the next one.
 func TestInterruptedCopyContinues(t *testing.T) {
-	eachPair(t, func(t *testing.T, from, to databasetest.Engine) {
+	eachDirection(t, func(t *testing.T, from, to databasetest.Engine) {
 		source, destination := pair(t, from, to)
 		for _, table := range tables {
 			c, err := New(t.Context(), source, destination)
