@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"errors"
 	"flag"
 	"io"
 	"log/slog"
@@ -84,6 +85,63 @@ func TestCopyManySessions(t *testing.T) {
 			each(func(i int) { sessions[i] = s.RequireActive(t, sessions[i]) })
 		})
 	}
+}
+
+// never fails the test if a copy that must be refused starts.
+func never(*copydb.Copier) error { return errors.New("the copy was not refused") }
+
+func TestCopyToItself(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		place := location(databasetest.URL(t, engine))
+		if err := server.CopyDatabase(t.Context(), place, place, never); !errors.Is(err, server.ErrSameDatabase) {
+			t.Errorf("a copy to itself: %v", err)
+		}
+	})
+}
+
+// A data folder that is in use is neither copied nor copied to. The script db_copy.txt has a server
+// that uses it.
+func TestCopyOfAUsedFolder(t *testing.T) {
+	t.Parallel()
+	used := location(databasetest.URL(t, databasetest.SQLite))
+	other := location(databasetest.URL(t, databasetest.SQLite))
+	err := server.CopyDatabase(t.Context(), used, location(databasetest.Empty(t, databasetest.SQLite)),
+		func(*copydb.Copier) error {
+			if err := server.CopyDatabase(t.Context(), used, other, never); !errors.Is(err, server.ErrInUse) {
+				t.Errorf("a source that is in use: %v", err)
+			}
+			if err := server.CopyDatabase(t.Context(), other, used, never); !errors.Is(err, server.ErrInUse) {
+				t.Errorf("a destination that is in use: %v", err)
+			}
+			return nil
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A destination with an older schema is not migrated: it is somebody's database.
+func TestCopyDoesNotMigrate(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		url := databasetest.URL(t, engine)
+		db, err := database.OpenExisting(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Transaction(t.Context(), func(tx *gorm.DB) error {
+			return tx.Exec("DELETE FROM schema_migrations WHERE version_id > 4").Error
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		from := location(databasetest.URL(t, engine))
+		if err := server.CopyDatabase(t.Context(), from, location(url), never); !errors.Is(err, database.ErrSchema) {
+			t.Errorf("a destination with an older schema: %v", err)
+		}
+	})
 }
 
 // copyAll copies one database to another, and requires that they are the same.
@@ -199,7 +257,8 @@ func newVerifiedUser(t *testing.T, s *servertest.Server) (email string) {
 // wrongLogin sends a wrong password from another network.
 func wrongLogin(t *testing.T, s *servertest.Server, email string) servertest.Response {
 	t.Helper()
-	return servertest.Call{IP: "198.51.100.7", Path: "/auth/login"}.Send(t, s, "email", email, "password", "not the right one")
+	call := servertest.Call{IP: "198.51.100.7", Path: "/auth/login"}
+	return call.Send(t, s, "email", email, "password", "not the right one")
 }
 
 // requireAlive requires that everything works as before, and that what was over is over.
