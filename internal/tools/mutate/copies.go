@@ -48,13 +48,6 @@ var copies = []guard{
 		pkg:  "internal/database/copydb", run: "TestCompareNoticesEveryValue",
 	},
 	{
-		what: "a copy that differs is reported",
-		file: "cmd/sesame/db.go",
-		code: `if slices.ContainsFunc(results, func(r copydb.Result) bool { return !r.Same() }) {`,
-		gone: `if slices.ContainsFunc(results, func(copydb.Result) bool { return false }) {`,
-		pkg:  "cmd/sesame", run: "TestCopyReportsDifferences",
-	},
-	{
 		what: "a database is not copied to itself",
 		file: "internal/server/copy.go",
 		code: `	if same {`,
@@ -72,7 +65,7 @@ var copies = []guard{
 		what: "a copy does not migrate the database of another installation",
 		file: "internal/server/copy.go",
 		code: `err == nil && len(schema.Pending()) == len(schema.Migrations)`,
-		gone: `err == nil`,
+		gone: `err == nil && len(schema.Pending()) >= 0`,
 		pkg:  "internal/server", run: "TestCopyDoesNotMigrate",
 	},
 }
