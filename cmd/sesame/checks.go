@@ -73,10 +73,15 @@ func checkDatabaseURL(v string) error {
 	switch {
 	case v == "":
 		return nil
-	case !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://"):
+	case !isPostgres(v):
 		return errors.New("must begin with postgres://; leave it empty for SQLite")
 	}
 	return database.CheckURL(v)
+}
+
+// isPostgres reports whether a text is meant to be the URL of a PostgreSQL database.
+func isPostgres(v string) bool {
+	return strings.HasPrefix(v, "postgres://") || strings.HasPrefix(v, "postgresql://")
 }
 
 // checkAudience accepts what RFC 7519, section 2, calls StringOrURI, without spaces.

@@ -66,6 +66,7 @@ It is configured with environment variables. Run "sesame config" to list them.`,
 	root.AddCommand(
 		serveCommand(environment),
 		migrateCommand(environment),
+		dbCommand(),
 		keysCommand(environment),
 		usersCommand(environment),
 		mailCommand(environment),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +30,9 @@ import (
 //	fails STATUS PROGRAM ARGS…  run a program that must exit with this status and print nothing to standard output
 //	capture NAME                set a variable to the standard output of the last command
 //	ready                       wait until the server is ready
+//	empty-postgres NAME         set a variable to the URL of a new PostgreSQL database, and PGPASSWORD to its password
+//
+// The conditions [sqlite] and [postgres] are the engine that the script runs on.
 //
 // With -update, the output that a script expects with cmp is replaced by the actual one.
 func TestScripts(t *testing.T) {
@@ -38,8 +42,9 @@ func TestScripts(t *testing.T) {
 			Setup:         func(env *testscript.Env) error { return setUpScript(env, engine) },
 			UpdateScripts: *update,
 			Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-				"fails": fails, "capture": capture, "ready": ready,
+				"fails": fails, "capture": capture, "ready": ready, "empty-postgres": emptyPostgres,
 			},
+			Condition: func(name string) (bool, error) { return name == string(engine), nil },
 		})
 	})
 }
@@ -77,6 +82,7 @@ func setUpScript(env *testscript.Env, engine databasetest.Engine) error {
 		}
 		return nil
 	}}
+	env.Values[testKey{}] = t
 	env.Setenv("SMTP_URL", mailServer.Start(t).URL())
 	if engine == databasetest.Postgres {
 		env.Setenv("SESAME_DATABASE_URL", databasetest.URL(t, engine))
@@ -122,4 +128,20 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// testKey is the key of the test of a script.
+type testKey struct{}
+
+func emptyPostgres(ts *testscript.TestScript, neg bool, args []string) {
+	t, ok := ts.Value(testKey{}).(testing.TB)
+	if neg || len(args) != 1 || !ok {
+		ts.Fatalf("usage: empty-postgres NAME")
+	}
+	parsed, err := url.Parse(databasetest.Empty(t, databasetest.Postgres))
+	ts.Check(err)
+	password, _ := parsed.User.Password()
+	parsed.User = url.User(parsed.User.Username())
+	ts.Setenv(args[0], parsed.String())
+	ts.Setenv("PGPASSWORD", password)
 }

@@ -134,6 +134,14 @@ type sqliteRows struct {
 	giveBack func() // nil: it was given back
 }
 
+// ColumnTypeDatabaseTypeName returns the declared type of a column.
+func (r *sqliteRows) ColumnTypeDatabaseTypeName(i int) string {
+	if typed, ok := r.Rows.(driver.RowsColumnTypeDatabaseTypeName); ok {
+		return typed.ColumnTypeDatabaseTypeName(i)
+	}
+	return ""
+}
+
 // Close ends the statement.
 func (r *sqliteRows) Close() error {
 	err := r.Rows.Close()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // socketMode is the mode of a Unix socket: who may connect is decided by membership in the group.
@@ -71,7 +72,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 		return nil, err
 	}
 	defer func() { _ = folder.Close() }() // it was only read
-	if err := lockExclusive(folder); err != nil {
+	if err := awaitLock(folder); err != nil {
 		return nil, err
 	}
 	if err := removeDead(ctx, path); err != nil {
@@ -95,6 +96,17 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	return &unixListener{listener, path, file}, nil
+}
+
+// awaitLock locks a folder until it is closed. It waits a second for others that have locked it.
+func awaitLock(folder *os.File) error {
+	for range 100 {
+		if !lockAlone(folder) {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return fmt.Errorf("the folder %s is locked: a socket cannot be in the data folder of a server", folder.Name())
 }
 
 // removeDead removes a Unix socket that no server accepts connections on. It returns an error if

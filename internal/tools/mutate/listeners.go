@@ -133,7 +133,7 @@ var listeners = []guard{
 	{
 		what: "servers take a socket one after the other",
 		file: "internal/server/listen.go",
-		code: `if err := lockExclusive(folder); err != nil {`,
+		code: `if err := awaitLock(folder); err != nil {`,
 		gone: `if err := folder.Sync(); err == context.Canceled {`,
 		pkg:  "internal/server", run: "TestSocketInALockedFolder|TestServersStartAtTheSameTime",
 	},
