@@ -113,3 +113,11 @@ func version() string {
 	}
 	return fmt.Sprintf("sesame %s, built with %s", build.Main.Version, build.GoVersion)
 }
+
+// shortVersion returns the version of the program, as the metrics contain it.
+func shortVersion() string {
+	if build, ok := debug.ReadBuildInfo(); ok {
+		return build.Main.Version
+	}
+	return "unknown"
+}

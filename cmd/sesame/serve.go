@@ -41,17 +41,20 @@ A second signal ends it at once.`,
 	}
 }
 
+// hashers returns the maximum number of processes that hash passwords.
+func hashers() int { return runtime.GOMAXPROCS(0) }
+
 // serve runs the server until ctx is done.
 func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (err error) {
 	c.Log, c.Now = log, time.Now
-	c.Hashing = password.Config{AtOnce: runtime.GOMAXPROCS(0), Wait: hashingWait, Worker: hashWorker(), Log: log}
+	c.Hashing = password.Config{AtOnce: hashers(), Wait: hashingWait, Worker: hashWorker(), Log: log}
 	s, err := server.New(ctx, c.Config)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	for _, warning := range c.warnings() {
-		log.Warn(warning)
+		log.Warn(warning.found, "remedy", warning.remedy)
 	}
 	if err := s.Listen(ctx); err != nil {
 		return err

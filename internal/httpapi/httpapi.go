@@ -33,6 +33,7 @@ type Config struct {
 	Auth    *auth.Service
 	Keys    *signing.Keyring
 	Metrics *Metrics
+	Seen    *Sightings
 	Log     *slog.Logger
 
 	PublicURL      string // where clients reach the API, without a trailing slash
@@ -67,6 +68,7 @@ func New(config Config) (http.Handler, error) {
 		validator: validator,
 		site:      site,
 		metrics:   config.Metrics,
+		seen:      config.Seen,
 		log:       config.Log,
 		headers:   commonHeaders(config.PublicURL),
 		proxies:   config.TrustedProxies,

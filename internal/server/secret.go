@@ -14,14 +14,20 @@ import (
 	"github.com/sesame-auth/sesame/internal/signing"
 )
 
-// loadSecrets returns the current secret and, while the secret is being rotated, the previous one.
-func (s *Server) loadSecrets(ctx context.Context) ([]secret.Secret, error) {
-	c := s.config
+// SecretFile returns the path of the file with the secret, if no setting contains it.
+func (c Config) SecretFile() string { return filepath.Join(c.DataDir, "secret") }
+
+// ReadSecrets returns the current secret and, while the secret is being rotated, the previous one.
+// It creates none: if the file is missing, its error is fs.ErrNotExist.
+func (c Config) ReadSecrets() ([]secret.Secret, error) {
 	current := c.Secret
 	if current == nil {
-		var err error
-		if current, err = s.loadSecretFile(ctx, filepath.Join(c.DataDir, "secret")); err != nil {
-			return nil, err
+		content, err := os.ReadFile(c.SecretFile())
+		if err != nil {
+			return nil, fmt.Errorf("secret: %w", err)
+		}
+		if current, err = secret.Parse(string(content)); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.SecretFile(), err)
 		}
 	}
 	if c.PreviousSecret == nil {
@@ -30,32 +36,27 @@ func (s *Server) loadSecrets(ctx context.Context) ([]secret.Secret, error) {
 	return []secret.Secret{current, c.PreviousSecret}, nil
 }
 
-// loadSecretFile reads the secret from a file. It creates the file if it does not exist and nothing
-// in the database was made with another secret. Several instances may start at the same time: one
+// loadSecrets is like Config.ReadSecrets. It creates the file if it does not exist and nothing in
+// the database was made with another secret. Several instances may start at the same time: one
 // creates the file and all of them read it.
-func (s *Server) loadSecretFile(ctx context.Context, path string) (secret.Secret, error) {
-	content, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
-	if errors.Is(err, fs.ErrNotExist) {
-		keys, failed := signing.List(ctx, s.DB, s.config.SigningAlgorithm, s.config.Now())
-		switch {
-		case failed != nil:
-			return nil, failed
-		case len(keys) > 0:
-			return nil, fmt.Errorf("secret: %s is missing, and the database next to it was created with it: "+
-				"restore the file from a backup, or set SESAME_SECRET to what it contained", path)
-		}
-		if err = createSecretFile(path); err == nil || errors.Is(err, fs.ErrExist) {
-			content, err = os.ReadFile(path) //nolint:gosec // as above
-		}
+func (s *Server) loadSecrets(ctx context.Context) ([]secret.Secret, error) {
+	secrets, err := s.config.ReadSecrets()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return secrets, err
 	}
-	if err != nil {
+	path := s.config.SecretFile()
+	keys, err := signing.List(ctx, s.DB, s.config.SigningAlgorithm, s.config.Now())
+	switch {
+	case err != nil:
+		return nil, err
+	case len(keys) > 0:
+		return nil, fmt.Errorf("secret: %s is missing, and the database next to it was created with it: "+
+			"restore the file from a backup, or set SESAME_SECRET to what it contained", path)
+	}
+	if err := createSecretFile(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("secret: %w", err)
 	}
-	loaded, err := secret.Parse(string(content))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return loaded, nil
+	return s.config.ReadSecrets()
 }
 
 // createSecretFile writes a new secret to path, completely and synced, or not at all. It does not
