@@ -48,12 +48,13 @@ func fileSystemProblems(dataDir, system string) []Finding {
 // accessProblems reports files of the data folder that others can read, that have another owner, or
 // that this user cannot write.
 func accessProblems(dataDir string, folder fs.FileInfo) (problems []Finding) {
-	var exposed []string
+	var exposed, paths []string
 	for _, file := range server.Exposed(dataDir) {
 		exposed = append(exposed, fmt.Sprintf("%s (mode %s)", file.Path, file.Mode))
+		paths = append(paths, file.Path)
 	}
 	if len(exposed) > 0 {
-		problems = append(problems, warn("Run chmod go= on each of them.",
+		problems = append(problems, warn("Run chmod go= "+strings.Join(paths, " ")+".",
 			"other users of this machine have access to %s", strings.Join(exposed, ", ")))
 	}
 	var refused []string

@@ -120,7 +120,8 @@ func examine(t *testing.T, d *doctor.Deployment) (findings []doctor.Finding) {
 		t.Fatal(err)
 	}
 	for _, f := range findings {
-		if hasRemedy := f.Remedy != ""; f.Detail == "" || hasRemedy != (f.Status == doctor.Warning || f.Status == doctor.Error) {
+		needsRemedy := f.Status == doctor.Warning || f.Status == doctor.Error
+		if f.Detail == "" || needsRemedy != (f.Remedy != "") {
 			t.Errorf("%+v", f)
 		}
 	}

@@ -40,7 +40,8 @@ func TestMailServers(t *testing.T) {
 	}
 	good := start("127.0.0.1", 30*day+time.Hour)
 	check(good.URL(), doctor.OK, "with TLS; the certificate expires in 30 days", "")
-	check(strings.Replace(good.URL(), "mailer", "nobody", 1), doctor.Error, "AUTH: the server replied", "user and password")
+	check(strings.Replace(good.URL(), "mailer", "nobody", 1), doctor.Error,
+		"AUTH: the server replied", "user and password")
 	check("smtp://"+porttest.Address(t)+"?tls=off", doctor.Error, "connection refused", "firewall")
 	check(start("127.0.0.1", 3*day).URL(), doctor.Warning, "expires in 2 days", "Renew")
 	check(start("mail.example.com", 30*day).URL(), doctor.Error, "certificate", "host name")
@@ -55,7 +56,9 @@ func TestMailServers(t *testing.T) {
 }
 
 // proxy starts a proxy with TLS in front of a server, and returns its URL. change changes the requests.
-func proxy(t *testing.T, d *doctor.Deployment, certificate *tls.Certificate, change func(*httputil.ProxyRequest)) string {
+func proxy(
+	t *testing.T, d *doctor.Deployment, certificate *tls.Certificate, change func(*httputil.ProxyRequest),
+) string {
 	t.Helper()
 	target, err := url.Parse("http://" + d.Addr)
 	if err != nil {

@@ -26,9 +26,12 @@ func checkServer(ctx context.Context, e *examination) Finding {
 		return fail("Another program may use the address: set SESAME_ADMIN_ADDR.",
 			"http://%s/livez returns %d", e.AdminAddr, status)
 	}
-	if status, _, err = e.askAdmin(ctx, "/readyz"); err != nil || status != http.StatusOK {
-		return fail("Find the reason in the log of the server, in the line \"not ready\". It may also be shutting down.",
-			"a server runs, but is not ready: /readyz returns %d", status)
+	const remedy = "Find the reason in the log of the server, in the line \"not ready\". It may also be shutting down."
+	switch status, _, err = e.askAdmin(ctx, "/readyz"); {
+	case err != nil:
+		return fail(remedy, "a server runs, but is not ready: %s", err)
+	case status != http.StatusOK:
+		return fail(remedy, "a server runs, but is not ready: /readyz returns %d", status)
 	}
 	e.running = &running{}
 	_, metrics, err := e.askAdmin(ctx, "/metrics")

@@ -25,7 +25,7 @@ func readSecret(t *testing.T, text string) secret.Secret {
 
 func TestExposedFiles(t *testing.T) {
 	d := started(t, databasetest.SQLite)
-	if err := os.Chmod(d.SecretFile(), 0o644); err != nil { //nolint:gosec // this is what the test is about
+	if err := os.Chmod(d.SecretFile(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	require(t, d, "data-folder", doctor.Warning, d.SecretFile()+" (mode 0644)", "chmod go=")
@@ -185,8 +185,11 @@ func TestClocks(t *testing.T) {
 			d.Now = func() time.Time { return time.Now().Add(by) }
 		}
 		shift(-2 * time.Hour)
-		status := map[databasetest.Engine]doctor.Status{databasetest.SQLite: doctor.Warning, databasetest.Postgres: doctor.Error}
-		require(t, d, "clock", status[engine], "in the future", "the clock of this machine right")
+		status := doctor.Warning
+		if engine == databasetest.Postgres {
+			status = doctor.Error
+		}
+		require(t, d, "clock", status, "in the future", "the clock of this machine right")
 		if engine == databasetest.SQLite {
 			return // nothing shows a clock that is ahead
 		}
@@ -195,7 +198,7 @@ func TestClocks(t *testing.T) {
 		shift(30 * time.Second)
 		require(t, d, "clock", doctor.Warning, "differ by 30s", "NTP")
 		shift(time.Second)
-		require(t, d, "clock", doctor.OK, "differs from that of PostgreSQL by 1", "")
+		require(t, d, "clock", doctor.OK, "differs from that of PostgreSQL by ", "")
 	})
 }
 

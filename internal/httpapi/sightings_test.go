@@ -30,7 +30,8 @@ func TestSightings(t *testing.T) {
 	if seen.Status != 200 || strings.TrimSpace(seen.Raw) != `{"ip":"203.0.113.7","peer":"127.0.0.1","trusted":true}` {
 		t.Errorf("%d %s", seen.Status, seen.Raw)
 	}
-	if seen = ask(s.AdminURL, id(1)); seen.Text("ip") != "127.0.0.1" || !strings.Contains(seen.Text("problem"), "neither") {
+	seen = ask(s.AdminURL, id(1))
+	if seen.Text("ip") != "127.0.0.1" || !strings.Contains(seen.Text("problem"), "neither") {
 		t.Errorf("%s", seen.Raw)
 	}
 	if response := ask(s.URL, id(0)); response.Status != 404 {
@@ -46,7 +47,9 @@ func TestSightings(t *testing.T) {
 	for i := range 8 {
 		send(httpapi.DoctorAgent + id(10+i))
 	}
-	if ask(s.AdminURL, id(1)).Status != 404 || ask(s.AdminURL, id(10)).Status != 200 || ask(s.AdminURL, id(17)).Status != 200 {
-		t.Error("not the last 8 requests are remembered")
+	for id, want := range map[string]int{id(1): 404, id(10): 200, id(17): 200} {
+		if response := ask(s.AdminURL, id); response.Status != want {
+			t.Errorf("%s: %d, want %d", id, response.Status, want)
+		}
 	}
 }
