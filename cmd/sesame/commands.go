@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"text/tabwriter"
 	"time"
@@ -84,17 +83,8 @@ func healthcheckCommand(environment []string) *cobra.Command {
 
 // checkReady returns nil if the server with this admin address is ready.
 func checkReady(ctx context.Context, address string) error {
-	client := http.DefaultClient
-	if path, isUnix := server.SocketPath(address); isUnix {
-		address = "localhost"
-		client = &http.Client{Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				var dialer net.Dialer
-				return dialer.DialContext(ctx, "unix", path)
-			},
-		}}
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
+	client, url := server.AdminClient(address)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
 	if err != nil {
 		return err
 	}

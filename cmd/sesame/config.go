@@ -158,11 +158,29 @@ func (c *config) checkNetwork(given map[string]string) (errs []error) {
 	return errs
 }
 
-// warnings returns what is allowed but may not be intended.
-func (c *config) warnings() []string {
+// warning is about a setting that is allowed but may not be intended.
+type warning struct{ found, remedy string }
+
+// warnings returns a warning for each setting that is allowed but may not be intended.
+func (c *config) warnings() (found []warning) {
 	if c.Profiling && !server.IsLocal(c.AdminAddr) {
-		return []string{"SESAME_PPROF is on and SESAME_ADMIN_ADDR is not a loopback address: " +
-			"anybody who reaches it can slow the server down"}
+		found = append(found, warning{
+			"SESAME_PPROF is on and SESAME_ADMIN_ADDR is not a loopback address: " +
+				"anybody who reaches it can slow the server down",
+			"Set SESAME_PPROF to off, or SESAME_ADMIN_ADDR to a loopback address.",
+		})
 	}
-	return nil
+	if c.ThrottleOff {
+		found = append(found, warning{
+			"SESAME_THROTTLE is off: anybody can guess passwords and send emails without limit",
+			"Set SESAME_THROTTLE to on, unless this is a test.",
+		})
+	}
+	if isLocalURL(c.LinkURL) && !isLocalURL(c.PublicURL) {
+		found = append(found, warning{
+			"SESAME_LINK_URL is on this machine: users cannot open the links in emails",
+			"Set SESAME_LINK_URL to the public URL of the pages for emailed links.",
+		})
+	}
+	return found
 }

@@ -189,6 +189,34 @@ func TestCertificateSettings(t *testing.T) {
 	}
 }
 
+// The server warns about missing rate limits, and about links in emails that users cannot open.
+func TestWarningsOfUnintendedSettings(t *testing.T) {
+	const public, trusted = "SESAME_PUBLIC_URL=https://auth.example.com", "SESAME_TRUSTED_PROXIES=none"
+	for _, test := range []struct {
+		environment []string
+		warns       string // empty: not
+	}{
+		{nil, ""},
+		{[]string{"SESAME_THROTTLE=off"}, "SESAME_THROTTLE"},
+		{[]string{public, trusted}, ""},
+		{[]string{public, trusted, "SESAME_LINK_URL=https://app.example.com"}, ""},
+		{[]string{public, trusted, "SESAME_LINK_URL=http://localhost:3000"}, "SESAME_LINK_URL"},
+		{[]string{"SESAME_LINK_URL=http://localhost:3000"}, ""},
+	} {
+		c, err := load(test.environment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var warned string
+		for _, w := range c.warnings() {
+			warned, _, _ = strings.Cut(w.found, " ")
+		}
+		if warned != test.warns {
+			t.Errorf("%q: warns about %q", test.environment, warned)
+		}
+	}
+}
+
 // The server warns about profiles that other machines can reach.
 func TestWarnings(t *testing.T) {
 	for _, test := range []struct {

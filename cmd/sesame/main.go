@@ -77,6 +77,7 @@ It is configured with environment variables. Run "sesame config" to list them.`,
 		configCommand(environment),
 		openapiCommand(),
 		healthcheckCommand(environment),
+		doctorCommand(environment),
 		versionCommand(),
 		hashWorkerCommand(),
 	)

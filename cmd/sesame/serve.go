@@ -42,6 +42,9 @@ A second signal ends it at once.`,
 	}
 }
 
+// hashers returns the maximum number of processes that hash passwords.
+func hashers() int { return runtime.GOMAXPROCS(0) }
+
 // serve runs the server until ctx is done.
 func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (err error) {
 	c.Log, c.Now, c.Traces.Console = log, time.Now, stdout
@@ -51,14 +54,14 @@ func serve(ctx context.Context, c *config, stdout io.Writer, log *slog.Logger) (
 	}
 	ended := context.AfterFunc(ctx, func() { notifySystemd(daemon.SdNotifyStopping, log) })
 	defer ended()
-	c.Hashing = password.Config{AtOnce: runtime.GOMAXPROCS(0), Wait: hashingWait, Worker: hashWorker(), Log: log}
+	c.Hashing = password.Config{AtOnce: hashers(), Wait: hashingWait, Worker: hashWorker(), Log: log}
 	s, err := server.New(ctx, c.Config)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	for _, warning := range c.warnings() {
-		log.Warn(warning)
+		log.Warn(warning.found, "remedy", warning.remedy)
 	}
 	if err := s.Listen(ctx); err != nil {
 		return err

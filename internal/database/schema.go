@@ -62,13 +62,25 @@ func (s Schema) Check() error {
 	case s.newer():
 		return s.errNewer()
 	case s.Version() == 0:
-		return fmt.Errorf("%w: the database is empty: start the server, or run sesame migrate", ErrSchema)
+		return &SchemaError{"the database is empty", "start the server, or run sesame migrate"}
 	case len(s.Pending()) > 0:
-		return fmt.Errorf("%w: it is at version %d, and this program needs version %d: "+
-			"start a server of this version, or run sesame migrate", ErrSchema, s.Version(), s.needed())
+		return &SchemaError{
+			fmt.Sprintf("it is at version %d, and this program needs version %d", s.Version(), s.needed()),
+			"start a server of this version, or run sesame migrate",
+		}
 	}
 	return nil
 }
+
+// SchemaError says why this program cannot use a schema, and what to do. It is an ErrSchema.
+type SchemaError struct{ Reason, Remedy string }
+
+func (e *SchemaError) Error() string {
+	return fmt.Sprintf("%s: %s: %s", ErrSchema, e.Reason, e.Remedy)
+}
+
+// Unwrap returns ErrSchema.
+func (e *SchemaError) Unwrap() error { return ErrSchema }
 
 // newer reports whether the database has an unknown migration that is not additive.
 func (s Schema) newer() bool {
@@ -76,10 +88,11 @@ func (s Schema) newer() bool {
 }
 
 func (s Schema) errNewer() error {
-	return fmt.Errorf("%w: it is at version %d and this program knows versions up to %d; "+
-		"it was migrated by a newer version of Sesame, or by one from before the first release: "+
+	return &SchemaError{
+		fmt.Sprintf("it is at version %d and this program knows versions up to %d; "+
+			"it was migrated by a newer version of Sesame, or by one from before the first release", s.Version(), s.needed()),
 		"upgrade sesame, restore a backup from before the migration, or use another database",
-		ErrSchema, s.Version(), s.needed())
+	}
 }
 
 // Version returns the newest version that was applied, or 0.

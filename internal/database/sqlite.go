@@ -88,7 +88,10 @@ func openSQLitePool(path, lock string, pragmas []string, connections int) (*sql.
 // order, and fail after the busy timeout. With a single connection, only other processes, such as a
 // command that runs next to the server, compete for the lock. See [sqliteWriter] for the order of the
 // writes of this process.
-type sqlitePool struct{ writer, readers *sql.DB }
+type sqlitePool struct {
+	writer, readers *sql.DB
+	keeper          *sql.DB // of OpenUnchanged, closed last; may be nil
+}
 
 func (p *sqlitePool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
 	return p.writer.PrepareContext(ctx, query)
@@ -122,4 +125,10 @@ func (p *sqlitePool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx,
 // GetDBConn returns the *sql.DB that GORM uses as the pool.
 func (p *sqlitePool) GetDBConn() (*sql.DB, error) { return p.writer, nil }
 
-func (p *sqlitePool) close() error { return errors.Join(p.readers.Close(), p.writer.Close()) }
+func (p *sqlitePool) close() error {
+	err := errors.Join(p.readers.Close(), p.writer.Close())
+	if p.keeper != nil {
+		err = errors.Join(err, p.keeper.Close())
+	}
+	return err
+}

@@ -14,6 +14,7 @@ import (
 type AdminConfig struct {
 	Ready     func() error // returns nil if the server can handle requests; costs nothing
 	Metrics   *Metrics
+	Seen      *Sightings
 	Profiling bool         // serve /debug/pprof/
 	Mailbox   http.Handler // serves /dev/mail and the assets of its pages; nil: none
 	Host      string       // the host that the listener is configured with
@@ -25,6 +26,7 @@ type AdminConfig struct {
 //   - /livez returns 200 while the process is running.
 //   - /readyz returns 200 if the server can handle requests, and 503 otherwise.
 //   - /metrics returns metrics for Prometheus.
+//   - /doctor/ID returns how a request of `sesame doctor` reached the API.
 //   - /debug/pprof/ returns profiles for `go tool pprof`.
 //   - /dev/mail shows emails, during development.
 //
@@ -43,6 +45,7 @@ func NewAdmin(config AdminConfig) http.Handler {
 		writeStatus(w, http.StatusOK, "ready")
 	})
 	mux.Handle("GET /metrics", config.Metrics.handler(config.Log))
+	mux.Handle("GET /doctor/{id}", config.Seen)
 	if config.Profiling {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // also every profile that has a name
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

@@ -34,6 +34,7 @@ type Config struct {
 	Auth    *auth.Service
 	Keys    *signing.Keyring
 	Metrics *Metrics
+	Seen    *Sightings
 	Log     *slog.Logger
 	Tracer  trace.Tracer // of the spans of requests; nil: there are none
 
@@ -69,6 +70,7 @@ func New(config Config) (http.Handler, error) {
 		validator: validator,
 		site:      site,
 		metrics:   config.Metrics,
+		seen:      config.Seen,
 		log:       config.Log,
 		headers:   commonHeaders(config.PublicURL),
 		proxies:   config.TrustedProxies,

@@ -51,6 +51,7 @@ type middleware struct {
 	validator *validator
 	site      *web.Site
 	metrics   *Metrics
+	seen      *Sightings
 	log       *slog.Logger
 	headers   http.Header // of every response; all share the values
 	proxies   Proxies
@@ -100,6 +101,7 @@ func (m *middleware) handle(next echo.HandlerFunc) echo.HandlerFunc {
 func (m *middleware) client(r *http.Request, id string) auth.Client {
 	ip, unknown := m.proxies.clientIP(peerOf(r), r.Header)
 	m.warnUnknownIP(r, unknown)
+	m.seen.see(r, m.proxies, ip, unknown)
 	return auth.Client{RequestID: id, IP: ip, UserAgent: storable(r.UserAgent())}
 }
 

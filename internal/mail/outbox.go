@@ -124,15 +124,20 @@ type Backlog struct {
 	Oldest   time.Duration // age of the oldest message that is not given up; 0 if there is none
 }
 
-// Backlog counts the emails in the outbox, with one statement.
+// Backlog counts the emails in the outbox.
 func (o *Outbox) Backlog(ctx context.Context) (Backlog, error) {
-	now := o.now()
+	return ReadBacklog(ctx, o.db, o.now())
+}
+
+// ReadBacklog counts the emails in the outbox of a database, with one statement.
+func ReadBacklog(ctx context.Context, db *database.DB, now time.Time) (Backlog, error) {
+	now = now.UTC().Truncate(time.Microsecond)
 	var counted []struct {
 		Backlog
 		CreatedAt *time.Time
 	}
 	// The driver of SQLite returns a time only for a column, and not for MIN(created_at).
-	err := o.db.WithContext(ctx).Raw(`
+	err := db.WithContext(ctx).Raw(`
 		SELECT counts.*, oldest.created_at FROM (
 			SELECT COUNT(*) FILTER (WHERE dead_at IS NULL) AS messages,
 				COUNT(*) FILTER (WHERE dead_at IS NULL AND lease IS NULL AND due_at <= ?) AS due,

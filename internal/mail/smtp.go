@@ -122,6 +122,18 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	return err
 }
 
+// Check connects to the server, with TLS and credentials as for a message, and sends none. It
+// returns the certificate of the server, or nil if there is no TLS. Its errors are
+// [ErrUnavailable] or [ErrUnreachable].
+func (s *SMTP) Check(ctx context.Context) (*x509.Certificate, error) {
+	c, err := s.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.quit()
+	return c.certificate(), nil
+}
+
 // begin returns a connection on which a mail transaction has begun. MAIL is the first command: if a
 // connection that was used before is closed or refuses it, nothing of the message was sent, so a
 // new connection is safe.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -56,6 +57,15 @@ func (s *SMTP) dial(ctx context.Context) (net.Conn, error) {
 		}
 	}
 	return dialer.DialContext(ctx, "tcp", s.String())
+}
+
+// certificate returns the certificate of the server, or nil if there is no TLS.
+func (c *connection) certificate() *x509.Certificate {
+	state, encrypted := c.client.TLSConnectionState()
+	if !encrypted || len(state.PeerCertificates) == 0 {
+		return nil
+	}
+	return state.PeerCertificates[0]
 }
 
 func (s *SMTP) tlsConfig() *tls.Config {

@@ -56,7 +56,7 @@ func (c Config) SecretPlace() string {
 	if c.Secret != nil {
 		return "the setting SESAME_SECRET"
 	}
-	return fmt.Sprintf("the file %s", c.secretFile())
+	return fmt.Sprintf("the file %s", c.SecretFile())
 }
 
 // exists reports whether there is a file or folder at path.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -32,6 +33,21 @@ func Address(listener net.Listener) string {
 		return unixPrefix + address.Name
 	}
 	return listener.Addr().String()
+}
+
+// AdminClient returns a client for the admin listener at an address, and the URL where the client
+// reaches it.
+func AdminClient(address string) (client *http.Client, url string) {
+	path, isUnix := SocketPath(address)
+	if !isUnix {
+		return http.DefaultClient, "http://" + address
+	}
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var dialer net.Dialer
+			return dialer.DialContext(ctx, "unix", path)
+		},
+	}}, "http://localhost"
 }
 
 // IsLocal reports whether only programs on this machine can connect to an address.

@@ -15,9 +15,6 @@ import (
 // databaseFile returns the path of the SQLite database.
 func (c Config) databaseFile() string { return filepath.Join(c.DataDir, "sesame.db") }
 
-// secretFile returns the path of the secret if it is not a setting.
-func (c Config) secretFile() string { return filepath.Join(c.DataDir, "secret") }
-
 func (c Config) databaseURL() string {
 	if c.DatabaseURL == "" {
 		return "sqlite:" + c.databaseFile()
@@ -51,11 +48,23 @@ func ReadSchema(ctx context.Context, config Config) (schema database.Schema, err
 
 func openExisting(ctx context.Context, config Config) (*database.DB, error) {
 	db, err := database.OpenExisting(ctx, config.databaseURL())
+	return db, config.explainMissing(err)
+}
+
+// OpenUnchanged is like OpenDatabase, but accepts any schema, and changes not a byte of the
+// database, also after a crash.
+func OpenUnchanged(ctx context.Context, config Config) (*database.DB, error) {
+	db, err := database.OpenUnchanged(ctx, config.databaseURL())
+	return db, config.explainMissing(err)
+}
+
+// explainMissing replaces the error of a database that does not exist.
+func (c Config) explainMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no database %s: start the server, run sesame migrate, or set SESAME_DATA_DIR",
-			config.databaseFile())
+		return fmt.Errorf("there is no database %s: start the server, run sesame migrate, or set SESAME_DATA_DIR",
+			c.databaseFile())
 	}
-	return db, err
+	return err
 }
 
 // Migrate creates the database if it does not exist, and migrates its schema. It returns the

@@ -36,10 +36,10 @@ func Restore(ctx context.Context, config Config, backup string, keepSessions boo
 	}
 	defer func() { _ = source.Close() }() // it is only read
 	if config.Secret == nil {
-		config.Secret, err = readSecretFile(config.secretFile())
+		config.Secret, err = readSecretFile(config.SecretFile())
 		if errors.Is(err, fs.ErrNotExist) {
 			return restored, fmt.Errorf("%s is missing: restore the secret before the database, "+
-				"or set SESAME_SECRET to what it contained", config.secretFile())
+				"or set SESAME_SECRET to what it contained", config.SecretFile())
 		}
 		if err != nil {
 			return restored, err

@@ -14,13 +14,16 @@ import (
 	"github.com/sesame-auth/sesame/internal/signing"
 )
 
-// loadSecrets returns the current secret and, while the secret is being rotated, the previous one.
-func (s *Server) loadSecrets(ctx context.Context) ([]secret.Secret, error) {
-	c := s.config
+// SecretFile returns the path of the file with the secret, if no setting contains it.
+func (c Config) SecretFile() string { return filepath.Join(c.DataDir, "secret") }
+
+// ReadSecrets returns the current secret and, while the secret is being rotated, the previous one.
+// It creates none: if the file is missing, its error is fs.ErrNotExist.
+func (c Config) ReadSecrets() ([]secret.Secret, error) {
 	current := c.Secret
 	if current == nil {
 		var err error
-		if current, err = s.loadSecretFile(ctx, c.secretFile()); err != nil {
+		if current, err = readSecretFile(c.SecretFile()); err != nil {
 			return nil, err
 		}
 	}
@@ -30,26 +33,27 @@ func (s *Server) loadSecrets(ctx context.Context) ([]secret.Secret, error) {
 	return []secret.Secret{current, c.PreviousSecret}, nil
 }
 
-// loadSecretFile reads the secret from a file. It creates the file if it does not exist and nothing
-// in the database was made with another secret. Several instances may start at the same time: one
+// loadSecrets is like Config.ReadSecrets. It creates the file if it does not exist and nothing in
+// the database was made with another secret. Several instances may start at the same time: one
 // creates the file and all of them read it.
-func (s *Server) loadSecretFile(ctx context.Context, path string) (secret.Secret, error) {
-	loaded, err := readSecretFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		keys, failed := signing.List(ctx, s.DB, s.config.SigningAlgorithm, s.config.Now())
-		switch {
-		case failed != nil:
-			return nil, failed
-		case len(keys) > 0:
-			return nil, fmt.Errorf("secret: %s is missing, and the database next to it was created with it: "+
-				"restore the file from a backup, or set SESAME_SECRET to what it contained", path)
-		}
-		if err = createSecretFile(path); err == nil || errors.Is(err, fs.ErrExist) {
-			return readSecretFile(path)
-		}
-		err = fmt.Errorf("secret: %w", err)
+func (s *Server) loadSecrets(ctx context.Context) ([]secret.Secret, error) {
+	secrets, err := s.config.ReadSecrets()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return secrets, err
 	}
-	return loaded, err
+	path := s.config.SecretFile()
+	keys, err := signing.List(ctx, s.DB, s.config.SigningAlgorithm, s.config.Now())
+	switch {
+	case err != nil:
+		return nil, err
+	case len(keys) > 0:
+		return nil, fmt.Errorf("secret: %s is missing, and the database next to it was created with it: "+
+			"restore the file from a backup, or set SESAME_SECRET to what it contained", path)
+	}
+	if err := createSecretFile(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("secret: %w", err)
+	}
+	return s.config.ReadSecrets()
 }
 
 func readSecretFile(path string) (secret.Secret, error) {

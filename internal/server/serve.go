@@ -113,7 +113,7 @@ func untilClosed(err error) error {
 	return err
 }
 
-// maxConnections returns how many connections of the API may be open: half of the files that the
+// MaxConnections returns how many connections of the API may be open: half of the files that the
 // process may open, because the database and the hashing processes need some, and at most 4096, so
 // that idle connections take about 80 MiB of memory at most.
-func maxConnections() int { return min(4096, max(16, maxFiles()/2)) }
+func MaxConnections() int { return min(4096, max(16, maxFiles()/2)) }

@@ -149,7 +149,7 @@ func New(ctx context.Context, config Config) (_ *Server, err error) {
 		return nil, err
 	}
 	if s.folder != nil {
-		s.folder.warnIfReadable(config.Log)
+		s.folder.warnIfExposed(config.Log)
 	}
 	return s, nil
 }
@@ -197,7 +197,7 @@ func (s *Server) assemble(ctx context.Context) error {
 			Keys: s.Keys, Issuer: c.PublicURL, Audience: c.Audience, Lifetime: c.AccessTokenTTL, Now: c.Now,
 		}),
 		RefreshTokens: token.NewRefreshCodec(secrets), Challenges: token.NewChallenges(secrets, c.Now),
-		TOTPSealer: secret.NewSealer(secrets, "totp seal v1"), Passkeys: passkeys,
+		TOTPSealer: auth.NewTOTPSealer(secrets), Passkeys: passkeys,
 		Throttle:        throttle.New(throttle.Config{DB: s.DB, Key: throttleKey, Now: c.Now, Off: c.ThrottleOff}),
 		SessionLifetime: c.SessionTTL, IdleLifetime: c.RefreshTokenTTL, RefreshGrace: c.RefreshGrace,
 		ResetTokenLifetime: c.ResetTokenTTL, AuditRetention: c.AuditRetention, LinkURL: c.LinkURL, Brand: c.Brand,
@@ -233,7 +233,7 @@ func (s *Server) newHandlers() error {
 	if err != nil {
 		return err
 	}
-	s.connections = httpapi.NewConnections(maxConnections())
+	s.connections = httpapi.NewConnections(MaxConnections())
 	watched := httpapi.Watched{
 		Ready: s.ready, Connections: s.connections, Hasher: s.hasher, Outbox: s.Outbox, Keys: s.Keys,
 		Pools: pools, WALBytes: s.DB.WALBytes,
@@ -243,7 +243,7 @@ func (s *Server) newHandlers() error {
 	}
 	s.metrics.Watch(watched)
 	s.API = httpapi.Config{
-		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Log: c.Log, Tracer: s.tracer(),
+		Auth: s.Auth, Keys: s.Keys, Metrics: s.metrics, Seen: &httpapi.Sightings{}, Log: c.Log, Tracer: s.tracer(),
 		PublicURL: c.PublicURL, LinkURL: c.LinkURL, AppURL: c.AppURL, Brand: c.Brand,
 		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins, Passwords: c.Passwords,
 	}
@@ -252,7 +252,7 @@ func (s *Server) newHandlers() error {
 	}
 	host, _, _ := net.SplitHostPort(c.AdminAddr) // Listen reports an invalid one
 	admin := httpapi.AdminConfig{
-		Ready: s.ready, Metrics: s.metrics, Profiling: c.Profiling, Host: host, Log: c.Log,
+		Ready: s.ready, Metrics: s.metrics, Seen: s.API.Seen, Profiling: c.Profiling, Host: host, Log: c.Log,
 	}
 	if c.Mailbox() {
 		if admin.Mailbox, err = web.NewMailbox(web.Config{Brand: c.Brand}, c.MailDir(), c.Log); err != nil {

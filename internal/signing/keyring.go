@@ -65,13 +65,36 @@ type lookUp struct {
 // were sealed under a previous secret. It returns secret.ErrSealed if none of the secrets decrypts
 // a key.
 func Open(ctx context.Context, config Config) (*Keyring, error) {
-	ring := &Keyring{
-		config: config, db: config.DB, sealer: secret.NewSealer(config.Secrets, "signing key seal v1"),
-	}
+	ring := &Keyring{config: config, db: config.DB, sealer: newSealer(config.Secrets)}
 	if err := ring.reseal(ctx); err != nil {
 		return nil, err
 	}
 	return ring, ring.Reload(ctx)
+}
+
+// CheckSealed decrypts every stored key, and returns how many there are, and how many of them are
+// sealed under a previous secret. It changes nothing. It returns secret.ErrSealed if none of the
+// secrets decrypts a key.
+func CheckSealed(ctx context.Context, db *database.DB, secrets []secret.Secret) (keys, outdated int, err error) {
+	rows, err := load(ctx, db)
+	if err != nil {
+		return 0, 0, err
+	}
+	sealer := newSealer(secrets)
+	for _, row := range rows {
+		_, isOutdated, err := sealer.Open(row.Sealed, row.Kid)
+		if err != nil {
+			return 0, 0, fmt.Errorf("signing key %s: %w", row.Kid, err)
+		}
+		if isOutdated {
+			outdated++
+		}
+	}
+	return len(rows), outdated, nil
+}
+
+func newSealer(secrets []secret.Secret) secret.Sealer {
+	return secret.NewSealer(secrets, "signing key seal v1")
 }
 
 // now returns the time in UTC and in microseconds, as both engines store it.

@@ -16,11 +16,28 @@ import (
 // random and stored sealed, so budgets and known networks survive a rotation of the secret, after
 // which LoadKey seals it again. It returns secret.ErrSealed if none of the secrets decrypts it.
 func LoadKey(ctx context.Context, db *database.DB, secrets []secret.Secret) ([]byte, error) {
-	key, err := loadKey(ctx, db, secret.NewSealer(secrets, "throttle key seal v1"))
+	key, err := loadKey(ctx, db, newSealer(secrets))
 	if err != nil {
 		return nil, fmt.Errorf("throttle key: %w", err)
 	}
 	return key, nil
+}
+
+// CheckKey reports whether the key is sealed under a previous secret. It changes nothing. It returns
+// secret.ErrSealed if none of the secrets decrypts the key.
+func CheckKey(ctx context.Context, db *database.DB, secrets []secret.Secret) (outdated bool, err error) {
+	sealed, err := readKey(ctx, db)
+	if err == nil && sealed != nil {
+		_, outdated, err = newSealer(secrets).Open(sealed, keyContext)
+	}
+	if err != nil {
+		return false, fmt.Errorf("throttle key: %w", err)
+	}
+	return outdated, nil
+}
+
+func newSealer(secrets []secret.Secret) secret.Sealer {
+	return secret.NewSealer(secrets, "throttle key seal v1")
 }
 
 const keyContext = "throttle key"
