@@ -14,6 +14,7 @@ oasdiff := .tools/oasdiff-$(oasdiff_version)
 # Starts one PostgreSQL for all test processes, unless SESAME_TEST_POSTGRES_URL names a server.
 with_postgres := go run ./internal/tools/with-postgres
 openapi := internal/tools/openapi
+deploy := internal/tools/deploy
 generated := gen client/codes.gen.go internal/web/assets/try.js
 comma := ,
 # npm writes this file last, so after an interrupted installation it is missing or outdated.
@@ -161,6 +162,14 @@ $(oasdiff):
 check-modules: ## Check that go.mod and go.sum are tidy and the modules unchanged
 	go mod verify
 	go mod tidy -diff
+
+.PHONY: check-deploy
+check-deploy: ## Check the Dockerfile and compose.yaml in deploy/, without a container engine
+	cd $(deploy) && go mod tidy -diff && go vet ./... && go test -count=1 ./...
+
+.PHONY: check-image
+check-image: ## Build and try the image and compose.yaml (needs Docker)
+	$(deploy)/check-image
 
 # A failed request (Get "…") means that the database is unreachable. Any other output is an error.
 .PHONY: vulnerabilities
