@@ -164,7 +164,7 @@ check-modules: ## Check that go.mod and go.sum are tidy and the modules unchange
 	go mod tidy -diff
 
 .PHONY: check-deploy
-check-deploy: ## Check the Dockerfile and compose.yaml in deploy/, without a container engine
+check-deploy: ## Check the Dockerfile, compose.yaml and the Helm chart in deploy/, without a container engine
 	cd $(deploy) && go mod tidy -diff && go vet ./... && go test -count=1 ./...
 
 .PHONY: check-image

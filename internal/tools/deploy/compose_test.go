@@ -146,6 +146,11 @@ func TestComposeSecrets(t *testing.T) {
 		before[name] = read(t, project, name)
 	}
 	makeSecrets(t, project.WorkingDir)
+	files, err := os.ReadDir(folder)
+	must(t, err)
+	if len(files) != len(project.Secrets) {
+		t.Errorf("the folder contains %v", files)
+	}
 	for name := range project.Secrets {
 		if read(t, project, name) != before[name] {
 			t.Errorf("%s is another one after the second run", name)

@@ -107,6 +107,7 @@ type image struct {
 	health      []string
 	ports       []string
 	data        string // the volume
+	owner       string // of its folder
 }
 
 func readImage(t *testing.T) (i image) {
@@ -126,6 +127,10 @@ func readImage(t *testing.T) (i image) {
 			i.command = c.CmdLine
 		case *instructions.HealthCheckCommand:
 			i.health = c.Health.Test
+		case *instructions.CopyCommand:
+			if c.DestPath == "/data" {
+				i.owner = c.Chown
+			}
 		case *instructions.ExposeCommand:
 			i.ports = c.Ports
 		case *instructions.VolumeCommand:
@@ -180,5 +185,13 @@ func TestImageSettings(t *testing.T) {
 	output, err := sesame(t, environment, "config", "--check")
 	if err == nil || !strings.Contains(output, "SESAME_PUBLIC_URL") {
 		t.Errorf("without SESAME_PUBLIC_URL: %v, want an error that names it\n%s", err, output)
+	}
+}
+
+// A new volume belongs to the user of the server, who is not root.
+func TestImageUser(t *testing.T) {
+	image := readImage(t)
+	if image.user != "65532:65532" || image.owner != image.user || image.data != "/data" {
+		t.Errorf("the user is %s, and the folder %s belongs to %s", image.user, image.data, image.owner)
 	}
 }
