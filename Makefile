@@ -18,6 +18,7 @@ size_limit := 35000000
 # Starts one PostgreSQL for all test processes, unless SESAME_TEST_POSTGRES_URL names a server.
 with_postgres := go run ./internal/tools/with-postgres
 openapi := internal/tools/openapi
+deploy := internal/tools/deploy
 generated := gen client/codes.gen.go internal/web/assets/try.js
 comma := ,
 # npm writes this file last, so after an interrupted installation it is missing or outdated.
@@ -213,6 +214,14 @@ check-size: ## Check that the binary for linux/amd64 is smaller than 35 MB
 	mkdir -p artifacts
 	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -trimpath -ldflags '-s -w' -o artifacts/sesame-linux-amd64 ./cmd/sesame
 	$(check_size) artifacts/sesame-linux-amd64
+
+.PHONY: check-deploy
+check-deploy: ## Check the Dockerfile, compose.yaml and the Helm chart in deploy/, without a container engine
+	cd $(deploy) && go mod tidy -diff && go vet ./... && go test -count=1 ./...
+
+.PHONY: check-image
+check-image: ## Build and try the image and compose.yaml (needs Docker)
+	$(deploy)/check-image
 
 # A failed request (Get "…") means that the database is unreachable. Any other output is an error.
 .PHONY: vulnerabilities
