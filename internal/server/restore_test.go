@@ -275,14 +275,16 @@ func TestRestoreRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "no such file"},
-		"an empty file":       {damage(func([]byte) []byte { return nil }), "not a database of Sesame"},
-		"another file":        {damage(func([]byte) []byte { return bytes.Repeat([]byte("canary "), 1000) }), "damaged"},
-		"half a page":         {damage(func(c []byte) []byte { return c[:2000] }), "damaged"},
-		"half of the file":    {damage(func(c []byte) []byte { return c[:len(c)/2/4096*4096] }), "damaged"},
-		"without the end":     {damage(func(c []byte) []byte { return c[:len(c)-4096] }), "damaged"},
-		"a page of zeros":     {damage(func(c []byte) []byte { clear(c[len(c)-8192 : len(c)-4096]); return c }), "damaged"},
-		"another database":    {statement("DROP TABLE schema_migrations"), "not a database of Sesame"},
-		"a newer schema":      {statement("UPDATE schema_migrations SET version_id = 9 WHERE version_id = 5"), "newer version"},
+		"an empty file":    {damage(func([]byte) []byte { return nil }), "not a database of Sesame"},
+		"another file":     {damage(func([]byte) []byte { return bytes.Repeat([]byte("canary "), 1000) }), "damaged"},
+		"half a page":      {damage(func(c []byte) []byte { return c[:2000] }), "damaged"},
+		"half of the file": {damage(func(c []byte) []byte { return c[:len(c)/2/4096*4096] }), "damaged"},
+		"without the end":  {damage(func(c []byte) []byte { return c[:len(c)-4096] }), "damaged"},
+		"a page of zeros":  {damage(func(c []byte) []byte { clear(c[len(c)-8192 : len(c)-4096]); return c }), "damaged"},
+		"another database": {statement("DROP TABLE schema_migrations"), "not a database of Sesame"},
+		"a newer schema": {
+			statement("UPDATE schema_migrations SET version_id = 9 WHERE version_id = 5"), "newer version",
+		},
 		"rows without a user": {statement("PRAGMA foreign_keys = 0; DELETE FROM users"), "refer to rows of users"},
 		"a database in use": {func(t *testing.T, backup, _ string, _ *server.Config) {
 			writeFile(t, backup+"-wal", []byte("log"))
