@@ -23,10 +23,11 @@ func BenchmarkStorage(b *testing.B) {
 	b.Run(string(databasetest.Postgres), func(b *testing.B) {
 		databaseURL := databasetest.URL(b, databasetest.Postgres)
 		stored := &size{users: storageUsers, in: prepare(b, databasetest.Postgres, databaseURL)}
-		if err := buildEach(b.Context(), []*size{stored}, []*rows{openRows(b, stored.in.engine, databaseURL)}, hash); err != nil {
+		r := openRows(b, stored.in.engine, databaseURL)
+		if err := buildEach(b.Context(), []*size{stored}, []*rows{r}, hash); err != nil {
 			b.Fatal(err)
 		}
-		r := openRows(b, stored.in.engine, databaseURL)
+		r = openRows(b, stored.in.engine, databaseURL) // buildEach closes its connection
 		r.mustExec(b, r.numberUsers()...)
 		r.mustExec(b, r.networksOf(storageUsers), "VACUUM ANALYZE known_networks")
 		var seconds []float64
