@@ -30,8 +30,9 @@ func dbCommand() *cobra.Command {
 	return command
 }
 
-const copyExample = `  sesame db copy --from ./data --to postgres://sesame@db.example.com/sesame?sslmode=verify-full
-  sesame db copy --from postgres://sesame@db.example.com/sesame?sslmode=verify-full --to ./data`
+const copyExample = "" +
+	"  sesame db copy --from ./sesame-data --to 'postgres://sesame@db.example.com/sesame?sslmode=verify-full'\n" +
+	"  sesame db copy --from 'postgres://sesame@db.example.com/sesame?sslmode=verify-full' --to ./sesame-data"
 
 func copyCommand() *cobra.Command {
 	var from, to string

@@ -71,7 +71,7 @@ func TestCopyManySessions(t *testing.T) {
 		_ = group.Wait() // work reports errors itself
 	}
 	t.Run("before", func(t *testing.T) {
-		s := servertest.StartOn(t, databasetest.SQLite, url, servertest.Options{})
+		s := startUnchecked(t, databasetest.SQLite, url)
 		each(func(i int) { sessions[i] = s.Login(t, s.NewUser(t)) })
 	})
 	for _, engine := range []databasetest.Engine{databasetest.Postgres, databasetest.SQLite} {
@@ -81,10 +81,19 @@ func TestCopyManySessions(t *testing.T) {
 		t.Logf("%d users to %s, with the comparison: %s", *copiedUsers, engine, time.Since(started).Round(time.Millisecond))
 		url = copied
 		t.Run("in "+string(engine), func(t *testing.T) {
-			s := servertest.StartOn(t, engine, url, servertest.Options{})
+			s := startUnchecked(t, engine, url)
 			each(func(i int) { sessions[i] = s.RequireActive(t, sessions[i]) })
 		})
 	}
+}
+
+// startUnchecked starts a server with a client that does not look for each secret in the whole
+// database.
+func startUnchecked(t *testing.T, engine databasetest.Engine, url string) *servertest.Server {
+	t.Helper()
+	s := servertest.StartOn(t, engine, url, servertest.Options{})
+	s.Client = &http.Client{}
+	return s
 }
 
 // never fails the test if a copy that must be refused starts.

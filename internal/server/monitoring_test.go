@@ -125,8 +125,11 @@ func (s scrape) add(text string) {
 func scraped(t *testing.T) scrape {
 	t.Helper()
 	s := scrape{"up": {"job": {"sesame": true}, "instance": {"": true}}}
+	files := newTLSFiles(t)
 	for _, engine := range databasetest.Engines {
-		server := servertest.Start(t, engine, servertest.Options{Throttle: true, RefreshGrace: -1})
+		server := servertest.Start(t, engine, servertest.Options{
+			Throttle: true, RefreshGrace: -1, TLSCert: files.cert, TLSKey: files.key, Base: files.transport(),
+		})
 		email := server.NewUser(t)
 		tokens := server.Login(t, email)
 		server.Refresh(t, tokens.Refresh)

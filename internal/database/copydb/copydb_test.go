@@ -256,6 +256,23 @@ func TestCopyAllTables(t *testing.T) {
 	})
 }
 
+// Through a pooler, statements are not prepared, and PostgreSQL gets all values as text.
+func TestCopyWithoutPreparedStatements(t *testing.T) {
+	t.Parallel()
+	source := databasetest.New(t, databasetest.SQLite)
+	fill(t, source, tables, 1, 12)
+	through, err := database.Open(t.Context(),
+		databasetest.URL(t, databasetest.Postgres)+"&default_query_exec_mode=exec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = through.Close() })
+	copied(t, source, through)
+	copied(t, through, databasetest.New(t, databasetest.SQLite))
+	exec(t, source, "UPDATE users SET name = 'Grace'")
+	copied(t, source, through)
+}
+
 // The digest of rows does not depend on the engine they came through, so a copy of a copy has the
 // digests of the original.
 func TestCopyThereAndBack(t *testing.T) {
