@@ -5,7 +5,7 @@ set -e
 case $1 in
 remove | 0)
 	if [ -d /run/systemd/system ]; then
-		systemctl disable --now sesame.service
+		systemctl disable --now sesame.socket sesame.service
 	fi
 	;;
 esac
