@@ -21,6 +21,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/secret"
 	"github.com/sesame-auth/sesame/internal/server"
 	"github.com/sesame-auth/sesame/internal/signing"
+	"github.com/sesame-auth/sesame/internal/version"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
@@ -36,7 +37,7 @@ func newDeployment(t *testing.T, engine databasetest.Engine) *doctor.Deployment 
 		Certificate: authority.Issue(t, "127.0.0.1", time.Now().Add(100*24*time.Hour)), Mechanisms: []string{"PLAIN"},
 	}
 	d := &doctor.Deployment{
-		Version: "(devel)", Hashers: 1, Processors: 1, Memory: 1 << 30, Roots: authority.Pool,
+		Version: version.Current().Version, Hashers: 1, Processors: 1, Memory: 1 << 30, Roots: authority.Pool,
 		Config: server.Config{
 			Addr: porttest.Address(t), AdminAddr: porttest.Address(t), DataDir: filepath.Join(t.TempDir(), "data"),
 			Brand: brand.Brand{Name: brand.DefaultName, Color: brand.DefaultColor}, Audience: "test",
