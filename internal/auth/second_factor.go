@@ -159,9 +159,10 @@ func (s *Service) useTOTP(tx *gorm.DB, a *codeAttempt) error {
 	if outdated {
 		changes["sealed"] = s.sealTOTP(secret, a.user.ID)
 	}
+	// created_at is that of the same app, also if a purge has encrypted its secret again meanwhile.
 	update := tx.Model(&TOTPFactor{}).
-		Where("user_id = ? AND sealed = ? AND last_step = ? AND confirmed_at IS NOT NULL",
-			a.user.ID, a.factor.Sealed, a.factor.LastStep).
+		Where("user_id = ? AND created_at = ? AND last_step = ? AND confirmed_at IS NOT NULL",
+			a.user.ID, a.factor.CreatedAt, a.factor.LastStep).
 		UpdateColumns(changes)
 	if update.Error == nil && update.RowsAffected == 0 {
 		return ErrInvalidCode // it was used meanwhile

@@ -33,8 +33,8 @@ var codes = []guard{
 	{
 		what: "a code of an app works once in parallel",
 		file: "internal/auth/second_factor.go",
-		code: `Where("user_id = ? AND sealed = ? AND last_step = ? AND confirmed_at IS NOT NULL",`,
-		gone: `Where("user_id = ? AND sealed = ? AND (last_step = ? OR TRUE) AND confirmed_at IS NOT NULL",`,
+		code: `Where("user_id = ? AND created_at = ? AND last_step = ? AND confirmed_at IS NOT NULL",`,
+		gone: `Where("user_id = ? AND created_at = ? AND (last_step = ? OR TRUE) AND confirmed_at IS NOT NULL",`,
 		pkg:  "internal/httpapi", run: "TestCodeWorksOnce",
 	},
 	{
