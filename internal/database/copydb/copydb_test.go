@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,9 +59,8 @@ func pair(t *testing.T, from, to databasetest.Engine) (source, destination *data
 // row if they may. A row refers to the user of the same number.
 func fill(t *testing.T, db *database.DB, tables []table, first, last int) {
 	t.Helper()
-	types := databasetest.New(t, databasetest.Postgres) // SQLite has no types for UUIDs
 	for _, table := range tables {
-		columns := databasetest.Columns(t, types, table.name)
+		columns := typedColumns(t, table.name)
 		var rows []map[string]any
 		for i := first; i <= last; i++ {
 			row := make(map[string]any)
@@ -83,6 +83,27 @@ func fill(t *testing.T, db *database.DB, tables []table, first, last int) {
 			t.Fatal(err)
 		}
 	}
+}
+
+var known = struct {
+	sync.Mutex
+
+	columns map[string][]databasetest.Column
+}{columns: make(map[string][]databasetest.Column)}
+
+// typedColumns returns the columns of a table with their types on PostgreSQL: SQLite has none for
+// UUIDs.
+func typedColumns(t *testing.T, name string) []databasetest.Column {
+	t.Helper()
+	known.Lock()
+	defer known.Unlock()
+	if len(known.columns) == 0 {
+		db := databasetest.New(t, databasetest.Postgres)
+		for _, table := range tables {
+			known.columns[table.name] = databasetest.Columns(t, db, table.name)
+		}
+	}
+	return known.columns[name]
 }
 
 // value returns a value for the column of a row. It is different for each row, if the type has enough.
