@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 
 	"github.com/sesame-auth/sesame/internal/rarelog"
 	"github.com/sesame-auth/sesame/internal/tracing"
+	"github.com/sesame-auth/sesame/internal/version"
 )
 
 // closeTimeout is how long Close waits for the receiver.
@@ -35,12 +35,8 @@ type Traces struct {
 
 // New returns Traces, which the caller must close.
 func New(ctx context.Context, config Config, log *slog.Logger) (*Traces, error) {
-	version := "unknown"
-	if build, ok := debug.ReadBuildInfo(); ok {
-		version = build.Main.Version
-	}
 	described, err := resource.New(ctx, resource.WithTelemetrySDK(),
-		resource.WithAttributes(semconv.ServiceVersion(version)), resource.WithAttributes(config.resource...))
+		resource.WithAttributes(semconv.ServiceVersion(version.Current().Version)), resource.WithAttributes(config.resource...))
 	if err != nil {
 		return nil, fmt.Errorf("describe the server in traces: %w", err)
 	}
