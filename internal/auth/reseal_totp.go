@@ -21,21 +21,9 @@ func (s *Service) resealTOTP(ctx context.Context) error {
 	if !s.config.TOTPSealer.Rotating() {
 		return nil
 	}
-	for last, read := uuid.Nil, resealPage; read == resealPage; {
-		var page []TOTPFactor
-		err := database.Gently(ctx, func() error {
-			return s.db.WithContext(ctx).Where("user_id > ?", last).Order("user_id").Limit(resealPage).Find(&page).Error
-		})
-		if err != nil {
-			return fmt.Errorf("reseal TOTP secrets: %w", err)
-		}
-		for i := range page {
-			if err := s.resealOne(ctx, &page[i]); err != nil {
-				return fmt.Errorf("reseal TOTP secrets: %w", err)
-			}
-			last = page[i].UserID
-		}
-		read = len(page)
+	err := eachTOTP(ctx, s.db, database.Gently, func(factor *TOTPFactor) error { return s.resealOne(ctx, factor) })
+	if err != nil {
+		return fmt.Errorf("reseal TOTP secrets: %w", err)
 	}
 	return nil
 }
@@ -44,25 +32,44 @@ func (s *Service) resealTOTP(ctx context.Context) error {
 // secret of the installation. It changes nothing.
 func CountOutdatedTOTP(ctx context.Context, db *database.DB, secrets []secret.Secret) (outdated int, err error) {
 	sealer := NewTOTPSealer(secrets)
+	atOnce := func(_ context.Context, read func() error) error { return read() }
+	err = eachTOTP(ctx, db, atOnce, func(factor *TOTPFactor) error {
+		_, isOutdated, err := sealer.Open(factor.Sealed, factor.UserID.String())
+		if err != nil {
+			return fmt.Errorf("the TOTP secret of user %s: %w", factor.UserID, err)
+		}
+		if isOutdated {
+			outdated++
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count TOTP secrets: %w", err)
+	}
+	return outdated, nil
+}
+
+// eachTOTP calls do for every authenticator app. It reads a page at a time; pace runs each query.
+func eachTOTP(
+	ctx context.Context, db *database.DB, pace func(context.Context, func() error) error, do func(*TOTPFactor) error,
+) error {
 	for last, read := uuid.Nil, resealPage; read == resealPage; {
 		var page []TOTPFactor
-		err := db.WithContext(ctx).Where("user_id > ?", last).Order("user_id").Limit(resealPage).Find(&page).Error
+		err := pace(ctx, func() error {
+			return db.WithContext(ctx).Where("user_id > ?", last).Order("user_id").Limit(resealPage).Find(&page).Error
+		})
 		if err != nil {
-			return 0, fmt.Errorf("read TOTP secrets: %w", err)
+			return err
 		}
 		for i := range page {
-			_, isOutdated, err := sealer.Open(page[i].Sealed, page[i].UserID.String())
-			if err != nil {
-				return 0, fmt.Errorf("the TOTP secret of user %s: %w", page[i].UserID, err)
-			}
-			if isOutdated {
-				outdated++
+			if err := do(&page[i]); err != nil {
+				return err
 			}
 			last = page[i].UserID
 		}
 		read = len(page)
 	}
-	return outdated, nil
+	return nil
 }
 
 // NewTOTPSealer returns the sealer of the secrets of authenticator apps.
