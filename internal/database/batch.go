@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/gorm"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -100,18 +99,9 @@ func (db *DB) send(ctx context.Context, queue *batch) error {
 	if err != nil {
 		return err
 	}
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }() // returns it to the pool
-	return conn.Raw(func(connected any) error {
-		direct, ok := connected.(*stdlib.Conn)
-		if !ok {
-			return fmt.Errorf("a connection is a %T", connected)
-		}
+	return onConnection(ctx, pool, func(conn *pgx.Conn) error {
 		return db.timed(ctx, queue, func() error {
-			return direct.Conn().SendBatch(ctx, &queue.Batch).Close() // of the first statement that failed, or the commit
+			return conn.SendBatch(ctx, &queue.Batch).Close() // of the first statement that failed, or the commit
 		})
 	})
 }

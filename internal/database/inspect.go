@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jackc/pgx/v5"
 )
 
 // OpenUnchanged is like OpenExisting, for programs that must not change a byte of the database. A
@@ -161,21 +161,12 @@ func (db *DB) connectionFacts(ctx context.Context, facts *Facts) error {
 	if facts.Pooler, err = isPooled(ctx, pool); err != nil {
 		return err
 	}
-	connected, err := pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = connected.Close() }() // returns it to the pool
-	return connected.Raw(func(driverConn any) error {
-		direct, ok := driverConn.(*stdlib.Conn)
-		if !ok {
-			return fmt.Errorf("a connection is a %T", driverConn)
-		}
-		conn := direct.Conn().PgConn()
-		if encrypted, ok := conn.Conn().(*tls.Conn); ok {
+	return onConnection(ctx, pool, func(conn *pgx.Conn) error {
+		network := conn.PgConn().Conn()
+		if encrypted, ok := network.(*tls.Conn); ok {
 			facts.TLS = tls.VersionName(encrypted.ConnectionState().Version)
 		}
-		facts.Local = isLocalAddr(conn.Conn().RemoteAddr())
+		facts.Local = isLocalAddr(network.RemoteAddr())
 		return nil
 	})
 }

@@ -69,22 +69,29 @@ func (c *postgresConfig) openPool() *sql.DB {
 //
 // A pooler makes up the process id that a client gets when it connects.
 func isPooled(ctx context.Context, pool *sql.DB) (pooled bool, err error) {
+	err = onConnection(ctx, pool, func(conn *pgx.Conn) error {
+		var processID uint32
+		err := conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&processID)
+		pooled = processID != conn.PgConn().PID()
+		return err
+	})
+	return pooled, err
+}
+
+// onConnection calls use with a connection of the pool, for what database/sql does not offer.
+func onConnection(ctx context.Context, pool *sql.DB, use func(*pgx.Conn) error) error {
 	connected, err := pool.Conn(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer func() { _ = connected.Close() }() // returns it to the pool
-	err = connected.Raw(func(driverConn any) error {
+	return connected.Raw(func(driverConn any) error {
 		direct, ok := driverConn.(*stdlib.Conn)
 		if !ok {
 			return fmt.Errorf("a connection is a %T", driverConn)
 		}
-		var processID uint32
-		err := direct.Conn().QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&processID)
-		pooled = processID != direct.Conn().PgConn().PID()
-		return err
+		return use(direct.Conn())
 	})
-	return pooled, err
 }
 
 // connector opens the connections of a pool. It evicts all connections that are open when one of
