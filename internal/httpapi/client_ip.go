@@ -50,10 +50,10 @@ func (p Proxies) trust(address netip.Addr) bool {
 	return slices.ContainsFunc(p, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
 }
 
-// trustPeer is trust for the address of a connection's peer, with a port.
+// trustPeer is trust for the peer of a connection, as peerOf returns it.
 func (p Proxies) trustPeer(peer string) bool {
 	address, ok := parseNode(peer)
-	return ok && p.trust(address)
+	return peer == unixPeer || ok && p.trust(address)
 }
 
 // The reasons why the IP address of a client is unknown. Its requests then count as those of the
@@ -97,9 +97,9 @@ func peerOf(r *http.Request) string {
 // The error is the reason why the address is not that of the client, or nil.
 func (p Proxies) clientIP(peer string, header http.Header) (string, error) {
 	client, ok := parseNode(peer)
-	trusted := p.trust(client)
+	trusted := p.trustPeer(peer)
 	if peer == unixPeer {
-		client, ok, trusted = netip.AddrFrom4([4]byte{127, 0, 0, 1}), true, true
+		client, ok = netip.AddrFrom4([4]byte{127, 0, 0, 1}), true
 	}
 	if !ok {
 		return peer, nil

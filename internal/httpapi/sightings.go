@@ -16,7 +16,7 @@ const doctorID = 26
 // Sighting is how a request of `sesame doctor` reached the server.
 type Sighting struct {
 	IP      string `json:"ip"`                // counts as the client's
-	Peer    string `json:"peer"`              // IP address of the connection
+	Peer    string `json:"peer"`              // IP address of the connection, or "unix socket"
 	Trusted bool   `json:"trusted"`           // the peer is one of the trusted proxies
 	Problem string `json:"problem,omitempty"` // why the client's IP address is unknown
 }
@@ -39,10 +39,10 @@ func (s *Sightings) see(r *http.Request, proxies Proxies, ip string, unknown err
 	if !ok || len(id) != doctorID {
 		return
 	}
-	peer, known := parseNode(r.RemoteAddr)
-	seen := Sighting{IP: ip, Peer: r.RemoteAddr, Trusted: known && proxies.trust(peer)}
-	if known {
-		seen.Peer = peer.String()
+	peer := peerOf(r)
+	seen := Sighting{IP: ip, Peer: peer, Trusted: proxies.trustPeer(peer)}
+	if address, ok := parseNode(peer); ok {
+		seen.Peer = address.String()
 	}
 	if unknown != nil {
 		seen.Problem = unknown.Error()

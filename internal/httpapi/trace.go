@@ -39,7 +39,7 @@ func (m *middleware) trace(next echo.HandlerFunc) echo.HandlerFunc {
 			attribute.String("sesame.operation", operation.Operation.OperationID),
 			attribute.String("sesame.request.id", state.client.RequestID))}
 		sent := propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
-		if m.proxies.trustPeer(r.RemoteAddr) {
+		if m.proxies.trustPeer(peerOf(r)) {
 			ctx = sent
 		} else if remote := trace.SpanContextFromContext(sent); remote.IsValid() {
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: remote}))

@@ -5,8 +5,8 @@ var traces = []guard{
 	{
 		what: "only the trace of a trusted proxy continues",
 		file: "internal/httpapi/trace.go",
-		code: `if m.proxies.trustPeer(r.RemoteAddr) {`,
-		gone: `if m.proxies.trustPeer(r.RemoteAddr) || true {`,
+		code: `if m.proxies.trustPeer(peerOf(r)) {`,
+		gone: `if m.proxies.trustPeer(peerOf(r)) || true {`,
 		pkg:  "internal/server", run: "TestTracesContinue|TestTracesAreSampled",
 	},
 	{
