@@ -114,12 +114,6 @@ func checkPublicURL(v string) error {
 	return nil
 }
 
-// isLocalURL reports whether the host of a URL is this machine.
-func isLocalURL(v string) bool {
-	parsed, err := url.Parse(v)
-	return err == nil && server.IsLoopback(parsed.Hostname())
-}
-
 func isHTTPS(v string) bool {
 	parsed, err := url.Parse(v)
 	return err == nil && parsed.Scheme == "https"

@@ -176,7 +176,7 @@ func (c *config) warnings() (found []warning) {
 			"Set SESAME_THROTTLE to on, unless this is a test.",
 		})
 	}
-	if isLocalURL(c.LinkURL) && !isLocalURL(c.PublicURL) {
+	if server.IsLocalURL(c.LinkURL) && !server.IsLocalURL(c.PublicURL) {
 		found = append(found, warning{
 			"SESAME_LINK_URL is on this machine: users cannot open the links in emails",
 			"Set SESAME_LINK_URL to the public URL of the pages for emailed links.",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"net/url"
 
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/server"
@@ -14,7 +13,7 @@ import (
 func checkMailServer(ctx context.Context, e *examination) Finding {
 	if e.SMTPURL == "" {
 		const detail = "there is no mail server (SESAME_SMTP_URL): emails become files in %s, which is for development"
-		if isPublic(e.PublicURL) {
+		if !server.IsLocalURL(e.PublicURL) {
 			return warn("Set SESAME_SMTP_URL and SESAME_MAIL_FROM: users get no email.", detail, e.MailDir())
 		}
 		return ok(detail, e.MailDir())
@@ -40,10 +39,4 @@ func checkMailServer(ctx context.Context, e *examination) Finding {
 		return ok("%s accepts connections, without TLS, on this machine", sender)
 	}
 	return judgeExpiry(certificate, e.Now(), "%s accepts connections and credentials, with TLS", sender)
-}
-
-// isPublic reports whether a URL is for other machines, too.
-func isPublic(publicURL string) bool {
-	parsed, err := url.Parse(publicURL)
-	return err == nil && !server.IsLoopback(parsed.Hostname())
 }

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/sesame-auth/sesame/internal/server"
 )
 
 // checkPasskeys looks for pages of this deployment that cannot use its passkeys.
@@ -12,7 +14,7 @@ func checkPasskeys(_ context.Context, e *examination) Finding {
 	id := e.Passkeys.ID
 	const remedy = "Set SESAME_PASSKEY_RP_ID to the domain that all pages share, before users have passkeys: " +
 		"those of one domain do not work with another."
-	if !isPublic(e.PublicURL) {
+	if server.IsLocalURL(e.PublicURL) {
 		return ok("they are for %s", id)
 	}
 	if !strings.Contains(id, ".") {

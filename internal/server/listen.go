@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,6 +62,12 @@ func IsLocal(address string) bool {
 func IsLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// IsLocalURL reports whether the host of a URL is this machine.
+func IsLocalURL(text string) bool {
+	parsed, err := url.Parse(text)
+	return err == nil && IsLoopback(parsed.Hostname())
 }
 
 // listen opens a listener for the address of a setting, unless it is already opened.
