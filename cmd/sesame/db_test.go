@@ -14,21 +14,11 @@ import (
 
 // A signal stops a copy between two batches. The same command then continues.
 func TestInterruptedCopy(t *testing.T) {
-	server := processtest.New(t, databasetest.SQLite)
-	server.MustRun(t, "", "migrate")
-	server.MustRun(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada", "--no-password")
-	to := databasetest.URL(t, databasetest.Postgres)
-	arguments := []string{"db", "copy", "--from", "sesame-data", "--to", to}
-
-	destination, err := database.Open(t.Context(), to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = destination.Close() })
+	server, destination, arguments := oneUserToCopy(t)
 	var output strings.Builder
 	command := server.Command(t, arguments...)
 	command.Stderr = &output
-	err = destination.Transaction(t.Context(), func(tx *gorm.DB) error {
+	err := destination.Transaction(t.Context(), func(tx *gorm.DB) error {
 		if err := tx.Exec("LOCK TABLE audit_events IN EXCLUSIVE MODE").Error; err != nil { // writing must wait
 			return err
 		}
@@ -56,6 +46,22 @@ func TestInterruptedCopy(t *testing.T) {
 	}
 }
 
+// oneUserToCopy returns an installation with SQLite and one user, an empty database of PostgreSQL, and
+// the command that copies the user there.
+func oneUserToCopy(t *testing.T) (server *processtest.Server, destination *database.DB, arguments []string) {
+	t.Helper()
+	server = processtest.New(t, databasetest.SQLite)
+	server.MustRun(t, "", "migrate")
+	server.MustRun(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada", "--no-password")
+	to := databasetest.URL(t, databasetest.Postgres)
+	destination, err := database.Open(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = destination.Close() })
+	return server, destination, []string{"db", "copy", "--from", "sesame-data", "--to", to}
+}
+
 func countUsers(t *testing.T, db *database.DB) (users int) {
 	t.Helper()
 	if err := db.WithContext(t.Context()).Raw("SELECT COUNT(*) FROM users").Scan(&users).Error; err != nil {
@@ -67,16 +73,7 @@ func countUsers(t *testing.T, db *database.DB) (users int) {
 // A change of the destination during the copy is reported, with the status 1. The same command repairs
 // it.
 func TestCopyReportsDifferences(t *testing.T) {
-	server := processtest.New(t, databasetest.SQLite)
-	server.MustRun(t, "", "migrate")
-	server.MustRun(t, "", "users", "create", "--email", "ada@example.com", "--name", "Ada", "--no-password")
-	to := databasetest.URL(t, databasetest.Postgres)
-	arguments := []string{"db", "copy", "--from", "sesame-data", "--to", to}
-	destination, err := database.Open(t.Context(), to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = destination.Close() })
+	server, destination, arguments := oneUserToCopy(t)
 	// PostgreSQL changes a value while it is inserted, as a server could a moment later.
 	exec := func(statement string) {
 		t.Helper()

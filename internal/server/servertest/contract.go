@@ -29,8 +29,10 @@ func Load() (*Contract, error) {
 // reports errors to t, and records the responses for engine.
 func (c *Contract) Transport(t testing.TB, engine string) http.RoundTripper {
 	t.Helper()
-	return c.transportOver(t, engine, &http.Transport{MaxIdleConnsPerHost: 128})
+	return c.transportOver(t, engine, overTCP())
 }
+
+func overTCP() http.RoundTripper { return &http.Transport{MaxIdleConnsPerHost: 128} }
 
 func (c *Contract) transportOver(t testing.TB, engine string, base http.RoundTripper) http.RoundTripper {
 	t.Helper()

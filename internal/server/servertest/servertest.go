@@ -154,10 +154,7 @@ func StartOn(t testing.TB, engine databasetest.Engine, databaseURL string, optio
 		}
 		s.URL = serveHandler(t, httpapi.NewServer(handler, broken.Log))
 	}
-	base := options.Base
-	if base == nil {
-		base = &http.Transport{MaxIdleConnsPerHost: 128}
-	}
+	base := cmp.Or(options.Base, overTCP())
 	s.Client = &http.Client{Transport: s.canaries.watch(Document().transportOver(t, string(engine), base))}
 	t.Cleanup(func() { s.canaries.check(t, s) })
 	return s
