@@ -26,7 +26,7 @@ func doctorCommand(environment []string) *cobra.Command {
 secret, the clock, the mail server, the public URL, the running server and the limits of this machine.
 
 The command changes nothing, and needs no running server. Run it where the server runs, as the user of the server and
-with its settings. It ends within seconds, or within two minutes if nothing responds.
+with its settings. It ends within seconds, or within three minutes if nothing responds.
 
 The exit status is 0 if there is no error, even if there are warnings, 1 if there is one, and 2 if a setting is
 invalid.`,
