@@ -36,7 +36,8 @@ type Traces struct {
 // New returns Traces, which the caller must close.
 func New(ctx context.Context, config Config, log *slog.Logger) (*Traces, error) {
 	described, err := resource.New(ctx, resource.WithTelemetrySDK(),
-		resource.WithAttributes(semconv.ServiceVersion(version.Current().Version)), resource.WithAttributes(config.resource...))
+		resource.WithAttributes(semconv.ServiceVersion(version.Current().Version)),
+		resource.WithAttributes(config.resource...))
 	if err != nil {
 		return nil, fmt.Errorf("describe the server in traces: %w", err)
 	}
