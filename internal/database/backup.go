@@ -50,7 +50,7 @@ func (db *DB) Backup(ctx context.Context, path string, inspect func(*DB) error) 
 // copyTo copies the database to an empty file.
 func (db *DB) copyTo(ctx context.Context, path string) (err error) {
 	// Not one of the readers: for SQLite, this is a write, which query_only refuses.
-	pool, err := openSQLitePool(db.file.path, "deferred", []string{"busy_timeout(5000)"}, 1)
+	pool, err := openSQLitePool(db.file.path, "deferred", []string{"busy_timeout(5000)", "temp_store(MEMORY)"}, 1)
 	if err != nil {
 		return err
 	}

@@ -381,6 +381,7 @@ func TestSQLiteFile(t *testing.T) {
 	}
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000",
+		"temp_store": "2",
 	} {
 		var got string
 		read := func(tx *gorm.DB) error { return tx.Raw("PRAGMA " + pragma).Scan(&got).Error }

@@ -20,7 +20,9 @@ func openSQLite(ctx context.Context, path string, create bool) (*DB, error) {
 	// A commit is as durable, but does not wait for the time of the file, like in the SQLite of every
 	// Linux distribution. Elsewhere it returns an error and changes nothing.
 	_, _ = sqlite.Fdatasync(true)
-	common := []string{"busy_timeout(5000)", "foreign_keys(1)", "synchronous(FULL)"}
+	// Sorts and the journals of statements stay in memory, as a container may have no writable folder for
+	// temporary files.
+	common := []string{"busy_timeout(5000)", "foreign_keys(1)", "synchronous(FULL)", "temp_store(MEMORY)"}
 	writing := common
 	if create {
 		if err := createSQLite(path); err != nil {
