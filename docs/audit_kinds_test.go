@@ -8,9 +8,9 @@ import (
 	"github.com/sesame-auth/sesame/internal/audit"
 )
 
-// docs/operations.md lists every kind of event.
+// docs/monitoring.md lists every kind of event.
 func TestAuditKindsAreDocumented(t *testing.T) {
-	page, err := os.ReadFile("operations.md")
+	page, err := os.ReadFile("monitoring.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -274,7 +274,7 @@ of its name to the path of the file. ` + "`sesame config`" + ` never prints thes
 written like ` + "`90s`, `15m` or `720h`" + `.
 
 The variables of the Go runtime (` + "`GOMAXPROCS`, `GOGC`, `GOMEMLIMIT`" + `) work as usual. The server sets
-the latter two if you set neither (see [operations.md](operations.md#metrics)).
+the latter two if you set neither (see [monitoring.md](monitoring.md#metrics)).
 
 <!-- Generated from cmd/sesame/settings.go: go test ./cmd/sesame -run TestConfigurationPage -update -->
 `)

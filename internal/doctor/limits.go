@@ -11,7 +11,7 @@ const (
 	// fewConnections is how few connections of the API a small application may use up.
 	fewConnections = 256
 	// serverMemory and hasherMemory are how much memory a server and each process that hashes
-	// passwords take under load: see docs/operations.md.
+	// passwords take under load: see docs/monitoring.md.
 	serverMemory, hasherMemory = 105 << 20, 32 << 20
 )
 

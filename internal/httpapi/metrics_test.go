@@ -111,9 +111,9 @@ func TestRequestMetrics(t *testing.T) {
 	})
 }
 
-// docs/operations.md lists exactly the metrics that the server has.
+// docs/monitoring.md lists exactly the metrics that the server has.
 func TestMetricsAreDocumented(t *testing.T) {
-	page, err := os.ReadFile("../../docs/operations.md")
+	page, err := os.ReadFile("../../docs/monitoring.md")
 	if err != nil {
 		t.Fatal(err)
 	}

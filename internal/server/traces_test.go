@@ -18,7 +18,7 @@ import (
 	"github.com/sesame-auth/sesame/internal/tracing/otlptest"
 )
 
-var update = flag.Bool("update", false, "write the trace in docs/operations.md")
+var update = flag.Bool("update", false, "write the trace in docs/monitoring.md")
 
 // traced has the default OTEL_ variables.
 var traced = map[string]string{}
@@ -140,10 +140,10 @@ func traceText(trace []otlptest.Span, root otlptest.Span) string {
 	return text.String()
 }
 
-// checkDocumentedTrace compares a trace with the one in docs/operations.md, except for the durations.
+// checkDocumentedTrace compares a trace with the one in docs/monitoring.md, except for the durations.
 func checkDocumentedTrace(t *testing.T, trace string) {
 	t.Helper()
-	const path, mark = "../../docs/operations.md", "<!-- trace of a login: a test writes this block -->\n```\n"
+	const path, mark = "../../docs/monitoring.md", "<!-- trace of a login: a test writes this block -->\n```\n"
 	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
