@@ -24,7 +24,6 @@ var operations = []struct {
 	{"refreshTokens", refreshTokensChecks},
 	{"logout", logoutChecks},
 	{"resetPassword", resetPasswordChecks},
-	{"forgotPassword", forgotPasswordChecks}, // after the reset: a new link invalidates the previous one
 	{"getAccount", getAccountChecks},
 	{"updateAccount", updateAccountChecks},
 	{"changePassword", changePasswordChecks},
@@ -54,7 +53,8 @@ var operations = []struct {
 	{"deletePasskey", deletePasskeyChecks},
 	{"checkAccess", checkAccessChecks},
 	{"exportAccount", exportAccountChecks},
-	{"deleteAccount", deleteAccountChecks}, // the last: it removes the account of the run
+	{"forgotPassword", forgotPasswordChecks}, // after all resets: its link replaces theirs, when it is emailed
+	{"deleteAccount", deleteAccountChecks},   // the last: it removes the account of the run
 }
 
 // allChecks returns the checks of a run. The rate limits are the last, because they refuse logins.

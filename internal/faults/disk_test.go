@@ -32,7 +32,7 @@ func TestNoRoom(t *testing.T) {
 		server.Start(t)
 		l := newLoad(t, engine, server.API, box, f)
 		unready := 0
-		for range rounds(1, 10) {
+		for round := 0; round < rounds(1, 10) || unready == 0 && round < 10; round++ {
 			await := l.watch()
 			stop := l.start()
 			await()

@@ -207,6 +207,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 			owner.generation++
 		},
 		"wait": func(rt *rapid.T) {
+			m.s.WaitForOutbox(m.t) // an email that is being sent would be sent again
 			steps := []time.Duration{7 * time.Second, 31 * time.Second, 20 * time.Minute, 121 * time.Hour}
 			m.s.Clock.Advance(rapid.SampledFrom(steps).Draw(rt, "how long"))
 		},

@@ -272,7 +272,7 @@ func TestLoginTokenEnds(t *testing.T) {
 		token := s.LoginToken(t, email)
 		for name, changed := range map[string]string{
 			"cut": token[:len(token)-1], "extended": token + "A", "with a line break": token + "\n", "empty": "x",
-			"changed": "A" + token[1:],
+			"changed": string(token[0]^1) + token[1:],
 		} {
 			if response := s.CompleteLogin(t, changed, app.RecoveryCodes[0]); response.Code() != "invalid_login_token" {
 				t.Errorf("%s: %d %s", name, response.Status, response.Raw)
