@@ -27,7 +27,10 @@ openapi_modules := $(openapi)/node_modules/.package-lock.json
 
 # Without this tag, pgx registers a dozen Go types for each type of PostgreSQL, which are 1.4 MB of the binary. Package
 # database registers those that Sesame needs. Tests use it too, so that they test what is released.
-export GOFLAGS += -tags=nopgxregisterdefaulttypes
+#
+# -trimpath and CGO_ENABLED=0 are those of a release, so that nothing is compiled twice.
+export GOFLAGS += -trimpath -tags=nopgxregisterdefaulttypes
+export CGO_ENABLED ?= 0
 
 .PHONY: help
 help: ## List the targets
@@ -36,22 +39,28 @@ help: ## List the targets
 
 .PHONY: run
 run: ## Run the server, with SQLite unless the environment says otherwise
-	CGO_ENABLED=0 go run ./cmd/sesame serve
+	go run ./cmd/sesame serve
 
 # -s -w leaves out the tables of debuggers. Panics and profiles still have names and lines.
 .PHONY: build
 build: ## Build the static binary ./sesame
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o sesame ./cmd/sesame
+	go build -ldflags '-s -w' -o sesame ./cmd/sesame
 
 .PHONY: test
-test: ## Run all tests on both engines, or some: make test ARGS='-run X ./internal/auth'
-	.ci/setup
+test: short := -short
+test: test-all ## Run the tests on both engines, or some: make test ARGS='-run X ./internal/auth'
+
+# Go compiles while packages are installed. golangci-lint checks what go vet does.
+.PHONY: test-all
+test-all: ## Like test, with the tests that take long
+	$(if $(ARGS),,go build $(race) ./... &) .ci/setup $(if $(race),race); wait
 	$(MAKE) $(client_modules)
-	$(with_postgres) go test $(race) -timeout 20m $(or $(ARGS),./...)
+	$(with_postgres) go test -vet=off $(race) $(short) -timeout 20m $(or $(ARGS),./...)
 
 .PHONY: race
 race: race := -race
-race: test ## Like test, with the race detector, which takes twice as long
+race: export CGO_ENABLED := 1
+race: test-all ## Like test-all, with the race detector, which takes twice as long
 
 $(client_modules): client/typescript/package-lock.json
 	cd client/typescript && npm ci --ignore-scripts --no-audit --no-fund
@@ -161,7 +170,7 @@ $(goreleaser):
 	mv .tools/goreleaser $@
 
 .PHONY: check
-check: check-generated check-package lint vet check-contract check-modules check-size vulnerabilities ## Run every check except the tests
+check: check-generated check-package lint check-contract check-modules check-size vulnerabilities ## Run every check except the tests
 
 .PHONY: check-generated
 check-generated: generate ## Check that the generated code is committed and matches its sources
@@ -175,10 +184,6 @@ lint: $(golangci_lint) ## Run the linters of .golangci.yml
 $(golangci_lint):
 	GOBIN="$(CURDIR)/.tools" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(golangci_lint_version)
 	mv .tools/golangci-lint $@
-
-.PHONY: vet
-vet: ## Run go vet
-	go vet ./...
 
 .PHONY: check-contract
 check-contract: export OASDIFF := $(CURDIR)/$(oasdiff)
@@ -213,7 +218,7 @@ check_size = @size=$$(wc -c <$(1)); echo "$(1): $$size bytes, fewer than $(size_
 .PHONY: check-size
 check-size: ## Check that the binary for linux/amd64 is smaller than the limit
 	mkdir -p artifacts
-	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -trimpath -ldflags '-s -w' -o artifacts/sesame-linux-amd64 ./cmd/sesame
+	GOOS=linux GOARCH=amd64 go build -ldflags '-s -w' -o artifacts/sesame-linux-amd64 ./cmd/sesame
 	$(call check_size,artifacts/sesame-linux-amd64)
 
 .PHONY: check-deploy

@@ -77,6 +77,9 @@ func TestTour(t *testing.T) {
 
 // The examples of docs/clients.md compile, and log in.
 func TestClients(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	server := processtest.New(t, databasetest.SQLite)
 	server.Start(t)
 	server.Login(t)

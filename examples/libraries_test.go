@@ -130,6 +130,9 @@ func (l library) source(t *testing.T, issuer, algorithm string) string {
 // The code of docs/verify.md accepts only the server's access tokens, with each library and each
 // algorithm that the library knows.
 func TestLibraries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	run := func(l library, start starter) {
 		name := l.name
 		if l.without != "" {

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { processtest.Main(m) }
 func TestClient(t *testing.T) {
 	folder := processtest.TypeScriptPackage(t, "../..")
 	processtest.Program(t, folder, nil, "node", "node_modules/typescript/bin/tsc", "--project", "test")
-	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+	databasetest.EachLong(t, func(t *testing.T, engine databasetest.Engine) {
 		for _, file := range []struct {
 			name, test string
 			settings   []string
@@ -98,6 +98,9 @@ declare module "vue" {
 // A project installs the package, from the file that would be published or from a clone. It checks
 // its types and the examples of the README, and logs in.
 func TestInstall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func TestContractTest(t *testing.T) {
 // Without registrations, the command asks for an account. It deletes the account at the end, or
 // names it.
 func TestContractTestAccount(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+	databasetest.EachLong(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine, "SESAME_REGISTRATION=closed", "SESAME_THROTTLE=off")
 		server.UseCheapHashes(t)
 		server.Start(t)
@@ -81,7 +81,7 @@ var lastLine = regexp.MustCompile(`^(?s:.*)\n(passed: \d+ checks|failed: \d+ of 
 
 // The command reports what a proxy breaks, and programs that print no link.
 func TestContractTestFails(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+	databasetest.EachLong(t, func(t *testing.T, engine databasetest.Engine) {
 		server := processtest.New(t, engine, "SESAME_THROTTLE=off")
 		server.UseCheapHashes(t)
 		server.Start(t)

@@ -197,6 +197,9 @@ func TestImportAfterKill(t *testing.T) {
 
 // The memory of an import and of a list does not depend on the number of users.
 func TestImportUsesBoundedMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	if runtime.GOOS != "linux" {
 		t.Skip("the memory is read from /proc")
 	}

@@ -64,6 +64,9 @@ func TestServerConforms(t *testing.T) {
 			"passwords of 15 characters":         {Throttle: true, MinLength: 15},
 			"passwords of 64 characters":         {Throttle: true, MinLength: 64},
 		} {
+			if testing.Short() && name != "default" {
+				continue
+			}
 			s := servertest.Start(t, engine, options)
 			to := target(s, s.URL)
 			to.Transport = s.Client.Transport // collects the secrets, which the end of the test searches for
@@ -198,6 +201,9 @@ func testBreach(t *testing.T, s *servertest.Server, breach breach) {
 
 // Every response of a run is checked: if any one is inverted, the run finds a breach.
 func TestEveryResponseIsChecked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	contract := servertest.Document()
 	isFactor := func(path string) bool {

@@ -34,6 +34,9 @@ func givenAccount(t *testing.T, s *servertest.Server, url string) conformance.Ta
 
 // A given account keeps neither an authenticator app nor a passkey of the run, whatever fails.
 func TestGivenAccountStaysAsItWas(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		s := servertest.Start(t, engine, servertest.Options{})
 		for _, name := range []string{

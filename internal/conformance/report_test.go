@@ -40,6 +40,9 @@ func names(results map[string]conformance.Result) []string { return slices.Sorte
 
 // A skipped operation is never called. What needs it is skipped for this reason, and the rest passes.
 func TestSkip(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	s := servertest.Start(t, databasetest.SQLite, servertest.Options{})
 	for _, operation := range servertest.Document().Operations() {
 		t.Run(operation.ID, func(t *testing.T) {

@@ -30,9 +30,13 @@ func rounds(short, extended int) int {
 	return short
 }
 
-// parallel makes short tests run at the same time. Long ones would disturb each other's figures.
+// parallel makes tests run at the same time, unless they are long: these would disturb each other's
+// figures. With -short it skips the test.
 func parallel(t *testing.T) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	if !*long {
 		t.Parallel()
 	}

@@ -238,6 +238,9 @@ func expect(rt *rapid.T, response servertest.Response, success bool) {
 // disabled. A retry within the grace period never ends a session.
 func TestModelOfSessions(t *testing.T) {
 	checks := map[databasetest.Engine]string{databasetest.SQLite: "200", databasetest.Postgres: "20"}
+	if testing.Short() {
+		checks[databasetest.SQLite] = "40"
+	}
 	isSet := false
 	flag.Visit(func(f *flag.Flag) { isSet = isSet || f.Name == "rapid.checks" })
 	for _, engine := range databasetest.Engines {

@@ -47,6 +47,14 @@ var (
 	dark    = viewport{name: "dark", width: 1280, height: 800, dark: true}
 )
 
+// screens returns the screens of a test; with -short, only the first.
+func screens(all ...viewport) []viewport {
+	if testing.Short() {
+		return all[:1]
+	}
+	return all
+}
+
 // A browser is a running Chromium. Its tabs share no cookies.
 type browser struct{ ctx context.Context }
 

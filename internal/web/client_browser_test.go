@@ -30,6 +30,9 @@ const clientPage = `<!doctype html>
 // A page of a listed origin calls the API with the npm package and with headers of its own, and
 // sees what happens to the session in another tab.
 func TestPageOfAnotherOrigin(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	folder := processtest.TypeScriptPackage(t, "../..")
 	processtest.Program(t, folder, nil, "node", "node_modules/typescript/bin/tsc", "--project", "test")
 	var server *processtest.Server

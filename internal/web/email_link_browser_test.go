@@ -60,7 +60,7 @@ func changeEmail(t *testing.T, server *processtest.Server, email string) {
 // A user registers, opens the link in the email, and enters the password.
 func TestVerifyEmailPage(t *testing.T) {
 	b := newBrowser(t)
-	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+	databasetest.EachLong(t, func(t *testing.T, engine databasetest.Engine) {
 		screen := desktop
 		if engine == databasetest.Postgres {
 			screen = phone
@@ -170,7 +170,7 @@ func TestVerifyEmailPageWithTheKeyboard(t *testing.T) {
 // A thief who knows the password changes the email. The owner restores it, and sets a new password.
 func TestUndoEmailChangePage(t *testing.T) {
 	b := newBrowser(t)
-	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+	databasetest.EachLong(t, func(t *testing.T, engine databasetest.Engine) {
 		screen := desktop
 		if engine == databasetest.Postgres {
 			screen = phone

@@ -42,7 +42,7 @@ func TestDocsWithAToken(t *testing.T) {
 func TestDocsWithALogin(t *testing.T) {
 	b := newBrowser(t)
 	server := start(t, databasetest.SQLite)
-	for _, screen := range []viewport{desktop, phone, dark} {
+	for _, screen := range screens(desktop, phone, dark) {
 		v := b.open(t, server, screen)
 		v.goTo("/docs")
 		v.waitForText("Welcome authenticated user")
@@ -119,7 +119,7 @@ func TestStartPage(t *testing.T) {
 	b := newBrowser(t)
 	server := start(t, databasetest.SQLite,
 		"SESAME_BRAND_NAME=Example & Sons", "SESAME_BRAND_COLOR=#7a1f5c", "SESAME_APP_URL=https://app.example.com/")
-	for _, screen := range []viewport{desktop, phone} {
+	for _, screen := range screens(desktop, phone) {
 		v := b.open(t, server, screen)
 		v.goTo("/problems/nothing")
 		v.waitForText("Page not found")
@@ -136,7 +136,7 @@ func TestStartPage(t *testing.T) {
 func TestProblemPages(t *testing.T) {
 	b := newBrowser(t)
 	server := start(t, databasetest.SQLite)
-	for _, screen := range []viewport{desktop, phone} {
+	for _, screen := range screens(desktop, phone) {
 		v := b.open(t, server, screen)
 		v.goTo("/problems")
 		v.waitForText("unsupported_media_type")
@@ -153,7 +153,7 @@ func TestEmptyMailbox(t *testing.T) {
 	b := newBrowser(t)
 	server := processtest.New(t, databasetest.SQLite)
 	server.Start(t)
-	for _, screen := range []viewport{desktop, phone} {
+	for _, screen := range screens(desktop, phone) {
 		v := b.open(t, server, screen)
 		v.goTo("/dev/mail")
 		v.waitForText("There are no emails yet")

@@ -44,7 +44,7 @@ func requestReset(t *testing.T, server *processtest.Server, email string) {
 // A user resets a forgotten password and logs in with the new one.
 func TestResetPasswordPage(t *testing.T) {
 	b := newBrowser(t)
-	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+	databasetest.EachLong(t, func(t *testing.T, engine databasetest.Engine) {
 		screen := desktop
 		if engine == databasetest.Postgres {
 			screen = phone

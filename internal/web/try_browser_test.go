@@ -227,7 +227,7 @@ func startTry(t *testing.T, b *browser, screen viewport) *developer {
 // codes.
 func TestTryWithAnApp(t *testing.T) {
 	b := newBrowser(t)
-	for _, screen := range []viewport{desktop, phone} {
+	for _, screen := range screens(desktop, phone) {
 		server := processtest.New(t, databasetest.SQLite)
 		server.Start(t)
 		d := openTry(t, b, server, screen)
@@ -292,7 +292,7 @@ func TestTryWithAnApp(t *testing.T) {
 // A developer adds a passkey and logs in with it, with the button and with the autofill.
 func TestTryWithAPasskey(t *testing.T) {
 	b := newBrowser(t)
-	for _, screen := range []viewport{desktop, phone} {
+	for _, screen := range screens(desktop, phone) {
 		d := startTry(t, b, screen)
 		d.fill("#passkey-name", "Laptop")
 		d.press(kb.Enter)
@@ -337,7 +337,7 @@ func TestTryWithAPasskey(t *testing.T) {
 // Passkeys do not work at an IP address. The page says so, and links to itself at localhost.
 func TestTryAtAnIPAddress(t *testing.T) {
 	b := newBrowser(t)
-	for _, screen := range []viewport{desktop, phone} {
+	for _, screen := range screens(desktop, phone) {
 		server := start(t, databasetest.SQLite)
 		v := b.open(t, server, screen)
 		v.goTo("/")
@@ -386,7 +386,7 @@ func (d *developer) makeLoginOld() {
 // passkey. Then the operation succeeds.
 func TestTryConfirmsTheIdentity(t *testing.T) {
 	b := newBrowser(t)
-	for _, screen := range []viewport{desktop, phone} {
+	for _, screen := range screens(desktop, phone) {
 		d := startTry(t, b, screen)
 		d.makeLoginOld()
 		d.click("#enroll button", "Add an app")

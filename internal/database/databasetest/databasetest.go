@@ -82,6 +82,20 @@ func Each(t *testing.T, test func(t *testing.T, engine Engine)) {
 	}
 }
 
+// EachLong is like Each, but with -short only for SQLite. It is for tests that see a server only from
+// outside, with a browser, a client or another program, and take long.
+func EachLong(t *testing.T, test func(t *testing.T, engine Engine)) {
+	t.Helper()
+	if testing.Short() {
+		t.Run(string(SQLite), func(t *testing.T) {
+			t.Parallel()
+			test(t, SQLite)
+		})
+		return
+	}
+	Each(t, test)
+}
+
 // New opens a migrated database without rows. The database is closed and deleted after the test.
 func New(t testing.TB, engine Engine) *database.DB {
 	t.Helper()

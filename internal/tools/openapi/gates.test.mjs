@@ -1,5 +1,6 @@
 // Tests the linters' rules: breaks each rule in a copy of the OpenAPI document, and expects the linter to report it.
-// The document is read from gen/openapi.json and changed as an object, so its texts may change freely.
+// The document is read from gen/openapi.json and changed as an object, so its texts may change freely. Only a few
+// operations are kept, because linting all of them for each rule would take minutes.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,9 +9,27 @@ import { basename, join } from "node:path";
 import { after, test } from "node:test";
 
 const tools = join(process.cwd(), "internal/tools/openapi");
-const original = JSON.parse(readFileSync("gen/openapi.json", "utf8"));
+const original = only(JSON.parse(readFileSync("gen/openapi.json", "utf8")), [
+  "/auth", "/auth/login", "/auth/register", "/auth/forgot-password", "/auth/reset-password", "/.well-known/jwks.json",
+]);
 const folder = mkdtempSync(join(tmpdir(), "gates-"));
 after(() => rmSync(folder, { recursive: true }));
+
+// only returns a document with some of the paths, and the components that they refer to.
+function only(document, paths) {
+  const small = { ...document, paths: Object.fromEntries(paths.map((path) => [path, document.paths[path]])), components: {} };
+  const add = (value) => {
+    for (const [, kind, name] of JSON.stringify(value).matchAll(/"#\/components\/(\w+)\/([^"]+)"/g)) {
+      small.components[kind] ??= {};
+      if (name in small.components[kind]) continue;
+      small.components[kind][name] = document.components[kind][name];
+      add(small.components[kind][name]);
+    }
+  };
+  add(small.paths);
+  small.components.securitySchemes = document.components.securitySchemes;
+  return small;
+}
 
 // changed returns a copy of the document to which change was applied.
 function changed(change, document = original) {
@@ -41,7 +60,7 @@ const redocly = {
   "no-unused-components": (d) => { d.components.schemas.Unused = { type: "string", example: "none" }; },
   "security-defined": (d) => { delete login(d).security; },
   "operation-operationId": (d) => { delete login(d).operationId; },
-  "operation-operationId-unique": (d) => { login(d).operationId = "logout"; },
+  "operation-operationId-unique": (d) => { login(d).operationId = "register"; },
   "operation-summary": (d) => { delete login(d).summary; },
   "operation-description": (d) => { delete login(d).description; },
   "operation-tag-defined": (d) => { login(d).tags = ["Locks"]; },
