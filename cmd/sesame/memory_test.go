@@ -107,7 +107,7 @@ func TestServerTunesGC(t *testing.T) {
 		server := processtest.New(t, databasetest.SQLite, test.settings...)
 		server.Start(t)
 		_, metrics := processtest.Get(t, "http://"+server.Admin+"/metrics")
-		percent, limit := valueOf(t, metrics, "go_gc_gogc_percent"), valueOf(t, metrics, "go_gc_gomemlimit_bytes")
+		percent, limit := valueOf(t, metrics, "go_gc_gogc_percent"), valueOf(t, metrics, "go_memlimit_bytes")
 		if percent != test.percent || (limit < math.MaxInt64) != test.isLimited {
 			t.Errorf("%q: GOGC is %g, the memory limit %g", test.settings, percent, limit)
 		}

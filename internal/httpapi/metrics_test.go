@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -111,6 +112,73 @@ func TestRequestMetrics(t *testing.T) {
 	})
 }
 
+var (
+	metadataLine = regexp.MustCompile(`^# (HELP|TYPE) (\w+)(?: (\S.*))?$`)
+	seriesLine   = regexp.MustCompile(`^(\w+?)(_bucket|_sum|_count)?(\{\w+="[^"]*"(, ?\w+="[^"]*")*\})? [-+.\w]+$`)
+)
+
+// families returns the types of the metrics on a page, by name. It checks the format: the lines of a
+// metric are together, and begin with a description and its type.
+func families(t *testing.T, page string) map[string]string {
+	t.Helper()
+	types := make(map[string]string)
+	described, current := "", ""
+	for line := range strings.Lines(page) {
+		line = strings.TrimSuffix(line, "\n")
+		metadata, series := metadataLine.FindStringSubmatch(line), seriesLine.FindStringSubmatch(line)
+		switch {
+		case metadata != nil && metadata[1] == "HELP":
+			described = metadata[2]
+			// Package metrics has no descriptions of the metrics of Go and of the process.
+			if metadata[3] == "" && strings.HasPrefix(described, "sesame_") {
+				t.Errorf("%s has no description", described)
+			}
+		case metadata != nil:
+			current = metadata[2]
+			if described != current || types[current] != "" {
+				t.Errorf("%q: without a description, or twice", line)
+			}
+			types[current] = metadata[3]
+			if strings.HasSuffix(current, "_total") && metadata[3] != "counter" {
+				t.Errorf("%q is no counter", line)
+			}
+		case series == nil || series[1] != current && series[1]+series[2] != current:
+			t.Errorf("%q in the lines of %s", line, current)
+		}
+	}
+	return types
+}
+
+// The format is the one that Prometheus reads.
+func TestMetricsFormat(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
+		s := servertest.Start(t, engine, servertest.Options{})
+		s.Login(t, s.NewUser(t))
+		response, err := http.Get(s.AdminURL + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := io.ReadAll(response.Body)
+		if err := errors.Join(err, response.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if format := response.Header.Get("Content-Type"); format != "text/plain; version=0.0.4; charset=utf-8" {
+			t.Errorf("Content-Type: %s", format)
+		}
+		types := families(t, string(page))
+		for name, want := range map[string]string{
+			"sesame_http_request_duration_seconds": "histogram", "sesame_hashing_duration_seconds": "histogram",
+			"sesame_outcomes_total": "counter", "sesame_http_panics_total": "counter", "sesame_outbox_sent_total": "counter",
+			"sesame_users": "gauge", "sesame_ready": "gauge", "sesame_build_info": "gauge",
+			"go_sql_idle_connections": "gauge", "go_sql_wait_count_total": "counter",
+		} {
+			if types[name] != want {
+				t.Errorf("%s is a %q, want %s", name, types[name], want)
+			}
+		}
+	})
+}
+
 // docs/monitoring.md lists exactly the metrics that the server has.
 func TestMetricsAreDocumented(t *testing.T) {
 	page, err := os.ReadFile("../../docs/monitoring.md")
@@ -130,8 +198,10 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 		s.PasskeyLogin(t, servertest.UnknownAssertion(t))
 		served := make(map[string]bool)
-		for _, match := range regexp.MustCompile(`(?m)^# TYPE (sesame_\w+) `).FindAllStringSubmatch(s.Metrics(t), -1) {
-			served[match[1]] = true
+		for name := range families(t, s.Metrics(t)) {
+			if strings.HasPrefix(name, "sesame_") {
+				served[name] = true
+			}
 		}
 		if !maps.Equal(served, documented) {
 			t.Errorf("documented: %v\nserved: %v", slices.Sorted(maps.Keys(documented)), slices.Sorted(maps.Keys(served)))

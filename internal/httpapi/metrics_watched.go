@@ -3,10 +3,15 @@ package httpapi
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	runtimemetrics "runtime/metrics"
+	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/sesame-auth/sesame/internal/mail"
 	"github.com/sesame-auth/sesame/internal/password"
@@ -30,103 +35,75 @@ type Watched struct {
 	CertificateExpiry func() time.Time // nil: without TLS
 }
 
-// Watch adds metrics that are read at each scrape. Call it once.
-func (m *Metrics) Watch(w Watched) {
-	read := func(name, help string, value func() float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+// Watch adds metrics that are read at each scrape, and those of Go and the process. Call it before
+// the metrics are served.
+func (m *Metrics) Watch(w Watched) { m.watched = &w }
+
+// write reads the metrics and writes them to a page.
+func (w *Watched) write(ctx context.Context, page io.Writer, log *slog.Logger) {
+	gauge := func(name string, value float64) { metrics.WriteGaugeFloat64(page, name, value) }
+	count := func(name string, value int64) { metrics.WriteCounterFloat64(page, name, float64(value)) }
+
+	ready := 0.0
+	if w.Ready() == nil {
+		ready = 1
 	}
-	count := func(name, help string, value func() float64) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value)
-	}
-	m.registry.MustRegister(
-		read("sesame_ready", "1 if /readyz returns 200, and 0 otherwise.", func() float64 {
-			if w.Ready() != nil {
-				return 0
-			}
-			return 1
-		}),
-		read("sesame_http_connections", "Open connections.",
-			func() float64 { open, _ := w.Connections.Load(); return float64(open) }),
-		read("sesame_http_max_connections", "How many connections may be open.",
-			func() float64 { _, limit := w.Connections.Load(); return float64(limit) }),
-		read("sesame_hashing_running", "Passwords being hashed.",
-			func() float64 { running, _ := w.Hasher.Load(); return float64(running) }),
-		read("sesame_hashing_waiting", "Passwords waiting to be hashed.",
-			func() float64 { _, waiting := w.Hasher.Load(); return float64(waiting) }),
-		count("sesame_outbox_sent_total", "Emails that the mail server accepted from this server.",
-			func() float64 { sent, _, _ := w.Outbox.Counts(); return float64(sent) }),
-		count("sesame_outbox_failed_total", "Attempts of this server to send an email that failed.",
-			func() float64 { _, failed, _ := w.Outbox.Counts(); return float64(failed) }),
-		count("sesame_outbox_given_up_total", "Emails that this server gave up.",
-			func() float64 { _, _, givenUp := w.Outbox.Counts(); return float64(givenUp) }),
-		read("sesame_signing_key_age_seconds", "How long the active key has been signing.",
-			func() float64 { return w.Keys.Age().Seconds() }),
-		read("sesame_database_wal_bytes", "Size of the write-ahead log of SQLite; 0 with PostgreSQL.",
-			func() float64 { return float64(w.WALBytes()) }),
-		backlog{w.Outbox},
-		buildInfo(),
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
+	gauge("sesame_ready", ready)
+	open, limit := w.Connections.Load()
+	gauge("sesame_http_connections", float64(open))
+	gauge("sesame_http_max_connections", float64(limit))
+	running, waiting := w.Hasher.Load()
+	gauge("sesame_hashing_running", float64(running))
+	gauge("sesame_hashing_waiting", float64(waiting))
+	gauge("sesame_signing_key_age_seconds", w.Keys.Age().Seconds())
+	gauge("sesame_database_wal_bytes", float64(w.WALBytes()))
 	if w.CertificateExpiry != nil {
-		m.registry.MustRegister(read("sesame_tls_certificate_expiry_timestamp_seconds",
-			"When the TLS certificate expires, in seconds since 1970.",
-			func() float64 { return float64(w.CertificateExpiry().Unix()) }))
+		gauge("sesame_tls_certificate_expiry_timestamp_seconds", float64(w.CertificateExpiry().Unix()))
 	}
-	for name, pool := range w.Pools {
-		m.registry.MustRegister(collectors.NewDBStatsCollector(pool, name))
-	}
-}
-
-// buildInfo is a gauge that is always 1. Its labels say how the program was built.
-func buildInfo() prometheus.Collector {
 	build := version.Current()
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "sesame_build_info",
-		Help: "Always 1. The labels are the versions of the program and of Go, and the commit and its date.",
-		ConstLabels: prometheus.Labels{
-			"version": build.Version, "revision": build.Commit, "date": build.Date, "go_version": build.Go,
-		},
-	})
-	info.Set(1)
-	return info
-}
+	gauge(seriesName("sesame_build_info", []string{"date", "go_version", "revision", "version"},
+		build.Date, build.Go, build.Commit, build.Version), 1)
 
-// backlog reads the outbox at each scrape.
-type backlog struct{ outbox *mail.Outbox }
-
-var (
-	unsentMessages = prometheus.NewDesc("sesame_outbox_messages",
-		"Emails not sent yet, including those that failed and will be retried.", nil, nil)
-	dueMessages = prometheus.NewDesc("sesame_outbox_due_messages",
-		"Emails that are due to be sent now.", nil, nil)
-	deadMessages = prometheus.NewDesc("sesame_outbox_dead_messages",
-		"Emails that were given up, and are kept for a week.", nil, nil)
-	oldestMessage = prometheus.NewDesc("sesame_outbox_oldest_seconds",
-		"Age of the oldest email that is not sent yet.", nil, nil)
-)
-
-func (backlog) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- unsentMessages
-	descriptions <- dueMessages
-	descriptions <- deadMessages
-	descriptions <- oldestMessage
-}
-
-func (b backlog) Collect(metrics chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), backlogTimeout)
+	sent, failed, givenUp := w.Outbox.Counts()
+	count("sesame_outbox_sent_total", sent)
+	count("sesame_outbox_failed_total", failed)
+	count("sesame_outbox_given_up_total", givenUp)
+	ctx, cancel := context.WithTimeout(ctx, backlogTimeout)
 	defer cancel()
-	unsent, err := b.outbox.Backlog(ctx)
-	if err != nil {
-		metrics <- prometheus.NewInvalidMetric(unsentMessages, err)
-		return
+	if unsent, err := w.Outbox.Backlog(ctx); err != nil {
+		log.Warn("sesame_outbox_messages and the other metrics of the outbox could not be read", "err", err)
+	} else {
+		gauge("sesame_outbox_messages", float64(unsent.Messages))
+		gauge("sesame_outbox_due_messages", float64(unsent.Due))
+		gauge("sesame_outbox_dead_messages", float64(unsent.Dead))
+		gauge("sesame_outbox_oldest_seconds", unsent.Oldest.Seconds())
 	}
-	for description, value := range map[*prometheus.Desc]float64{
-		unsentMessages: float64(unsent.Messages),
-		dueMessages:    float64(unsent.Due),
-		deadMessages:   float64(unsent.Dead),
-		oldestMessage:  unsent.Oldest.Seconds(),
+
+	writePools(page, w.Pools)
+	metrics.WriteProcessMetrics(page)
+	metrics.WriteFDMetrics(page)
+	gc := []runtimemetrics.Sample{{Name: "/gc/gogc:percent"}}
+	runtimemetrics.Read(gc)
+	metrics.WriteGaugeUint64(page, "go_gc_gogc_percent", gc[0].Value.Uint64())
+}
+
+// writePools writes the metrics of connection pools.
+func writePools(page io.Writer, pools map[string]*sql.DB) {
+	for _, metric := range []struct {
+		name, kind string
+		value      func(sql.DBStats) float64
+	}{
+		{"go_sql_max_open_connections", "gauge", func(s sql.DBStats) float64 { return float64(s.MaxOpenConnections) }},
+		{"go_sql_open_connections", "gauge", func(s sql.DBStats) float64 { return float64(s.OpenConnections) }},
+		{"go_sql_in_use_connections", "gauge", func(s sql.DBStats) float64 { return float64(s.InUse) }},
+		{"go_sql_idle_connections", "gauge", func(s sql.DBStats) float64 { return float64(s.Idle) }},
+		{"go_sql_wait_count_total", "counter", func(s sql.DBStats) float64 { return float64(s.WaitCount) }},
+		{"go_sql_wait_duration_seconds_total", "counter", func(s sql.DBStats) float64 { return s.WaitDuration.Seconds() }},
 	} {
-		metrics <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, value)
+		metrics.WriteMetadataIfNeeded(page, metric.name, metric.kind)
+		for _, name := range slices.Sorted(maps.Keys(pools)) {
+			value := metric.value(pools[name].Stats())
+			_, _ = fmt.Fprintf(page, "%s %g\n", seriesName(metric.name, []string{"db_name"}, name), value)
+		}
 	}
 }

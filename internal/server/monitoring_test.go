@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -330,7 +331,7 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// promtool accepts the alerts, their tests, and the expressions of the dashboard.
+// promtool accepts the alerts, their tests, the expressions of the dashboard, and the metrics.
 func TestPromtool(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
@@ -373,5 +374,15 @@ func TestPromtool(t *testing.T) {
 		if output, err := command.CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(arguments, " "), err, output)
 		}
+	}
+	command := exec.CommandContext(t.Context(), promtool, "check", "metrics")
+	command.Stdin = strings.NewReader(servertest.Start(t, databasetest.SQLite, servertest.Options{}).Metrics(t))
+	output, err := command.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 3) { // 3: it complains about names
+		t.Errorf("promtool check metrics: %v\n%s", err, output)
+	}
+	if ours := regexp.MustCompile(`(?m)^(sesame|go_sql)_.*$`).FindAllString(string(output), -1); len(ours) > 0 {
+		t.Errorf("promtool check metrics: %s", strings.Join(ours, "\n"))
 	}
 }

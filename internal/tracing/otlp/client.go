@@ -12,9 +12,8 @@ import (
 	"strconv"
 	"time"
 
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -24,7 +23,7 @@ const (
 	maxResponse = 64 << 10
 )
 
-// client sends spans to an OTLP receiver. It implements otlptrace.Client, which makes the messages.
+// client is an exporter that sends spans to an OTLP receiver.
 type client struct {
 	config Config
 	http   *http.Client
@@ -43,27 +42,21 @@ func newClient(ctx context.Context, config Config) *client {
 	}}
 }
 
-// Start does nothing: connections are made when there is something to send.
-func (c *client) Start(context.Context) error { return nil }
-
-// Stop closes the connections.
-func (c *client) Stop(context.Context) error {
+// Shutdown closes the connections.
+func (c *client) Shutdown(context.Context) error {
 	c.http.CloseIdleConnections()
 	return nil
 }
 
-// UploadTraces sends spans. It tries again as long as ctx allows, if the receiver does not respond
-// or says that it may accept them later.
-func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
+// ExportSpans sends spans. It tries again as long as ctx allows, if the receiver does not respond or
+// says that it may accept them later.
+func (c *client) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)() //nolint:contextcheck // the end of the server ends it, too
-	// The message that the receiver expects is ExportTraceServiceRequest, which is encoded alike.
-	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
-	if err != nil {
-		return err
-	}
+	body := encode(spans)
 	if c.config.gzip {
+		var err error
 		if body, err = compressed(body); err != nil {
 			return err
 		}
@@ -134,7 +127,7 @@ func (s statusError) Error() string {
 
 // rejected returns an error if the receiver has rejected some of the spans. The response is an
 // ExportTraceServiceResponse: its field 1 is partial_success, which has the fields rejected_spans (1)
-// and error_message (2). The package that is generated from it imports gRPC.
+// and error_message (2).
 func rejected(response []byte) error {
 	_, partial := field(response, 1)
 	count, _ := field(partial, 1)

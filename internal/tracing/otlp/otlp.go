@@ -2,7 +2,9 @@
 //
 // It is configured with the environment variables of the OpenTelemetry specification: see
 // [ParseConfig]. The protocol is OTLP over HTTP with protobuf. Package otlptracehttp of OpenTelemetry
-// would do the same, but it links gRPC, which makes the program two megabytes larger.
+// would do the same, but it links gRPC, which makes the program two megabytes larger. The spans are
+// encoded here, too: package otlptrace links protobuf's runtime, which makes the program 1.6
+// megabytes larger. The tests compare both encodings.
 package otlp
 
 import (
@@ -12,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -44,12 +45,7 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Traces, error) 
 	exporting, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	export := sdktrace.WithSyncer(newConsole(config.Console))
 	if !config.ToConsole {
-		exporter, err := otlptrace.New(ctx, newClient(exporting, config))
-		if err != nil {
-			cancel()
-			return nil, fmt.Errorf("export traces: %w", err)
-		}
-		export = sdktrace.WithBatcher(newLogged(exporter, log), config.batches...)
+		export = sdktrace.WithBatcher(newLogged(newClient(exporting, config), log), config.batches...)
 	}
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithResource(described), sdktrace.WithSampler(config.sampler), export)
