@@ -34,10 +34,13 @@ const module = "github.com/sesame-auth/sesame"
 var buildFolder = filepath.Join(os.TempDir(), fmt.Sprintf("sesame-processtest-%d", os.Getpid()))
 
 // Main runs the tests like databasetest.Main, and then removes the program.
-func Main(m *testing.M) {
-	status := databasetest.Run(m)
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is like Main, but returns the exit status, for a TestMain that cleans up after the tests.
+func Run(m *testing.M) (status int) {
+	status = databasetest.Run(m)
 	_ = os.RemoveAll(buildFolder) // best effort
-	os.Exit(status)
+	return status
 }
 
 // build builds the program without the race detector, as it is released.

@@ -32,7 +32,11 @@ const (
 	screenshots = "../../artifacts/pages"
 )
 
-func TestMain(m *testing.M) { processtest.Main(m) }
+func TestMain(m *testing.M) {
+	status := processtest.Run(m)
+	stopBrowser()
+	os.Exit(status)
+}
 
 // A viewport is the screen of a tab.
 type viewport struct {
@@ -58,10 +62,12 @@ func screens(all ...viewport) []viewport {
 // A browser is a running Chromium. Its tabs share no cookies.
 type browser struct{ ctx context.Context }
 
-// newBrowser runs Chromium until the test ends.
-func newBrowser(t *testing.T) *browser {
-	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)),
+// stopBrowser stops the Chromium of the tests, if it runs.
+var stopBrowser = func() {}
+
+// startBrowser runs Chromium until stopBrowser is called. It is slow to start, so all tests share it.
+var startBrowser = sync.OnceValues(func() (*browser, error) {
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium()),
 		chromedp.NoSandbox, // the sandbox does not work as root, and the pages are our own
 		// No request leaves the machine.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"),
@@ -70,25 +76,30 @@ func newBrowser(t *testing.T) *browser {
 	)
 	allocator, release := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(func() {
+	stopBrowser = func() {
 		cancel()
 		release()
-	})
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("start Chromium: %v", err)
 	}
-	return &browser{ctx}
+	return &browser{ctx}, chromedp.Do(ctx)
+})
+
+// newBrowser returns the Chromium of the tests.
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	b, err := startBrowser()
+	if err != nil {
+		t.Fatalf("start Chromium, which .ci/setup installs: %v", err)
+	}
+	return b
 }
 
-func chromium(t *testing.T) string {
-	t.Helper()
+func chromium() string {
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
-	t.Fatal("Chromium is missing: .ci/setup installs it")
-	return ""
+	return "chromium"
 }
 
 // A tab shows pages of a server. Errors in its console fail the test.
