@@ -172,7 +172,10 @@ func (c *canaries) check(t testing.TB, s *Server) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for place, text := range map[string]string{
-		"the database or the body of an error": c.dumped.String(), "the metrics": metrics, "the log": log, "the traces": traces,
+		"the database or the body of an error": c.dumped.String(),
+		"the metrics":                          metrics,
+		"the log":                              log,
+		"the traces":                           traces,
 	} {
 		for _, secret := range c.in(text) {
 			t.Errorf("the secret %q is in %s", secret, place)
