@@ -74,26 +74,28 @@ func Run(m *testing.M) (status int) {
 // Each runs test once for each engine, in parallel subtests.
 func Each(t *testing.T, test func(t *testing.T, engine Engine)) {
 	t.Helper()
-	for _, engine := range Engines {
-		t.Run(string(engine), func(t *testing.T) {
-			t.Parallel()
-			test(t, engine)
-		})
-	}
+	each(t, Engines, test)
 }
 
 // EachLong is like Each, but with -short only for SQLite. It is for tests that see a server only from
 // outside, with a browser, a client or another program, and take long.
 func EachLong(t *testing.T, test func(t *testing.T, engine Engine)) {
 	t.Helper()
+	engines := Engines
 	if testing.Short() {
-		t.Run(string(SQLite), func(t *testing.T) {
-			t.Parallel()
-			test(t, SQLite)
-		})
-		return
+		engines = []Engine{SQLite}
 	}
-	Each(t, test)
+	each(t, engines, test)
+}
+
+func each(t *testing.T, engines []Engine, test func(t *testing.T, engine Engine)) {
+	t.Helper()
+	for _, engine := range engines {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			test(t, engine)
+		})
+	}
 }
 
 // New opens a migrated database without rows. The database is closed and deleted after the test.

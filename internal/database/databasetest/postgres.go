@@ -51,14 +51,14 @@ func createPostgres(t testing.TB, template string) string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	if err := admin.copyDatabase(ctx, template, name); err != nil {
+	if err := admin.run(ctx, copying(template, name)); err != nil {
 		t.Fatalf("create a PostgreSQL database: %v", err)
 	}
 	t.Cleanup(func() {
 		// The context of the test is already canceled.
 		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()
-		if err := admin.exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+		if err := admin.run(ctx, func(*pgx.Conn) string { return "DROP DATABASE " + name + " WITH (FORCE)" }); err != nil {
 			t.Errorf("delete the test's PostgreSQL database: %v", err)
 		}
 	})
@@ -135,39 +135,28 @@ type administrator struct {
 	conn *pgx.Conn // nil before the first use, and closed after a time-out
 }
 
-func (a *administrator) copyDatabase(ctx context.Context, template, name string) error {
+// run executes the statement that the function returns.
+func (a *administrator) run(ctx context.Context, statement func(*pgx.Conn) string) (err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	conn, err := a.connection(ctx)
-	if err != nil {
-		return err
+	if a.conn == nil || a.conn.IsClosed() {
+		if a.conn, err = pgx.Connect(ctx, os.Getenv(postgresVariable)); err != nil {
+			return err
+		}
 	}
-	statement := "CREATE DATABASE " + name + " TEMPLATE " + template
-	if version := conn.PgConn().ParameterStatus("server_version"); !strings.HasPrefix(version, "14.") {
-		statement += " STRATEGY FILE_COPY" // the only one of PostgreSQL 14, and faster for a small database
-	}
-	_, err = conn.Exec(ctx, statement)
+	_, err = a.conn.Exec(ctx, statement(a.conn))
 	return err
 }
 
-func (a *administrator) exec(ctx context.Context, statement string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	conn, err := a.connection(ctx)
-	if err != nil {
-		return err
+// copying returns the statement that creates a database as a copy of template.
+func copying(template, name string) func(*pgx.Conn) string {
+	return func(conn *pgx.Conn) string {
+		statement := "CREATE DATABASE " + name + " TEMPLATE " + template
+		if strings.HasPrefix(conn.PgConn().ParameterStatus("server_version"), "14.") {
+			return statement // it always copies the files
+		}
+		return statement + " STRATEGY FILE_COPY" // faster for a small database
 	}
-	_, err = conn.Exec(ctx, statement)
-	return err
-}
-
-func (a *administrator) connection(ctx context.Context) (*pgx.Conn, error) {
-	if a.conn != nil && !a.conn.IsClosed() {
-		return a.conn, nil
-	}
-	conn, err := pgx.Connect(ctx, os.Getenv(postgresVariable))
-	a.conn = conn
-	return conn, err
 }
 
 // postgresURL returns the server's URL with the database replaced by name.

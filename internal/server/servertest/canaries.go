@@ -171,21 +171,22 @@ func (c *canaries) check(t testing.TB, s *Server) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	find := c.finder()
 	for place, text := range map[string]string{
 		"the database or the body of an error": c.dumped.String(),
 		"the metrics":                          metrics,
 		"the log":                              log,
 		"the traces":                           traces,
 	} {
-		for _, secret := range c.in(text) {
+		for _, secret := range find(text) {
 			t.Errorf("the secret %q is in %s", secret, place)
 		}
 	}
 }
 
-// in returns the secrets that a text contains. It reads the text once, whatever the number of
-// secrets: a database has megabytes, and a test thousands of secrets.
-func (c *canaries) in(text string) (found []string) {
+// finder returns a function that returns the secrets in a text. It reads the text once, whatever the
+// number of secrets: a database has megabytes, and a test thousands of secrets.
+func (c *canaries) finder() func(text string) (found []string) {
 	var begins [1 << 16]bool // the first two bytes of the secrets
 	beginning := func(text string) int { return int(text[0])<<8 | int(text[1]) }
 	secrets := make(map[string][]string) // by their first bytes
@@ -193,15 +194,17 @@ func (c *canaries) in(text string) (found []string) {
 		begins[beginning(secret)] = true
 		secrets[secret[:shortest]] = append(secrets[secret[:shortest]], secret)
 	}
-	for ; len(text) >= shortest; text = text[1:] {
-		if !begins[beginning(text)] {
-			continue
-		}
-		for _, secret := range secrets[text[:shortest]] {
-			if strings.HasPrefix(text, secret) {
-				found = append(found, secret)
+	return func(text string) (found []string) {
+		for ; len(text) >= shortest; text = text[1:] {
+			if !begins[beginning(text)] {
+				continue
+			}
+			for _, secret := range secrets[text[:shortest]] {
+				if strings.HasPrefix(text, secret) {
+					found = append(found, secret)
+				}
 			}
 		}
+		return found
 	}
-	return found
 }
