@@ -14,7 +14,7 @@ import (
 // it is right, nothing is lost and nothing is revived, and the server works all the time. It runs
 // in the process of the test, where it can have a clock of its own.
 func TestClock(t *testing.T) {
-	parallel(t)
+	begin(t)
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		f := &figures{}
 		const day = 24 * time.Hour

@@ -16,7 +16,7 @@ import (
 // While the disk of SQLite is full, or PostgreSQL is read-only, nothing is acknowledged that is not
 // stored, and the server works again soon after there is room.
 func TestNoRoom(t *testing.T) {
-	parallel(t)
+	begin(t)
 	titles := map[databasetest.Engine]string{
 		databasetest.SQLite: "full disk, SQLite", databasetest.Postgres: "read-only database, PostgreSQL",
 	}
@@ -32,6 +32,7 @@ func TestNoRoom(t *testing.T) {
 		server.Start(t)
 		l := newLoad(t, engine, server.API, box, f)
 		unready := 0
+		// SQLite may go on although the disk is full. Then the test tries again.
 		for round := 0; round < rounds(1, 10) || unready == 0 && round < 10; round++ {
 			await := l.watch()
 			stop := l.start()

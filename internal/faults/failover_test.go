@@ -19,7 +19,7 @@ const (
 
 // When the primary crashes and its synchronous standby is promoted, nothing is lost.
 func TestPrimaryCrashes(t *testing.T) {
-	parallel(t)
+	begin(t)
 	f := &figures{}
 	for range rounds(1, 20) {
 		failOver(t, f, func(primary *cluster.Cluster) error {
@@ -32,7 +32,7 @@ func TestPrimaryCrashes(t *testing.T) {
 // When the primary is silent for three seconds, and then its synchronous standby is promoted,
 // nothing is lost.
 func TestPrimaryIsSilent(t *testing.T) {
-	parallel(t)
+	begin(t)
 	f := &figures{}
 	for range rounds(1, 5) {
 		failOver(t, f, func(primary *cluster.Cluster) error {

@@ -15,7 +15,7 @@ var titles = map[databasetest.Engine]string{databasetest.SQLite: "SQLite", datab
 // A server that is killed at any moment under load loses nothing that it acknowledged, and revives
 // nothing that had ended.
 func TestKill(t *testing.T) {
-	parallel(t)
+	begin(t)
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		box, f := newMailbox(t), &figures{}
 		server := newServer(t, engine, box.URL())

@@ -18,7 +18,7 @@ const (
 // Whatever happens to the connections to the mail server, requests of reset links are acknowledged
 // soon, and every email arrives after the network works again. It may arrive twice.
 func TestMailNetwork(t *testing.T) {
-	parallel(t)
+	begin(t)
 	for _, failure := range networkFailures {
 		t.Run(failure.name, func(t *testing.T) {
 			t.Parallel()

@@ -30,9 +30,9 @@ func rounds(short, extended int) int {
 	return short
 }
 
-// parallel makes tests run at the same time, unless they are long: these would disturb each other's
-// figures. With -short it skips the test.
-func parallel(t *testing.T) {
+// begin skips the test with -short. Tests run in parallel, except with -long: they would change each
+// other's figures.
+func begin(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("takes long")

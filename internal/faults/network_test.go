@@ -23,7 +23,7 @@ var networkFailures = []struct {
 // Whatever happens to the connections to PostgreSQL, nothing is lost that was acknowledged, and the
 // server works again soon after the network does.
 func TestDatabaseNetwork(t *testing.T) {
-	parallel(t)
+	begin(t)
 	for _, failure := range networkFailures {
 		t.Run(failure.name, func(t *testing.T) {
 			t.Parallel()

@@ -60,7 +60,7 @@ func (b *balancer) pick() (address string) {
 // Two servers are restarted one after the other, behind a load balancer that asks for readiness. No
 // request fails, at 200 requests a second.
 func TestRollingRestart(t *testing.T) {
-	parallel(t)
+	begin(t)
 	const senders, perSecond = 20, 10 // of each sender
 	databasetest.Each(t, func(t *testing.T, engine databasetest.Engine) {
 		first := processtest.New(t, engine, "SESAME_DRAIN_DELAY=2s", "SESAME_THROTTLE=off", "SESAME_LOG_LEVEL=warn")

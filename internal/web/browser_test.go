@@ -65,7 +65,7 @@ type browser struct{ ctx context.Context }
 // stopBrowser stops the Chromium of the tests, if it runs.
 var stopBrowser = func() {}
 
-// startBrowser runs Chromium until stopBrowser is called. It is slow to start, so all tests share it.
+// startBrowser runs Chromium, which takes seconds to start, until stopBrowser is called.
 var startBrowser = sync.OnceValues(func() (*browser, error) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium()),
 		chromedp.NoSandbox, // the sandbox does not work as root, and the pages are our own
@@ -83,8 +83,8 @@ var startBrowser = sync.OnceValues(func() (*browser, error) {
 	return &browser{ctx}, chromedp.Do(ctx)
 })
 
-// newBrowser returns the Chromium of the tests.
-func newBrowser(t *testing.T) *browser {
+// sharedBrowser returns the Chromium that all tests share.
+func sharedBrowser(t *testing.T) *browser {
 	t.Helper()
 	b, err := startBrowser()
 	if err != nil {

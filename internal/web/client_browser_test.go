@@ -47,7 +47,7 @@ func TestPageOfAnotherOrigin(t *testing.T) {
 	}))
 	defer app.Close()
 	server = start(t, databasetest.SQLite, "SESAME_CORS_ORIGINS="+app.URL)
-	v := newBrowser(t).open(t, server, desktop)
+	v := sharedBrowser(t).open(t, server, desktop)
 	v.mu.Lock()
 	v.app = strings.TrimPrefix(app.URL, "http://")
 	v.mu.Unlock()

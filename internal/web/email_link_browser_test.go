@@ -59,7 +59,7 @@ func changeEmail(t *testing.T, server *processtest.Server, email string) {
 
 // A user registers, opens the link in the email, and enters the password.
 func TestVerifyEmailPage(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	databasetest.EachLong(t, func(t *testing.T, engine databasetest.Engine) {
 		screen := desktop
 		if engine == databasetest.Postgres {
@@ -109,7 +109,7 @@ func checkStoresNothing(v *tab) {
 
 // The page says at once that a link was used, and sends a new one.
 func TestUsedVerificationLink(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite, "SESAME_THROTTLE=off") // else one email a minute
 	v := b.open(t, server, dark)
 	link := v.emailedLink(1, verifySubject)
@@ -140,7 +140,7 @@ func TestUsedVerificationLink(t *testing.T) {
 // The keyboard is enough to verify an email, and to get from there to a new password, which also
 // verifies it. Somebody who did not register does not know the password.
 func TestVerifyEmailPageWithTheKeyboard(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite)
 	v := b.open(t, server, desktop)
 	v.openEmail(1, verifySubject)
@@ -169,7 +169,7 @@ func TestVerifyEmailPageWithTheKeyboard(t *testing.T) {
 
 // A thief who knows the password changes the email. The owner restores it, and sets a new password.
 func TestUndoEmailChangePage(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	databasetest.EachLong(t, func(t *testing.T, engine databasetest.Engine) {
 		screen := desktop
 		if engine == databasetest.Postgres {
@@ -234,7 +234,7 @@ func TestUndoEmailChangePage(t *testing.T) {
 
 // The pages say at once that a link has expired.
 func TestExpiredLinks(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite)
 	v := b.open(t, server, phone)
 	v.goTo(v.emailedLink(1, verifySubject))
@@ -263,7 +263,7 @@ func TestExpiredLinks(t *testing.T) {
 
 // A link that is opened on the page for another kind of link leads to the right page.
 func TestLinkOnAnotherPage(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite)
 	v := b.open(t, server, desktop)
 	_, token, _ := strings.Cut(v.emailedLink(1, verifySubject), "#")
@@ -279,7 +279,7 @@ func TestLinkOnAnotherPage(t *testing.T) {
 // The newest link counts: a late response about an earlier one does not change the page. A form is
 // sent once, however often the button is pressed.
 func TestLinkPagesDoOneThingAtATime(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite)
 	v := b.open(t, server, desktop)
 	link := v.emailedLink(1, verifySubject)
@@ -322,7 +322,7 @@ func TestLinkPagesDoOneThingAtATime(t *testing.T) {
 
 // If the server cannot be reached, a page shows its form and keeps the input.
 func TestLinkPagesWithoutAResponse(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite)
 	v := b.open(t, server, desktop)
 	link := v.emailedLink(1, verifySubject)
@@ -346,7 +346,7 @@ func TestLinkPagesWithoutAResponse(t *testing.T) {
 // Without a link, the pages say how to get one. Without JavaScript they say what to do, and show no
 // form, which the browser would send by itself.
 func TestLinkPagesWithoutALink(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite)
 	v := b.open(t, server, phone)
 	for _, path := range linkPages {

@@ -15,7 +15,7 @@ import (
 
 // The API documentation sends requests with a token that the user pastes.
 func TestDocsWithAToken(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite)
 	tokens := server.Login(t)
 	v := b.open(t, server, desktop)
@@ -40,7 +40,7 @@ func TestDocsWithAToken(t *testing.T) {
 
 // The API documentation sends requests with the token of a user who logs in on the page.
 func TestDocsWithALogin(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite)
 	for _, screen := range screens(desktop, phone, dark) {
 		v := b.open(t, server, screen)
@@ -89,7 +89,7 @@ func TestDocsWithASecondFactor(t *testing.T) {
 		t.Fatalf("confirm: %d", status)
 	}
 	codes := strings.Fields(strings.Trim(confirmed["recoveryCodes"], "[]"))
-	v := newBrowser(t).open(t, server, desktop)
+	v := sharedBrowser(t).open(t, server, desktop)
 	v.goTo("/docs")
 	v.waitForText("Welcome authenticated user")
 	v.click("#log-in", "Log in")
@@ -116,7 +116,7 @@ func TestDocsWithASecondFactor(t *testing.T) {
 
 // The error page leads to the start page, and the start page to the others.
 func TestStartPage(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite,
 		"SESAME_BRAND_NAME=Example & Sons", "SESAME_BRAND_COLOR=#7a1f5c", "SESAME_APP_URL=https://app.example.com/")
 	for _, screen := range screens(desktop, phone) {
@@ -134,7 +134,7 @@ func TestStartPage(t *testing.T) {
 }
 
 func TestProblemPages(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite)
 	for _, screen := range screens(desktop, phone) {
 		v := b.open(t, server, screen)
@@ -150,7 +150,7 @@ func TestProblemPages(t *testing.T) {
 }
 
 func TestEmptyMailbox(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := processtest.New(t, databasetest.SQLite)
 	server.Start(t)
 	for _, screen := range screens(desktop, phone) {

@@ -43,7 +43,7 @@ func requestReset(t *testing.T, server *processtest.Server, email string) {
 
 // A user resets a forgotten password and logs in with the new one.
 func TestResetPasswordPage(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	databasetest.EachLong(t, func(t *testing.T, engine databasetest.Engine) {
 		screen := desktop
 		if engine == databasetest.Postgres {
@@ -121,7 +121,7 @@ func chooseNewPassword(v *tab) {
 
 // The link also works in the HTML part of the email, and the keyboard is enough for everything.
 func TestResetPasswordPageWithTheKeyboard(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite)
 	v := b.open(t, server, desktop)
 	v.goTo("/reset-password")
@@ -151,7 +151,7 @@ func TestResetPasswordPageWithTheKeyboard(t *testing.T) {
 // The page says at once that a link has expired, and offers a new one, which may be opened in the
 // same window. A link that expires while the page is open does not work either.
 func TestExpiredResetLink(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite, "SESAME_THROTTLE=off") // else one email a minute
 	v := b.open(t, server, phone)
 	requestReset(t, server, "ada@example.com")
@@ -185,7 +185,7 @@ func TestExpiredResetLink(t *testing.T) {
 }
 
 func TestMalformedResetLinks(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	v := b.open(t, start(t, databasetest.SQLite), desktop)
 	v.goTo("/reset-password#token=" + strings.Repeat("x", 9000))
 	v.waitForText("This link does not work")
@@ -211,7 +211,7 @@ func expireLinks(t *testing.T, server *processtest.Server, table string) {
 // If the server cannot be reached, the page keeps the input. If only the response of a successful
 // reset was lost, the page does not say that the reset failed.
 func TestResetPasswordPageWithoutAResponse(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite)
 	v := b.open(t, server, desktop)
 	requestReset(t, server, "ada@example.com")
@@ -249,7 +249,7 @@ func TestResetPasswordPageWithoutAResponse(t *testing.T) {
 }
 
 func TestTooManyResetRequests(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	server := start(t, databasetest.SQLite)
 	for i := range 10 {
 		requestReset(t, server, fmt.Sprintf("somebody%d@example.com", i))

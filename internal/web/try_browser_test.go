@@ -226,7 +226,7 @@ func startTry(t *testing.T, b *browser, screen viewport) *developer {
 // A developer registers, adds an authenticator app, and logs in with its codes and with recovery
 // codes.
 func TestTryWithAnApp(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	for _, screen := range screens(desktop, phone) {
 		server := processtest.New(t, databasetest.SQLite)
 		server.Start(t)
@@ -291,7 +291,7 @@ func TestTryWithAnApp(t *testing.T) {
 
 // A developer adds a passkey and logs in with it, with the button and with the autofill.
 func TestTryWithAPasskey(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	for _, screen := range screens(desktop, phone) {
 		d := startTry(t, b, screen)
 		d.fill("#passkey-name", "Laptop")
@@ -336,7 +336,7 @@ func TestTryWithAPasskey(t *testing.T) {
 
 // Passkeys do not work at an IP address. The page says so, and links to itself at localhost.
 func TestTryAtAnIPAddress(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	for _, screen := range screens(desktop, phone) {
 		server := start(t, databasetest.SQLite)
 		v := b.open(t, server, screen)
@@ -385,7 +385,7 @@ func (d *developer) makeLoginOld() {
 // If an operation needs a more recent login, a dialog asks for the password and a code, or for a
 // passkey. Then the operation succeeds.
 func TestTryConfirmsTheIdentity(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	for _, screen := range screens(desktop, phone) {
 		d := startTry(t, b, screen)
 		d.makeLoginOld()
@@ -431,7 +431,7 @@ func TestTryConfirmsTheIdentity(t *testing.T) {
 
 // A developer sees the sessions of the account, and revokes them.
 func TestTrySessions(t *testing.T) {
-	b := newBrowser(t)
+	b := sharedBrowser(t)
 	d := startTry(t, b, desktop)
 	d.waitFor(`document.querySelectorAll("#sessions li").length === 2`) // that of start, and this one
 	d.click("[aria-label^='Revoke the session of']", "Revoke")
